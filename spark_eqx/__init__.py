@@ -1,0 +1,15 @@
+import importlib.metadata
+
+from . import nn as nn, surrogate as surrogate
+from .core import (
+    FloatArray as FloatArray,
+    InputSpec as InputSpec,
+    SparkConfig as SparkConfig,
+    SparkModule as SparkModule,
+    SparkPayload as SparkPayload,
+    SpikeArray as SpikeArray,
+)
+from .unroll import unroll as unroll
+
+
+__version__ = importlib.metadata.version("spark-eqx")

@@ -1,0 +1,271 @@
+import abc
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax import lax
+from jaxtyping import PRNGKeyArray
+
+from .config import SparkConfig
+from .payloads import SparkPayload
+from .specs import InputSpec
+
+
+ConfigT = TypeVar("ConfigT", bound=SparkConfig)
+StateT = TypeVar("StateT")
+
+
+class Port(NamedTuple):
+    """An input of a module: its name, the payload it takes, and whether it takes a sequence of them."""
+
+    name: str
+    payload_type: type[SparkPayload]
+    many: bool = False
+
+
+class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
+    """An immutable module whose state is passed in and handed back.
+
+    ```python
+    state = module.init(example)                         # or module.build({"signal": InputSpec(...)})
+    output, state = module(payload, state, key=key)      # one step of one example
+    ```
+
+    Batches are `jax.vmap`, time is `jax.lax.scan` or [`unroll`][]. The only field is `config`; every leaf of the
+    pytree is a JAX array, so a module may be an argument of any JAX transformation.
+
+    To write one, subclass one of the interfaces (or this class) with the config and the state as type parameters,
+    and define `build` and `step`; a direct subclass also says its `port`.
+    """
+
+    config: ConfigT
+    port: eqx.AbstractClassVar[Port]
+
+    def __init__(self, config: ConfigT | None = None, **kwargs: Any):
+        """**Arguments:**
+
+        - `config`: the parameters, or `None` for the defaults.
+        - `kwargs`: fields of the config, overriding those of `config`.
+
+        **Raises:** `TypeError` and `ValueError`, naming the config's field.
+        """
+        config_type = _config_type(type(self))
+        if config is None:
+            config = config_type(**kwargs)
+        elif not isinstance(config, config_type):
+            raise TypeError(
+                f"{type(self).__name__}: `config` must be a {config_type.__name__}, got {config!r}. "
+                "Parameters are given by name."
+            )
+        elif kwargs:
+            config = dataclasses.replace(config, **kwargs)
+        self.config = config
+
+    @abc.abstractmethod
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> StateT:
+        """Check the specs of the ports and return the initial state. Building again is the reset.
+
+        **Arguments:**
+
+        - `input_specs`: the [`InputSpec`][] of each port by name; a sequence of them where a port takes many.
+        - `key`: for modules that draw something once.
+
+        **Raises:** `ValueError` or `TypeError` naming the module and the port.
+        """
+
+    @abc.abstractmethod
+    def step(self, payload: Any, state: StateT, *, key: PRNGKeyArray | None) -> tuple[Any, StateT]:
+        """The equations of one step. The payload is of the port's type and fits the state; always traced."""
+
+    def init(self, *payloads: Any, key: PRNGKeyArray | None = None) -> StateT:
+        """The initial state for examples of the payloads: one example, one time step. See `build`."""
+        if self.port.many:
+            payload = payloads[0] if len(payloads) == 1 and isinstance(payloads[0], list | tuple) else payloads
+        elif len(payloads) == 1:
+            payload = payloads[0]
+        else:
+            raise ValueError(f"{self._name}: `{self.port.name}` is one payload, got {len(payloads)}.")
+        return self.build({self.port.name: self._specs_of(self._wrap(payload))}, key=key)
+
+    def output_specs(self, input_specs: Mapping[str, Any]) -> dict[str, InputSpec]:
+        """The spec of each output, found without running anything."""
+
+        def run(payload, key):
+            output, _ = self.step(payload, self.build(input_specs, key=key), key=key)
+            return output
+
+        self.build(input_specs, key=jr.key(0))  # errors before shapes are looked at
+        structs = jax.tree.map(lambda spec: spec.struct(), input_specs[self.port.name])
+        output = eqx.filter_eval_shape(run, structs, jr.key(0))
+        return {name: InputSpec.of(payload) for name, payload in output.items()}
+
+    def unroll(
+        self,
+        payload: Any,
+        state: StateT,
+        *,
+        steps: int | None = None,
+        key: PRNGKeyArray | None = None,
+        start: Any = 0,
+    ) -> tuple[Any, StateT]:
+        """Many steps at once; see [`unroll`][spark_eqx.unroll]. The hook for a faster whole-sequence form."""
+        payload = self._validate(self._wrap(payload))
+        if steps is not None:
+            return _hold(self, payload, state, key, start, steps)
+        lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(payload)}
+        if len(lengths) != 1 or () in lengths:
+            shapes = [leaf.shape for leaf in jax.tree.leaves(payload)]
+            raise ValueError(
+                f"{self._name}: without `steps`, `{self.port.name}` needs one leading axis of time steps, "
+                f"got shapes {shapes}. Give `steps=` to hold a payload."
+            )
+        return _scan(self, payload, state, key, start)
+
+    # What follows serves the subclasses.
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _call(self, payload: Any, state: StateT, key: PRNGKeyArray | None) -> tuple[Any, StateT]:
+        return _step(self, self._validate(self._wrap(payload)), state, key)
+
+    def _validate(self, payload: Any) -> Any:
+        """Hook for checks of values at run time."""
+        return payload
+
+    def _wrap(self, payload: Any) -> Any:
+        port = self.port
+        if not port.many:
+            return self._wrap_one(payload)
+        if not isinstance(payload, list | tuple):
+            raise TypeError(f"{self._name}: `{port.name}` must be a sequence of payloads, got {_kind(payload)}.")
+        return [self._wrap_one(each) for each in payload]
+
+    def _wrap_one(self, payload: Any) -> SparkPayload:
+        name, wanted, _ = self.port
+        if isinstance(payload, wanted):
+            return payload
+        if wanted is not SparkPayload and isinstance(payload, jax.Array | np.ndarray | np.generic):
+            make: Any = wanted
+            try:
+                return make(payload)
+            except TypeError:
+                pass
+        raise TypeError(f"{self._name}: `{name}` must be a {wanted.__name__}, got {_kind(payload)}.")
+
+    def _specs_of(self, payload: Any) -> Any:
+        return [InputSpec.of(each) for each in payload] if self.port.many else InputSpec.of(payload)
+
+    def _spec(self, input_specs: Mapping[str, Any]) -> Any:
+        """The spec (or, where the port takes many, the list of specs) of the module's port, checked."""
+        name, wanted, many = self.port
+        if not isinstance(input_specs, Mapping):
+            raise TypeError(f"{self._name}: `input_specs` must map port names to InputSpec, got {input_specs!r}.")
+        if missing := {name} - set(input_specs):
+            raise ValueError(f"{self._name}: no spec for port {missing.pop()!r}; got specs for {sorted(input_specs)}.")
+        if extra := set(input_specs) - {name}:
+            raise ValueError(f"{self._name}: there is no port {sorted(extra)[0]!r}; the only port is {name!r}.")
+        specs = input_specs[name]
+        if many and not isinstance(specs, Sequence):
+            raise TypeError(f"{self._name}: port {name!r} takes a sequence of InputSpec, got {specs!r}.")
+        for spec in specs if many else [specs]:
+            if not isinstance(spec, InputSpec):
+                raise TypeError(f"{self._name}: port {name!r} takes an InputSpec, got {spec!r}.")
+            if not issubclass(spec.payload_type, wanted):
+                raise TypeError(
+                    f"{self._name}: port {name!r} takes a {wanted.__name__}, got {spec.payload_type.__name__}."
+                )
+        return list(specs) if many else specs
+
+    def _need_key(self, key: PRNGKeyArray | None, what: str) -> PRNGKeyArray:
+        if key is None:
+            raise ValueError(f"{self._name}: `key` is missing: {what}. Pass `key=jax.random.key(seed)`.")
+        return key
+
+
+def _config_type(cls: type) -> type[SparkConfig]:
+    """The config class that a module class was parametrised with."""
+    for each in cls.__mro__:
+        for base in each.__dict__.get("__orig_bases__", ()):
+            for argument in get_args(base):
+                if isinstance(argument, type) and issubclass(argument, SparkConfig):
+                    return argument
+    raise TypeError(
+        f"{cls.__name__} must say its config, as in `class {cls.__name__}(SparkModule[MyConfig, MyState])`."
+    )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        return f"a bare array of shape {value.shape}, dtype {value.dtype}"
+    return f"{type(value).__name__}: {value!r}"
+
+
+def _describe(tree: Any) -> str:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    if not leaves:
+        return type(tree).__name__
+    arrays = (f"{jax.tree_util.keystr(path).lstrip('.')} {leaf.dtype.name}{list(leaf.shape)}" for path, leaf in leaves)
+    return f"{type(tree).__name__}({', '.join(arrays)})"
+
+
+def _check_state(module: SparkModule, payload: Any, state: Any) -> None:
+    """Compare the state with the one that `build` would return. At trace time only."""
+    specs = {module.port.name: module._specs_of(payload)}
+    expected = eqx.filter_eval_shape(lambda key: module.build(specs, key=key), jr.key(0))
+
+    def signature(tree):
+        leaves, structure = jax.tree.flatten(tree)
+        return structure, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
+
+    if signature(expected) != signature(state):
+        given = ", ".join(str(spec) for spec in jax.tree.leaves(specs))
+        raise ValueError(
+            f"{module._name}: `state` does not fit `{module.port.name}` ({given}): expected {_describe(expected)}, "
+            f"got {_describe(state)}. States come from `init` with an example of the payload, and from the last step."
+        )
+
+
+# Compiled even when called eagerly: XLA contracts a product and a sum into one rounding, op-by-op execution does not,
+# and a spike must not depend on which of the two runs. It also makes eager stepping some ten times faster.
+@jax.jit
+def _step(module: SparkModule, payload: Any, state: Any, key: Any) -> Any:
+    _check_state(module, payload, state)
+    return module.step(payload, state, key=key)
+
+
+def _key_of(key: Any, t: Any) -> Any:
+    return None if key is None else jr.fold_in(key, t)
+
+
+@jax.jit
+def _scan(module: SparkModule, payload: Any, state: Any, key: Any, start: Any) -> Any:
+    def body(state, x):
+        t, frame = x
+        output, state = _step(module, frame, state, _key_of(key, t))
+        return state, output
+
+    times = _times(start, jax.tree.leaves(payload)[0].shape[0])
+    state, output = lax.scan(body, state, (times, payload))
+    return output, state
+
+
+@functools.partial(jax.jit, static_argnames="steps")
+def _hold(module: SparkModule, payload: Any, state: Any, key: Any, start: Any, steps: int) -> Any:
+    def body(state, t):
+        output, state = _step(module, payload, state, _key_of(key, t))
+        return state, output
+
+    state, output = lax.scan(body, state, _times(start, steps))
+    return output, state
+
+
+def _times(start: Any, steps: int) -> Any:
+    return jnp.asarray(start).astype(jnp.uint32) + jnp.arange(steps, dtype=jnp.uint32)

@@ -1,0 +1,17 @@
+from ...core._parameters import Number, parameter, positive
+from ...core.config import SparkConfig
+from ...core.module import ConfigT, SparkModule, StateT
+
+
+class InterfaceConfig(SparkConfig):
+    """Base of the configs of all interfaces."""
+
+
+class TimedInterfaceConfig(InterfaceConfig):
+    """Base of the configs of interfaces that have a time step."""
+
+    dt: Number = parameter(1.0, unit="ms", description="time step", check=positive)
+
+
+class Interface(SparkModule[ConfigT, StateT]):
+    """Base of all interfaces: what carries signals in and out of a spiking network. Abstract."""

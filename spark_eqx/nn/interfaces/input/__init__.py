@@ -1,0 +1,14 @@
+from .base import (
+    InputInterface as InputInterface,
+    InputInterfaceConfig as InputInterfaceConfig,
+    InputInterfaceOutput as InputInterfaceOutput,
+)
+from .linear import LinearSpiker as LinearSpiker, LinearSpikerConfig as LinearSpikerConfig
+from .poisson import PoissonSpiker as PoissonSpiker, PoissonSpikerConfig as PoissonSpikerConfig
+from .topological import (
+    TopologicalLinearSpiker as TopologicalLinearSpiker,
+    TopologicalLinearSpikerConfig as TopologicalLinearSpikerConfig,
+    TopologicalPoissonSpiker as TopologicalPoissonSpiker,
+    TopologicalPoissonSpikerConfig as TopologicalPoissonSpikerConfig,
+    TopologicalSpikerConfig as TopologicalSpikerConfig,
+)

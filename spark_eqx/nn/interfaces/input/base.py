@@ -1,0 +1,147 @@
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypedDict, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ....core._parameters import Number, Optional, Record, concrete, dtype_like, flag, parameter, positive
+from ....core.module import Port, StateT
+from ....core.payloads import FloatArray, SpikeArray
+from ....surrogate import AbstractSurrogate
+from ..base import Interface, TimedInterfaceConfig
+
+
+class InputInterfaceConfig(TimedInterfaceConfig):
+    """Base of the configs of input interfaces."""
+
+    surrogate: AbstractSurrogate = parameter(
+        kind=Record(AbstractSurrogate), description="derivative that stands for that of the spike"
+    )
+    dtype: np.dtype | None = parameter(
+        None,
+        kind=Optional(dtype_like),
+        description="dtype of the spikes; None: that of the signal. Booleans and integers have no gradient",
+    )
+    check_signal: bool = parameter(
+        False, kind=flag, description="whether NaN, or a value outside the range, is an error at run time"
+    )
+
+
+class RateConfig(InputInterfaceConfig):
+    """Base of the configs of encoders with a rate at full signal.
+
+    **Raises:** `ValueError` if `max_freq * dt > 1000`: a unit fires at most once a step.
+    """
+
+    max_freq: Number = parameter(100.0, unit="Hz", description="rate at full signal", check=positive)
+
+    def __check_init__(self):
+        max_freq, dt = concrete(self.max_freq), concrete(self.dt)
+        if max_freq is not None and dt is not None and (max_freq * dt > 1000).any():
+            raise ValueError(
+                f"{type(self).__name__}: `max_freq` [Hz] times `dt` [ms] must be at most 1000, one spike a step; "
+                f"got max_freq={self.max_freq} [Hz], dt={self.dt} [ms]. Take a smaller `dt` or `max_freq`."
+            )
+
+
+class InputInterfaceOutput(TypedDict):
+    """Output of an input interface."""
+
+    spikes: SpikeArray
+
+
+InputConfigT = TypeVar("InputConfigT", bound=InputInterfaceConfig)
+
+
+class InputInterface(Interface[InputConfigT, StateT]):
+    """Base of the interfaces that turn a signal into spikes. Abstract.
+
+    The state, and all arithmetic, is in the float type of the signal, but at least float32.
+    """
+
+    port: ClassVar[Port] = Port("signal", FloatArray)
+
+    def __call__(
+        self, signal: Any, state: StateT, *, key: PRNGKeyArray | None = None
+    ) -> tuple[InputInterfaceOutput, StateT]:
+        """One step of one example.
+
+        **Arguments:**
+
+        - `signal`: a [`FloatArray`][], or an array of floats, of any shape. Values outside the range saturate, with
+            gradient 0. NaN never makes a spike. With `check_signal=True` both are errors at run time.
+        - `state`: from `init`, or from the last step.
+        - `key`: for the interfaces that draw; the others ignore it.
+
+        **Returns:** `{"spikes": SpikeArray}` and the new state.
+
+        **Raises:** `TypeError` or `ValueError`, at trace time, naming the port.
+        """
+        return self._call(signal, state, key)
+
+    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+        """The range of the signal."""
+        del shape, dtype
+        return 0.0, 1.0
+
+    def _validate(self, payload: FloatArray) -> FloatArray:
+        if not self.config.check_signal:
+            return payload
+        value = payload.value.astype(state_dtype(payload.dtype))
+        low, high = self._range(value.shape, value.dtype)
+        value = eqx.error_if(
+            payload.value,
+            ~((value >= low) & (value <= high)),  # so that NaN counts as outside
+            f"{self._name}: `signal` must be within its range, {self._range_text()}, and not NaN.",
+        )
+        return FloatArray(value)
+
+    def _range_text(self) -> str:
+        return "0 to 1"
+
+    def _signal_spec(
+        self, input_specs: Mapping[str, Any], units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
+    ) -> tuple[tuple[int, ...], Any]:
+        """Check the spec of the signal, and that the config's arrays broadcast.
+
+        `units` is what each component of the signal becomes; the fields named in `per_component` broadcast against
+        the signal, the others against all units. Returns the shape of the units and the dtype of the state.
+        """
+        spec = self._spec(input_specs)
+        for field, value in vars(self.config).items():
+            shape = np.shape(value) if isinstance(value, tuple | Array) and not field.startswith("_") else ()
+            target = spec.shape if field in per_component else spec.shape + units
+            if shape and not _broadcasts(shape, target):
+                raise ValueError(
+                    f"{self._name}: `{field}` of shape {shape} does not broadcast to {target}, "
+                    f"the shape that follows from port 'signal' ({spec})."
+                )
+        return spec.shape + units, state_dtype(spec.dtype)
+
+    def _output(
+        self, fired: Bool[Array, "*units"], v: Float[Array, "*units"], signal: FloatArray
+    ) -> InputInterfaceOutput:
+        """Spikes in the dtype that is asked for, with the surrogate's derivatives at `v` where it has any."""
+        dtype = signal.dtype if self.config.dtype is None else self.config.dtype
+        if not jnp.issubdtype(dtype, jnp.floating):
+            return {"spikes": SpikeArray(fired.astype(dtype))}
+        return {"spikes": SpikeArray(self.config.surrogate.spike(fired, v).astype(dtype))}
+
+
+def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
+
+
+def state_dtype(dtype: Any) -> np.dtype:
+    """The float type of the input, but at least float32; the default float type for booleans and integers."""
+    return np.dtype(jnp.promote_types(dtype, jnp.float32) if jnp.issubdtype(dtype, jnp.floating) else float)
+
+
+def saturate(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """`x` limited to [0, 1], NaN to 0. The derivative is 1 within the range, its ends included, and 0 outside."""
+    return jnp.where(x >= 0, jnp.where(x <= 1, x, 1), 0)

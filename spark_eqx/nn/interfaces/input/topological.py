@@ -1,0 +1,146 @@
+from collections.abc import Mapping
+from typing import Any, TypeVar, final
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ....core._parameters import (
+    Number,
+    as_array,
+    at_least_two,
+    binary,
+    concrete,
+    finite,
+    integer,
+    parameter,
+    positive,
+    zero_one,
+)
+from ....core.module import StateT
+from ....core.payloads import FloatArray
+from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput, saturate, state_dtype
+from .linear import LinearSpikerConfig, LinearSpikerState, linear_state, linear_step
+from .poisson import PoissonSpikerConfig, poisson_step
+
+
+class TopologicalSpikerConfig(InputInterfaceConfig):
+    """What the topological encoders have in common.
+
+    `glue`, `mins`, `maxs` and `sigma` are scalars, or broadcast against the signal.
+
+    **Raises:** `ValueError` if `mins >= maxs`.
+    """
+
+    glue: int | tuple = parameter(
+        0, kind=zero_one, description="1: the axis is a circle, its ends are one point; 0: it is open", check=binary
+    )
+    mins: Number = parameter(0.0, description="lower end of the signal's range", check=finite)
+    maxs: Number = parameter(1.0, description="upper end of the signal's range", check=finite)
+    resolution: int = parameter(64, kind=integer, description="units along each axis", check=at_least_two)
+    sigma: Number = parameter(
+        (1 / 32) ** 0.5, description="standard deviation of the bump, in units of the distance d", check=positive
+    )
+
+    def __check_init__(self):
+        mins, maxs = concrete(self.mins), concrete(self.maxs)
+        if mins is not None and maxs is not None and (mins >= maxs).any():
+            raise ValueError(
+                f"{type(self).__name__}: `mins` must be below `maxs`; got mins={self.mins}, maxs={self.maxs}."
+            )
+
+
+ConfigT = TypeVar("ConfigT", bound=TopologicalSpikerConfig)
+
+
+class TopologicalSpiker(InputInterface[ConfigT, StateT]):
+    r"""Base of the encoders that place each component of a point in a hypercube on an axis of units. Abstract.
+
+    Each component becomes a bump of activity over `resolution` units; the shape of the output is
+    `signal.shape + (resolution,)`. With $u = (x - \mathrm{mins}) / (\mathrm{maxs} - \mathrm{mins})$:
+
+    - open axis: preferred positions $c_j = j / (\mathrm{resolution} - 1)$, distance $d = \tanh(\pi (c - u))$;
+    - glued axis, a circle: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$: 0 and 1 are one point.
+
+    The activity $e^{-d^2 / (2 \sigma^2)}$ is the signal of the dynamics that follow. A component that is NaN has no
+    activity. Components outside of the range count as the nearest end of it, on a circle too: wrap angles before.
+    """
+
+    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+        return as_array(self.config.mins, dtype, shape), as_array(self.config.maxs, dtype, shape)
+
+    def _range_text(self) -> str:
+        return f"mins={self.config.mins} to maxs={self.config.maxs}"
+
+    def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
+        return self._signal_spec(input_specs, (self.config.resolution,), ("glue", "mins", "maxs", "sigma"))
+
+    def activity(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
+        """The bumps, from 0 to 1, in the dtype of the state."""
+        config = self.config
+        x = signal.astype(state_dtype(signal.dtype))
+        shape = (*x.shape, config.resolution)
+        mins, maxs, sigma = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs, config.sigma))
+        u = jnp.broadcast_to(saturate((x - mins) / (maxs - mins))[..., None], shape)
+        glue = np.asarray(config.glue, bool)
+        if glue.all() or not glue.any():
+            d = _distance(u, bool(glue.all()))
+        else:
+            # Both are finite everywhere, so that the unused one puts no NaN into the gradient.
+            glue = np.broadcast_to(np.broadcast_to(glue, x.shape)[..., None], shape)
+            d = jnp.where(glue, _distance(u, True), _distance(u, False))
+        scale = jnp.broadcast_to(jnp.broadcast_to(sigma, x.shape)[..., None], shape)
+        bump = jnp.exp(-0.5 * jnp.square(d / scale))
+        return jnp.where(jnp.isnan(x)[..., None], 0, bump)
+
+
+def _distance(u: Float[Array, "*shape resolution"], glued: bool) -> Float[Array, "*shape resolution"]:
+    """From the preferred position of each unit to `u`."""
+    resolution = u.shape[-1]
+    positions = np.arange(resolution) / (resolution if glued else resolution - 1)
+    angle = jnp.pi * (jnp.broadcast_to(jnp.asarray(positions, u.dtype), u.shape) - u)
+    return jnp.sin(angle) if glued else jnp.tanh(angle)
+
+
+class TopologicalPoissonSpikerConfig(PoissonSpikerConfig, TopologicalSpikerConfig):
+    """Config of [`TopologicalPoissonSpiker`][]."""
+
+
+@final
+class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig, None]):
+    __doc__ = f"""A point in a hypercube as bumps of activity, with the dynamics of [`PoissonSpiker`][].
+
+    {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
+    """
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
+        del key
+        self._units(input_specs)
+
+    def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
+        key = self._need_key(key, "a spike is drawn at every step")
+        fired, v = poisson_step(self.activity(payload.value), self.config, key)
+        return self._output(fired, v, payload), state
+
+
+class TopologicalLinearSpikerConfig(LinearSpikerConfig, TopologicalSpikerConfig):
+    """Config of [`TopologicalLinearSpiker`][]."""
+
+
+@final
+class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, LinearSpikerState]):
+    __doc__ = f"""A point in a hypercube as bumps of activity, with the dynamics of [`LinearSpiker`][].
+
+    {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
+    """
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
+        del key
+        return linear_state(*self._units(input_specs))
+
+    def step(
+        self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None
+    ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
+        del key
+        fired, v, state = linear_step(self.activity(payload.value), state, self.config)
+        return self._output(fired, v, payload), state

@@ -1,0 +1,9 @@
+from .base import (
+    OutputInterface as OutputInterface,
+    OutputInterfaceConfig as OutputInterfaceConfig,
+    OutputInterfaceOutput as OutputInterfaceOutput,
+)
+from .exponential import (
+    ExponentialIntegrator as ExponentialIntegrator,
+    ExponentialIntegratorConfig as ExponentialIntegratorConfig,
+)

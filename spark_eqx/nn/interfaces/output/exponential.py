@@ -1,0 +1,158 @@
+from collections.abc import Mapping
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from ....core._parameters import (
+    Number,
+    Optional,
+    as_array,
+    flag,
+    integer,
+    integers,
+    parameter,
+    positive,
+)
+from ....core.payloads import FloatArray, SpikeArray
+from ....core.specs import InputSpec
+from ..input.base import state_dtype
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+
+
+class ExponentialIntegratorConfig(OutputInterfaceConfig):
+    """Config of [`ExponentialIntegrator`][]."""
+
+    num_outputs: int = parameter(kind=integer, description="number of output signals, K", check=positive)
+    saturation_freq: Number = parameter(
+        50.0, unit="Hz", description="rate of a group's units at which it reads 1", check=positive
+    )
+    tau: Number = parameter(5.0, unit="ms", description="time constant of the moving average", check=positive)
+    shuffle: bool = parameter(True, kind=flag, description="whether units are assigned to groups at random")
+    smooth_trace: bool = parameter(True, kind=flag, description="whether a second, equal average follows the first")
+    output_map: tuple[int, ...] | None = parameter(
+        None,
+        kind=Optional(integers),
+        description="the group, 0 to K - 1, of each unit of the flattened input; overrides shuffle",
+    )
+
+
+class ExponentialIntegratorState(eqx.Module):
+    """State of the decoder."""
+
+    trace: Float[Array, " outputs"]  # first moving average; 1 at the saturation frequency
+    smooth: Float[Array, " outputs"] | None  # second moving average
+    assignment: Int[Array, " units"] | None  # the group of each unit; None: in order
+    units: tuple[int, ...] = eqx.field(static=True)  # shape of the spikes
+
+
+@final
+class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, ExponentialIntegratorState]):
+    r"""Spike counts of groups of units, smoothed by an exponential moving average of gain one.
+
+    $$y \leftarrow y + (1 - e^{-dt/\tau}) (z - y), \qquad
+    z_k = \frac{1000}{n_k \cdot f_\mathrm{sat} \cdot dt} \sum_{i \in k} s_i$$
+
+    with $n_k$ the number of units in group $k$. A group whose units fire at `saturation_freq` reads 1.0 on average,
+    for every `dt`, `tau`, group size and smoothing. `smooth_trace` puts a second, equal average behind the first.
+    Linear in the spikes; an inhibitory spike counts as -1.
+
+    The units are assigned to K groups that differ in size by at most one (the first N mod K have one more), in the
+    order of the flattened input, or shuffled once by the key given to `init`, or by `output_map`.
+
+    The impulse response of a group of size 1, n steps after the spike, is $k (1-k)^n$ times
+    `1000 / (saturation_freq * dt)`, and $(n+1) k^2 (1-k)^n$ with `smooth_trace`; $k = 1 - e^{-dt/\tau}$.
+
+    `saturation_freq` and `tau` are scalars, or broadcast against the K outputs. The signal is in the dtype of the
+    state: the float type of the spikes, but at least float32.
+    """
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> ExponentialIntegratorState:
+        """Assign the units to groups; needs a key to shuffle."""
+        config, spec = self.config, self._spec(input_specs)
+        outputs = config.num_outputs
+        for name in ("saturation_freq", "tau", "dt"):
+            if np.shape(getattr(config, name)) not in ((), (1,), (outputs,)):
+                raise ValueError(
+                    f"{self._name}: `{name}` of shape {np.shape(getattr(config, name))} does not broadcast to "
+                    f"the {outputs} outputs."
+                )
+        zeros = jnp.zeros(outputs, state_dtype(spec.dtype))
+        return ExponentialIntegratorState(
+            trace=zeros,
+            smooth=zeros if config.smooth_trace else None,
+            assignment=self._assign(spec, key),
+            units=spec.shape,
+        )
+
+    def _assign(self, spec: InputSpec, key: PRNGKeyArray | None) -> Int[Array, " units"] | None:
+        outputs, output_map = self.config.num_outputs, self.config.output_map
+        units = int(np.prod(spec.shape))
+        if units < outputs:
+            raise ValueError(
+                f"{self._name}: `num_outputs` must be at most the number of units of port 'spikes', {units} ({spec}); "
+                f"got {outputs}."
+            )
+        if output_map is not None:
+            if len(output_map) != units:
+                raise ValueError(
+                    f"{self._name}: `output_map` must name the group of each of the {units} units of port 'spikes' "
+                    f"({spec}); got {len(output_map)} entries."
+                )
+            if min(output_map) < 0 or max(output_map) >= outputs:
+                raise ValueError(
+                    f"{self._name}: `output_map` must hold groups 0 to {outputs - 1} (num_outputs={outputs}); "
+                    f"got {min(output_map)} to {max(output_map)}."
+                )
+            if empty := set(range(outputs)) - set(output_map):
+                raise ValueError(
+                    f"{self._name}: `output_map` must give each of the {outputs} outputs a unit; "
+                    f"got none for {sorted(empty)}."
+                )
+            return jnp.asarray(output_map, jnp.int32)
+        if not self.config.shuffle:
+            return None
+        key = self._need_key(key, "`shuffle=True` draws the groups once, in `init`")
+        return jr.permutation(key, jnp.asarray(np.repeat(np.arange(outputs), _even_sizes(units, outputs)), jnp.int32))
+
+    def step(
+        self, payload: SpikeArray, state: ExponentialIntegratorState, *, key: PRNGKeyArray | None
+    ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
+        del key
+        config, dtype, shape = self.config, state.trace.dtype, state.trace.shape
+        saturation_freq, tau, dt = (
+            as_array(each, dtype, shape) for each in (config.saturation_freq, config.tau, config.dt)
+        )
+        sums = group_sums(payload.value.astype(dtype).ravel(), state.assignment, config.num_outputs)
+        z = sums / (self._sizes(state, dtype) * (saturation_freq * dt / 1000))
+        k = -jnp.expm1(-dt / tau)
+        trace = state.trace + k * (z - state.trace)
+        smooth = None if state.smooth is None else state.smooth + k * (trace - state.smooth)
+        state = ExponentialIntegratorState(trace, smooth, state.assignment, state.units)
+        return {"signal": FloatArray(trace if smooth is None else smooth)}, state
+
+    def _sizes(self, state: ExponentialIntegratorState, dtype: Any) -> Float[Array, " outputs"]:
+        config, units = self.config, int(np.prod(state.units))
+        if config.output_map is None:
+            return jnp.asarray(_even_sizes(units, config.num_outputs), dtype)
+        return jnp.asarray(np.bincount(config.output_map, minlength=config.num_outputs), dtype)
+
+
+def _even_sizes(units: int, outputs: int) -> Int[np.ndarray, " outputs"]:
+    return np.full(outputs, units // outputs) + (np.arange(outputs) < units % outputs)
+
+
+def group_sums(
+    values: Float[Array, " units"], assignment: Int[Array, " units"] | None, outputs: int
+) -> Float[Array, " outputs"]:
+    """The sum of each group; groups in order and of even sizes where `assignment` is `None`."""
+    if assignment is not None:
+        return jax.ops.segment_sum(values, assignment, outputs)
+    size, larger = divmod(values.shape[0], outputs)
+    head, tail = jnp.split(values, [larger * (size + 1)])
+    sums = head.reshape(larger, size + 1).sum(1), tail.reshape(outputs - larger, size).sum(1)
+    return jnp.concatenate(sums)

@@ -1,0 +1,160 @@
+"""Surrogate gradients: an exact step forward, the derivative of a smooth relaxation backward.
+
+By default each relaxation rises from 0 to 1 with the derivative 1 at the threshold, so that exchanging one surrogate
+for another does not change the scale of the gradients.
+"""
+
+import abc
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from .core._parameters import Number, Parameters, as_array, parameter, positive
+
+
+class AbstractSurrogate(Parameters, abc.ABC):
+    """A step with the derivative of a smooth function.
+
+    Calling it on `v` (the potential above threshold) gives the exact step `v > 0` in the dtype of `v`. Derivatives of
+    every order, in reverse and forward mode, with respect to `v` and to the surrogate's own parameters where they are
+    JAX arrays, are those of `relaxation`.
+
+    To write one, subclass this and define `relaxation`. Fields are keyword arguments; see [`parameter`][] for units
+    and checks.
+    """
+
+    @abc.abstractmethod
+    def relaxation(self, v: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        """The smooth function whose derivative stands for that of the step."""
+
+    def __call__(self, v: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        """`v > 0` as 0 or 1, shape and dtype of `v`.
+
+        **Raises:** `TypeError` if `v` is not an array of floats.
+        """
+        if not isinstance(v, jax.Array) or not jnp.issubdtype(v.dtype, jnp.floating):
+            raise TypeError(f"{type(self).__name__}: `v` must be a JAX array of floats, got {v!r}.")
+        return self.spike(v > 0, v)
+
+    def spike(self, fired: Bool[Array, "*units"], v: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        """`fired` as 0 or 1 with the derivatives of `relaxation` at `v`: for a spike that is decided otherwise."""
+        return _spike(self, v, fired.astype(v.dtype))
+
+
+@jax.custom_jvp
+def _spike(surrogate: AbstractSurrogate, v: Array, fired: Array) -> Array:
+    del surrogate, v
+    return fired
+
+
+@_spike.defjvp
+def _(primals: Any, tangents: Any):
+    surrogate, v, fired = primals
+    # Differentiating the surrogate too is what gives a learnable slope its gradient.
+    _, tangent = jax.jvp(lambda s, v: s.relaxation(v), (surrogate, v), tangents[:2])
+    return _spike(surrogate, v, fired), tangent
+
+
+class Sigmoid(AbstractSurrogate):
+    """Logistic function, `1 / (1 + exp(-slope v))`.
+
+    Derivative: `slope * sigma * (1 - sigma)`; at the threshold `slope / 4`.
+    """
+
+    slope: Number = parameter(
+        4.0, description="steepness; the derivative at the threshold is slope / 4", check=positive
+    )
+
+    def relaxation(self, v):
+        return jax.nn.sigmoid(as_array(self.slope, v.dtype, v.shape) * v)
+
+
+class FastSigmoid(AbstractSurrogate):
+    """Fast sigmoid, `(1 + slope v / (1 + slope |v|)) / 2`: SuperSpike.
+
+    Derivative: `slope / 2 / (1 + slope |v|)^2`; at the threshold `slope / 2`. Libraries that leave out the factor
+    `slope / 2` have the derivative 1 there for every slope.
+
+    Zenke and Ganguli (2018), "SuperSpike: Supervised learning in multilayer spiking neural networks".
+    """
+
+    slope: Number = parameter(
+        2.0, description="steepness; the derivative at the threshold is slope / 2", check=positive
+    )
+
+    def relaxation(self, v):
+        scaled = as_array(self.slope, v.dtype, v.shape) * v
+        return 0.5 * (1 + scaled / (1 + jnp.abs(scaled)))
+
+
+class ATan(AbstractSurrogate):
+    """Arc tangent, `1/2 + arctan(pi/2 slope v) / pi`.
+
+    Derivative: `slope / 2 / (1 + (pi/2 slope v)^2)`; at the threshold `slope / 2`.
+
+    Fang et al. (2021), "Incorporating learnable membrane time constant to enhance learning of spiking neural networks".
+    """
+
+    slope: Number = parameter(
+        2.0, description="steepness; the derivative at the threshold is slope / 2", check=positive
+    )
+
+    def relaxation(self, v):
+        return 0.5 + jnp.arctan((jnp.pi / 2) * as_array(self.slope, v.dtype, v.shape) * v) / jnp.pi
+
+
+class Triangular(AbstractSurrogate):
+    """Integral of a triangle of half-width `width` around the threshold.
+
+    Derivative: `max(0, 1 - |v| / width) / width`; at the threshold `1 / width`.
+
+    Bellec et al. (2018), "Long short-term memory and learning-to-learn in networks of spiking neurons".
+    """
+
+    width: Number = parameter(1.0, description="half-width of the triangle", check=positive)
+
+    def relaxation(self, v):
+        r = v / as_array(self.width, v.dtype, v.shape)
+        inside = jnp.where(jnp.abs(r) < 1, r, 0)
+        return jnp.where(jnp.abs(r) < 1, 0.5 + inside - 0.5 * inside * jnp.abs(inside), (r > 0).astype(v.dtype))
+
+
+class Boxcar(AbstractSurrogate):
+    """A ramp over `-width < v < width`.
+
+    Derivative: `1 / (2 width)` there, 0 elsewhere.
+    """
+
+    width: Number = parameter(0.5, description="half-width of the box", check=positive)
+
+    def relaxation(self, v):
+        r = v / as_array(self.width, v.dtype, v.shape)
+        return jnp.where(jnp.abs(r) < 1, 0.5 + 0.5 * r, (r > 0).astype(v.dtype))
+
+
+class Gaussian(AbstractSurrogate):
+    """Cumulative normal distribution of standard deviation `sigma`.
+
+    Derivative: `exp(-v^2 / (2 sigma^2)) / (sigma sqrt(2 pi))`.
+    """
+
+    sigma: Number = parameter(0.3989422804014327, description="standard deviation", check=positive)
+
+    def relaxation(self, v):
+        sigma = as_array(self.sigma, v.dtype, v.shape)
+        return 0.5 * (1 + lax.erf(v / (sigma * 2.0**0.5)))
+
+
+class StraightThrough(AbstractSurrogate):
+    """The identity: the derivative is 1 everywhere.
+
+    On `p - u` with uniform `u`, as in [`PoissonSpiker`][], the gradient of a spike is exactly that of its expectation.
+
+    Bengio, Leonard and Courville (2013), "Estimating or propagating gradients through stochastic neurons".
+    """
+
+    def relaxation(self, v):
+        return v

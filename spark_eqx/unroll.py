@@ -1,0 +1,40 @@
+from typing import Any
+
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from .core.module import SparkModule, StateT
+
+
+def unroll(
+    module: SparkModule[Any, StateT],
+    payload: Any,
+    state: StateT,
+    *,
+    steps: int | None = None,
+    key: PRNGKeyArray | None = None,
+    start: int | Int[Array, ""] = 0,
+) -> tuple[Any, StateT]:
+    """Run a module over many time steps.
+
+    Step `t` gets the key `jax.random.fold_in(key, start + t)`. So a sequence run in chunks, each with the `start` of
+    its first step and the state of the one before, equals the whole, bit for bit.
+
+    **Arguments:**
+
+    - `module`: any module.
+    - `payload`: what its port takes with a leading axis of time, `(T, ...)`; or, with `steps`, the payload of one
+        step, held.
+    - `state`: from `module.init` with an example of one step.
+    - `steps`: for how many steps to hold the payload. `None`: run over the leading axis.
+    - `key`: for modules that draw; the others ignore it.
+    - `start`: the index of the first step, may be traced.
+
+    **Returns:** the module's output with a leading axis of time in every array, and the last state.
+
+    **Raises:** `ValueError` and `TypeError` as the module does; also for a payload without a time axis.
+    """
+    if not isinstance(module, SparkModule):
+        raise TypeError(f"unroll: `module` must be a SparkModule, got {type(module).__name__}.")
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 0):
+        raise ValueError(f"unroll: `steps` must be an integer, 0 or more [time steps], got {steps!r}.")
+    return module.unroll(payload, state, steps=steps, key=key, start=start)
