@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self, TypeAlias, dataclass_transform
+from typing import Any, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
 import equinox as eqx
 import jax
@@ -16,6 +16,9 @@ from jaxtyping import Array, Float, Shaped
 
 # A constant (a Python or NumPy number, or nested tuples of them) or a JAX array to differentiate, map over or shard.
 Number: TypeAlias = float | tuple | Float[Array, "..."]
+
+
+ParametersT = TypeVar("ParametersT", bound="Parameters")
 
 
 class Check(NamedTuple):
@@ -233,7 +236,7 @@ def concrete(value: Any) -> np.ndarray | None:
     return None if isinstance(value, jax.core.Tracer) else np.asarray(value).astype(float)
 
 
-def as_array(value: Number, dtype: Any, shape: tuple[int, ...] = ()) -> Shaped[Array, "..."]:
+def as_array(value: Number | np.ndarray | np.generic, dtype: Any, shape: tuple[int, ...] = ()) -> Shaped[Array, "..."]:
     """A number in `dtype`; one that is not a scalar is broadcast to `shape`."""
     array = jnp.asarray(value, dtype)
     return array if array.ndim == 0 else jnp.broadcast_to(array, shape)
@@ -342,7 +345,7 @@ class Parameters:
         return data
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls: type[ParametersT], data: dict[str, Any]) -> ParametersT:
         """The inverse of `to_dict`. `data["type"]` must name this class or one derived from it.
 
         **Raises:** `TypeError` or `ValueError` for an unknown type, an unknown field or a value that does not fit.

@@ -1,7 +1,6 @@
 import json
-from typing import Self
 
-from ._parameters import Parameters
+from ._parameters import Parameters, ParametersT
 
 
 class SparkConfig(Parameters):
@@ -22,6 +21,6 @@ class SparkConfig(Parameters):
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls: type[ParametersT], text: str) -> ParametersT:
         """The inverse of `to_json`; raises as `from_dict` does."""
         return cls.from_dict(json.loads(text))

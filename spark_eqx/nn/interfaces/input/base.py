@@ -139,7 +139,9 @@ def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
 
 def state_dtype(dtype: Any) -> np.dtype:
     """The float type of the input, but at least float32; the default float type for booleans and integers."""
-    return np.dtype(jnp.promote_types(dtype, jnp.float32) if jnp.issubdtype(dtype, jnp.floating) else float)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        return np.dtype(jnp.result_type(float))
+    return np.dtype(dtype if jnp.finfo(dtype).bits > 32 else jnp.float32)
 
 
 def saturate(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

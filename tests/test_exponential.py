@@ -1,0 +1,157 @@
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker
+
+
+def decode(module, spikes, key=None):
+    spikes = spikes if isinstance(spikes, spark.SpikeArray) else spark.SpikeArray(jnp.asarray(spikes))
+    state = module.init(jax.tree.map(lambda leaf: leaf[0], spikes), key=key)
+    output, state = spark.unroll(module, spikes, state)
+    return np.asarray(output["signal"].value, float), state
+
+
+def regular(period, steps, units):
+    """Each unit fires every `period` steps, the units spread over the period."""
+    t, unit = np.arange(steps)[:, None], np.arange(units)[None]
+    return jnp.asarray((t + unit) % period == 0, jnp.float32)
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("tau", [2.0, 5.0, 20.0, 100.0])
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("units", [1, 7, 100, 1000])
+def test_reads_one_at_saturation(dt, tau, smooth, units):
+    """Whatever the time step, the time constant, the group size and the smoothing: 1.000 +- 0.001 over a period."""
+    period = 20
+    module = ExponentialIntegrator(
+        num_outputs=1, saturation_freq=1000 / (period * dt), tau=tau, dt=dt, smooth_trace=smooth, shuffle=False
+    )
+    settle = round(12 * tau / dt / period + 1) * period
+    state = module.init(jnp.zeros(units))
+    phases = (jnp.arange(settle + period, dtype=jnp.int32)[:, None] + jnp.arange(units, dtype=jnp.int32)[None]) % period
+
+    def body(state, phase):
+        output, state = module((phase == 0).astype(jnp.float32), state)
+        return state, output["signal"].value[0]
+
+    signal = np.asarray(jax.lax.scan(body, state, phases)[1], float)
+    assert abs(signal[-period:].mean() - 1) < 1e-3
+
+
+@pytest.mark.parametrize("assignment", ["ordered", "shuffled", "map"])
+@pytest.mark.parametrize("units, outputs", [(12, 4), (13, 4), (15, 4), (5, 5), (1000, 3)])
+def test_every_group_reads_one(assignment, units, outputs):
+    fields = {
+        "ordered": {"shuffle": False},
+        "shuffled": {},
+        "map": {"output_map": np.arange(units)[::-1] ** 2 % outputs},
+    }
+    if assignment == "map":
+        fields["map"]["output_map"][:outputs] = np.arange(outputs)
+    module = ExponentialIntegrator(num_outputs=outputs, saturation_freq=50.0, **fields[assignment])
+    signal, _ = decode(module, regular(20, 400, units), jr.key(0))
+    np.testing.assert_allclose(signal[-20:].mean(0), 1, atol=1e-3)
+
+
+def test_groups_differ_by_at_most_one_and_the_first_have_more():
+    """A unit's weight tells the size of its group, the position of the response its number."""
+    for units, outputs in ((10, 4), (7, 7), (11, 3), (64, 4)):
+        sizes = np.array([units // outputs + (k < units % outputs) for k in range(outputs)])
+        for key in (None, jr.key(0), jr.key(1)):
+            module = ExponentialIntegrator(num_outputs=outputs, shuffle=key is not None, saturation_freq=1000.0)
+            state = module.init(jnp.zeros(units), key=key)
+            responses = jax.vmap(lambda one: module(one, state)[0]["signal"].value)(jnp.eye(units))  # noqa: B023
+            groups = np.asarray(responses).argmax(1)
+            np.testing.assert_array_equal(np.bincount(groups, minlength=outputs), sizes)
+            rise = 1 - np.exp(-1 / 5)
+            np.testing.assert_allclose(np.asarray(responses).max(1), rise**2 / sizes[groups], rtol=1e-5)
+            if key is None:
+                np.testing.assert_array_equal(groups, np.repeat(np.arange(outputs), sizes))
+
+
+def test_shuffles_differ_between_keys_and_are_fair():
+    module, units, draws = ExponentialIntegrator(num_outputs=2), 6, 4000
+    assignments = jax.vmap(lambda key: module.init(jnp.zeros(units), key=key).assignment)(jr.split(jr.key(0), draws))
+    share = np.asarray(assignments).mean(0)
+    assert (np.abs(share - 0.5) < 5 * np.sqrt(0.25 / draws)).all()
+    together = np.mean(np.asarray(assignments)[:, 0] == np.asarray(assignments)[:, 1])
+    assert abs(together - 2 / 5) < 5 * np.sqrt(0.24 / draws)
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("dt, tau", [(1.0, 5.0), (0.1, 20.0), (2.0, 1.0)])
+def test_impulse_response_is_the_discrete_kernel(dt, tau, smooth):
+    module = ExponentialIntegrator(
+        num_outputs=2, saturation_freq=40.0, tau=tau, dt=dt, smooth_trace=smooth, output_map=(0, 1, 1)
+    )
+    n = np.arange(200)
+    k = -np.expm1(-dt / tau)
+    kernel = (n + 1) * k**2 * (1 - k) ** n if smooth else k * (1 - k) ** n
+    spikes = np.zeros((200, 3), np.float32)
+    spikes[0] = [1, 0, 1]
+    signal, _ = decode(module, spikes)
+    expected = kernel[:, None] * 1000 / (40 * dt) / np.array([1, 2])
+    np.testing.assert_allclose(signal, expected, rtol=2e-4, atol=1e-6)
+    assert abs(kernel.sum() - 1) < 1e-2 or tau > 5
+
+
+def test_linear_in_the_spikes(getkey):
+    module = ExponentialIntegrator(num_outputs=3, shuffle=False)
+    a, b = (jr.normal(getkey(), (50, 8)) for _ in range(2))
+    combined = decode(module, 2 * a - 3 * b)[0]
+    np.testing.assert_allclose(combined, 2 * decode(module, a)[0] - 3 * decode(module, b)[0], rtol=1e-3, atol=1e-3)
+
+
+def test_inhibitory_spikes_count_down():
+    spikes = jnp.ones((5, 4))
+    mask = jnp.zeros((5, 4), bool).at[:, 1:].set(True)
+    for dtype in (jnp.float32, jnp.bool_, jnp.int8):
+        module = ExponentialIntegrator(num_outputs=1, shuffle=False)
+        masked, _ = decode(module, spark.SpikeArray(spikes.astype(dtype), mask))
+        plain, _ = decode(module, spikes)
+        np.testing.assert_allclose(masked, -0.5 * plain, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bool_, jnp.int8, jnp.float16, jnp.bfloat16])
+def test_large_groups_are_counted_exactly(dtype):
+    """4999 spikes are not a number in 16-bit floats."""
+    module = ExponentialIntegrator(num_outputs=1, shuffle=False, saturation_freq=1000.0, smooth_trace=False)
+    spikes = (jnp.arange(5000) > 0)[None].astype(dtype)
+    signal, _ = decode(module, spikes)
+    np.testing.assert_allclose(signal[0, 0], 4999 / 5000 * -np.expm1(-1 / 5), rtol=1e-6)
+
+
+def test_per_output_parameters(getkey):
+    spikes = jr.bernoulli(getkey(), jnp.float32(0.2), (40, 6)).astype(jnp.float32)
+    both = ExponentialIntegrator(
+        num_outputs=2, shuffle=False, saturation_freq=(30.0, 60.0), tau=jnp.asarray([4.0, 9.0])
+    )
+    signal, _ = decode(both, spikes)
+    for i, (freq, tau) in enumerate(((30.0, 4.0), (60.0, 9.0))):
+        one = ExponentialIntegrator(num_outputs=1, shuffle=False, saturation_freq=freq, tau=tau)
+        np.testing.assert_allclose(signal[:, i : i + 1], decode(one, spikes[:, 3 * i : 3 * i + 3])[0], rtol=1e-5)
+
+
+def test_nan_travels_through_to_its_group():
+    module = ExponentialIntegrator(num_outputs=2, shuffle=False)
+    spikes = jnp.zeros((3, 4)).at[1, 0].set(jnp.nan)
+    signal, _ = decode(module, spikes)
+    np.testing.assert_array_equal(np.isnan(signal), [[False, False], [True, False], [True, False]])
+
+
+def test_round_trip_of_a_signal():
+    """Encode with a calibrated spiker, decode at its frequency: the rate that the closed form says."""
+    x, max_freq, tau, cd = 0.7, 200.0, 20.0, 1.0
+    spiker = LinearSpiker(max_freq=max_freq, tau=tau, cd=cd, dt=0.5)
+    signal = jnp.full(40, x)
+    spikes, _ = spark.unroll(spiker, signal, spiker.init(signal), steps=8000)
+    decoder = ExponentialIntegrator(num_outputs=1, saturation_freq=max_freq, tau=50.0, dt=0.5, shuffle=False)
+    decoded, _ = decode(decoder, spikes["spikes"])
+    gain = -1 / np.expm1(-(1000 / max_freq - cd) / tau)
+    rate = 1000 / (cd + tau * np.log(gain * x / (gain * x - 1)))
+    np.testing.assert_allclose(decoded[4000:].mean(), rate / max_freq, rtol=2e-3)

@@ -1,0 +1,242 @@
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import LinearSpiker, TopologicalLinearSpiker
+
+from .helpers import x64
+
+
+SIGNALS = np.array([0.0, 0.1, 0.3, 0.5, 0.8, 1.0])
+MAX_FREQS = (10, 20, 37, 100, 150, 240, 400)
+CDS = (0, 0.5, 1, 2)
+TAUS = (5, 20, 100, 1000)
+
+
+def closed_form(x, max_freq, cd, tau):
+    """Rate [Hz] of a leaky integrator with threshold 1, in double precision."""
+    gain = -1 / np.expm1(-(1000 / max_freq - cd) / tau)
+    drive = np.where(gain * x > 1, gain * x - 1, 1.0)
+    return np.where(gain * x > 1, 1000 / (cd + tau * np.log1p(1 / drive)), 0.0)
+
+
+def count(module, signal, steps):
+    """Spikes of each unit over a held signal, summed inside the scan."""
+
+    def body(carry, _):
+        state, total = carry
+        output, state = module(signal, state)
+        return (state, total + output["spikes"].spikes), None
+
+    return jax.lax.scan(body, (module.init(signal), jnp.zeros_like(signal)), None, length=steps)[0][1]
+
+
+def cases(dt):
+    return [
+        (max_freq, cd, tau)
+        for max_freq in MAX_FREQS
+        for cd in CDS
+        for tau in TAUS
+        if cd < 1000 / max_freq and dt <= 1000 / max_freq and (1000 / max_freq - cd) / tau <= 10
+    ]
+
+
+@pytest.mark.parametrize("constant", [True, False], ids=["constants", "arrays"])
+@pytest.mark.parametrize("dt", [0.05, 0.1, 0.25, 0.5, 1.0, 2.0])
+def test_rate_is_the_closed_form(dt, constant):
+    """20 s, within 0.1 % and one spike; by the series (constants) and by the functions (arrays)."""
+    grid = np.array(cases(dt))
+    groups = [grid[grid[:, 2] == tau] for tau in np.unique(grid[:, 2])] if constant else [grid]
+    for group in groups:
+        max_freq, cd, tau = group.T[..., None]
+        expected = 20 * closed_form(SIGNALS, max_freq, cd, tau)
+        fields = {"max_freq": max_freq, "cd": cd, "tau": tau}
+        if constant:
+            fields["tau"] = float(tau[0, 0])
+        else:
+            fields = {name: jnp.asarray(value, jnp.float32) for name, value in fields.items()}
+        signal = jnp.broadcast_to(jnp.asarray(SIGNALS, jnp.float32), expected.shape)
+        counts = jax.jit(count, static_argnums=2)(LinearSpiker(dt=dt, **fields), signal, round(20_000 / dt))
+        assert (np.abs(counts - expected) <= 1e-3 * expected + 1).all()
+
+
+def test_number_of_cases():
+    assert sum(len(cases(dt)) for dt in (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)) * 5 == 3240  # and as many for a signal of 0
+
+
+@pytest.mark.parametrize("dt", [0.3, 1.0, 7.0, 10.0])
+def test_coarse_steps(dt):
+    """Up to one spike a step, and many time constants a step."""
+    for tau, cd in ((1.0, 0.0), (1.0, 8.9), (3.0, 9.0), (50.0, 4.0)):
+        module = LinearSpiker(dt=dt, max_freq=100.0, tau=tau, cd=cd)
+        signal = jnp.asarray(SIGNALS, jnp.float32)
+        steps = round(20_000 / dt)
+        expected = steps * dt / 1000 * closed_form(SIGNALS, 100, cd, tau)
+        assert (np.abs(count(module, signal, steps) - expected) <= 1e-3 * expected + 1).all()
+
+
+def event_times(values, dt, tau, cd, max_freq):
+    """Spike times [ms] of one unit for a signal that is constant within each step: event by event, in double precision."""
+    gain = -1 / np.expm1(-(1000 / max_freq - cd) / tau)
+    times, potential, ready = [], 0.0, 0.0
+    for i, x in enumerate(np.clip(values, 0, 1)):
+        now, end = i * dt, (i + 1) * dt
+        while True:
+            now = max(now, min(ready, end))
+            if now >= end:
+                break
+            wait = tau * np.log((gain * x - potential) / (gain * x - 1)) if gain * x > 1 else np.inf
+            if now + wait > end:
+                potential = gain * x + (potential - gain * x) * np.exp(-(end - now) / tau)
+                break
+            now += wait
+            times.append(now)
+            potential, ready = 0.0, now + cd
+    return np.array(times)
+
+
+@pytest.mark.parametrize("constant", [True, False], ids=["constants", "arrays"])
+@pytest.mark.parametrize("dt, tau, cd", [(1.0, 100.0, 2.0), (2.0, 5.0, 0.5), (0.1, 20.0, 2.0), (3.0, 1.0, 0.0)])
+def test_varying_signal_is_integrated_exactly(dt, tau, cd, constant):
+    values = np.random.default_rng(0).uniform(-0.2, 1.4, 3000)
+    fields = {"tau": tau, "cd": cd, "max_freq": 200.0}
+    module = LinearSpiker(dt=dt, **(fields if constant else {k: jnp.asarray(v) for k, v in fields.items()}))
+    signal = jnp.asarray(values, jnp.float32)
+    spikes = np.asarray(spark.unroll(module, signal, module.init(signal[0]))[0]["spikes"].value)
+    times = event_times(np.asarray(signal, float), dt, **fields)
+    steps = np.flatnonzero(spikes)
+    assert len(times) > 30 and abs(len(steps) - len(times)) <= 1
+    # The step that a spike is reported in is the one that it happens in, but for crossings within rounding of its end.
+    within = np.minimum(len(steps), len(times))
+    off = np.abs((steps[:within] + 0.5) * dt - times[:within]) - 0.5 * dt
+    assert off.max() < 1e-2 * dt + 1e-3 * tau / 100
+
+
+def test_state_is_time_since_the_spike():
+    """The refractory time left and the potential are those of the real crossing, not of the grid."""
+    tau, cd, dt = 20.0, 0.3, 1.0
+    module = LinearSpiker(tau=tau, cd=cd, dt=dt, max_freq=300.0)
+    gain = -1 / np.expm1(-(1000 / 300 - cd) / tau)
+    x = jnp.asarray(0.9)
+    (time,) = event_times(np.full(5, 0.9), dt, tau, cd, 300.0)[:1]
+    steps = int(np.ceil(time / dt))
+    output, state = spark.unroll(module, x, module.init(x), steps=steps)
+    assert output["spikes"].value.tolist() == [0.0] * (steps - 1) + [1.0]
+    left = steps * dt - time - cd
+    assert left > 0.1
+    np.testing.assert_allclose(state.potential, gain * 0.9 * -np.expm1(-left / tau), rtol=1e-4)
+    np.testing.assert_allclose(state.refractory, 0)
+    module = LinearSpiker(module.config, cd=2.0)
+    (time,) = event_times(np.full(9, 0.9), dt, tau, 2.0, 300.0)[:1]
+    _, state = spark.unroll(module, x, module.init(x), steps=int(np.ceil(time / dt)))
+    np.testing.assert_allclose(state.refractory, 2.0 - (np.ceil(time / dt) * dt - time), rtol=1e-4)
+    np.testing.assert_allclose(state.potential, 0)
+
+
+@pytest.mark.parametrize("cd, dt", [(2.0, 0.1), (2.0, 1.0), (3.5, 0.25), (5.0, 2.0)])
+def test_spikes_are_a_refractory_period_apart(cd, dt, getkey):
+    module = LinearSpiker(cd=cd, dt=dt, max_freq=150.0)
+    signal = jr.uniform(getkey(), (5000, 20))
+    spikes = np.asarray(spark.unroll(module, signal, module.init(signal[0]))[0]["spikes"].value)
+    gaps = np.concatenate([np.diff(np.flatnonzero(unit)) for unit in spikes.T])
+    assert len(gaps) > 20 and gaps.min() * dt > cd - dt
+
+
+def test_starts_ready_and_fires_first_when_charged():
+    module = LinearSpiker(max_freq=100.0, cd=2.0, dt=0.1)
+    spikes = spark.unroll(module, jnp.ones(()), module.init(jnp.ones(())), steps=300)[0]["spikes"].value
+    assert abs(int(np.flatnonzero(spikes)[0]) * 0.1 - 8.0) <= 0.15  # 1000 / max_freq - cd
+
+
+def test_rheobase():
+    """Just below g x = 1 nothing fires, just above it something does, however long it takes."""
+    module = LinearSpiker(tau=5.0, max_freq=100.0)
+    gain = -1 / np.expm1(-(10 - 2) / 5)
+    signal = jnp.asarray([0.999 / gain, 1.001 / gain], jnp.float32)
+    counts = count(module, signal, 100_000)
+    assert counts[0] == 0
+    np.testing.assert_allclose(counts[1], 100 * closed_form(1.001 / gain, 100, 2, 5), rtol=1e-2)
+
+
+def test_per_unit_parameters_are_those_of_single_units(getkey):
+    signal = jr.uniform(getkey(), (400, 3))
+    taus = (10.0, 50.0, 200.0)
+    module = LinearSpiker(tau=jnp.asarray(taus))
+    spikes = spark.unroll(module, signal, module.init(signal[0]))[0]["spikes"].value
+    for i, tau in enumerate(taus):
+        single = LinearSpiker(tau=jnp.asarray(tau))
+        one = spark.unroll(single, signal[:, i], single.init(signal[0, i]))[0]["spikes"].value
+        np.testing.assert_array_equal(spikes[:, i], one)
+
+
+def test_reset_carries_gradient_only_if_asked():
+    """With the reset detached, the gradient of a later spike sees one charging only."""
+    signal = jnp.full(30, 0.9)
+
+    def gradient(**kwargs):
+        module = LinearSpiker(max_freq=200.0, **kwargs)
+        return jax.grad(lambda s: spark.unroll(module, s, module.init(s[0]))[0]["spikes"].value[-1])(signal)
+
+    spikes = spark.unroll(module := LinearSpiker(max_freq=200.0), signal, module.init(signal[0]))[0]["spikes"].value
+    last = np.flatnonzero(spikes[:-1])[-1]
+    detached, attached = gradient(), gradient(detach_reset=False)
+    assert (detached[: last + 1] == 0).all() and (detached[last + 3 :] > 0).all()
+    assert (attached[: last + 1] != 0).any()
+
+
+@pytest.mark.parametrize("constant", [True, False], ids=["constants", "arrays"])
+def test_gradient_of_the_potential_is_that_of_the_closed_form(constant):
+    """Before the first spike, ds/dx of step T is surrogate'(V - 1) dV/dx_t, with dV/dx_t = g k e^(-(T - t) dt / tau)."""
+    tau, dt, max_freq = 20.0, 1.0, 50.0
+    number = float if constant else jnp.asarray
+    module = LinearSpiker(tau=number(tau), dt=dt, max_freq=number(max_freq))
+    signal = jnp.full(6, 0.5)
+    grad = jax.grad(lambda s: spark.unroll(module, s, module.init(s[0]))[0]["spikes"].value[-1])(signal)
+    gain = -1 / np.expm1(-(1000 / max_freq - 2) / tau)
+    v = gain * 0.5 * -np.expm1(-6 * dt / tau) - 1
+    slope = 1 / (1 + (np.pi * v) ** 2)  # ATan(slope=2)
+    kernel = gain * -np.expm1(-dt / tau) * np.exp(-dt / tau * np.arange(5, -1, -1))
+    np.testing.assert_allclose(grad, slope * kernel, rtol=1e-4)
+
+
+def test_gradient_through_the_carry_is_that_of_finite_differences():
+    """Potential and refractory time after a spike, without surrogates in the way: exact derivatives."""
+
+    def after(parameters, steps):
+        module = LinearSpiker(
+            tau=parameters[0], cd=parameters[1], max_freq=parameters[2], dt=1.0, detach_reset=False, surrogate=Flat()
+        )
+        signal = jnp.asarray(parameters[3])
+        _, state = spark.unroll(module, signal, module.init(signal), steps=steps)
+        return state.potential + state.refractory
+
+    with x64():
+        point = jnp.asarray([20.0, 1.3, 210.0, 0.83])
+        for steps in (2, 6, 7, 9, 23):
+            grad = jax.grad(after)(point, steps)
+            for i in range(4):
+                h = 1e-6 * float(point[i])
+                difference = (after(point.at[i].add(h), steps) - after(point.at[i].add(-h), steps)) / (2 * h)
+                np.testing.assert_allclose(grad[i], difference, rtol=1e-4, atol=1e-7)
+
+
+class Flat(spark.surrogate.AbstractSurrogate):
+    """No derivative: leaves the exact ones of everything else."""
+
+    def relaxation(self, v):
+        return jnp.zeros_like(v)
+
+
+def test_topological_is_the_same_dynamics(getkey):
+    """The unit at the top of the bump gets a signal of 1 and fires at `max_freq`; any unit as its activity says."""
+    topological = TopologicalLinearSpiker(max_freq=100.0, resolution=11, tau=30.0)
+    linear = LinearSpiker(max_freq=100.0, tau=30.0)
+    signal = jnp.asarray([0.3, 0.77])
+    activity = topological.activity(signal)
+    one = spark.unroll(topological, signal, topological.init(signal), steps=2000)[0]["spikes"].value
+    two = spark.unroll(linear, activity, linear.init(activity), steps=2000)[0]["spikes"].value
+    np.testing.assert_array_equal(one, two)
+    assert abs(one[:, 0, 3].sum() - 200) <= 1

@@ -1,0 +1,149 @@
+"""Counts, intervals and independence against the binomial and geometric laws, at fixed keys.
+
+Bounds are those of a normal (or chi-squared) statistic at 5 standard deviations: a right sampler fails one key in a
+million, and the keys are fixed.
+"""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import PoissonSpiker, TopologicalPoissonSpiker
+
+
+SIGMAS = 5.0
+
+
+def spikes_of(module, signal, steps, key):
+    signal = jnp.asarray(signal)
+    return np.asarray(
+        spark.unroll(module, signal, module.init(signal), steps=steps, key=key)[0]["spikes"].spikes, float
+    )
+
+
+def chi_squared_bound(degrees):
+    """Wilson and Hilferty's approximation of the quantile at 5 standard deviations."""
+    return degrees * (1 - 2 / (9 * degrees) + SIGMAS * np.sqrt(2 / (9 * degrees))) ** 3
+
+
+@pytest.mark.parametrize("dt, max_freq", [(1.0, 100.0), (0.1, 37.0), (2.0, 500.0), (0.5, 1.0)])
+def test_counts_are_binomial(dt, max_freq):
+    x = np.linspace(0, 1, 11, dtype=np.float32)
+    p, steps, units = x.astype(float) * max_freq * dt / 1000, 2000, 400
+    signal = np.repeat(x[:, None], units, 1)
+    counts = spikes_of(PoissonSpiker(dt=dt, max_freq=max_freq), signal, steps, jr.key(0)).sum(0)
+    n = steps * units
+    assert (np.abs(counts.sum(1) - n * p) <= SIGMAS * np.sqrt(n * p * (1 - p)) + 1e-9).all()
+    # The spread over units too: the variance of a binomial count, whose own standard error follows from its kurtosis.
+    variance = steps * p * (1 - p)
+    kurtosis = np.divide(1 - 6 * p * (1 - p), variance, out=np.zeros_like(p), where=variance > 0)
+    error = variance * np.sqrt((2 + kurtosis) / (units - 1))
+    assert (np.abs(counts.var(1, ddof=1) - variance) <= SIGMAS * error + 1e-9).all()
+
+
+def test_certain_and_impossible():
+    module = PoissonSpiker(max_freq=1000.0, dt=1.0)
+    spikes = spikes_of(
+        module, np.array([0.0, 1.0, -3.0, 7.0, np.nan, np.inf, -np.inf, -0.0], np.float32), 20_000, jr.key(1)
+    )
+    np.testing.assert_array_equal(spikes.mean(0), [0, 1, 0, 1, 0, 1, 0, 0])
+
+
+@pytest.mark.parametrize("bits", [0, 1, 2**31, 2**32 - 1])
+def test_extreme_words(bits, monkeypatch):
+    """Whatever is drawn, p = 0 never fires and p = 1 always does; a threshold of 2^-32 sees the smallest word only."""
+    monkeypatch.setattr(jr, "bits", lambda key, shape, dtype: jnp.full(shape, bits, dtype))
+    from spark_eqx.nn.interfaces.input.poisson import poisson_step
+
+    x = jnp.asarray([0.0, 2.0**-32, 0.5, 1 - 2.0**-24, 1.0], jnp.float32)
+    fired, _ = poisson_step(x, PoissonSpiker(max_freq=1000.0).config, jr.key(0))
+    assert fired.tolist() == [False, bits == 0, bits < 2**31, bits < 2**32 - 2**8, True]
+
+
+def test_intervals_are_geometric():
+    p, steps = 0.2, 200_000
+    spikes = spikes_of(PoissonSpiker(max_freq=200.0), np.ones(4, np.float32), steps, jr.key(2))
+    intervals = np.concatenate([np.diff(np.flatnonzero(unit)) for unit in spikes.T])
+    longest = 30
+    observed = np.bincount(np.minimum(intervals, longest), minlength=longest + 1)[1:]
+    law = p * (1 - p) ** np.arange(longest - 1)
+    expected = len(intervals) * np.append(law, 1 - law.sum())
+    assert expected.min() > 50
+    assert np.sum((observed - expected) ** 2 / expected) < chi_squared_bound(longest - 1)
+
+
+@pytest.mark.parametrize("what", ["units", "steps", "keys", "lag"])
+def test_independence(what):
+    """The correlation of many pairs of spike trains, each of standard error 1 / sqrt(n)."""
+    module, n, p = PoissonSpiker(max_freq=300.0), 40_000, 0.3
+    if what == "keys":
+        trains = np.stack([spikes_of(module, np.ones((), np.float32), n, jr.key(i)) for i in range(8)], 1)
+    else:
+        trains = spikes_of(module, np.ones(8, np.float32), n, jr.key(3))
+    if what in ("steps", "lag"):
+        shifts = (1, 2, 3) if what == "steps" else (8, 64, 1024)
+        pairs = [(unit[:-s], unit[s:]) for unit in trains.T for s in shifts]
+    else:
+        pairs = [(trains[:, i], trains[:, j]) for i in range(8) for j in range(i)]
+    for a, b in pairs:
+        correlation = np.mean((a - p) * (b - p)) / (p * (1 - p))
+        assert abs(correlation) < SIGMAS / np.sqrt(len(a))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+@pytest.mark.parametrize("x", [0.001, 0.03, 0.5])
+def test_low_precision_signals_fire_at_the_right_rate(dtype, x):
+    value = float(jnp.asarray(x, dtype))  # what the signal says, after rounding
+    p, n = value * 0.1, 20_000_000
+    spikes = spikes_of(PoissonSpiker(max_freq=100.0, dtype=bool), jnp.full(100_000, x, dtype), 200, jr.key(4))
+    assert abs(spikes.sum() - n * p) < SIGMAS * np.sqrt(n * p * (1 - p))
+
+
+def test_gradient_is_that_of_the_expected_count(getkey):
+    """ds/dx = max_freq dt / 1000 within the range, its ends included; 0 outside and for NaN."""
+    signal = jnp.asarray([0.0, 0.2, 0.9, 1.0, -0.1, 1.1, jnp.nan, jnp.inf])
+    steps, max_freq, dt = 50, 120.0, 0.5
+
+    def total(signal, max_freq, dt):
+        module = PoissonSpiker(max_freq=max_freq, dt=dt)
+        return spark.unroll(module, signal, None, steps=steps, key=getkey())[0]["spikes"].value.sum()
+
+    grads = jax.grad(total, (0, 1, 2))(signal, jnp.asarray(max_freq), jnp.asarray(dt))
+    inside = np.array([1, 1, 1, 1, 0, 0, 0, 0])
+    np.testing.assert_allclose(grads[0], inside * steps * max_freq * dt / 1000, rtol=1e-5)
+    used = np.array([0, 0.2, 0.9, 1, 0, 1, 0, 1]).sum()
+    np.testing.assert_allclose(grads[1], steps * dt / 1000 * used, rtol=1e-5)
+    np.testing.assert_allclose(grads[2], steps * max_freq / 1000 * used, rtol=1e-5)
+
+
+def test_other_surrogates_see_the_distance_to_the_draw():
+    """The derivative is taken at p - u, with the uniform u that decided the spike."""
+    key, module = jr.key(5), PoissonSpiker(max_freq=500.0, surrogate=spark.surrogate.Sigmoid(slope=3.0))
+    signal = jnp.linspace(0, 1, 101)
+    u = jr.bits(key, signal.shape, jnp.uint32).astype(jnp.float32) / 2.0**32
+    spikes, pullback = jax.vjp(lambda s: module(s, None, key=key)[0]["spikes"].value, signal)
+    np.testing.assert_array_equal(spikes, u < 0.5 * signal)
+    sigma = jax.nn.sigmoid(3 * (0.5 * signal - u))
+    np.testing.assert_allclose(pullback(jnp.ones(101))[0], 0.5 * 3 * sigma * (1 - sigma), rtol=1e-4)
+
+
+def test_anyone_can_check_a_raster():
+    """Step t compares `jax.random.bits(fold_in(key, t), shape)` with p 2^32."""
+    key, module = jr.key(6), PoissonSpiker(max_freq=700.0)
+    signal = jr.uniform(jr.key(7), (6, 4, 5))
+    spikes = spark.unroll(module, signal, None, key=key)[0]["spikes"].value
+    words = jnp.stack([jr.bits(jr.fold_in(key, t), (4, 5), jnp.uint32) for t in range(6)])
+    np.testing.assert_array_equal(spikes, np.asarray(words, float) < np.asarray(signal) * np.float32(0.7) * 2.0**32)
+
+
+def test_topological_counts():
+    """Each unit fires at its own activity."""
+    module, signal = TopologicalPoissonSpiker(max_freq=300.0, resolution=16), jnp.full(2000, 0.4)
+    steps = 100
+    p = np.asarray(module.activity(signal[:1]), float)[0] * 0.3
+    counts = spikes_of(module, signal, steps, jr.key(8)).sum((0, 1))
+    n = steps * len(signal)
+    assert (np.abs(counts - n * p) < SIGMAS * np.sqrt(n * p * (1 - p)) + 1e-9).all()

@@ -1,0 +1,124 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from spark_eqx.surrogate import (
+    AbstractSurrogate,
+    ATan,
+    Boxcar,
+    FastSigmoid,
+    Gaussian,
+    Sigmoid,
+    StraightThrough,
+    Triangular,
+)
+
+from .helpers import x64
+
+
+ALL = [Sigmoid, FastSigmoid, ATan, Triangular, Boxcar, Gaussian, StraightThrough]
+V = np.concatenate([np.linspace(-2.03, 2.03, 40), [-0.011, 0.013]])
+WITH_PARAMETER = [cls for cls in ALL if dataclasses.fields(cls)]
+
+# The derivatives that the docstrings give.
+FORMULAS = {
+    Sigmoid: lambda v, k: k / (1 + np.exp(-k * v)) * (1 - 1 / (1 + np.exp(-k * v))),
+    FastSigmoid: lambda v, k: k / 2 / (1 + k * np.abs(v)) ** 2,
+    ATan: lambda v, k: k / 2 / (1 + (np.pi / 2 * k * v) ** 2),
+    Triangular: lambda v, w: np.maximum(0, 1 - np.abs(v) / w) / w,
+    Boxcar: lambda v, w: (np.abs(v) < w) / (2 * w),
+    Gaussian: lambda v, s: np.exp(-(v**2) / (2 * s**2)) / (s * np.sqrt(2 * np.pi)),
+    StraightThrough: lambda v: np.ones_like(v),
+}
+
+
+def parameter(surrogate):
+    return [getattr(surrogate, field.name) for field in dataclasses.fields(surrogate)]
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+def test_forward_is_the_exact_step(cls, dtype):
+    v = jnp.asarray([-1.0, -1e-4, 0.0, 1e-4, 2.0, jnp.nan, jnp.inf], dtype)
+    spikes = cls()(v)
+    assert spikes.dtype == dtype
+    np.testing.assert_array_equal(np.asarray(spikes, float), [0, 0, 0, 1, 1, 0, 1])
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("scale", [None, 0.7, 3.0])
+def test_derivative_is_the_documented_formula(cls, scale):
+    with x64():
+        fields = [field.name for field in dataclasses.fields(cls)]
+        surrogate = cls() if scale is None or not fields else cls(**{fields[0]: scale})
+        v = jnp.asarray(V)
+        expected = FORMULAS[cls](V, *parameter(surrogate))
+        np.testing.assert_allclose(jax.vmap(jax.grad(surrogate))(v), expected, rtol=1e-10, atol=1e-12)
+        tangent = jax.jvp(surrogate, (v,), (jnp.full_like(v, 2.0),))[1]
+        np.testing.assert_allclose(tangent, 2 * expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_derivative_is_that_of_finite_differences_of_the_relaxation(cls):
+    with x64():
+        surrogate, v, h = cls(), jnp.asarray(V), 1e-6
+        difference = (surrogate.relaxation(v + h) - surrogate.relaxation(v - h)) / (2 * h)
+        np.testing.assert_allclose(jax.vmap(jax.grad(surrogate))(v), difference, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("cls", WITH_PARAMETER)
+def test_parameters_are_learnable(cls):
+    """Through the surrogate's own parameter too, reverse and forward, against finite differences."""
+    (name,) = [field.name for field in dataclasses.fields(cls)]
+    with x64():
+        v, value, h = jnp.asarray(V), jnp.asarray(0.9), 1e-6
+        spike = lambda value: jnp.sum(cls(**{name: value})(v) * jnp.sin(v))
+        relaxed = lambda value: jnp.sum(cls(**{name: value}).relaxation(v) * jnp.sin(v))
+        difference = (relaxed(value + h) - relaxed(value - h)) / (2 * h)
+        assert abs(difference) > 1e-3
+        np.testing.assert_allclose(jax.grad(spike)(value), difference, rtol=1e-5)
+        np.testing.assert_allclose(jax.jvp(spike, (value,), (jnp.ones(()),))[1], difference, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cls", [Sigmoid, FastSigmoid, ATan, Gaussian, Triangular])
+def test_second_derivative(cls):
+    with x64():
+        surrogate, v, h = cls(), jnp.asarray(V), 1e-5
+        first = jax.vmap(jax.grad(surrogate))
+        second = jax.vmap(jax.grad(jax.grad(surrogate)))(v)
+        assert np.abs(second).max() > 0.1
+        np.testing.assert_allclose(second, (first(v + h) - first(v - h)) / (2 * h), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("cls", [cls for cls in ALL if cls is not StraightThrough])
+def test_relaxation_rises_from_0_to_1_with_slope_1(cls):
+    relaxation = cls().relaxation
+    v = jnp.linspace(-3, 3, 601)
+    assert (jnp.diff(relaxation(v)) >= -1e-7).all()
+    ends = relaxation(jnp.asarray([-1e6, 0.0, 1e6]))
+    np.testing.assert_allclose(ends, [0, 0.5, 1], atol=1e-5)
+    np.testing.assert_allclose(jax.grad(cls())(0.0 * jnp.ones(())), 1, rtol=1e-5)
+
+
+def test_a_users_own():
+    class Cubic(AbstractSurrogate):
+        scale: float = 2.0
+
+        def relaxation(self, v):
+            return self.scale * v**3
+
+    v = jnp.asarray([-0.5, 0.3])
+    np.testing.assert_allclose(jax.vmap(jax.grad(Cubic()))(v), 6 * v**2, rtol=1e-6)
+    learnt = jax.grad(lambda s: Cubic(scale=s)(v).sum())(jnp.asarray(2.0))
+    np.testing.assert_allclose(learnt, (v**3).sum(), rtol=1e-6)
+    with pytest.raises(TypeError, match="abstract"):
+        AbstractSurrogate()  # pyright: ignore[reportAbstractUsage]
+
+
+@pytest.mark.parametrize("v", [1, 0.5, jnp.asarray([1, 2]), np.ones(3), None])
+def test_not_floats(v):
+    with pytest.raises(TypeError, match="Sigmoid: `v` must be a JAX array of floats|type-check|Type-check"):
+        Sigmoid()(v)
