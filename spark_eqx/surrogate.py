@@ -30,7 +30,7 @@ class AbstractSurrogate(Parameters, abc.ABC):
     def relaxation(self, v: Float[Array, "*units"]) -> Float[Array, "*units"]:
         """The smooth function whose derivative stands for that of the step."""
 
-    def __call__(self, v: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    def __call__(self, v: Any) -> Float[Array, "..."]:
         """`v > 0` as 0 or 1, shape and dtype of `v`.
 
         **Raises:** `TypeError` if `v` is not an array of floats.
@@ -65,7 +65,7 @@ class Sigmoid(AbstractSurrogate):
     """
 
     slope: Number = parameter(
-        4.0, description="steepness; the derivative at the threshold is slope / 4", check=positive
+        default=4.0, description="steepness; the derivative at the threshold is slope / 4", check=positive
     )
 
     def relaxation(self, v):
@@ -82,7 +82,7 @@ class FastSigmoid(AbstractSurrogate):
     """
 
     slope: Number = parameter(
-        2.0, description="steepness; the derivative at the threshold is slope / 2", check=positive
+        default=2.0, description="steepness; the derivative at the threshold is slope / 2", check=positive
     )
 
     def relaxation(self, v):
@@ -99,7 +99,7 @@ class ATan(AbstractSurrogate):
     """
 
     slope: Number = parameter(
-        2.0, description="steepness; the derivative at the threshold is slope / 2", check=positive
+        default=2.0, description="steepness; the derivative at the threshold is slope / 2", check=positive
     )
 
     def relaxation(self, v):
@@ -114,7 +114,7 @@ class Triangular(AbstractSurrogate):
     Bellec et al. (2018), "Long short-term memory and learning-to-learn in networks of spiking neurons".
     """
 
-    width: Number = parameter(1.0, description="half-width of the triangle", check=positive)
+    width: Number = parameter(default=1.0, description="half-width of the triangle", check=positive)
 
     def relaxation(self, v):
         r = v / as_array(self.width, v.dtype, v.shape)
@@ -128,7 +128,7 @@ class Boxcar(AbstractSurrogate):
     Derivative: `1 / (2 width)` there, 0 elsewhere.
     """
 
-    width: Number = parameter(0.5, description="half-width of the box", check=positive)
+    width: Number = parameter(default=0.5, description="half-width of the box", check=positive)
 
     def relaxation(self, v):
         r = v / as_array(self.width, v.dtype, v.shape)
@@ -141,7 +141,7 @@ class Gaussian(AbstractSurrogate):
     Derivative: `exp(-v^2 / (2 sigma^2)) / (sigma sqrt(2 pi))`.
     """
 
-    sigma: Number = parameter(0.3989422804014327, description="standard deviation", check=positive)
+    sigma: Number = parameter(default=0.3989422804014327, description="standard deviation", check=positive)
 
     def relaxation(self, v):
         sigma = as_array(self.sigma, v.dtype, v.shape)

@@ -1,5 +1,6 @@
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from .core.module import SparkModule, StateT
@@ -37,4 +38,6 @@ def unroll(
         raise TypeError(f"unroll: `module` must be a SparkModule, got {type(module).__name__}.")
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 0):
         raise ValueError(f"unroll: `steps` must be an integer, 0 or more [time steps], got {steps!r}.")
+    if isinstance(start, bool) or not jnp.issubdtype(jnp.result_type(start), jnp.integer):
+        raise TypeError(f"unroll: `start` must be an integer, the index of the first step, got {start!r}.")
     return module.unroll(payload, state, steps=steps, key=key, start=start)

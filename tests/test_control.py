@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -10,7 +12,12 @@ from spark_eqx.nn.interfaces import Concat, ConcatReshape, Sampler
 from .helpers import assert_equal
 
 
-def spikes(key, shape, masked=True, dtype=jnp.float32):
+def run(module, inputs, state=None) -> Any:
+    output, _ = module(inputs, state)
+    return output["output"]
+
+
+def spikes(key, shape, masked=True, dtype=jnp.float32) -> Any:
     one, two = jr.split(key)
     mask = jr.bernoulli(two, jnp.float32(0.4), shape) if masked else None
     return spark.SpikeArray(jr.bernoulli(one, jnp.float32(0.5), shape).astype(dtype), mask)
@@ -20,7 +27,7 @@ def spikes(key, shape, masked=True, dtype=jnp.float32):
 def test_concat_joins_every_leaf(dtype, getkey):
     a, b = spikes(getkey(), (2, 3), dtype=dtype), spikes(getkey(), (4,), dtype=dtype)
     module = Concat(num_inputs=2, payload_type=spark.SpikeArray)
-    output = module([a, b], module.init(a, b))[0]["output"]
+    output = run(module, [a, b], module.init(a, b))
     assert isinstance(output, spark.SpikeArray) and output.spikes.dtype == dtype
     for name in ("spikes", "inhibition_mask"):
         joined = np.concatenate([np.ravel(getattr(a, name)), np.ravel(getattr(b, name))])
@@ -32,22 +39,22 @@ def test_concat_joins_every_leaf(dtype, getkey):
 def test_missing_mask_counts_as_excitatory(getkey):
     a, b = spikes(getkey(), (3,), masked=False), spikes(getkey(), (4,))
     module = Concat(num_inputs=3, payload_type=spark.SpikeArray)
-    output = module([a, b, a], None)[0]["output"]
+    output = run(module, [a, b, a])
     np.testing.assert_array_equal(output.inhibition_mask, [*[False] * 3, *b.inhibition_mask.tolist(), *[False] * 3])
-    assert module([a, a, a], None)[0]["output"].inhibition_mask is None
+    assert run(module, [a, a, a]).inhibition_mask is None
 
 
 def test_concat_reshape_is_concat_reshaped(getkey):
     a, b = spikes(getkey(), (2, 3)), spikes(getkey(), (6,))
-    flat = Concat(num_inputs=2, payload_type=spark.SpikeArray)([a, b], None)[0]["output"]
+    flat = run(Concat(num_inputs=2, payload_type=spark.SpikeArray), [a, b])
     module = ConcatReshape(num_inputs=2, payload_type=spark.SpikeArray, reshape=(3, 4))
-    assert_equal(module([a, b], module.init(a, b))[0]["output"], jax.tree.map(lambda leaf: leaf.reshape(3, 4), flat))
+    assert_equal(run(module, [a, b], module.init(a, b)), jax.tree.map(lambda leaf: leaf.reshape(3, 4), flat))
 
 
 def test_concat_of_signals(getkey):
     a, b = jr.normal(getkey(), (2,)), jr.normal(getkey(), (1, 2))
     module = Concat(num_inputs=2, payload_type=spark.FloatArray)
-    output = module([spark.FloatArray(a), spark.FloatArray(b)], None)[0]["output"]
+    output = run(module, [spark.FloatArray(a), spark.FloatArray(b)])
     np.testing.assert_array_equal(output.value, [*a, *b[0]])
 
 
@@ -59,12 +66,12 @@ def test_payloads_of_a_users_own_type_travel(getkey):
         weight: jax.Array | None = None
 
     a, b = Graded(jnp.arange(3.0), jnp.ones(3)), Graded(jnp.arange(2.0))
-    output = Concat(num_inputs=2, payload_type=Graded)([a, b], None)[0]["output"]
+    output = run(Concat(num_inputs=2, payload_type=Graded), [a, b])
     assert isinstance(output, Graded)
     np.testing.assert_array_equal(output.weight, [1, 1, 1, 0, 0])
     sampler = Sampler(sample_size=9)
     state = sampler.init(a, key=getkey())
-    np.testing.assert_array_equal(sampler(a, state)[0]["output"].value, np.arange(3.0)[state.indices])
+    np.testing.assert_array_equal(run(sampler, a, state).value, np.arange(3.0)[state.indices])
 
 
 def test_sampler_draws_once_uniformly_with_replacement():
@@ -84,22 +91,22 @@ def test_sampler_takes_the_same_units_of_spikes_and_mask(getkey):
     payload = spikes(getkey(), (3, 4))
     module = Sampler(sample_size=50)
     state = module.init(payload, key=getkey())
-    output, new = module(payload, state)
+    output, new = run(module, payload, state), module(payload, state)[1]
     assert_equal(new, state)
-    np.testing.assert_array_equal(output["output"].spikes, np.ravel(payload.spikes)[state.indices])
-    np.testing.assert_array_equal(output["output"].inhibition_mask, np.ravel(payload.inhibition_mask)[state.indices])
-    np.testing.assert_array_equal(output["output"].value, np.ravel(payload.value)[state.indices])
+    np.testing.assert_array_equal(output.spikes, np.ravel(payload.spikes)[state.indices])
+    np.testing.assert_array_equal(output.inhibition_mask, np.ravel(payload.inhibition_mask)[state.indices])
+    np.testing.assert_array_equal(output.value, np.ravel(payload.value)[state.indices])
 
 
 def test_masks_travel_through_transformations(getkey):
     """`jit`, `vmap` and `scan` over a chain of control interfaces, against the eager loop."""
     concat, sampler = Concat(num_inputs=2, payload_type=spark.SpikeArray), Sampler(sample_size=7)
     a, b = spikes(getkey(), (6, 3, 2)), spikes(getkey(), (6, 4), masked=False)
-    joined = concat([jax.tree.map(lambda x: x[0], a), jax.tree.map(lambda x: x[0], b)], None)[0]["output"]
+    joined = run(concat, [jax.tree.map(lambda x: x[0], a), jax.tree.map(lambda x: x[0], b)])
     state = sampler.init(joined, key=getkey())
 
     def step(a, b):
-        return sampler(concat([a, b], None)[0]["output"], state)[0]["output"]
+        return sampler(run(concat, [a, b]), state)[0]["output"]
 
     at = lambda tree, i: jax.tree.map(lambda leaf: leaf[i], tree)
     expected = jax.tree.map(lambda *x: jnp.stack(x), *[step(at(a, i), at(b, i)) for i in range(6)])

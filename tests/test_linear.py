@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -53,7 +55,7 @@ def test_rate_is_the_closed_form(dt, constant):
     for group in groups:
         max_freq, cd, tau = group.T[..., None]
         expected = 20 * closed_form(SIGNALS, max_freq, cd, tau)
-        fields = {"max_freq": max_freq, "cd": cd, "tau": tau}
+        fields: dict[str, Any] = {"max_freq": max_freq, "cd": cd, "tau": tau}
         if constant:
             fields["tau"] = float(tau[0, 0])
         else:
@@ -79,7 +81,7 @@ def test_coarse_steps(dt):
 
 
 def event_times(values, dt, tau, cd, max_freq):
-    """Spike times [ms] of one unit for a signal that is constant within each step: event by event, in double precision."""
+    """Spike times [ms] of one unit for a signal that is constant within each step; by events, in double precision."""
     gain = -1 / np.expm1(-(1000 / max_freq - cd) / tau)
     times, potential, ready = [], 0.0, 0.0
     for i, x in enumerate(np.clip(values, 0, 1)):
@@ -103,7 +105,8 @@ def event_times(values, dt, tau, cd, max_freq):
 def test_varying_signal_is_integrated_exactly(dt, tau, cd, constant):
     values = np.random.default_rng(0).uniform(-0.2, 1.4, 3000)
     fields = {"tau": tau, "cd": cd, "max_freq": 200.0}
-    module = LinearSpiker(dt=dt, **(fields if constant else {k: jnp.asarray(v) for k, v in fields.items()}))
+    given: dict[str, Any] = fields if constant else {name: jnp.asarray(value) for name, value in fields.items()}
+    module = LinearSpiker(dt=dt, **given)
     signal = jnp.asarray(values, jnp.float32)
     spikes = np.asarray(spark.unroll(module, signal, module.init(signal[0]))[0]["spikes"].value)
     times = event_times(np.asarray(signal, float), dt, **fields)
@@ -189,7 +192,7 @@ def test_reset_carries_gradient_only_if_asked():
 
 @pytest.mark.parametrize("constant", [True, False], ids=["constants", "arrays"])
 def test_gradient_of_the_potential_is_that_of_the_closed_form(constant):
-    """Before the first spike, ds/dx of step T is surrogate'(V - 1) dV/dx_t, with dV/dx_t = g k e^(-(T - t) dt / tau)."""
+    """Before the first spike, ds/dx_t at step T is surrogate'(V - 1) times g k e^(-(T - t) dt / tau)."""
     tau, dt, max_freq = 20.0, 1.0, 50.0
     number = float if constant else jnp.asarray
     module = LinearSpiker(tau=number(tau), dt=dt, max_freq=number(max_freq))

@@ -120,5 +120,5 @@ def test_a_users_own():
 
 @pytest.mark.parametrize("v", [1, 0.5, jnp.asarray([1, 2]), np.ones(3), None])
 def test_not_floats(v):
-    with pytest.raises(TypeError, match="Sigmoid: `v` must be a JAX array of floats|type-check|Type-check"):
+    with pytest.raises(TypeError, match="Sigmoid: `v` must be a JAX array of floats, got"):
         Sigmoid()(v)

@@ -77,8 +77,7 @@ def test_circle_has_no_seam():
         assert np.ptp(total) / total.mean() < 0.01
         zero, one = activity([0.0, 1.0], glue=1, resolution=resolution)
         np.testing.assert_allclose(zero, one, atol=1e-6)
-        peak = activity([0.5], glue=1, resolution=resolution)[0]
-        assert np.sum(np.isclose(peak, peak.max())) == 1
+        assert np.sum(np.isclose(zero, 1)) == 1
         # Neighbours across the seam are as near as any others.
         np.testing.assert_allclose(zero[1], zero[-1], rtol=1e-5)
 
@@ -108,6 +107,7 @@ def test_gradients_of_the_activity_are_those_of_finite_differences(cls, glue):
         point |= {"maxs": jnp.asarray([1.2, 1.5])}
 
         def total(point):
+            point = jax.tree.map(jnp.asarray, point)  # from the NumPy arrays of finite differences
             fields = {name: value for name, value in point.items() if name != "x"}
             bumps = cls(glue=glue, resolution=9, **fields).activity(point["x"])
             return jnp.sum(bumps * jnp.sin(jnp.arange(18.0).reshape(2, 9)))

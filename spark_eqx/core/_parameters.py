@@ -5,12 +5,13 @@ import dataclasses
 import difflib
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, TypeVar, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Shaped
 
 
@@ -74,7 +75,7 @@ class _NumberKind(Kind):
         stored = _constant(value, self._scalar)
         if isinstance(stored, tuple):
             try:
-                np.asarray(stored, float)
+                return stored if np.asarray(stored, float).size else NotImplemented
             except ValueError:  # ragged
                 return NotImplemented
         return stored
@@ -113,7 +114,7 @@ class _BinaryKind(Kind):
     text = "0 or 1, or a constant array of them"
 
     def convert(self, value):
-        if isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer):
+        if isinstance(value, jax.Array) and not isinstance(value, Tracer):
             value = np.asarray(value)
         integers = (int, np.integer, np.bool_)
         return _constant(value, lambda v: int(v) if isinstance(v, integers) else NotImplemented)
@@ -123,7 +124,7 @@ class _IntegersKind(Kind):
     text = "a sequence of integers"
 
     def convert(self, value):
-        if isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer):
+        if isinstance(value, jax.Array) and not isinstance(value, Tracer):
             value = np.asarray(value)
         if not isinstance(value, list | tuple | np.ndarray):
             return NotImplemented
@@ -219,8 +220,8 @@ anything = _AnyKind()
 
 
 def parameter(
-    default: Any = dataclasses.MISSING,
     *,
+    default: Any = dataclasses.MISSING,
     kind: Kind = number,
     unit: str = "",
     description: str,
@@ -233,7 +234,7 @@ def parameter(
 
 def concrete(value: Any) -> np.ndarray | None:
     """A number as a NumPy array of float64, or `None` while it is traced."""
-    return None if isinstance(value, jax.core.Tracer) else np.asarray(value).astype(float)
+    return None if isinstance(value, Tracer) else np.asarray(value).astype(float)
 
 
 def as_array(value: Number | np.ndarray | np.generic, dtype: Any, shape: tuple[int, ...] = ()) -> Shaped[Array, "..."]:
@@ -274,10 +275,10 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
-def _accept_by_name(cls: type) -> Callable[..., None]:
+def _accept_by_name(cls: "type[Parameters]") -> Callable[..., None]:
     """The dataclass's own `__init__`, with errors that say what the fields are."""
     init = cls.__init__
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    fields = {field.name: field for field in dataclasses.fields(cls)}
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
 
     @functools.wraps(init)
@@ -310,6 +311,8 @@ class Parameters:
     class of the hierarchy, as in Equinox.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)(cls)
@@ -318,7 +321,7 @@ class Parameters:
 
     def __post_init__(self):
         name = type(self).__name__
-        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+        for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             stored = field.metadata.get("type", anything).convert(value)
             if stored is NotImplemented:
@@ -340,7 +343,7 @@ class Parameters:
     def to_dict(self) -> dict[str, Any]:
         """Plain data (numbers, strings, lists, dicts) with the name of the type under `"type"`."""
         data: dict[str, Any] = {"type": type(self).__name__}
-        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+        for field in dataclasses.fields(self):
             data[field.name] = field.metadata.get("type", anything).encode(getattr(self, field.name))
         return data
 
@@ -384,10 +387,10 @@ class Parameters:
         import wadler_lindig as wl  # what Equinox prints with
 
         parts: list[wl.AbstractDoc] = []
-        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+        for field in dataclasses.fields(self):
             unit = field.metadata.get("unit")
             value = getattr(self, field.name)
-            scalar = isinstance(value, jax.Array) and value.ndim == 0 and not isinstance(value, jax.core.Tracer)
+            scalar = isinstance(value, jax.Array) and value.ndim == 0 and not isinstance(value, Tracer)
             text = wl.TextDoc(f"{value} ({value.dtype.name})") if scalar else wl.pdoc(value, **kwargs)
             parts.append(wl.TextDoc(f"{field.name}=") + text + wl.TextDoc(f" [{unit}]" if unit else ""))
         return wl.bracketed(

@@ -1,6 +1,9 @@
+import dataclasses
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from ._parameters import Parameters, ParametersT
+from ._parameters import Parameters, ParametersT, parameter as parameter
 
 
 class SparkConfig(Parameters):
@@ -15,6 +18,20 @@ class SparkConfig(Parameters):
 
     **Raises:** `TypeError` for a wrong type or an unknown name, `ValueError` for a value that is out of range.
     """
+
+    @classmethod
+    def of(cls: type[ParametersT], config: Any, kwargs: Mapping[str, Any]) -> ParametersT:
+        """`config` (`None`: the defaults) with the fields in `kwargs` overridden, for `Module(config, **kwargs)`.
+
+        **Raises:** `TypeError` if `config` is something else, and what making a config raises.
+        """
+        if config is None:
+            return cls(**kwargs)
+        if not isinstance(config, cls):
+            raise TypeError(
+                f"{cls.__name__}: `config` must be a {cls.__name__}, got {config!r}. Parameters are given by name."
+            )
+        return dataclasses.replace(config, **kwargs) if kwargs else config
 
     def to_json(self) -> str:
         """The config as JSON; numbers round-trip exactly."""

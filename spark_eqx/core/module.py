@@ -1,8 +1,7 @@
 import abc
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar, get_args
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -40,32 +39,18 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     Batches are `jax.vmap`, time is `jax.lax.scan` or [`unroll`][]. The only field is `config`; every leaf of the
     pytree is a JAX array, so a module may be an argument of any JAX transformation.
 
-    To write one, subclass one of the interfaces (or this class) with the config and the state as type parameters,
-    and define `build` and `step`; a direct subclass also says its `port`.
+    To write one, subclass one of the interfaces (or this class), and define `__init__`, `build` and `step`; a direct
+    subclass also says its `port`, and defines `__call__` by `self._call`.
+
+    ```python
+    class MySpiker(InputInterface[MyConfig, MyState]):
+        def __init__(self, config: MyConfig | None = None, **kwargs):
+            self.config = MyConfig.of(config, kwargs)
+    ```
     """
 
     config: ConfigT
-    port: eqx.AbstractClassVar[Port]
-
-    def __init__(self, config: ConfigT | None = None, **kwargs: Any):
-        """**Arguments:**
-
-        - `config`: the parameters, or `None` for the defaults.
-        - `kwargs`: fields of the config, overriding those of `config`.
-
-        **Raises:** `TypeError` and `ValueError`, naming the config's field.
-        """
-        config_type = _config_type(type(self))
-        if config is None:
-            config = config_type(**kwargs)
-        elif not isinstance(config, config_type):
-            raise TypeError(
-                f"{type(self).__name__}: `config` must be a {config_type.__name__}, got {config!r}. "
-                "Parameters are given by name."
-            )
-        elif kwargs:
-            config = dataclasses.replace(config, **kwargs)
-        self.config = config
+    port: ClassVar[Port]
 
     @abc.abstractmethod
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> StateT:
@@ -78,6 +63,10 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
 
         **Raises:** `ValueError` or `TypeError` naming the module and the port.
         """
+
+    @abc.abstractmethod
+    def __call__(self, payload: Any, state: StateT, /, *, key: PRNGKeyArray | None = None) -> tuple[Any, StateT]:
+        """One step of one example: the output by port, and the new state."""
 
     @abc.abstractmethod
     def step(self, payload: Any, state: StateT, *, key: PRNGKeyArray | None) -> tuple[Any, StateT]:
@@ -155,7 +144,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         if wanted is not SparkPayload and isinstance(payload, jax.Array | np.ndarray | np.generic):
             make: Any = wanted
             try:
-                return make(payload)
+                return make(payload if isinstance(payload, jax.Array) else np.asarray(payload))
             except TypeError:
                 pass
         raise TypeError(f"{self._name}: `{name}` must be a {wanted.__name__}, got {_kind(payload)}.")
@@ -190,30 +179,21 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         return key
 
 
-def _config_type(cls: type) -> type[SparkConfig]:
-    """The config class that a module class was parametrised with."""
-    for each in cls.__mro__:
-        for base in each.__dict__.get("__orig_bases__", ()):
-            for argument in get_args(base):
-                if isinstance(argument, type) and issubclass(argument, SparkConfig):
-                    return argument
-    raise TypeError(
-        f"{cls.__name__} must say its config, as in `class {cls.__name__}(SparkModule[MyConfig, MyState])`."
-    )
-
-
 def _kind(value: Any) -> str:
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         return f"a bare array of shape {value.shape}, dtype {value.dtype}"
     return f"{type(value).__name__}: {value!r}"
 
 
-def _describe(tree: Any) -> str:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    if not leaves:
-        return type(tree).__name__
-    arrays = (f"{jax.tree_util.keystr(path).lstrip('.')} {leaf.dtype.name}{list(leaf.shape)}" for path, leaf in leaves)
-    return f"{type(tree).__name__}({', '.join(arrays)})"
+def _describe(state: Any) -> str:
+    """A state by its fields, with dtypes and shapes."""
+    if not isinstance(state, eqx.Module):
+        return type(state).__name__
+    fields = []
+    for name, value in vars(state).items():
+        array = hasattr(value, "dtype")
+        fields.append(f"{name} {value.dtype.name}{list(value.shape)}" if array else f"{name}={value!r}")
+    return f"{type(state).__name__}({', '.join(fields)})"
 
 
 def _check_state(module: SparkModule, payload: Any, state: Any) -> None:

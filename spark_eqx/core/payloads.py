@@ -1,27 +1,34 @@
 """Payloads say what an array means: a real-valued signal, or spikes."""
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from beartype import beartype
 from jaxtyping import Array, Bool, Float, Int, Shaped, jaxtyped
 
 
-PayloadT = TypeVar("PayloadT", bound="SparkPayload")
+def _checked(function: Callable) -> Callable:
+    """`beartype.beartype`, imported with the first payload: it takes longer to import than this package."""
 
-# Payloads of `jax.ShapeDtypeStruct` describe shapes without data. Users and type checkers see arrays.
-if TYPE_CHECKING:
-    _Array = Array
-else:
-    _Array = Array | jax.ShapeDtypeStruct
+    @functools.cache
+    def checking():
+        from beartype import beartype
+
+        return beartype(function)
+
+    return functools.wraps(function)(lambda *args, **kwargs: checking()(*args, **kwargs))
+
+
+# NumPy arrays become JAX arrays, as in any function of `jax.numpy`; structs describe a payload without data.
+_ArrayLike = Array | np.ndarray | jax.ShapeDtypeStruct
 
 
 def _to_jax(array: Any) -> Any:
-    """NumPy arrays become JAX arrays, as in any `jax.numpy` function; all else stays and is checked."""
-    return jnp.asarray(array) if isinstance(array, np.ndarray | np.generic) else array
+    return jnp.asarray(array) if isinstance(array, np.ndarray) else array
 
 
 class SparkPayload(eqx.Module):
@@ -44,17 +51,20 @@ class SparkPayload(eqx.Module):
         return np.dtype(jax.tree.leaves(self)[0].dtype)
 
 
-@jaxtyped(typechecker=beartype)
+@jaxtyped(typechecker=_checked)
 class FloatArray(SparkPayload):
     """A real-valued signal of any shape and floating-point dtype.
 
     **Raises:** `TypeError` when made from anything but an array of floats.
     """
 
-    value: Float[_Array, "*shape"] = eqx.field(converter=_to_jax)
+    value: Float[Array, "*shape"]
+
+    def __init__(self, value: Float[_ArrayLike, "*shape"]):
+        self.value = _to_jax(value)
 
 
-@jaxtyped(typechecker=beartype)
+@jaxtyped(typechecker=_checked)
 class SpikeArray(SparkPayload):
     """Spikes, 0 or 1, and optionally which units are inhibitory.
 
@@ -64,15 +74,23 @@ class SpikeArray(SparkPayload):
     **Raises:** `TypeError` for arrays of another dtype, or for two arrays that differ in shape.
     """
 
-    spikes: Float[_Array, "*shape"] | Bool[_Array, "*shape"] | Int[_Array, "*shape"] = eqx.field(converter=_to_jax)
-    inhibition_mask: Bool[_Array, "*shape"] | None = eqx.field(default=None, converter=_to_jax)
+    spikes: Float[Array, "*shape"] | Bool[Array, "*shape"] | Int[Array, "*shape"]
+    inhibition_mask: Bool[Array, "*shape"] | None
+
+    def __init__(
+        self,
+        spikes: Float[_ArrayLike, "*shape"] | Bool[_ArrayLike, "*shape"] | Int[_ArrayLike, "*shape"],
+        inhibition_mask: Bool[_ArrayLike, "*shape"] | None = None,
+    ):
+        self.spikes = _to_jax(spikes)
+        self.inhibition_mask = None if inhibition_mask is None else _to_jax(inhibition_mask)
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.spikes.shape
 
     @property
-    def value(self) -> Shaped[Array, "*shape"]:
+    def value(self) -> Shaped[Array, "*shape"]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The signed view: -1 for an inhibitory spike. In the dtype of the spikes (int8 for booleans with a mask)."""
         if self.inhibition_mask is None:
             return self.spikes

@@ -1,4 +1,6 @@
 import dataclasses
+import operator
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,34 +10,45 @@ import numpy as np
 from .payloads import SparkPayload
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class InputSpec:
-    """What a port carries, without the data: static, hashable.
-
-    - `payload_type`: a subclass of [`SparkPayload`][].
-    - `shape`: the shape of one example at one time step.
-    - `dtype`: the dtype of the payload; anything that `numpy.dtype` understands.
-    """
+    """What a port carries, without the data: static, hashable."""
 
     payload_type: type[SparkPayload]
     shape: tuple[int, ...]
     dtype: np.dtype
 
-    def __post_init__(self):
-        if not (isinstance(self.payload_type, type) and issubclass(self.payload_type, SparkPayload)):
-            raise TypeError(f"InputSpec: `payload_type` must be a subclass of SparkPayload, got {self.payload_type!r}.")
+    def __init__(self, payload_type: Any, shape: Sequence[Any], dtype: Any):
+        """**Arguments:**
+
+        - `payload_type`: a subclass of [`SparkPayload`][].
+        - `shape`: the shape of one example at one time step.
+        - `dtype`: the dtype of the payload; anything that `numpy.dtype` understands.
+
+        **Raises:** `TypeError` or `ValueError` for anything else.
+        """
+        if not (isinstance(payload_type, type) and issubclass(payload_type, SparkPayload)):
+            raise TypeError(f"InputSpec: `payload_type` must be a subclass of SparkPayload, got {payload_type!r}.")
         try:
-            shape = tuple(int(size) for size in self.shape)
+            sizes = tuple(operator.index(size) for size in shape)
         except TypeError:
-            raise TypeError(f"InputSpec: `shape` must be a tuple of integers, got {self.shape!r}.") from None
-        if any(size < 0 for size in shape) or shape != tuple(self.shape):
-            raise ValueError(f"InputSpec: `shape` must hold sizes of 0 or more, got {self.shape!r}.")
-        object.__setattr__(self, "shape", shape)
-        object.__setattr__(self, "dtype", np.dtype(self.dtype))
+            raise TypeError(f"InputSpec: `shape` must be a tuple of integers, got {shape!r}.") from None
+        if any(size < 0 for size in sizes):
+            raise ValueError(f"InputSpec: `shape` must hold sizes of 0 or more, got {shape!r}.")
+        try:
+            numpy_dtype = np.dtype(dtype)
+        except TypeError:
+            raise TypeError(f"InputSpec: `dtype` must be a dtype, got {dtype!r}.") from None
+        object.__setattr__(self, "payload_type", payload_type)
+        object.__setattr__(self, "shape", sizes)
+        object.__setattr__(self, "dtype", numpy_dtype)
 
     @classmethod
-    def of(cls, payload: SparkPayload) -> "InputSpec":
-        """The spec of a payload of arrays, of tracers or of `jax.ShapeDtypeStruct`s."""
+    def of(cls, payload: Any) -> "InputSpec":
+        """The spec of a payload of arrays, of tracers or of `jax.ShapeDtypeStruct`s.
+
+        **Raises:** `TypeError` for what is not a payload.
+        """
         if not isinstance(payload, SparkPayload):
             raise TypeError(f"InputSpec.of: `payload` must be a SparkPayload, got {type(payload).__name__}.")
         return cls(type(payload), payload.shape, payload.dtype)

@@ -10,7 +10,7 @@ class InterfaceConfig(SparkConfig):
 class TimedInterfaceConfig(InterfaceConfig):
     """Base of the configs of interfaces that have a time step."""
 
-    dt: Number = parameter(1.0, unit="ms", description="time step", check=positive)
+    dt: Number = parameter(default=1.0, unit="ms", description="time step", check=positive)
 
 
 class Interface(SparkModule[ConfigT, StateT]):

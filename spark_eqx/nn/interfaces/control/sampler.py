@@ -38,6 +38,9 @@ class Sampler(ControlInterface[SamplerConfig, SamplerState]):
 
     port: ClassVar[Port] = Port("inputs", SparkPayload)
 
+    def __init__(self, config: SamplerConfig | None = None, **kwargs: Any):
+        self.config = SamplerConfig.of(config, kwargs)
+
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> SamplerState:
         """Draw the indices; needs a key."""
         spec = self._spec(input_specs)

@@ -20,12 +20,12 @@ class InputInterfaceConfig(TimedInterfaceConfig):
         kind=Record(AbstractSurrogate), description="derivative that stands for that of the spike"
     )
     dtype: np.dtype | None = parameter(
-        None,
+        default=None,
         kind=Optional(dtype_like),
         description="dtype of the spikes; None: that of the signal. Booleans and integers have no gradient",
     )
     check_signal: bool = parameter(
-        False, kind=flag, description="whether NaN, or a value outside the range, is an error at run time"
+        default=False, kind=flag, description="whether NaN, or a value outside the range, is an error at run time"
     )
 
 
@@ -35,7 +35,7 @@ class RateConfig(InputInterfaceConfig):
     **Raises:** `ValueError` if `max_freq * dt > 1000`: a unit fires at most once a step.
     """
 
-    max_freq: Number = parameter(100.0, unit="Hz", description="rate at full signal", check=positive)
+    max_freq: Number = parameter(default=100.0, unit="Hz", description="rate at full signal", check=positive)
 
     def __check_init__(self):
         max_freq, dt = concrete(self.max_freq), concrete(self.dt)

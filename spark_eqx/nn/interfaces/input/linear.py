@@ -31,12 +31,12 @@ class LinearSpikerConfig(RateConfig):
     more than 11.5 time constants (the gain cannot be told from 1 in float32).
     """
 
-    tau: Number = parameter(100.0, unit="ms", description="time constant of the membrane", check=positive)
-    cd: Number = parameter(2.0, unit="ms", description="refractory period after a spike", check=non_negative)
+    tau: Number = parameter(default=100.0, unit="ms", description="time constant of the membrane", check=positive)
+    cd: Number = parameter(default=2.0, unit="ms", description="refractory period after a spike", check=non_negative)
     surrogate: AbstractSurrogate = parameter(
-        ATan(), kind=Record(AbstractSurrogate), description="derivative that stands for that of the spike"
+        default=ATan(), kind=Record(AbstractSurrogate), description="derivative that stands for that of the spike"
     )
-    detach_reset: bool = parameter(True, kind=flag, description="whether the reset carries no gradient")
+    detach_reset: bool = parameter(default=True, kind=flag, description="whether the reset carries no gradient")
 
     def __check_init__(self):
         tau, cd, max_freq = concrete(self.tau), concrete(self.cd), concrete(self.max_freq)
@@ -80,6 +80,9 @@ class LinearSpiker(InputInterface[LinearSpikerConfig, LinearSpikerState]):
 
     Lapicque (1907); Gerstner and Kistler (2002), "Spiking Neuron Models", section 4.1.
     """
+
+    def __init__(self, config: LinearSpikerConfig | None = None, **kwargs: Any):
+        self.config = LinearSpikerConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         del key

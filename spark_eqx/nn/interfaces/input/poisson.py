@@ -15,7 +15,9 @@ class PoissonSpikerConfig(RateConfig):
     """Config of [`PoissonSpiker`][]."""
 
     surrogate: AbstractSurrogate = parameter(
-        StraightThrough(), kind=Record(AbstractSurrogate), description="derivative that stands for that of the spike"
+        default=StraightThrough(),
+        kind=Record(AbstractSurrogate),
+        description="derivative that stands for that of the spike",
     )
 
 
@@ -32,6 +34,9 @@ class PoissonSpiker(InputInterface[PoissonSpikerConfig, None]):
 
     Each unit compares 32 random bits, `jax.random.bits(key, shape)`, with a threshold; `p` is kept to 2^-32.
     """
+
+    def __init__(self, config: PoissonSpikerConfig | None = None, **kwargs: Any):
+        self.config = PoissonSpikerConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key

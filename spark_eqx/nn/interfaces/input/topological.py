@@ -33,13 +33,18 @@ class TopologicalSpikerConfig(InputInterfaceConfig):
     """
 
     glue: int | tuple = parameter(
-        0, kind=zero_one, description="1: the axis is a circle, its ends are one point; 0: it is open", check=binary
+        default=0,
+        kind=zero_one,
+        description="1: the axis is a circle, its ends are one point; 0: it is open",
+        check=binary,
     )
-    mins: Number = parameter(0.0, description="lower end of the signal's range", check=finite)
-    maxs: Number = parameter(1.0, description="upper end of the signal's range", check=finite)
-    resolution: int = parameter(64, kind=integer, description="units along each axis", check=at_least_two)
+    mins: Number = parameter(default=0.0, description="lower end of the signal's range", check=finite)
+    maxs: Number = parameter(default=1.0, description="upper end of the signal's range", check=finite)
+    resolution: int = parameter(default=64, kind=integer, description="units along each axis", check=at_least_two)
     sigma: Number = parameter(
-        (1 / 32) ** 0.5, description="standard deviation of the bump, in units of the distance d", check=positive
+        default=(1 / 32) ** 0.5,
+        description="standard deviation of the bump, in units of the distance d",
+        check=positive,
     )
 
     def __check_init__(self):
@@ -113,6 +118,9 @@ class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig,
     {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
     """
 
+    def __init__(self, config: TopologicalPoissonSpikerConfig | None = None, **kwargs: Any):
+        self.config = TopologicalPoissonSpikerConfig.of(config, kwargs)
+
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key
         self._units(input_specs)
@@ -133,6 +141,9 @@ class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, L
 
     {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
     """
+
+    def __init__(self, config: TopologicalLinearSpikerConfig | None = None, **kwargs: Any):
+        self.config = TopologicalLinearSpikerConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         del key

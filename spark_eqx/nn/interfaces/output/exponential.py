@@ -29,13 +29,15 @@ class ExponentialIntegratorConfig(OutputInterfaceConfig):
 
     num_outputs: int = parameter(kind=integer, description="number of output signals, K", check=positive)
     saturation_freq: Number = parameter(
-        50.0, unit="Hz", description="rate of a group's units at which it reads 1", check=positive
+        default=50.0, unit="Hz", description="rate of a group's units at which it reads 1", check=positive
     )
-    tau: Number = parameter(5.0, unit="ms", description="time constant of the moving average", check=positive)
-    shuffle: bool = parameter(True, kind=flag, description="whether units are assigned to groups at random")
-    smooth_trace: bool = parameter(True, kind=flag, description="whether a second, equal average follows the first")
+    tau: Number = parameter(default=5.0, unit="ms", description="time constant of the moving average", check=positive)
+    shuffle: bool = parameter(default=True, kind=flag, description="whether units are assigned to groups at random")
+    smooth_trace: bool = parameter(
+        default=True, kind=flag, description="whether a second, equal average follows the first"
+    )
     output_map: tuple[int, ...] | None = parameter(
-        None,
+        default=None,
         kind=Optional(integers),
         description="the group, 0 to K - 1, of each unit of the flattened input; overrides shuffle",
     )
@@ -70,6 +72,9 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
     `saturation_freq` and `tau` are scalars, or broadcast against the K outputs. The signal is in the dtype of the
     state: the float type of the spikes, but at least float32.
     """
+
+    def __init__(self, config: ExponentialIntegratorConfig | None = None, **kwargs: Any):
+        self.config = ExponentialIntegratorConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> ExponentialIntegratorState:
         """Assign the units to groups; needs a key to shuffle."""

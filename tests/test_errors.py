@@ -1,0 +1,383 @@
+# pyright: reportArgumentType=false
+"""Every row of the table of bad input: the error names class, field or port, what was expected and what came.
+
+Run as a script, it goes through all cases with the annotation checker off, as in a user's program.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx import FloatArray, InputSpec, SpikeArray
+from spark_eqx.nn.interfaces import (
+    Concat,
+    ConcatReshape,
+    ExponentialIntegrator,
+    LinearSpiker,
+    LinearSpikerConfig,
+    PoissonSpiker,
+    Sampler,
+    TopologicalLinearSpiker,
+    TopologicalPoissonSpiker,
+)
+
+
+KEY = jr.key(0)
+X = FloatArray(jnp.full(4, 0.5))
+S = SpikeArray(jnp.ones(4))
+linear, poisson = LinearSpiker(), PoissonSpiker()
+integrator = ExponentialIntegrator(num_outputs=2)
+sampler = Sampler(sample_size=3)
+concat = Concat(num_inputs=2, payload_type=SpikeArray)
+reshape = ConcatReshape(num_inputs=2, payload_type=SpikeArray, reshape=(3, 3))
+spec = InputSpec.of(X)
+nan = float("nan")
+
+
+def mapped(values, **kwargs):
+    return lambda: ExponentialIntegrator(output_map=values, **({"num_outputs": 2} | kwargs)).init(S)
+
+
+# What is done; the error; what it must say, in this order.
+CASES = {
+    # Constructors, types.
+    "float for int": (lambda: Sampler(sample_size=2.5), TypeError, "SamplerConfig `sample_size` integer 2.5"),
+    "bool for int": (lambda: Sampler(sample_size=True), TypeError, "SamplerConfig `sample_size` integer True"),
+    "array for int": (lambda: Sampler(sample_size=jnp.asarray(3)), TypeError, "SamplerConfig `sample_size` integer 3"),
+    "str for bool": (
+        lambda: ExponentialIntegrator(num_outputs=2, shuffle="no"),
+        TypeError,
+        "ExponentialIntegratorConfig `shuffle` True or False 'no'",
+    ),
+    "int for bool": (
+        lambda: LinearSpiker(check_signal=1),
+        TypeError,
+        "LinearSpikerConfig `check_signal` True or False 1",
+    ),
+    "str for number": (lambda: LinearSpiker(tau="5"), TypeError, "LinearSpikerConfig `tau` number [ms] '5'"),
+    "bool for number": (lambda: PoissonSpiker(max_freq=True), TypeError, "PoissonSpikerConfig `max_freq` [Hz] True"),
+    "int array": (lambda: LinearSpiker(tau=jnp.asarray(5)), TypeError, "LinearSpikerConfig `tau` floats [ms] 5"),
+    "no surrogate": (lambda: LinearSpiker(surrogate="atan"), TypeError, "`surrogate` AbstractSurrogate 'atan'"),
+    "no dtype": (lambda: LinearSpiker(dtype="float99"), TypeError, "LinearSpikerConfig `dtype` dtype 'float99'"),
+    "unsigned spikes": (lambda: LinearSpiker(dtype=jnp.uint8), TypeError, "`dtype` signed integer"),
+    "no payload type": (
+        lambda: Concat(num_inputs=1, payload_type=float),
+        TypeError,
+        "ConcatConfig `payload_type` SparkPayload float",
+    ),
+    "ragged map": (mapped([[0, 1], [1]]), TypeError, "`output_map` sequence of integers [[0, 1], [1]]"),
+    "float map": (mapped([0.0, 1.0]), TypeError, "`output_map` sequence of integers [0.0, 1.0]"),
+    "unknown name": (lambda: LinearSpiker(taus=5.0), TypeError, "LinearSpikerConfig unknown field `taus` 5.0 'tau'"),
+    "missing name": (lambda: ExponentialIntegrator(), TypeError, "`num_outputs` missing an integer"),
+    "wrong config": (
+        lambda: LinearSpiker(PoissonSpiker().config),
+        TypeError,
+        "LinearSpiker `config` LinearSpikerConfig Poisson",
+    ),
+    "no config": (lambda: Concat(3.0), TypeError, "Concat `config` ConcatConfig 3.0 by name"),
+    "surrogate slope": (lambda: spark.surrogate.ATan(slope=0), ValueError, "ATan `slope` positive 0"),
+    # Constructors, values.
+    **{
+        f"{field}={value}": (
+            lambda field=field, value=value: LinearSpiker(**{field: value}),
+            ValueError,
+            f"LinearSpikerConfig `{field}` [{unit}] {'zero or more' if field == 'cd' else 'positive'} {value}",
+        )
+        for field, unit in (("tau", "ms"), ("max_freq", "Hz"), ("dt", "ms"), ("cd", "ms"))
+        for value in (-1.0, 0.0, nan, float("inf"))
+        if (field, value) != ("cd", 0.0)
+    },
+    "array not positive": (lambda: LinearSpiker(tau=jnp.asarray([5.0, -5.0])), ValueError, "`tau` [ms] positive -5"),
+    "sample_size=0": (lambda: Sampler(sample_size=0), ValueError, "SamplerConfig `sample_size` positive 0"),
+    "num_outputs=0": (lambda: ExponentialIntegrator(num_outputs=0), ValueError, "`num_outputs` positive 0"),
+    "num_inputs=0": (lambda: Concat(num_inputs=0, payload_type=SpikeArray), ValueError, "`num_inputs` positive 0"),
+    "resolution=1": (lambda: TopologicalPoissonSpiker(resolution=1), ValueError, "`resolution` integer, 2 or more 1"),
+    "reshape=-1": (
+        lambda: ConcatReshape(num_inputs=1, payload_type=SpikeArray, reshape=(-1, 2)),
+        ValueError,
+        "ConcatReshapeConfig `reshape` 0 or more (-1, 2)",
+    ),
+    "cd too long": (lambda: LinearSpiker(cd=10.0), ValueError, "LinearSpikerConfig `cd` 1000 / max_freq 10.0 smaller"),
+    "cd too long, arrays": (lambda: LinearSpiker(cd=jnp.asarray(10.0)), ValueError, "`cd` 1000 / max_freq 10.0"),
+    "two spikes a step": (
+        lambda: PoissonSpiker(max_freq=600.0, dt=2.0),
+        ValueError,
+        "`max_freq` 1000 600.0 2.0 smaller",
+    ),
+    "two spikes a step, linear": (
+        lambda: LinearSpiker(max_freq=200.0, dt=6.0),
+        ValueError,
+        "`max_freq` 1000 200.0 6.0",
+    ),
+    "no gain": (lambda: LinearSpiker(tau=0.6), ValueError, "LinearSpikerConfig `tau` 11.5 float32 0.6 larger"),
+    "mins above maxs": (lambda: TopologicalLinearSpiker(mins=2.0), ValueError, "`mins` below `maxs` 2.0 1.0"),
+    "mins at maxs": (
+        lambda: TopologicalPoissonSpiker(mins=(0.0, 1.0), maxs=jnp.asarray([1.0, 1.0])),
+        ValueError,
+        "TopologicalPoissonSpikerConfig `mins` below `maxs`",
+    ),
+    "mins infinite": (lambda: TopologicalPoissonSpiker(mins=-np.inf), ValueError, "`mins` finite -inf"),
+    "glue=2": (lambda: TopologicalPoissonSpiker(glue=2), ValueError, "`glue` 0 or 1 2"),
+    "glue=0.5": (lambda: TopologicalPoissonSpiker(glue=0.5), TypeError, "`glue` 0 or 1 0.5"),
+    "glue traced": (
+        lambda: jax.jit(lambda g: TopologicalPoissonSpiker(glue=g))(jnp.asarray(1)),
+        TypeError,
+        "`glue` constant",
+    ),
+    # Build.
+    "missing port": (lambda: linear.build({}), ValueError, "LinearSpiker 'signal'"),
+    "extra port": (
+        lambda: linear.build({"signal": spec, "spikes": spec}),
+        ValueError,
+        "LinearSpiker 'spikes' 'signal'",
+    ),
+    "no mapping": (lambda: linear.build(spec), TypeError, "LinearSpiker `input_specs` InputSpec"),
+    "no spec": (lambda: linear.build({"signal": (4,)}), TypeError, "LinearSpiker 'signal' InputSpec (4,)"),
+    "wrong payload": (lambda: linear.init(S), TypeError, "LinearSpiker `signal` FloatArray SpikeArray"),
+    "wrong spec": (
+        lambda: integrator.build({"spikes": spec}),
+        TypeError,
+        "ExponentialIntegrator 'spikes' SpikeArray FloatArray",
+    ),
+    "integers as signal": (
+        lambda: linear.init(jnp.arange(3)),
+        TypeError,
+        "LinearSpiker `signal` FloatArray (3,) int32",
+    ),
+    "no payload at all": (lambda: linear.init(), ValueError, "LinearSpiker `signal` one payload 0"),
+    "two payloads": (lambda: linear.init(X, X), ValueError, "LinearSpiker `signal` one payload 2"),
+    "a string": (lambda: linear.init("x"), TypeError, "LinearSpiker `signal` FloatArray str"),
+    "mixed types": (lambda: concat.init(S, X), TypeError, "Concat 'inputs' SpikeArray FloatArray"),
+    "wrong type": (lambda: concat.init(X, X), TypeError, "Concat 'inputs' SpikeArray FloatArray"),
+    "mixed dtypes": (lambda: concat.init(S, SpikeArray(jnp.ones(2, bool))), TypeError, "Concat 'inputs' float32 bool"),
+    "too few inputs": (lambda: concat.init(S), ValueError, "Concat 'inputs' 2 1"),
+    "too many inputs": (lambda: concat.init(S, S, S), ValueError, "Concat 'inputs' 2 3"),
+    "one for many": (lambda: concat(S, None), TypeError, "Concat `inputs` sequence SpikeArray"),
+    "bare for any": (
+        lambda: sampler.init(jnp.ones(3), key=KEY),
+        TypeError,
+        "Sampler `inputs` SparkPayload bare array (3,)",
+    ),
+    "reshape": (lambda: reshape.init(S, S), ValueError, "ConcatReshape `reshape` (3, 3) 9 'inputs' 8"),
+    "too many outputs": (
+        lambda: ExponentialIntegrator(num_outputs=5).init(S, key=KEY),
+        ValueError,
+        "ExponentialIntegrator `num_outputs` 4 5",
+    ),
+    "map too short": (mapped([0, 1, 1]), ValueError, "ExponentialIntegrator `output_map` 4 units 3"),
+    "map out of range": (mapped([0, 1, 2, 1]), ValueError, "`output_map` 0 to 1 0 to 2"),
+    "map negative": (mapped([0, 1, -1, 1]), ValueError, "`output_map` 0 to 1 -1 to 1"),
+    "map with an empty group": (mapped([0, 2, 2, 0], num_outputs=3), ValueError, "`output_map` 3 outputs [1]"),
+    "nothing to broadcast": (
+        lambda: TopologicalLinearSpiker(mins=(0.0, 0.0, 0.0)).init(X),
+        ValueError,
+        "TopologicalLinearSpiker `mins` (3,) (4,) 'signal'",
+    ),
+    "too many dimensions": (
+        lambda: TopologicalLinearSpiker(glue=((0, 1, 0, 1),)).init(X),
+        ValueError,
+        "TopologicalLinearSpiker `glue` (1, 4) (4,) 'signal'",
+    ),
+    "tau does not broadcast": (
+        lambda: LinearSpiker(tau=jnp.ones(3) * 50).init(X),
+        ValueError,
+        "LinearSpiker `tau` (3,) (4,)",
+    ),
+    "freq does not broadcast": (
+        lambda: ExponentialIntegrator(num_outputs=2, shuffle=False, saturation_freq=(1.0, 2.0, 3.0)).init(S),
+        ValueError,
+        "ExponentialIntegrator `saturation_freq` (3,) 2 outputs",
+    ),
+    "no key to shuffle": (lambda: integrator.init(S), ValueError, "ExponentialIntegrator `key` shuffle"),
+    "no key to sample": (lambda: sampler.init(S), ValueError, "Sampler `key` indices"),
+    "nothing to sample": (lambda: sampler.init(SpikeArray(jnp.ones(0)), key=KEY), ValueError, "Sampler 'inputs' (0,)"),
+    # Call.
+    "no key": (lambda: poisson(X, None), ValueError, "PoissonSpiker `key` jax.random.key"),
+    "no key, topological": (lambda: TopologicalPoissonSpiker()(X, None), ValueError, "TopologicalPoissonSpiker `key`"),
+    "no key, unroll": (lambda: spark.unroll(poisson, X, None, steps=3), ValueError, "PoissonSpiker `key`"),
+    "no state": (lambda: linear(X, None), ValueError, "LinearSpiker `state` `signal` (4,) LinearSpikerState NoneType"),
+    "state of another size": (
+        lambda: linear(X, linear.init(jnp.ones(5))),
+        ValueError,
+        "LinearSpiker `state` `signal` (4,) potential float32[4] potential float32[5]",
+    ),
+    "state of another dtype": (
+        lambda: linear(X, jax.tree.map(lambda x: x.astype(jnp.float16), linear.init(X))),
+        ValueError,
+        "LinearSpiker `state` float32[4] float16[4]",
+    ),
+    "state of another module": (
+        lambda: linear(X, sampler.init(S, key=KEY)),
+        ValueError,
+        "`state` LinearSpikerState SamplerState",
+    ),
+    "state for none": (
+        lambda: poisson(X, linear.init(X), key=KEY),
+        ValueError,
+        "PoissonSpiker `state` NoneType LinearSpikerState",
+    ),
+    "more units than built for": (
+        lambda: integrator(SpikeArray(jnp.ones(6)), integrator.init(S, key=KEY)),
+        ValueError,
+        "ExponentialIntegrator `state` `spikes` (6,) assignment int32[6] assignment int32[4]",
+    ),
+    "more units than built for, in order": (
+        lambda: (m := ExponentialIntegrator(num_outputs=2, shuffle=False))(SpikeArray(jnp.ones(6)), m.init(S)),
+        ValueError,
+        "ExponentialIntegrator `state` `spikes` (6,) units=(6,) units=(4,)",
+    ),
+    "sampled from another population": (
+        lambda: sampler(SpikeArray(jnp.ones(2)), sampler.init(S, key=KEY)),
+        ValueError,
+        "Sampler `state` `inputs` (2,) units=(2,) units=(4,)",
+    ),
+    "wrong payload at call": (
+        lambda: linear(S, linear.init(X)),
+        TypeError,
+        "LinearSpiker `signal` FloatArray SpikeArray",
+    ),
+    "concat at call": (lambda: concat([S], None), ValueError, "Concat 'inputs' 2 1"),
+    "no time axis": (
+        lambda: spark.unroll(linear, jnp.ones(()), linear.init(jnp.ones(()))),
+        ValueError,
+        "`steps` `signal` time",
+    ),
+    "batch for a step": (
+        lambda: spark.unroll(linear, X, linear.init(X)),
+        ValueError,
+        "LinearSpiker `state` `signal` ()",
+    ),
+    "negative steps": (lambda: spark.unroll(linear, X, linear.init(X), steps=-1), ValueError, "unroll `steps` -1"),
+    "fractional steps": (lambda: spark.unroll(linear, X, linear.init(X), steps=1.5), ValueError, "unroll `steps` 1.5"),
+    "no module": (lambda: spark.unroll(jnp.sin, X, None, steps=3), TypeError, "unroll `module` SparkModule"),
+    "fractional start": (
+        lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=0.5),
+        TypeError,
+        "unroll `start` integer 0.5",
+    ),
+    # Values at run time.
+    **{
+        f"check_signal {name} {value}": (
+            lambda cls=cls, value=value, low=low: (m := cls(check_signal=True, **low))(
+                jnp.asarray([0.5, value]), m.init(jnp.ones(2)), key=KEY
+            ),
+            RuntimeError,
+            f"{cls.__name__} `signal` {text}",
+        )
+        for name, cls, low, text, values in (
+            ("poisson", PoissonSpiker, {}, "0 to 1", (nan, -0.1, 1.1, np.inf)),
+            ("linear", LinearSpiker, {}, "0 to 1", (nan, -0.1, 1.1, -np.inf)),
+            ("topological", TopologicalLinearSpiker, {"mins": -2.0}, "mins=-2.0 to maxs=1.0", (nan, -2.1, 1.1, np.inf)),
+        )
+        for value in values
+    },
+}
+# The annotation checker has its say first there, in its own words.
+CHECKED = {"no config", "wrong config", "no mapping", "fractional start", "fractional steps", "no module"}
+
+
+def complaint(case):
+    """What is wrong with the error of a case, if anything."""
+    action, error, words = case
+    try:
+        action()
+    except error as e:
+        message = str(e)
+    else:
+        return "nothing was raised"
+    position = 0
+    for word in words.split(" "):
+        position = message.find(word, position)
+        if position < 0:
+            return f"{word!r} is missing, or not in its place, in: {message}"
+    return None
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in CHECKED])
+def test_error(name):
+    assert complaint(CASES[name]) is None
+
+
+def test_errors_with_the_checker_off():
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.test_errors"], cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and f"{len(CASES)} cases" in done.stdout, done.stdout + done.stderr
+
+
+def test_callers_state_is_never_touched():
+    state = linear.init(X)
+    before = jax.tree.map(np.array, state)
+    for bad in (S, jnp.ones(7)):
+        with pytest.raises((TypeError, ValueError)):
+            linear(bad, state)
+    linear(X, state)
+    assert eqx.tree_equal(before, jax.tree.map(np.array, state))
+
+
+@pytest.mark.parametrize("cls", [PoissonSpiker, LinearSpiker, TopologicalPoissonSpiker, TopologicalLinearSpiker])
+def test_nan_is_no_spike_and_poisons_nothing(cls):
+    """Neither the spikes nor the state nor the gradient; and the units beside it do not notice."""
+    module = cls(max_freq=300.0)
+    signal = jnp.asarray([0.9, nan, 0.4])
+    run = lambda s: spark.unroll(module, s, module.init(s), steps=200, key=KEY)
+    output, state = run(signal)
+    spikes = np.asarray(output["spikes"].value).reshape(200, 3, -1)
+    assert (spikes[:, 1] == 0).all() and spikes[:, [0, 2]].sum() > 20
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+    healthy = np.asarray(run(jnp.asarray([0.9, 0.0, 0.4]))[0]["spikes"].value).reshape(200, 3, -1)
+    np.testing.assert_array_equal(spikes[:, [0, 2]], healthy[:, [0, 2]])
+    grad = jax.grad(lambda s: run(s)[0]["spikes"].value.sum())(signal)
+    assert np.isfinite(grad).all() and grad[1] == 0
+    # One NaN among the steps: as a step of 0.
+    frames = jnp.full((300, 2), 0.8).at[100:110, 0].set(jnp.nan)
+    clean = jnp.where(jnp.isnan(frames), 0, frames)
+    if not cls.__name__.startswith("Topological"):
+        one, two = (spark.unroll(module, f, module.init(f[0]), key=KEY) for f in (frames, clean))
+        assert eqx.tree_equal(one, two)
+
+
+@pytest.mark.parametrize("cls", [PoissonSpiker, LinearSpiker])
+def test_outside_saturates_with_gradient_0(cls):
+    module = cls(max_freq=300.0)
+    run = lambda s: spark.unroll(module, s, module.init(s), steps=50, key=KEY)[0]["spikes"].value
+    outside, ends = jnp.asarray([-0.3, 1.7, jnp.inf, -jnp.inf]), jnp.asarray([0.0, 1.0, 1.0, 0.0])
+    np.testing.assert_array_equal(run(outside), run(ends))
+    assert (jax.grad(lambda s: run(s).sum())(outside) == 0).all()
+    assert (jax.grad(lambda s: run(s).sum())(ends) != 0).all()
+
+
+def test_check_signal_under_jit_and_scan():
+    module = LinearSpiker(check_signal=True)
+    good = jnp.full((5, 3), 0.5)
+    bad = good.at[3, 1].set(1.5)
+    state = module.init(good[0])
+    step = eqx.filter_jit(lambda s: module(s, state))
+    run = eqx.filter_jit(lambda s: spark.unroll(module, s, state))
+    jax.block_until_ready((step(good[0]), run(good), spark.unroll(module, good, state)))
+    for action in (lambda: step(bad[3]), lambda: run(bad), lambda: spark.unroll(module, bad, state)):
+        with pytest.raises(RuntimeError, match="LinearSpiker: `signal` must be within its range, 0 to 1, and not NaN"):
+            jax.block_until_ready(action())
+    with pytest.raises(Exception, match="LinearSpiker: `signal` must be within its range"):
+        jax.block_until_ready(jax.jit(lambda s: module(s, state))(bad[3]))
+
+
+def test_config_is_checked_before_anything_is_made():
+    with pytest.raises(ValueError, match="positive"):
+        LinearSpikerConfig(tau=-1.0)
+
+
+if __name__ == "__main__":
+    complaints = {name: text for name, case in CASES.items() if (text := complaint(case))}
+    for name, text in complaints.items():
+        print(f"{name}: {text}")
+    print(f"{len(CASES)} cases")
+    sys.exit(bool(complaints))

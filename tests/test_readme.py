@@ -1,0 +1,33 @@
+import re
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_example_runs_as_printed():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_commands_are_what_ci_runs():
+    """CI reads the test command out of the README, so both must be where it looks."""
+    for name, ending in (("tests", "-m pytest -q -n auto"), ("digits", "docs/examples/digits.py")):
+        (command,) = re.findall(rf"<!-- {name} -->\n```bash\n(.*?)\n```", README, re.S)
+        assert command.startswith("python -m venv .venv && ") and command.endswith(ending) and "\n" not in command
+    assert "<!-- tests -->" in (ROOT / ".ci/run").read_text()
+
+
+@pytest.mark.parametrize("page", [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))])
+def test_links_and_pictures_resolve(page):
+    folder = ROOT if page is README else ROOT / "docs"
+    for link in re.findall(r"\]\(([^)#]+)", page):
+        if not link.startswith("http"):
+            assert (folder / link).exists(), link
+
+
+def test_length():
+    assert len(README.splitlines()) <= 110
