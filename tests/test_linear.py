@@ -243,3 +243,16 @@ def test_topological_is_the_same_dynamics(getkey):
     two = spark.unroll(linear, activity, linear.init(activity), steps=2000)[0]["spikes"].value
     np.testing.assert_array_equal(one, two)
     assert abs(one[:, 0, 3].sum() - 200) <= 1
+
+
+@pytest.mark.parametrize("tau, dt", [(1.5, 2.0), (0.3, 2.0), (5.0, 1.0), (100.0, 1.0)])
+def test_potentials_that_fade_are_neither_spikes_nor_refractory_periods(tau, dt, getkey):
+    """The packed state tells the two apart by sign; rounding on the way to 0 must not cross it."""
+    module = LinearSpiker(tau=tau, dt=dt, cd=0.5, max_freq=400.0)
+    potential = 10 ** jr.uniform(getkey(), (2000,), minval=-12.0, maxval=-0.01)
+    state = module.init(potential)
+    state = type(state)(potential=potential, refractory=state.refractory)
+    for x in (0.0, 1e-9, 1e-4):
+        output, last = spark.unroll(module, jnp.full(2000, x), state, steps=200)
+        assert output["spikes"].value.sum() == 0
+        assert (last.potential >= 0).all() and (last.refractory == 0).all()

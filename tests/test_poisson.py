@@ -12,6 +12,8 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import PoissonSpiker, TopologicalPoissonSpiker
+from spark_eqx.nn.interfaces.input import poisson
+from spark_eqx.nn.interfaces.input._threefry import is_threefry, random_words, random_words_of_steps
 
 
 SIGMAS = 5.0
@@ -52,15 +54,15 @@ def test_certain_and_impossible():
     np.testing.assert_array_equal(spikes.mean(0), [0, 1, 0, 1, 0, 1, 0, 0])
 
 
-@pytest.mark.parametrize("bits", [0, 1, 2**31, 2**32 - 1])
-def test_extreme_words(bits, monkeypatch):
+@pytest.mark.parametrize("word", [0, 1, 2**31, 2**32 - 1])
+def test_extreme_words(word, monkeypatch):
     """Whatever is drawn, p = 0 never fires and p = 1 always does; a threshold of 2^-32 sees the smallest word only."""
-    monkeypatch.setattr(jr, "bits", lambda key, shape, dtype: jnp.full(shape, bits, dtype))
-    from spark_eqx.nn.interfaces.input.poisson import poisson_step
-
+    monkeypatch.setattr(poisson, "random_words", lambda key, shape: jnp.full(shape, word, jnp.uint32))
     x = jnp.asarray([0.0, 2.0**-32, 0.5, 1 - 2.0**-24, 1.0], jnp.float32)
-    fired, _ = poisson_step(x, PoissonSpiker(max_freq=1000.0).config, jr.key(0))
-    assert fired.tolist() == [False, bits == 0, bits < 2**31, bits < 2**32 - 2**8, True]
+    with jax.disable_jit():
+        output, _ = PoissonSpiker(max_freq=1000.0, dtype=bool)(x, None, key=jr.key(0))
+    expected = [False, word == 0, word < 2**31, word < 2**32 - 2**8, True]
+    assert output["spikes"].value.tolist() == expected
 
 
 def test_intervals_are_geometric():
@@ -147,3 +149,44 @@ def test_topological_counts():
     counts = spikes_of(module, signal, steps, jr.key(8)).sum((0, 1))
     n = steps * len(signal)
     assert (np.abs(counts - n * p) < SIGMAS * np.sqrt(n * p * (1 - p)) + 1e-9).all()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (3, 4), (1001,), (2, 3, 4), (0,)])
+@pytest.mark.parametrize("make", [jr.key, jr.PRNGKey], ids=["typed", "raw"])
+def test_words_are_those_of_jax(shape, make):
+    """The generator that fuses is JAX's own, bit for bit: eagerly, under jit, and for a batch of keys."""
+    for seed in (0, 7, 2**31 - 1):
+        key = make(seed)
+        assert is_threefry(key, 10)
+        expected = jr.bits(key, shape, jnp.uint32)
+        np.testing.assert_array_equal(random_words(key, shape), expected)
+        np.testing.assert_array_equal(jax.jit(random_words, static_argnums=1)(key, shape), expected)
+    keys = jr.split(make(3), 4)
+    mapped = jax.vmap(lambda key: random_words(key, shape))(keys)
+    np.testing.assert_array_equal(mapped, jnp.stack([jr.bits(key, shape, jnp.uint32) for key in keys]))
+    times = jnp.asarray([0, 1, 5, 2**32 - 1], jnp.uint32)
+    words = jax.jit(random_words_of_steps, static_argnums=2)(make(3), times, shape)
+    singly = [jr.bits(jr.fold_in(make(3), t), shape, jnp.uint32) for t in times]
+    np.testing.assert_array_equal(words, jnp.stack(singly))
+
+
+def test_keys_of_another_kind():
+    """`rbg` keys take the ordinary path; the same word for word and the right rate."""
+    key = jr.key(0, impl="rbg")
+    assert not is_threefry(key, 10)
+    np.testing.assert_array_equal(random_words(key, (50,)), jr.bits(key, (50,), jnp.uint32))
+    module, x = PoissonSpiker(max_freq=300.0), jnp.ones(100)
+    spikes = spark.unroll(module, x, None, steps=1000, key=key)[0]["spikes"].value
+    assert abs(spikes.sum() - 30_000) < SIGMAS * np.sqrt(100_000 * 0.21)
+    np.testing.assert_array_equal(spikes[3], module(x, None, key=jr.fold_in(key, 3))[0]["spikes"].value)
+
+
+def test_generator_without_partitioning_takes_the_ordinary_path():
+    """A setting of JAX under which its words are others."""
+    if not hasattr(jax, "threefry_partitionable"):
+        from jax._src.config import threefry_partitionable as setting
+    else:
+        setting = jax.threefry_partitionable
+    with setting(False):
+        assert not is_threefry(jr.key(0), 10)
+        np.testing.assert_array_equal(random_words(jr.key(0), (50,)), jr.bits(jr.key(0), (50,), jnp.uint32))

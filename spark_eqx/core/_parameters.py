@@ -4,6 +4,7 @@ import abc
 import dataclasses
 import difflib
 import functools
+import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
@@ -281,6 +282,7 @@ def _accept_by_name(cls: "type[Parameters]") -> Callable[..., None]:
     fields = {field.name: field for field in dataclasses.fields(cls)}
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
 
+    @typing.no_type_check  # what a field takes is wider than what it holds; `Kind.convert` checks
     @functools.wraps(init)
     def __init__(self, *args, **kwargs):
         if args:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, UInt32
 
 from .config import SparkConfig
 from .payloads import SparkPayload
@@ -103,18 +103,33 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         key: PRNGKeyArray | None = None,
         start: Any = 0,
     ) -> tuple[Any, StateT]:
-        """Many steps at once; see [`unroll`][spark_eqx.unroll]. The hook for a faster whole-sequence form."""
+        """Many steps at once; see [`unroll`][spark_eqx.unroll]."""
         payload = self._validate(self._wrap(payload))
-        if steps is not None:
-            return _hold(self, payload, state, key, start, steps)
-        lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(payload)}
-        if len(lengths) != 1 or () in lengths:
-            shapes = [leaf.shape for leaf in jax.tree.leaves(payload)]
-            raise ValueError(
-                f"{self._name}: without `steps`, `{self.port.name}` needs one leading axis of time steps, "
-                f"got shapes {shapes}. Give `steps=` to hold a payload."
-            )
-        return _scan(self, payload, state, key, start)
+        if steps is None:
+            leaves = jax.tree.leaves(payload)
+            lengths = {np.shape(leaf)[:1] for leaf in leaves}
+            if len(lengths) != 1 or () in lengths:
+                raise ValueError(
+                    f"{self._name}: without `steps`, `{self.port.name}` needs one leading axis of time steps, "
+                    f"got shapes {[leaf.shape for leaf in leaves]}. Give `steps=` to hold a payload."
+                )
+        return _unroll(self, payload, state, key, start, steps)
+
+    def run(
+        self, payload: Any, state: StateT, *, times: UInt32[Array, " steps"], key: PRNGKeyArray | None, held: bool
+    ) -> tuple[Any, StateT]:
+        """Step `times` one after the other; always traced. The hook for a faster form, which must give the same bits.
+
+        The payload has a leading axis of time, unless it is `held`.
+        """
+
+        def body(state, x):
+            t, frame = x
+            output, state = self.step(payload if held else frame, state, key=key_of_step(key, t))
+            return state, output
+
+        state, output = lax.scan(body, state, (times, None if held else payload))
+        return output, state
 
     # What follows serves the subclasses.
 
@@ -221,31 +236,16 @@ def _step(module: SparkModule, payload: Any, state: Any, key: Any) -> Any:
     return module.step(payload, state, key=key)
 
 
-def _key_of(key: Any, t: Any) -> Any:
-    return None if key is None else jr.fold_in(key, t)
-
-
-@jax.jit
-def _scan(module: SparkModule, payload: Any, state: Any, key: Any, start: Any) -> Any:
-    def body(state, x):
-        t, frame = x
-        output, state = _step(module, frame, state, _key_of(key, t))
-        return state, output
-
-    times = _times(start, jax.tree.leaves(payload)[0].shape[0])
-    state, output = lax.scan(body, state, (times, payload))
-    return output, state
-
-
 @functools.partial(jax.jit, static_argnames="steps")
-def _hold(module: SparkModule, payload: Any, state: Any, key: Any, start: Any, steps: int) -> Any:
-    def body(state, t):
-        output, state = _step(module, payload, state, _key_of(key, t))
-        return state, output
+def _unroll(module: SparkModule, payload: Any, state: Any, key: Any, start: Any, steps: int | None) -> Any:
+    held = steps is not None
+    length = steps if held else jax.tree.leaves(payload)[0].shape[0]
+    frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
+    _check_state(module, frame, state)
+    times = jnp.asarray(start).astype(jnp.uint32) + jnp.arange(length, dtype=jnp.uint32)
+    return module.run(payload, state, times=times, key=key, held=held)
 
-    state, output = lax.scan(body, state, _times(start, steps))
-    return output, state
 
-
-def _times(start: Any, steps: int) -> Any:
-    return jnp.asarray(start).astype(jnp.uint32) + jnp.arange(steps, dtype=jnp.uint32)
+def key_of_step(key: PRNGKeyArray | None, t: UInt32[Array, ""]) -> PRNGKeyArray | None:
+    """The key of step `t` of a sequence."""
+    return None if key is None else jr.fold_in(key, t)

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import equinox as eqx
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
 
 from ....core._parameters import (
     Number,
@@ -21,7 +21,7 @@ from ....core._parameters import (
 )
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, ATan
-from .base import InputInterface, InputInterfaceOutput, RateConfig, saturate
+from .base import InputInterface, InputInterfaceOutput, RateConfig, saturate, state_dtype
 
 
 class LinearSpikerConfig(RateConfig):
@@ -92,9 +92,15 @@ class LinearSpiker(InputInterface[LinearSpikerConfig, LinearSpikerState]):
         self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None
     ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
         del key
-        x = saturate(payload.value.astype(state.potential.dtype))
-        fired, v, state = linear_step(x, state, self.config)
-        return self._output(fired, v, payload), state
+        return linear_step(self, payload, state, self.excitation)
+
+    def run(self, payload: FloatArray, state: LinearSpikerState, *, times: Any, key: PRNGKeyArray | None, held: bool):
+        del key
+        return linear_run(self, payload, state, self.excitation, times, held)
+
+    def excitation(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The signal within [0, 1], in the dtype of the state."""
+        return saturate(signal.astype(state_dtype(signal.dtype)))
 
 
 def linear_state(shape: tuple[int, ...], dtype: Any) -> LinearSpikerState:
@@ -102,37 +108,79 @@ def linear_state(shape: tuple[int, ...], dtype: Any) -> LinearSpikerState:
 
 
 def linear_step(
-    x: Float[Array, "*units"], state: LinearSpikerState, config: LinearSpikerConfig
-) -> tuple[Bool[Array, "*units"], Float[Array, "*units"], LinearSpikerState]:
-    """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, and the new state."""
+    module: InputInterface, payload: FloatArray, state: LinearSpikerState, excitation: Callable[[Array], Array]
+) -> tuple[InputInterfaceOutput, LinearSpikerState]:
+    """One step of the encoder whose units get the signals `excitation(payload)`."""
+    fired, v, packed = _advance(excitation(payload.value), _pack(state), module.config)
+    return module._output(fired, v, payload), _unpack(packed)
+
+
+def linear_run(
+    module: InputInterface,
+    payload: FloatArray,
+    state: LinearSpikerState,
+    excitation: Callable[[Array], Array],
+    times: UInt32[Array, " steps"],
+    held: bool,
+) -> tuple[InputInterfaceOutput, LinearSpikerState]:
+    """Many steps, with the state packed; a held signal is encoded once."""
+    held_x = excitation(payload.value) if held else None
+
+    def body(packed, frame):
+        x = held_x if held else excitation(frame.value)
+        fired, v, packed = _advance(x, packed, module.config)
+        return packed, module._output(fired, v, payload)
+
+    packed, output = lax.scan(body, _pack(state), None if held else payload, length=times.shape[0])
+    return output, _unpack(packed)
+
+
+# The state as one array, which halves what the loop over time carries: the potential where it is not negative, minus the
+# refractory time left where it is.
+def _pack(state: LinearSpikerState) -> Float[Array, "*units"]:
+    return jnp.where(state.refractory > 0, -state.refractory, state.potential)
+
+
+def _unpack(packed: Float[Array, "*units"]) -> LinearSpikerState:
+    return LinearSpikerState(jnp.where(packed >= 0, packed, 0), jnp.where(packed >= 0, 0, -packed))
+
+
+def _advance(
+    x: Float[Array, "*units"], packed: Float[Array, "*units"], config: LinearSpikerConfig
+) -> tuple[Bool[Array, "*units"], Float[Array, "*units"], Float[Array, "*units"]]:
+    """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, and the new packed state."""
     tau, cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.tau, config.cd, config.dt))
     rise_terms, crossing_terms = _terms(config, x.dtype)
 
     # Distances from the threshold rather than g x and V themselves: g - 1 can be as small as 1e-5.
     drive = (x - 1) + x * _excess_gain(config, x.dtype, x.shape)  # g x - 1
-    gap = 1 - state.potential
-    active = jnp.maximum(dt - state.refractory, 0)  # ms of this step outside the refractory period
-    potential = state.potential + (drive + gap) * _rise(active / tau, rise_terms)
-    fired = (potential > 1) & (drive > 0)
+    potential = jnp.where(packed >= 0, packed, 0)  # not `maximum`: at 0 the derivative is 1
+    gap = 1 - potential
+    active = jnp.where(packed >= 0, dt, jnp.maximum(dt + packed, 0))  # ms of this step out of the refractory period
+    charged = potential + (drive + gap) * _rise(active / tau, rise_terms)
+    # With rounding too this implies drive > 0: if not, (drive + gap) * rise <= gap, and potential + gap is at most 1.
+    fires = charged > 1
 
     # From the start of the active time, the threshold is reached after tau ln((g x - V) / (g x - 1)).
-    crossing = tau * _log_ratio(gap, jnp.where(fired, drive, 1), crossing_terms)
+    # Where it is not reached, the value is of no use, but its derivative must be finite if it is ever asked for.
+    safe = drive if config.detach_reset else jnp.where(fires, drive, 1)
+    crossing = tau * _log_ratio(gap, safe, crossing_terms)
     left = active - crossing - cd  # ms of this step after the refractory period of the spike; negative: still to come
-    refractory = jnp.maximum(-left, 0)
-    if _refractory_outlasts_step(config):
-        recharged = jnp.zeros_like(potential)
-    else:
-        recharged = (drive + 1) * _rise(jnp.maximum(left, 0) / tau, rise_terms)
+    after = left
+    if not _refractory_outlasts_step(config):
+        after = jnp.where(left > 0, (drive + 1) * _rise(jnp.maximum(left, 0) / tau, rise_terms), left)
+    # Rounding may take a potential that decays to 0 below it, where it would read as a refractory period.
+    quiet = jnp.where(active > 0, jnp.where(charged >= 0, charged, 0), packed + dt)
 
-    v = potential - 1
-    waiting = jnp.maximum(state.refractory - dt, 0)
+    v = charged - 1
     if config.detach_reset:
-        recharged, refractory = lax.stop_gradient((recharged, refractory))
-        new = jnp.where(fired, recharged, potential), jnp.where(fired, refractory, waiting)
+        new = jnp.where(fires, lax.stop_gradient(after), quiet)
     else:
-        s = config.surrogate.spike(fired, v)
-        new = s * recharged + (1 - s) * potential, s * refractory + (1 - s) * waiting
-    return fired, v, LinearSpikerState(*new)
+        s = config.surrogate.spike(fires, v)
+        new = s * after + (1 - s) * quiet
+    # Without the barrier XLA computes all of the above twice: for the state, and for the spikes.
+    new, fires = lax.optimization_barrier((new, fires))
+    return fires, v, new
 
 
 def _excess_gain(config: LinearSpikerConfig, dtype: Any, shape: tuple[int, ...]) -> Array:
@@ -160,10 +208,11 @@ def _terms(config: LinearSpikerConfig, dtype: Any) -> tuple[int | None, int | No
     if isinstance(config.tau, jax.Array) or isinstance(config.dt, jax.Array):
         return None, None
     bound = float(np.max(config.dt) / np.min(config.tau))
-    tolerance = 16 * float(jnp.finfo(dtype).eps)
+    eps = float(jnp.finfo(dtype).eps)
     most = range(1, 9)
-    rise = (n for n in most if bound**n / math.factorial(n + 1) < tolerance)
-    crossing = (n for n in most if math.tanh(bound / 2) ** (2 * n) / (2 * n + 1) < tolerance)
+    # An error of the rise is a relative error of the rate; one of the crossing is spread over an interval.
+    rise = (n for n in most if bound**n / math.factorial(n + 1) < 16 * eps)
+    crossing = (n for n in most if math.tanh(bound / 2) ** (2 * n) / (2 * n + 1) < 128 * eps)
     return next(rise, None), next(crossing, None)
 
 

@@ -1,13 +1,14 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
+import jax
 import jax.numpy as jnp
-import jax.random as jr
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
 from ....core._parameters import Record, as_array, parameter
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, StraightThrough
+from ._threefry import random_words, random_words_of_steps
 from .base import InputInterface, InputInterfaceOutput, RateConfig, saturate, state_dtype
 
 
@@ -43,20 +44,51 @@ class PoissonSpiker(InputInterface[PoissonSpikerConfig, None]):
         self._signal_spec(input_specs)
 
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
-        key = self._need_key(key, "a spike is drawn at every step")
-        x = saturate(payload.value.astype(state_dtype(payload.dtype)))
-        fired, v = poisson_step(x, self.config, key)
-        return self._output(fired, v, payload), state
+        return poisson_step(self, payload, self.excitation, key), state
+
+    def run(self, payload: FloatArray, state: None, *, times: Any, key: PRNGKeyArray | None, held: bool):
+        return poisson_run(self, payload, self.excitation, times, key, held), state
+
+    def excitation(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The signal within [0, 1], in at least float32."""
+        return saturate(signal.astype(state_dtype(signal.dtype)))
 
 
 def poisson_step(
-    x: Float[Array, "*units"], config: PoissonSpikerConfig, key: PRNGKeyArray
-) -> tuple[Bool[Array, "*units"], Float[Array, "*units"]]:
-    """Spikes for `x` in [0, 1], and `p - u` with the uniform `u` that was drawn."""
+    module: InputInterface, payload: FloatArray, excitation: Callable[[Array], Array], key: PRNGKeyArray | None
+) -> InputInterfaceOutput:
+    """One step of the encoder whose units get the signals `excitation(payload)`."""
+    key = module._need_key(key, "a spike is drawn at every step")
+    p = _probability(excitation(payload.value), module.config)
+    return _draw(module, payload, p, random_words(key, p.shape))
+
+
+def poisson_run(
+    module: InputInterface,
+    payload: FloatArray,
+    excitation: Callable[[Array], Array],
+    times: UInt32[Array, " steps"],
+    key: PRNGKeyArray | None,
+    held: bool,
+) -> InputInterfaceOutput:
+    """All steps at once: nothing is carried from one to the next."""
+    key = module._need_key(key, "a spike is drawn at every step")
+    probability = lambda signal: _probability(excitation(signal), module.config)
+    p = probability(payload.value) if held else jax.vmap(probability)(payload.value)
+    shape = p.shape if held else p.shape[1:]
+    p = jnp.broadcast_to(p, (times.shape[0], *shape))
+    return _draw(module, payload, p, random_words_of_steps(key, times, shape))
+
+
+def _probability(x: Float[Array, "*units"], config: PoissonSpikerConfig) -> Float[Array, "*units"]:
     max_freq, dt = (as_array(each, x.dtype, x.shape) for each in (config.max_freq, config.dt))
-    p = x * (max_freq * dt / 1000)
-    bits = jr.bits(key, x.shape, jnp.uint32)
+    return x * (max_freq * dt / 1000)
+
+
+def _draw(
+    module: InputInterface, payload: FloatArray, p: Float[Array, "*units"], words: UInt32[Array, "*units"]
+) -> InputInterfaceOutput:
     # Integers: a float32 uniform has 24 bits, which puts the rate of a weak signal off by up to 2^-24 / p.
     certain = p >= 1
-    fired = (bits < jnp.where(certain, 0, p * 2.0**32).astype(jnp.uint32)) | certain
-    return fired, p - bits.astype(x.dtype) * 2.0**-32
+    fired = (words < jnp.where(certain, 0, p * 2.0**32).astype(jnp.uint32)) | certain
+    return module._output(fired, p - words.astype(p.dtype) * 2.0**-32, payload)

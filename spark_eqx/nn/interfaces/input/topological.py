@@ -20,8 +20,8 @@ from ....core._parameters import (
 from ....core.module import StateT
 from ....core.payloads import FloatArray
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput, saturate, state_dtype
-from .linear import LinearSpikerConfig, LinearSpikerState, linear_state, linear_step
-from .poisson import PoissonSpikerConfig, poisson_step
+from .linear import LinearSpikerConfig, LinearSpikerState, linear_run, linear_state, linear_step
+from .poisson import PoissonSpikerConfig, poisson_run, poisson_step
 
 
 class TopologicalSpikerConfig(InputInterfaceConfig):
@@ -126,9 +126,10 @@ class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig,
         self._units(input_specs)
 
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
-        key = self._need_key(key, "a spike is drawn at every step")
-        fired, v = poisson_step(self.activity(payload.value), self.config, key)
-        return self._output(fired, v, payload), state
+        return poisson_step(self, payload, self.activity, key), state
+
+    def run(self, payload: FloatArray, state: None, *, times: Any, key: PRNGKeyArray | None, held: bool):
+        return poisson_run(self, payload, self.activity, times, key, held), state
 
 
 class TopologicalLinearSpikerConfig(LinearSpikerConfig, TopologicalSpikerConfig):
@@ -153,5 +154,8 @@ class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, L
         self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None
     ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
         del key
-        fired, v, state = linear_step(self.activity(payload.value), state, self.config)
-        return self._output(fired, v, payload), state
+        return linear_step(self, payload, state, self.activity)
+
+    def run(self, payload: FloatArray, state: LinearSpikerState, *, times: Any, key: PRNGKeyArray | None, held: bool):
+        del key
+        return linear_run(self, payload, state, self.activity, times, held)

@@ -1,0 +1,62 @@
+"""JAX's own generator, written so that XLA fuses it with what uses the words."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax import lax
+from jaxtyping import Array, PRNGKeyArray, UInt32
+
+
+def random_words(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:
+    """`jax.random.bits(key, shape)`, bit for bit.
+
+    For the default generator (Threefry-2x32, 20 rounds) in element-wise operations: on a CPU JAX's own runs as a loop
+    of its own, unfused. Keys of another kind take the ordinary path.
+    """
+    if not is_threefry(key, math.prod(shape)):
+        return jr.bits(key, shape, jnp.uint32)
+    return _words(jr.key_data(key), shape)
+
+
+def random_words_of_steps(
+    key: PRNGKeyArray, times: UInt32[Array, " steps"], shape: tuple[int, ...]
+) -> UInt32[Array, "steps *shape"]:
+    """`random_words(fold_in(key, t), shape)` for each `t` of `times`."""
+    if not is_threefry(key, math.prod(shape)):  # other kinds may give other words under `vmap`
+        return lax.map(lambda t: jr.bits(jr.fold_in(key, t), shape, jnp.uint32), times)
+    keys = jax.vmap(lambda t: jr.fold_in(key, t))(times)
+    # Without the barrier XLA derives the key of a step anew for each of its units.
+    return jax.vmap(lambda data: _words(data, shape))(lax.optimization_barrier(jr.key_data(keys)))
+
+
+def is_threefry(key: PRNGKeyArray, size: int) -> bool:
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    name = str(jr.key_impl(key)) if typed else jax.config.jax_default_prng_impl  # pyright: ignore
+    default = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
+    return name in ("fry", "threefry2x32") and bool(default) and size < 2**32
+
+
+def _words(data: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:
+    counter = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+    key = tuple(jnp.broadcast_to(word, shape) for word in (data[0], data[1]))
+    return _threefry(key, counter)
+
+
+def _threefry(key: tuple[Any, Any], counter: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    """Both output words xor-ed, for the counter `(0, counter)`.
+
+    Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3".
+    """
+    keys = (*key, key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
+    x, y = keys[0], counter + keys[1]
+    for i in range(5):
+        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[i % 2]:
+            x = x + y
+            y = x ^ ((y << np.uint32(rotation)) | (y >> np.uint32(32 - rotation)))
+        x = x + keys[(i + 1) % 3]
+        y = y + keys[(i + 2) % 3] + np.uint32(i + 1)
+    return x ^ y
