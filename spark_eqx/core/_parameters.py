@@ -244,6 +244,18 @@ def as_array(value: Number | np.ndarray | np.generic, dtype: Any, shape: tuple[i
     return array if array.ndim == 0 else jnp.broadcast_to(array, shape)
 
 
+def derived(
+    function: Callable[..., Any], *numbers: Number, dtype: Any, shape: tuple[int, ...] = ()
+) -> Shaped[Array, "..."]:
+    """`function(np or jnp, *numbers)` in `dtype`.
+
+    Of constants in double precision, when tracing: what XLA would make of them depends on where it folds them.
+    """
+    if any(isinstance(each, jax.Array) for each in numbers):
+        return function(jnp, *(as_array(each, dtype, shape) for each in numbers))
+    return as_array(function(np, *(np.asarray(each, float) for each in numbers)), dtype, shape)
+
+
 def find_subclass(base: type, name: str) -> Any:
     """The class of this name among `base` and what is derived from it."""
     found, queue = {}, [base]

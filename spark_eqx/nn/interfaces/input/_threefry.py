@@ -42,8 +42,7 @@ def is_threefry(key: PRNGKeyArray, size: int) -> bool:
 
 def _words(data: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:
     counter = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
-    key = tuple(jnp.broadcast_to(word, shape) for word in (data[0], data[1]))
-    return _threefry(key, counter)
+    return _threefry((jnp.broadcast_to(data[0], shape), jnp.broadcast_to(data[1], shape)), counter)
 
 
 def _threefry(key: tuple[Any, Any], counter: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:

@@ -14,6 +14,7 @@ from ....core._parameters import (
     Record,
     as_array,
     concrete,
+    derived,
     flag,
     non_negative,
     parameter,
@@ -124,19 +125,22 @@ def linear_run(
     held: bool,
 ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
     """Many steps, with the state packed; a held signal is encoded once."""
-    held_x = excitation(payload.value) if held else None
+    if held:
+        x = excitation(payload.value)
+        encode = lambda _: x
+    else:
+        encode = lambda frame: excitation(frame.value)
 
     def body(packed, frame):
-        x = held_x if held else excitation(frame.value)
-        fired, v, packed = _advance(x, packed, module.config)
+        fired, v, packed = _advance(encode(frame), packed, module.config)
         return packed, module._output(fired, v, payload)
 
     packed, output = lax.scan(body, _pack(state), None if held else payload, length=times.shape[0])
     return output, _unpack(packed)
 
 
-# The state as one array, which halves what the loop over time carries: the potential where it is not negative, minus the
-# refractory time left where it is.
+# The state as one array, which halves what the loop over time carries: the potential where it is not negative, minus
+# the refractory time left where it is.
 def _pack(state: LinearSpikerState) -> Float[Array, "*units"]:
     return jnp.where(state.refractory > 0, -state.refractory, state.potential)
 
@@ -153,7 +157,8 @@ def _advance(
     rise_terms, crossing_terms = _terms(config, x.dtype)
 
     # Distances from the threshold rather than g x and V themselves: g - 1 can be as small as 1e-5.
-    drive = (x - 1) + x * _excess_gain(config, x.dtype, x.shape)  # g x - 1
+    excess = derived(_excess_gain, config.max_freq, config.cd, config.tau, dtype=x.dtype, shape=x.shape)  # g - 1
+    drive = (x - 1) + x * excess  # g x - 1
     potential = jnp.where(packed >= 0, packed, 0)  # not `maximum`: at 0 the derivative is 1
     gap = 1 - potential
     active = jnp.where(packed >= 0, dt, jnp.maximum(dt + packed, 0))  # ms of this step out of the refractory period
@@ -183,14 +188,9 @@ def _advance(
     return fires, v, new
 
 
-def _excess_gain(config: LinearSpikerConfig, dtype: Any, shape: tuple[int, ...]) -> Array:
-    """`g - 1`, for constants in double precision."""
-    values = config.max_freq, config.cd, config.tau
-    if any(isinstance(each, jax.Array) for each in values):
-        max_freq, cd, tau = (as_array(each, dtype, shape) for each in values)
-        return 1 / jnp.expm1((1000 / max_freq - cd) / tau)
-    max_freq, cd, tau = (np.asarray(each, float) for each in values)
-    return as_array(1 / np.expm1((1000 / max_freq - cd) / tau), dtype, shape)
+def _excess_gain(xp: Any, max_freq: Any, cd: Any, tau: Any) -> Any:
+    """`g - 1`."""
+    return 1 / xp.expm1((1000 / max_freq - cd) / tau)
 
 
 def _refractory_outlasts_step(config: LinearSpikerConfig) -> bool:

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt32
 
-from ....core._parameters import Record, as_array, parameter
+from ....core._parameters import Record, derived, parameter
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, StraightThrough
 from ._threefry import random_words, random_words_of_steps
@@ -81,8 +81,9 @@ def poisson_run(
 
 
 def _probability(x: Float[Array, "*units"], config: PoissonSpikerConfig) -> Float[Array, "*units"]:
-    max_freq, dt = (as_array(each, x.dtype, x.shape) for each in (config.max_freq, config.dt))
-    return x * (max_freq * dt / 1000)
+    return x * derived(
+        lambda _, max_freq, dt: max_freq * dt / 1000, config.max_freq, config.dt, dtype=x.dtype, shape=x.shape
+    )
 
 
 def _draw(

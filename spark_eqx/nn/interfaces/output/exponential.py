@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ....core._parameters import (
     Number,
     Optional,
-    as_array,
+    derived,
     flag,
     integer,
     integers,
@@ -128,23 +128,26 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         self, payload: SpikeArray, state: ExponentialIntegratorState, *, key: PRNGKeyArray | None
     ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
         del key
-        config, dtype, shape = self.config, state.trace.dtype, state.trace.shape
-        saturation_freq, tau, dt = (
-            as_array(each, dtype, shape) for each in (config.saturation_freq, config.tau, config.dt)
-        )
-        sums = group_sums(payload.value.astype(dtype).ravel(), state.assignment, config.num_outputs)
-        z = sums / (self._sizes(state, dtype) * (saturation_freq * dt / 1000))
-        k = -jnp.expm1(-dt / tau)
-        trace = state.trace + k * (z - state.trace)
+        config, like = self.config, {"dtype": state.trace.dtype, "shape": state.trace.shape}
+        k = derived(lambda xp, dt, tau: -xp.expm1(-dt / tau), config.dt, config.tau, **like)
+        weight = derived(_weight, self._sizes(state), config.saturation_freq, config.dt, **like)
+        sums = group_sums(payload.value.astype(k.dtype).ravel(), state.assignment, config.num_outputs)
+        trace = state.trace + k * (weight * sums - state.trace)
         smooth = None if state.smooth is None else state.smooth + k * (trace - state.smooth)
         state = ExponentialIntegratorState(trace, smooth, state.assignment, state.units)
         return {"signal": FloatArray(trace if smooth is None else smooth)}, state
 
-    def _sizes(self, state: ExponentialIntegratorState, dtype: Any) -> Float[Array, " outputs"]:
-        config, units = self.config, int(np.prod(state.units))
+    def _sizes(self, state: ExponentialIntegratorState) -> tuple[int, ...]:
+        config = self.config
         if config.output_map is None:
-            return jnp.asarray(_even_sizes(units, config.num_outputs), dtype)
-        return jnp.asarray(np.bincount(config.output_map, minlength=config.num_outputs), dtype)
+            return tuple(_even_sizes(int(np.prod(state.units)), config.num_outputs).tolist())
+        return tuple(np.bincount(config.output_map, minlength=config.num_outputs).tolist())
+
+
+def _weight(xp: Any, size: Any, saturation_freq: Any, dt: Any) -> Any:
+    """Of a spike in a group of this size."""
+    del xp
+    return 1000 / (size * saturation_freq * dt)
 
 
 def _even_sizes(units: int, outputs: int) -> Int[np.ndarray, " outputs"]:

@@ -1,0 +1,132 @@
+"""Plain JAX: what a user would write by hand, and the floor."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax import lax
+
+from ._registry import contestant
+from ._with_jax import rates_loss, temporary_rasters, timed
+
+
+BOTH = {"dtypes": ("float32", "bool"), "memory": ("fresh", "reused")}
+STORED = {"float32": np.float32, "bool": np.uint8, "packed": np.uint32}
+
+
+def floor(case, data, dtype, memory):
+    """`a + 1` over an array of the size of the output."""
+    return timed(lambda a: a + 1, memory, jnp.zeros(case.shape, STORED[dtype]))
+
+
+contestant("poisson", "a + 1", role="floor", **BOTH)(floor)
+contestant("linear", "a + 1", role="floor", **BOTH)(floor)
+contestant("gradient", "a + 1", role="floor", memory=("fresh", "reused"))(floor)
+contestant("unpack", "a + 1", role="floor", dtypes=("bool",), memory=("fresh", "reused"))(floor)
+
+
+@contestant("poisson", "jax.random.bernoulli", **BOTH)
+def bernoulli(case, data, dtype, memory):
+    """`jax.random.bernoulli(key, p, (T, ...))`: `uniform < p`, one key for the whole raster."""
+    p = jnp.asarray(0.1 * data["signal"])
+    return timed(lambda key, p: jr.bernoulli(key, p, case.shape).astype(dtype), memory, jr.key(0), p)
+
+
+def naive_step(lif, dtype):
+    """One step of the recurrence that `naive` describes."""
+    gain = (1 - lif.decay) * lif.gain
+
+    def step(state, x):
+        potential, timer = state
+        potential = jnp.where(timer > 0, potential, lif.decay * potential + gain * x)
+        fired = potential > 1
+        potential = jnp.where(fired, 0.0, potential)
+        timer = jnp.where(fired, lif.cd, jnp.maximum(timer - lif.dt, 0.0))
+        return (potential, timer), fired.astype(dtype)
+
+    return step
+
+
+@contestant("linear", "naive recurrence, potential and timer", role="baseline", **BOTH)
+def naive(case, data, dtype, memory):
+    """What is written down first: a spike is a step long and nothing is carried over from within a step.
+
+    `V <- V e^(-dt/tau) + (1 - e^(-dt/tau)) g x` unless refractory; `V > 1` fires, sets `V = 0` and the timer to `cd`.
+    The potential and the timer are carried through `lax.scan`.
+    """
+    signal = jnp.asarray(data["signal"])
+    step = naive_step(case.lif, dtype)
+
+    def run(signal):
+        rest = jnp.zeros(signal.shape[1:])
+        return lax.scan(step, (rest, rest), signal)[1]
+
+    return timed(run, memory, signal)
+
+
+def naive_gradient(case, data):
+    """The gradient of the same loss through the naive recurrence, with a sigmoid's derivative for the spike's."""
+    lif = case.lif
+    gain = (1 - lif.decay) * lif.gain
+
+    def step(state, x):
+        potential, timer = state
+        potential = jnp.where(timer > 0, potential, lif.decay * potential + gain * x)
+        soft = jax.nn.sigmoid(4 * (potential - 1))
+        spikes = soft + lax.stop_gradient((potential > 1) - soft)
+        fired = lax.stop_gradient(spikes)
+        potential = (1 - fired) * potential
+        timer = jnp.where(fired > 0, lif.cd, jnp.maximum(timer - lif.dt, 0.0))
+        return (potential, timer), spikes
+
+    def loss(signal):
+        rest = jnp.zeros(signal.shape[1:])
+        return rates_loss(lax.scan(step, (rest, rest), signal)[1])
+
+    return jax.grad(loss), (jnp.asarray(data["signal"]),)
+
+
+@contestant("gradient", "naive recurrence, potential and timer", role="baseline", memory=("fresh", "reused"))
+def gradient(case, data, dtype, memory):
+    """The recurrence of `naive`; backward with the derivative of a sigmoid, the reset without gradient."""
+    function, arguments = naive_gradient(case, data)
+    return timed(function, memory, *arguments)
+
+
+@contestant("memory", "naive recurrence, forward and backward", role="fact")
+def memory(case, data, dtype, memory):
+    """Extra memory of the compiled program of `gradient`, in float32 rasters."""
+    function, arguments = naive_gradient(case, data)
+    return temporary_rasters(function, arguments, case)
+
+
+@contestant("step", "jax.jit by hand, the same formula", role="peer")
+def step(case, data, dtype, memory):
+    """The formula of `LinearSpiker` (see `numpy.py`), compiled by `jax.jit`; the state is a tuple of two arrays."""
+    lif = case.lif
+
+    @jax.jit
+    def compiled(x, state):
+        potential, refractory = state
+        x = jnp.clip(x, 0, 1)
+        drive = lif.gain * x - 1
+        gap = 1 - potential
+        active = jnp.maximum(lif.dt - refractory, 0)
+        potential = potential - (drive + gap) * jnp.expm1(-active / lif.tau)
+        fired = (potential > 1) & (drive > 0)
+        crossing = lif.tau * jnp.log1p(gap / jnp.where(fired, drive, 1))
+        left = active - crossing - lif.cd
+        recharged = -(drive + 1) * jnp.expm1(-jnp.maximum(left, 0) / lif.tau)
+        potential = jnp.where(fired, recharged, potential)
+        refractory = jnp.where(fired, jnp.maximum(-left, 0), jnp.maximum(refractory - lif.dt, 0))
+        return fired.astype(x.dtype), (potential, refractory)
+
+    signals = [np.ascontiguousarray(row) for row in data["signal"]]
+    kept = [(jnp.zeros(case.units), jnp.zeros(case.units)), 0]
+
+    def run():
+        spikes, kept[0] = compiled(signals[kept[1] % len(signals)], kept[0])
+        kept[1] += 1
+        return np.asarray(spikes)
+
+    return run

@@ -1,0 +1,36 @@
+"""jaxpike."""
+
+import jax
+import jax.numpy as jnp
+import jaxpike
+
+from ._registry import contestant
+from ._with_jax import rates_loss, temporary_rasters
+
+
+def unrolled(case):
+    """`LIF`: `V <- a V + (1 - a) x`, `a = e^(-dt/tau)`, `V > 1` fires and sets `V = 0`; no refractory period."""
+    neuron = jaxpike.LIF(case.lif.tau, dt=case.lif.dt, reset="zero")
+    return lambda current: jaxpike.unroll(neuron, current)[0]
+
+
+@contestant("linear", "LIF, unroll")
+def linear(case, data, dtype, memory):
+    """See `unrolled`; `g x` is given."""
+    current, run = jnp.asarray(case.lif.gain * data["signal"]), jax.jit(unrolled(case))
+    return lambda: jax.block_until_ready(run(current))
+
+
+@contestant("gradient", "LIF, unroll")
+def gradient(case, data, dtype, memory):
+    """See `unrolled`; backward with jaxpike's default surrogate, through the reset."""
+    current, forward = jnp.asarray(case.lif.gain * data["signal"]), unrolled(case)
+    run = jax.jit(jax.grad(lambda current: rates_loss(forward(current))))
+    return lambda: jax.block_until_ready(run(current))
+
+
+@contestant("memory", "LIF, forward and backward", role="fact")
+def memory(case, data, dtype, memory):
+    """Extra memory of the compiled program of `gradient`, in float32 rasters."""
+    current, forward = jnp.asarray(case.lif.gain * data["signal"]), unrolled(case)
+    return temporary_rasters(jax.grad(lambda current: rates_loss(forward(current))), (current,), case)

@@ -1,0 +1,264 @@
+"""This library, used as its documentation says: `jax.jit` around `unroll`, batches as leading axes of the payload."""
+
+import importlib.util
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker, PoissonSpiker, TopologicalLinearSpiker
+
+from ._registry import Absent, contestant
+from ._with_jax import rates_loss, temporary_rasters, timed
+
+
+BOTH = {"role": "ours", "dtypes": ("float32", "bool"), "memory": ("fresh", "reused")}
+
+
+def whole_sequence(module, example, steps=None):
+    """The function that a user would compile: a signal, a state and a key in, the spikes out."""
+
+    def run(signal, state, key):
+        output, _ = spark.unroll(module, signal, state, steps=steps, key=key)
+        return output["spikes"].value
+
+    return run, module.init(example)
+
+
+def encoder(module, case, data, memory):
+    signal = jnp.asarray(data["signal"])
+    held = case.signal == "held"
+    run, state = whole_sequence(module, signal if held else signal[0], case.steps if held else None)
+    return timed(run, memory, signal, state, jr.key(0))
+
+
+@contestant("poisson", "PoissonSpiker", **BOTH)
+def poisson(case, data, dtype, memory):
+    """`s = bits < 2^32 p` with 32 random bits for each unit and step, `p = clip(x, 0, 1) * 0.1`."""
+    return encoder(PoissonSpiker(dtype=dtype), case, data, memory)
+
+
+@contestant("linear", "LinearSpiker", **BOTH)
+def linear(case, data, dtype, memory):
+    """`tau dV/dt = -V + g x`, threshold 1, refractory period; solved exactly within the step."""
+    return encoder(LinearSpiker(tau=case.lif.tau, dt=case.lif.dt, dtype=dtype), case, data, memory)
+
+
+@contestant("scaling", "whole sequence", **{**BOTH, "memory": ("reused",)})
+def scaling(case, data, dtype, memory):
+    """The same per unit-step, for longer and longer sequences."""
+    module = {"PoissonSpiker": PoissonSpiker, "LinearSpiker": LinearSpiker}[case.options["module"]](dtype=dtype)
+    return encoder(module, case, data, memory)
+
+
+@contestant("topological", "TopologicalLinearSpiker", role="ours", dtypes=("float32", "bool"))
+def topological(case, data, dtype, memory):
+    """`exp(-tanh(pi (c - x))^2 / (2 sigma^2))` over `resolution` units for each component, then `LinearSpiker`."""
+    point = jnp.asarray(data["point"])
+    module = TopologicalLinearSpiker(resolution=case.options["resolution"], dtype=dtype)
+    run, state = whole_sequence(module, point[0])
+    return timed(lambda *arguments: run(*arguments).reshape(case.shape), memory, point, state, jr.key(0))
+
+
+@contestant("topological", "LinearSpiker, as many outputs", role="baseline", dtypes=("float32", "bool"))
+def as_many_outputs(case, data, dtype, memory):
+    """`LinearSpiker` on a signal of the size of the topological spiker's output."""
+    return encoder(LinearSpiker(dtype=dtype), case, data, memory)
+
+
+@contestant("integrator", "ExponentialIntegrator", role="ours", dtypes=("float32", "bool"))
+def integrator(case, data, dtype, memory):
+    """Group sums, then twice `y += (1 - exp(-dt / tau)) (z - y)`; the batch is a `vmap`, the groups are shared."""
+    spikes = jnp.asarray(data["spikes"].astype(dtype))
+    module = ExponentialIntegrator(num_outputs=case.readout.outputs, shuffle=case.readout.order == "shuffled")
+    state = module.init(spikes[0, 0], key=jr.key(0))
+
+    def one(spikes):
+        return spark.unroll(module, spikes, state)[0]["signal"].value
+
+    return timed(jax.vmap(one, 1, 1), memory, spikes)
+
+
+def loss_gradient(case, data):
+    """The gradient of a loss of the rates to the signal, through all steps, and its arguments."""
+    signal = jnp.asarray(data["signal"])
+    run, state = whole_sequence(LinearSpiker(), signal[0])
+    return jax.grad(lambda *arguments: rates_loss(run(*arguments))), (signal, state, None)
+
+
+@contestant("gradient", "LinearSpiker", role="ours", memory=("fresh", "reused"))
+def gradient(case, data, dtype, memory):
+    """`LinearSpiker` as above; backward with the derivative of `arctan`, the reset without gradient."""
+    function, arguments = loss_gradient(case, data)
+    return timed(function, memory, *arguments)
+
+
+@contestant("memory", "LinearSpiker, forward and backward", role="fact")
+def memory(case, data, dtype, memory):
+    """Extra memory of the compiled program of `gradient`, in float32 rasters."""
+    function, arguments = loss_gradient(case, data)
+    return temporary_rasters(function, arguments, case)
+
+
+def rows(case, data):
+    """NumPy signals for a closed loop, a new one for each step."""
+    return [np.ascontiguousarray(row) for row in data["signal"]]
+
+
+def closed_loop(step, state, signals):
+    """A function that runs one step on the next signal and keeps the state."""
+    kept = [state, 0]
+
+    def run():
+        spikes, kept[0] = step(signals[kept[1] % len(signals)], kept[0])
+        kept[1] += 1
+        return np.asarray(spikes)
+
+    return run
+
+
+@contestant("step", "LinearSpiker, jax.jit with the module as an argument", role="ours")
+def step_argument(case, data, dtype, memory):
+    """One step of `LinearSpiker`, NumPy in and out."""
+    signals = rows(case, data)
+    module = LinearSpiker()
+
+    @jax.jit
+    def compiled(module, signal, state):
+        output, state = module(signal, state)
+        return output["spikes"].value, state
+
+    return closed_loop(lambda signal, state: compiled(module, signal, state), module.init(signals[0]), signals)
+
+
+@contestant("step", "LinearSpiker, jax.jit with the module closed over", role="ours")
+def step_closed_over(case, data, dtype, memory):
+    """One step of `LinearSpiker`, NumPy in and out."""
+    signals = rows(case, data)
+    module = LinearSpiker()
+
+    @jax.jit
+    def compiled(signal, state):
+        output, state = module(signal, state)
+        return output["spikes"].value, state
+
+    return closed_loop(compiled, module.init(signals[0]), signals)
+
+
+@contestant("step", "LinearSpiker, called as it is", role="baseline")
+def step_eager(case, data, dtype, memory):
+    """One step of `LinearSpiker`, NumPy in and out, without `jax.jit` around it."""
+    signals = rows(case, data)
+    module = LinearSpiker()
+
+    def step(signal, state):
+        output, state = module(signal, state)
+        return output["spikes"].value, state
+
+    return closed_loop(step, module.init(signals[0]), signals)
+
+
+def compile_facts(make, repeats=5):
+    """Milliseconds to trace, to lower and to compile, each time with empty caches; the median of `repeats`."""
+    stages = {"trace_ms": [], "lower_ms": [], "compile_ms": []}
+    for _ in range(repeats):
+        jax.clear_caches()
+        function, arguments = make()
+        times = [time.perf_counter()]
+        traced = jax.jit(function).trace(*arguments)
+        times.append(time.perf_counter())
+        lowered = traced.lower()
+        times.append(time.perf_counter())
+        lowered.compile()
+        times.append(time.perf_counter())
+        for stage, start, end in zip(stages, times, times[1:]):
+            stages[stage].append(1e3 * (end - start))
+    return {stage: statistics.median(values) for stage, values in stages.items()}
+
+
+@contestant("compile", "PoissonSpiker, whole sequence", role="fact")
+def compile_poisson(case, data, dtype, memory):
+    def make():
+        signal = jnp.asarray(data["signal"])
+        run, state = whole_sequence(PoissonSpiker(), signal[0])
+        return run, (signal, state, jr.key(0))
+
+    return compile_facts(make)
+
+
+@contestant("compile", "LinearSpiker, whole sequence", role="fact")
+def compile_linear(case, data, dtype, memory):
+    def make():
+        signal = jnp.asarray(data["signal"])
+        run, state = whole_sequence(LinearSpiker(), signal[0])
+        return run, (signal, state, None)
+
+    return compile_facts(make)
+
+
+@contestant("compile", "LinearSpiker, forward and backward", role="fact")
+def compile_gradient(case, data, dtype, memory):
+    return compile_facts(lambda: loss_gradient(case, data))
+
+
+@contestant("compile", "ExponentialIntegrator, whole sequence", role="fact")
+def compile_integrator(case, data, dtype, memory):
+    def make():
+        spikes = jnp.asarray(data["signal"][:, 0])
+        module = ExponentialIntegrator(num_outputs=10)
+        state = module.init(spikes[0], key=jr.key(0))
+        return lambda spikes, state: spark.unroll(module, spikes, state)[0]["signal"].value, (spikes, state)
+
+    return compile_facts(make)
+
+
+@contestant("compile", "LinearSpiker, how often it is traced", role="fact")
+def traces(case, data, dtype, memory):
+    """Traces of a function that takes the module as an argument, in three calls."""
+    count = 0
+
+    @jax.jit
+    def run(module, signal, state):
+        nonlocal count
+        count += 1
+        return spark.unroll(module, signal, state)[0]["spikes"].value
+
+    signal = jnp.asarray(data["signal"][:2])
+
+    def three(modules, signals):
+        nonlocal count
+        count = 0
+        for module, each in zip(modules, signals):
+            run(module, each, module.init(each[0]))
+        return count
+
+    modules = [LinearSpiker(tau=tau) for tau in (50.0, 60.0, 70.0)]
+    return {
+        "three_signals": three(modules[:1] * 3, [signal, 0.5 * signal, 0.1 * signal]),
+        "three_tau_as_floats": three([LinearSpiker(tau=tau) for tau in (51.0, 61.0, 71.0)], [signal] * 3),
+        "three_tau_as_arrays": three([LinearSpiker(tau=jnp.asarray(tau)) for tau in (50.0, 60.0, 70.0)], [signal] * 3),
+    }
+
+
+def raster_module():
+    if importlib.util.find_spec("spark_eqx.raster") is None:
+        raise Absent("spark_eqx.raster does not exist in this version")
+    return importlib.import_module("spark_eqx.raster")
+
+
+@contestant("pack", "raster.pack", role="ours", dtypes=("packed",), memory=("fresh", "reused"))
+def pack(case, data, dtype, memory):
+    """32 steps of one unit to a word of 32 bits, along time."""
+    return timed(raster_module().pack, memory, jnp.asarray(data["spikes"]))
+
+
+@contestant("unpack", "raster.unpack", role="ours", dtypes=("bool",), memory=("fresh", "reused"))
+def unpack(case, data, dtype, memory):
+    """The inverse of `pack`, to bool."""
+    raster = raster_module()
+    words = raster.pack(jnp.asarray(data["spikes"]))
+    return timed(lambda words: raster.unpack(words, case.steps), memory, words)

@@ -1,0 +1,238 @@
+"""The benchmarks: `python benchmarks/run.py`, with this library installed.
+
+Runs us and the peers in turn, in one run, on the same arrays; see `README.md`. Exit status 0 even where a target is
+missed: the report says which.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import report
+import setup_peers
+from cases import Case, cases, inputs
+from compare import add_ratios
+from pool import LIBRARIES, Worker, WorkerError
+
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+LEAST_SECONDS = 0.05  # of one turn
+QUICK_SECONDS = 0.02
+
+
+def main() -> None:
+    arguments = parse()
+    chosen = [case for case in cases(arguments.quick) if _wanted(case, arguments.cases)]
+    if not chosen:
+        sys.exit(f"no case matches {arguments.cases}; there are: {', '.join(sorted({c.work for c in cases(False)}))}")
+    rounds = arguments.rounds or (3 if arguments.quick else 7)
+    least = QUICK_SECONDS if arguments.quick else LEAST_SECONDS
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="spark-eqx-bench-") as folder:
+        pool, contestants, versions, absent = start_workers(arguments.environments, Path(folder))
+        try:
+            done = []
+            for number, case in enumerate(chosen, 1):
+                print(f"[{number}/{len(chosen)}] {case.name}", flush=True)
+                done.append(run_case(case, pool, contestants, rounds, least, Path(folder)))
+                print(report.case_text(done[-1]), flush=True)
+        finally:
+            for worker in pool.values():
+                worker.close()
+    results = {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "settings": {
+            "quick": arguments.quick,
+            "rounds": rounds,
+            "least_seconds_of_a_turn": least,
+            "load_of_others": statistics.mean(case["load_of_others"] for case in done),
+            "minutes": round((time.perf_counter() - started) / 60, 1),
+            "environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(("OMP_", "XLA_", "MALLOC_"))},
+        },
+        "versions": versions,
+        "absent": absent,
+        "cases": done,
+    }
+    results["targets"] = report.targets(results)
+    print(report.targets_text(results))
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(report.to_json(results))
+        print(f"written: {arguments.json}")
+    if arguments.page:
+        report.write_page(results, arguments.json)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Benchmarks of this library beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="small shapes, 3 rounds: to see that everything runs")
+    parser.add_argument("--cases", nargs="+", default=[], metavar="WORD", help="only cases whose name has one of these")
+    parser.add_argument("--rounds", type=int, help="rounds in alternation (7; with --quick 3)")
+    parser.add_argument("--json", type=Path, help="where the results go; a full run: benchmarks/results/cpu.json")
+    parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md and its plot from the results")
+    parser.add_argument(
+        "--environments", type=Path, default=setup_peers.DEFAULT, help="the peers' virtual environments (%(default)s)"
+    )
+    arguments = parser.parse_args()
+    if arguments.json is None and not arguments.quick and not arguments.cases:
+        arguments.json = RESULTS / "cpu.json"
+    if arguments.page and arguments.json is None:
+        parser.error("--page is for a full run; for a part of it, say with --json where its results go")
+    return arguments
+
+
+def _wanted(case: Case, words: list[str]) -> bool:
+    return not words or any(word in case.name for word in words)
+
+
+def start_workers(environments: Path, folder: Path) -> tuple[dict[str, Worker], dict, dict, dict[str, str]]:
+    """The workers by library, what each takes part in, the versions, and who is absent and why."""
+    pool, contestants, versions, absent = {}, {}, {}, {}
+    for library in LIBRARIES:
+        try:
+            worker = Worker(library, environments, folder / f"{library}.log")
+            answer = worker.ask("hello", distributions=worker.distributions)
+        except WorkerError as reason:
+            absent[library] = str(reason)
+            print(f"absent: {library}: {reason}", flush=True)
+            continue
+        pool[library], contestants[library], versions[library] = worker, answer["contestants"], answer["versions"]
+    return pool, contestants, versions, absent
+
+
+def run_case(
+    case: Case, pool: dict[str, Worker], contestants: dict, rounds: int, least: float, folder: Path
+) -> dict[str, Any]:
+    """All contestants of one case, prepared first, then timed in alternation."""
+    before = other_load()
+    arrays = folder / "arrays.npz"
+    np.savez(arrays, **inputs(case))
+    entries, facts, absent = prepare(case, pool, contestants, str(arrays))
+    for number in range(rounds):
+        first = number * len(entries) // rounds  # another one begins each round
+        for entry in entries[first:] + entries[:first]:
+            try:
+                answer = pool[entry["library"]].ask("turn", id=entry["id"], least=least)
+                entry["rounds_ms"].append(1e3 * statistics.median(answer["seconds"]))
+            except WorkerError as reason:
+                entry["failed"] = str(reason)
+    for worker in pool.values():
+        if worker.process.poll() is None:
+            worker.ask("release")
+    timed = [summary(entry, case) for entry in entries if "failed" not in entry]
+    absent += [_absence(entry, entry["failed"]) for entry in entries if "failed" in entry]
+    add_ratios(timed)
+    return {
+        "name": case.name,
+        **dataclasses.asdict(case),
+        "size": case.size,
+        "load_of_others": max(before, other_load()),
+        "results": timed,
+        "facts": facts,
+        "absent": absent,
+    }
+
+
+def prepare(case: Case, pool: dict[str, Worker], contestants: dict, arrays: str) -> tuple[list, list, list]:
+    """What will be timed, what was measured otherwise, and who is absent and why."""
+    entries, facts, absent = [], [], []
+    for library, worker in pool.items():
+        if case.libraries is not None and library not in case.libraries:
+            continue
+        for index, contestant in enumerate(contestants[library]):
+            if contestant["work"] != case.work:
+                continue
+            for dtype in contestant["dtypes"]:
+                for memory in contestant["memory"]:
+                    entry = {
+                        "library": library,
+                        "name": contestant["name"],
+                        "role": contestant["role"],
+                        "dtype": dtype,
+                        "memory": memory,
+                    }
+                    name = f"{index}/{dtype}/{memory}"
+                    try:
+                        answer = worker.ask(
+                            "prepare",
+                            id=name,
+                            contestant=index,
+                            case=dataclasses.asdict(case),
+                            arrays=arrays,
+                            dtype=dtype,
+                            memory=memory,
+                        )
+                    except WorkerError as reason:
+                        answer = {"absent": f"failed: {reason}"}
+                    if "absent" in answer:
+                        absent.append(_absence(entry, answer["absent"]))
+                    elif "facts" in answer:
+                        facts.append({"library": library, "name": contestant["name"], **answer["facts"]})
+                    else:
+                        entries.append({**entry, "id": name, "output": answer["output"], "rounds_ms": []})
+    return entries, facts, absent
+
+
+def _absence(entry: dict, reason: str) -> dict[str, str]:
+    return {key: entry[key] for key in ("library", "name", "dtype", "memory")} | {"reason": reason}
+
+
+def summary(entry: dict, case: Case) -> dict[str, Any]:
+    """Median and spread (the distance of the quartiles) over the rounds."""
+    rounds = entry.pop("rounds_ms")
+    del entry["id"]
+    low, middle, high = np.percentile(rounds, [25, 50, 75]).tolist()
+    work = case.units if case.work == "step" else case.size
+    return {
+        **entry,
+        "median_ms": middle,
+        "iqr_ms": high - low,
+        "ns_per_unit_step": 1e6 * middle / work,
+        "rounds_ms": rounds,
+    }
+
+
+def other_load(seconds: float = 0.1) -> float:
+    """How many cores other programs keep busy while all workers wait; 0.0 where the system does not say."""
+
+    def busy() -> float:
+        ticks = [int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # all but idle and waiting for disks
+
+    try:
+        start = busy()
+        time.sleep(seconds)
+        return (busy() - start) / seconds
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def machine() -> dict[str, Any]:
+    model = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        huge_pages = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text().strip()
+    except (OSError, StopIteration):
+        huge_pages = "unknown"
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "huge_pages": huge_pages,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""A worker process: one library, in that library's own environment. Started by `pool.py`.
+
+`python worker.py LIBRARY` answers requests, one line of JSON each, on its standard output:
+
+- `{"do": "hello"}`: the versions, and what the library takes part in.
+- `{"do": "prepare", "id", "contestant", "case", "arrays", "dtype", "memory"}`: load the arrays, set up, run once.
+- `{"do": "turn", "id", "least"}`: the seconds of each call of one turn.
+- `{"do": "release"}`: forget all that was prepared.
+
+Uses the standard library, NumPy and the library itself.
+"""
+
+import dataclasses
+import gc
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import traceback
+from typing import Any
+
+import numpy as np
+from cases import Case
+from contestants._registry import Absent, registered
+from timing import turn
+
+
+class Worker:
+    def __init__(self, library: str):
+        importlib.import_module(f"contestants.{library}")
+        self.library = library
+        self.data: dict[str, dict[str, np.ndarray]] = {}
+        self.prepared: dict[str, Any] = {}
+
+    def hello(self, distributions: list[str]) -> dict[str, Any]:
+        versions = {"python": platform.python_version()}
+        for name in distributions:
+            versions[name] = importlib.metadata.version(name)
+        rows = [{k: v for k, v in each._asdict().items() if k != "prepare"} for each in registered]
+        return {"versions": versions, "contestants": rows}
+
+    def prepare(self, id: str, contestant: int, case: dict, arrays: str, dtype: str, memory: str) -> dict[str, Any]:
+        """At least one call before any is timed: it compiles, and its output says what was computed."""
+        fields = {field.name for field in dataclasses.fields(Case)}
+        one = Case(**{key: value for key, value in case.items() if key in fields})
+        if arrays not in self.data:
+            with np.load(arrays) as loaded:
+                self.data = {arrays: dict(loaded)}
+        entry = registered[contestant]
+        try:
+            prepared = entry.prepare(one, self.data[arrays], dtype, memory)
+        except Absent as reason:
+            return {"absent": str(reason)}
+        if entry.role == "fact":
+            return {"facts": prepared}
+        output = np.asarray(prepared())
+        self.prepared[id] = prepared
+        mean = float(np.abs(output, dtype=np.float64).mean()) if output.dtype != bool else float(output.mean())
+        return {"output": {"shape": output.shape, "dtype": output.dtype.name, "mean": mean}}
+
+    def turn(self, id: str, least: float) -> dict[str, Any]:
+        return {"seconds": turn(self.prepared[id], least)}
+
+    def release(self) -> dict[str, Any]:
+        self.prepared.clear()
+        self.data.clear()
+        gc.collect()
+        return {}
+
+
+def main() -> None:
+    # Libraries print what they like; only answers go to the real standard output.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        do = request.pop("do")
+        try:
+            worker = worker or Worker(sys.argv[1])
+            answer = getattr(worker, do)(**request)
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}".strip()}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,351 @@
+"""Handwritten digits with a spiking network: image -> spikes -> two spiking layers -> spikes -> class scores.
+
+    python docs/examples/digits.py                                        # seconds on a laptop's CPU
+    python docs/examples/digits.py --encoder topological-poisson --learn-encoder
+    python docs/examples/digits.py --all                                  # every encoder, one table
+
+Needs `pip install spark-eqx[examples]`. The 1797 images of 8 x 8 pixels come with scikit-learn.
+"""
+
+import argparse
+import dataclasses
+import functools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from tqdm import tqdm
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import (
+    ExponentialIntegrator,
+    InputInterface,
+    LinearSpiker,
+    PoissonSpiker,
+    TopologicalLinearSpiker,
+    TopologicalPoissonSpiker,
+)
+
+
+DT = 1.0  # ms
+STEPS = 30  # for which an image is shown
+CLASSES = 10
+HIDDEN = 128  # units
+OUTPUT = 8 * CLASSES  # units, eight vote for each class
+BATCH = 64  # images
+NOISE = 0.15  # standard deviation, on training images: against learning them by heart
+EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 30, 10, 480
+
+ENCODERS: dict[str, InputInterface[Any, Any]] = {
+    "linear": LinearSpiker(max_freq=500.0, tau=20.0, cd=1.0, dt=DT),
+    "poisson": PoissonSpiker(max_freq=500.0, dt=DT),
+    "topological-linear": TopologicalLinearSpiker(max_freq=500.0, tau=20.0, cd=1.0, resolution=4, sigma=0.35, dt=DT),
+    "topological-poisson": TopologicalPoissonSpiker(max_freq=500.0, resolution=4, sigma=0.35, dt=DT),
+}
+
+# Where each number of an encoder may go when it is learnt. Any combination makes a valid encoder: there is at most one
+# spike a step (max_freq * dt <= 1000), time to charge (cd < 1000 / max_freq), and mins < maxs.
+BOUNDS = {
+    "max_freq": (100.0, 800.0, "Hz"),
+    "tau": (2.0, 200.0, "ms"),
+    "cd": (0.1, 1.2, "ms"),
+    "mins": (-0.5, 0.4, ""),
+    "maxs": (0.6, 1.5, ""),
+    "sigma": (0.05, 1.0, ""),
+}
+
+
+class Encoder(eqx.Module):
+    """An input interface, some of whose numbers may be learnt.
+
+    Gradient descent sees `logits`, which may take any value; the interface is built from what they stand for. Numbers
+    that are Python floats are constants, numbers that are JAX arrays carry gradients: there is no other switch.
+    """
+
+    interface: InputInterface[Any, Any]
+    logits: dict[str, Float[Array, ""]]  # by the name of the config's field; empty: nothing is learnt
+
+    def __init__(self, interface: InputInterface[Any, Any], learn: bool):
+        self.interface = interface
+        self.logits = {}
+        for field in dataclasses.fields(interface.config):
+            if learn and field.name in BOUNDS:
+                low, high, _ = BOUNDS[field.name]
+                fraction = (getattr(interface.config, field.name) - low) / (high - low)
+                self.logits[field.name] = jnp.asarray(np.log(fraction / (1 - fraction)), jnp.float32)
+
+    def __call__(self) -> InputInterface[Any, Any]:
+        """The interface with its present numbers."""
+        numbers = {}
+        for name, logit in self.logits.items():
+            low, high, _ = BOUNDS[name]
+            numbers[name] = low + (high - low) * jax.nn.sigmoid(logit)
+        return type(self.interface)(self.interface.config, **numbers)
+
+
+class LIF(eqx.Module):
+    """A layer of leaky integrate-and-fire units: threshold 1, reset by subtraction. One example, one step."""
+
+    weight: Float[Array, "units inputs"]
+    bias: Float[Array, " units"]
+    tau: float = eqx.field(static=True)  # ms
+
+    def __init__(self, inputs: int, units: int, *, tau: float = 10.0, key: PRNGKeyArray):
+        self.weight = (3 / inputs) ** 0.5 * jr.normal(key, (units, inputs))
+        self.bias = jnp.zeros(units)
+        self.tau = tau
+
+    def init(self) -> Float[Array, " units"]:
+        return jnp.zeros_like(self.bias)
+
+    def __call__(
+        self, spikes: Float[Array, " inputs"], potential: Float[Array, " units"]
+    ) -> tuple[Float[Array, " units"], Float[Array, " units"]]:
+        potential = np.exp(-DT / self.tau) * potential + self.weight @ spikes + self.bias
+        fired = spark.surrogate.ATan()(potential - 1)
+        return fired, potential - lax.stop_gradient(fired)
+
+
+class Activity(NamedTuple):
+    """What happens while one image is shown."""
+
+    encoder: Float[Array, "steps inputs"]  # spikes
+    hidden: Float[Array, "steps hidden"]  # spikes
+    output: Float[Array, "steps outputs"]  # spikes
+    scores: Float[Array, "steps classes"]
+
+
+class Network(eqx.Module):
+    """Encoder, two spiking layers, decoder. The class is the highest score at the end."""
+
+    encoder: Encoder
+    hidden: LIF
+    output: LIF
+    decoder: ExponentialIntegrator
+
+    def __init__(self, interface: InputInterface[Any, Any], *, learn_encoder: bool, key: PRNGKeyArray):
+        hidden_key, output_key = jr.split(key)
+        specs = {"signal": spark.InputSpec(spark.FloatArray, (8, 8), np.dtype("float32"))}
+        inputs = int(np.prod(interface.output_specs(specs)["spikes"].shape))
+        self.encoder = Encoder(interface, learn_encoder)
+        self.hidden = LIF(inputs, HIDDEN, key=hidden_key)
+        self.output = LIF(HIDDEN, OUTPUT, key=output_key)
+        self.decoder = ExponentialIntegrator(num_outputs=CLASSES, saturation_freq=50.0, tau=10.0, shuffle=False, dt=DT)
+
+    def __call__(self, image: Float[Array, "8 8"], key: PRNGKeyArray) -> Activity:
+        def step(potentials, spikes):
+            hidden, hidden_potential = self.hidden(spikes, potentials[0])
+            output, output_potential = self.output(hidden, potentials[1])
+            return (hidden_potential, output_potential), (hidden, output)
+
+        encoder = self.encoder()
+        encoded, _ = spark.unroll(encoder, image, encoder.init(image), steps=STEPS, key=key)
+        spikes = encoded["spikes"].value.reshape(STEPS, -1)
+        _, (hidden, output) = lax.scan(step, (self.hidden.init(), self.output.init()), spikes)
+        decoded, _ = spark.unroll(self.decoder, output, self.decoder.init(output[0]))
+        return Activity(spikes, hidden, output, decoded["signal"].value)
+
+
+class Data(NamedTuple):
+    images: Float[Array, "images 8 8"]
+    labels: Int[Array, " images"]
+
+
+class Epoch(NamedTuple):
+    """Averages over an epoch: of the training images, then of the held-out ones."""
+
+    loss: Float[Array, ""]
+    accuracy: Float[Array, ""]
+    spikes: Float[Array, "3"]  # an image, of encoder, hidden layer, output layer
+
+
+def load(quick: bool = False) -> tuple[Data, Data]:
+    """Images from 0 to 1 for training, and the fifth that is held out; always the same, stratified split."""
+    digits: Any = load_digits()
+    images = (digits.images / 16).astype(np.float32)
+    parts = train_test_split(images, digits.target, test_size=0.2, stratify=digits.target, random_state=0)
+    train_images, test_images, train_labels, test_labels = map(jnp.asarray, parts)
+    size = QUICK_IMAGES if quick else len(train_images)
+    return Data(train_images[:size], train_labels[:size]), Data(test_images, test_labels)
+
+
+def loss_fn(model: Network, batch: Data, key: PRNGKeyArray) -> Float[Array, ""]:
+    activity = jax.vmap(model)(batch.images, jr.split(key, len(batch.images)))
+    return optax.softmax_cross_entropy_with_integer_labels(activity.scores[:, -1], batch.labels).mean()
+
+
+# Every leaf of the model is an array, the interfaces in it included, so plain `jax.jit` will do.
+@functools.partial(jax.jit, static_argnames="optimiser")
+def run_epoch(
+    model: Network, opt_state: Any, train: Data, test: Data, key: PRNGKeyArray, optimiser: optax.GradientTransformation
+) -> tuple[Network, Any, Epoch]:
+    """Train on minibatches of all images in random order, then look at the held-out images."""
+    order_key, train_key, test_key = jr.split(key, 3)
+    batches = len(train.images) // BATCH
+    order = jr.permutation(order_key, len(train.images))[: batches * BATCH].reshape(batches, BATCH)
+
+    def update(carry, x):
+        model, opt_state = carry
+        indices, key = x
+        noise_key, model_key = jr.split(key)
+        images = train.images[indices]
+        images += NOISE * jr.normal(noise_key, images.shape)  # encoders saturate outside of 0 to 1
+        loss, grads = jax.value_and_grad(loss_fn)(model, Data(images, train.labels[indices]), model_key)
+        updates, opt_state = optimiser.update(grads, opt_state, model)
+        return (eqx.apply_updates(model, updates), opt_state), loss
+
+    (model, opt_state), losses = lax.scan(update, (model, opt_state), (order, jr.split(train_key, batches)))
+    activity = jax.vmap(model)(test.images, jr.split(test_key, len(test.images)))
+    accuracy = jnp.mean(activity.scores[:, -1].argmax(-1) == test.labels)
+    spikes = jnp.stack([each.sum((1, 2)).mean() for each in activity[:3]])
+    return model, opt_state, Epoch(losses.mean(), accuracy, spikes)
+
+
+class Result(NamedTuple):
+    name: str
+    model: Network
+    epochs: list[Epoch]
+    seconds: float  # with compilation
+
+
+def fit(name: str, train: Data, test: Data, *, epochs: int, seed: int = 0, learn_encoder: bool = False) -> Result:
+    """Train a network on the encoder of this name, one epoch a call of one compiled function."""
+    start = time.perf_counter()
+    model_key, epochs_key = jr.split(jr.key(seed))
+    model = Network(ENCODERS[name], learn_encoder=learn_encoder, key=model_key)
+    optimiser = optax.adam(optax.cosine_decay_schedule(5e-3, epochs * (len(train.images) // BATCH)))
+    opt_state = optimiser.init(model)  # pyright: ignore[reportArgumentType]
+    history = []
+    with tqdm(total=epochs, desc=name, unit="epoch") as bar:
+        for i in range(epochs):
+            model, opt_state, epoch = run_epoch(model, opt_state, train, test, jr.fold_in(epochs_key, i), optimiser)
+            history.append(jax.device_get(epoch))
+            bar.set_postfix(loss=f"{history[-1].loss:.3f}", accuracy=f"{history[-1].accuracy:.1%}", refresh=False)
+            bar.update()
+    return Result(name, model, history, time.perf_counter() - start)
+
+
+def table(results: Sequence[Result]) -> str:
+    lines = [
+        f"{'':<20}  {'':>8}  {'spikes per image':^25}  {'':>7}",
+        f"{'encoder':<20}  {'accuracy':>8}  {'encoder':>7}  {'hidden':>7}  {'output':>7}  {'seconds':>7}",
+    ]
+    for name, _, epochs, seconds in results:
+        spikes = "  ".join(f"{count:7.0f}" for count in epochs[-1].spikes)
+        lines.append(f"{name:<20}  {epochs[-1].accuracy:8.1%}  {spikes}  {seconds:7.1f}")
+    return "\n".join(lines)
+
+
+def learnt(result: Result) -> str:
+    """The encoder's numbers before and after."""
+    before, after = ENCODERS[result.name].config, result.model.encoder().config
+    lines = [f"{result.name}, learnt with the network:"]
+    for name in result.model.encoder.logits:
+        lines.append(f"  {name:<8}  {getattr(before, name):8.3f} -> {getattr(after, name):8.3f} {BOUNDS[name][2]}")
+    return "\n".join(lines)
+
+
+def draw(result: Result, test: Data, path: Path) -> None:
+    """An image, its spikes, the scores of the classes, the learning curve."""
+    from matplotlib.figure import Figure  # without pyplot: no window, no global state
+
+    image, label = np.asarray(test.images[0]), int(test.labels[0])
+    activity = jax.device_get(result.model(test.images[0], jr.key(0)))
+    size, time = activity.encoder.shape[1], DT * np.arange(1, STEPS + 1)
+    grey, blue, orange = "0.7", "#1f5f99", "#c8551b"
+
+    figure: Any = Figure(figsize=(11, 8), dpi=150, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1, wspace=0.04)
+    (show, raster), (scores, curve) = (row.subplots(1, 2) for row in figure.subfigures(2, 1))
+    right = curve.twinx()
+    for axes in (raster, scores, curve, right):
+        axes.spines[["top"] if axes is right else ["top", "right"]].set_visible(False)
+
+    drawn = show.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+    show.set(title=f"A held-out image: {label}", xlabel="column [pixel]", ylabel="row [pixel]")
+    show.set(xticks=range(8), yticks=range(8))
+    show.spines[:].set_color(grey)
+    figure.colorbar(drawn, ax=show, label="signal [0 to 1]").outline.set_color(grey)
+
+    steps, units = activity.encoder.nonzero()
+    raster.scatter(time[steps], units, marker="|", s=(260 / size) ** 2, linewidths=2.5, color=blue)
+    raster.set(title=f"Its spikes, encoder: {result.name}", xlabel="time [ms]", ylabel="encoder unit, row by row")
+    raster.set(xlim=(0, DT * (STEPS + 1)), ylim=(size, -1))
+
+    for k in range(CLASSES):
+        color, width = ("black", 3.5) if k == label else (f"C{k}", 1.5)
+        scores.plot(time, activity.scores[:, k], color=color, linewidth=width, zorder=width, label=str(k))
+    unit = f"score [1 = {result.model.decoder.config.saturation_freq:.0f} Hz a unit]"
+    scores.set(title="Decoded class scores", xlabel="time [ms]", ylabel=unit, xlim=(0, DT * (STEPS + 1)))
+    scores.legend(title="digit", loc="upper left", ncols=2, frameon=False)
+
+    epochs = np.arange(1, len(result.epochs) + 1)
+    percent = [100 * epoch.accuracy for epoch in result.epochs]
+    curve.plot(epochs, [epoch.loss for epoch in result.epochs], "o-", markersize=3, color=orange)
+    right.plot(epochs, percent, "o-", markersize=3, color=blue)
+    curve.set(
+        title=f"Learning, {percent[-1]:.1f} % at the end", xlabel="epoch", yscale="log", xlim=(0, len(epochs) + 1)
+    )
+    curve.xaxis.get_major_locator().set_params(integer=True)
+    curve.set_ylabel("training loss, cross-entropy [nats]", color=orange)
+    right.set_ylabel("accuracy on held-out images [%]", color=blue)
+    right.set_ylim(top=100)
+    figure.savefig(path)
+
+
+def whole_number(low: int, high: int = 2**31 - 1):
+    def parse(text: str) -> int:
+        if not text.lstrip("+-").isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {low} to {high}, got {text!r}")
+        return int(text)
+
+    return parse
+
+
+def image_path(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in (".png", ".pdf", ".svg") or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must end in .png, .pdf or .svg, in a folder that exists, got {text!r}")
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Recognise handwritten digits with a spiking network.")
+    parser.add_argument("--encoder", choices=ENCODERS, default="linear", help="how images become spikes (%(default)s)")
+    parser.add_argument("--all", action="store_true", help="train with each encoder; the figure shows --encoder")
+    parser.add_argument("--learn-encoder", action="store_true", help="learn the encoder's numbers with the network")
+    parser.add_argument("--epochs", type=whole_number(1, 10_000), help=f"({EPOCHS}; with --quick {QUICK_EPOCHS})")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="of the weights and all that is drawn (0)")
+    parser.add_argument("--quick", action="store_true", help=f"train on {QUICK_IMAGES} images only: a few seconds")
+    parser.add_argument("--figure", type=image_path, default=Path("digits.png"), help="where to draw (%(default)s)")
+    parser.add_argument("--no-figure", action="store_true", help="draw nothing")
+    options = parser.parse_args(arguments)
+
+    train, test = load(options.quick)
+    epochs = options.epochs or (QUICK_EPOCHS if options.quick else EPOCHS)
+    names = list(ENCODERS) if options.all else [options.encoder]
+    results = {
+        name: fit(name, train, test, epochs=epochs, seed=options.seed, learn_encoder=options.learn_encoder)
+        for name in names
+    }
+    if options.learn_encoder:
+        print(*map(learnt, results.values()), sep="\n", end="\n\n")
+    print(table(list(results.values())))
+    if not options.no_figure:
+        draw(results[options.encoder], test, options.figure)
+        print(f"\nFigure: {options.figure}")
+
+
+if __name__ == "__main__":
+    main()

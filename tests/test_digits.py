@@ -1,0 +1,82 @@
+"""The main example, in its short form, as a newcomer would call it."""
+
+import dataclasses
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+
+
+EXAMPLE = Path(__file__).parents[1] / "docs/examples/digits.py"
+
+
+@pytest.fixture(scope="module")
+def digits() -> Any:
+    spec = importlib.util.spec_from_file_location("digits", EXAMPLE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["digits"] = module
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        spec.loader.exec_module(module)
+        yield module
+    del sys.modules["digits"]
+
+
+def test_short_form(tmp_path):
+    """Ends with the table and a figure. Eight seeds gave 89.7 to 93.3 %; guessing gives 10 %."""
+    figure = tmp_path / "digits.png"
+    done = subprocess.run(
+        [sys.executable, EXAMPLE, "--quick", "--figure", figure], capture_output=True, text=True, check=True
+    )
+    header, row = done.stdout.splitlines()[1:3]
+    assert header.split() == ["encoder", "accuracy", "encoder", "hidden", "output", "seconds"]
+    name, accuracy, *numbers = row.split()
+    assert name == "linear" and float(accuracy.rstrip("%")) > 85
+    assert len(numbers) == 4 and all(float(number) > 0 for number in numbers)
+    assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("name", ["linear", "poisson", "topological-linear", "topological-poisson"])
+def test_learning_the_encoder_changes_it(digits, name):
+    """Every number of the encoder that can be learnt moves, and stays where it makes a valid encoder."""
+    train, test = digits.load(quick=True)
+    train = jax.tree.map(lambda x: x[:128], train)
+    before = digits.ENCODERS[name].config
+    result = digits.fit(name, train, test, epochs=2, learn_encoder=True)
+    after = result.model.encoder().config
+    changed = [
+        field.name
+        for field in dataclasses.fields(before)
+        if isinstance(getattr(after, field.name), jax.Array)
+        and not np.isclose(getattr(after, field.name), getattr(before, field.name), rtol=1e-6)
+    ]
+    learnable = [field.name for field in dataclasses.fields(before) if field.name in digits.BOUNDS]
+    assert changed == learnable and "max_freq" in changed
+    assert type(after).from_json(after.to_json()) == after  # made anew from concrete numbers: all checks hold
+    assert isinstance(result.model.encoder(), spark.SparkModule)
+    fixed = digits.fit(name, train, test, epochs=1, learn_encoder=False)
+    assert fixed.model.encoder().config == before
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--encoder", "morse"], "morse"),
+        (["--epochs", "0"], "'0'"),
+        (["--epochs", "1.5"], "'1.5'"),
+        (["--seed", "-1"], "'-1'"),
+        (["--figure", "no/such/folder/digits.png"], "folder"),
+    ],
+)
+def test_bad_option_is_refused_in_one_line(digits, options, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        digits.main(options)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
