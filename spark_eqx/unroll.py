@@ -14,6 +14,7 @@ def unroll(
     steps: int | None = None,
     key: PRNGKeyArray | None = None,
     start: int | Int[Array, ""] = 0,
+    checkpoint: int | bool = False,
 ) -> tuple[Any, StateT]:
     """Run a module over many time steps.
 
@@ -29,6 +30,9 @@ def unroll(
     - `steps`: for how many steps to hold the payload. `None`: run over the leading axis.
     - `key`: for modules that draw; the others ignore it.
     - `start`: the index of the first step, may be traced.
+    - `checkpoint`: how many steps a chunk has of which a backward pass keeps nothing but the state at its beginning,
+        and recomputes the rest; `True` for about the square root of the number of steps, which makes its memory grow
+        with that. Same values, one more forward pass. A forward pass alone is not affected.
 
     **Returns:** the module's output with a leading axis of time in every array, and the last state.
 
@@ -40,4 +44,8 @@ def unroll(
         raise ValueError(f"unroll: `steps` must be an integer, 0 or more [time steps], got {steps!r}.")
     if isinstance(start, bool) or not jnp.issubdtype(jnp.result_type(start), jnp.integer):
         raise TypeError(f"unroll: `start` must be an integer, the index of the first step, got {start!r}.")
-    return module.unroll(payload, state, steps=steps, key=key, start=start)
+    if not isinstance(checkpoint, bool) and (not isinstance(checkpoint, int) or checkpoint < 1):
+        raise ValueError(
+            f"unroll: `checkpoint` must be True, False or an integer, 1 or more [time steps], got {checkpoint!r}."
+        )
+    return module.unroll(payload, state, steps=steps, key=key, start=start, checkpoint=checkpoint)

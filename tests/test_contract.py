@@ -54,6 +54,20 @@ def test_loop_is_scan_is_unroll(row, getkey):
 
 
 @every()
+def test_constants_are_arguments(row, getkey):
+    """Whether module, payload and state are arguments of a compiled program or constants of it makes no difference."""
+    module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
+    state, payload = row.init(module), take(payloads, 0)
+    programs = [
+        (lambda m, p, s: m(p, s, key=KEY), payload),
+        (lambda m, p, s: spark.unroll(m, p, s, key=KEY), payloads),
+        (lambda m, p, s: spark.unroll(m, p, s, steps=500, key=KEY), payload),
+    ]
+    for program, x in programs:
+        assert_equal(jax.jit(lambda: program(module, x, state))(), jax.jit(program)(module, x, state))  # noqa: B023
+
+
+@every()
 def test_chunks_are_whole(row, getkey):
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)

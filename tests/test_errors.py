@@ -256,6 +256,11 @@ CASES = {
         "LinearSpiker `state` `signal` ()",
     ),
     "negative steps": (lambda: spark.unroll(linear, X, linear.init(X), steps=-1), ValueError, "unroll `steps` -1"),
+    "no chunk": (
+        lambda: spark.unroll(linear, X, linear.init(X), steps=9, checkpoint=0),
+        ValueError,
+        "unroll `checkpoint` 0",
+    ),
     "fractional steps": (lambda: spark.unroll(linear, X, linear.init(X), steps=1.5), ValueError, "unroll `steps` 1.5"),
     "no module": (lambda: spark.unroll(jnp.sin, X, None, steps=3), TypeError, "unroll `module` SparkModule"),
     "fractional start": (

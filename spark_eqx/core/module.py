@@ -1,5 +1,6 @@
 import abc
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -102,6 +103,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         steps: int | None = None,
         key: PRNGKeyArray | None = None,
         start: Any = 0,
+        checkpoint: int | bool = False,
     ) -> tuple[Any, StateT]:
         """Many steps at once; see [`unroll`][spark_eqx.unroll]."""
         payload = self._validate(self._wrap(payload))
@@ -113,7 +115,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
                     f"{self._name}: without `steps`, `{self.port.name}` needs one leading axis of time steps, "
                     f"got shapes {[leaf.shape for leaf in leaves]}. Give `steps=` to hold a payload."
                 )
-        return _unroll(self, payload, state, key, start, steps)
+        return _unroll(self, payload, state, key, start, steps, checkpoint)
 
     def run(
         self, payload: Any, state: StateT, *, times: UInt32[Array, " steps"], key: PRNGKeyArray | None, held: bool
@@ -128,7 +130,8 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
             output, state = self.step(payload if held else frame, state, key=key_of_step(key, t))
             return state, output
 
-        state, output = lax.scan(body, state, (times, None if held else payload))
+        # A backward pass keeps the states and recomputes the rest: less memory, and on a CPU less time too.
+        state, output = lax.scan(jax.checkpoint(body, prevent_cse=False), state, (times, None if held else payload))
         return output, state
 
     # What follows serves the subclasses.
@@ -228,22 +231,57 @@ def _check_state(module: SparkModule, payload: Any, state: Any) -> None:
         )
 
 
+def pin(tree: Any) -> Any:
+    """Keep XLA from folding constants into what is computed from these floats.
+
+    What it folds it rounds in its own way, so that spikes would depend on whether a signal or a state is an argument of
+    the compiled program or a constant of it.
+    """
+    return jax.tree.map(lambda x: lax.optimization_barrier(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+
+
 # Compiled even when called eagerly: XLA contracts a product and a sum into one rounding, op-by-op execution does not,
 # and a spike must not depend on which of the two runs. It also makes eager stepping some ten times faster.
 @jax.jit
 def _step(module: SparkModule, payload: Any, state: Any, key: Any) -> Any:
     _check_state(module, payload, state)
+    payload, state = pin((payload, state))
     return module.step(payload, state, key=key)
 
 
-@functools.partial(jax.jit, static_argnames="steps")
-def _unroll(module: SparkModule, payload: Any, state: Any, key: Any, start: Any, steps: int | None) -> Any:
+@functools.partial(jax.jit, static_argnames=("steps", "checkpoint"))
+def _unroll(
+    module: SparkModule, payload: Any, state: Any, key: Any, start: Any, steps: int | None, checkpoint: int | bool
+) -> Any:
     held = steps is not None
     length = steps if held else jax.tree.leaves(payload)[0].shape[0]
     frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
     _check_state(module, frame, state)
+    if held:  # else a frame depends on the step, and is no constant
+        payload = pin(payload)
     times = jnp.asarray(start).astype(jnp.uint32) + jnp.arange(length, dtype=jnp.uint32)
-    return module.run(payload, state, times=times, key=key, held=held)
+    if checkpoint is False or length == 0:
+        return module.run(payload, state, times=times, key=key, held=held)
+
+    size = math.isqrt(length) if checkpoint is True else checkpoint
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def run(state, chunk):
+        times, frames = chunk
+        output, state = module.run(payload if held else frames, state, times=times, key=key, held=held)
+        return state, output
+
+    # Whole chunks in a scan, whose backward pass keeps the states between them only; then what is left over.
+    whole = length - length % size
+    cut = lambda x: (x[:whole].reshape(-1, size, *x.shape[1:]), x[whole:])
+    xs = (times, None if held else payload)
+    chunks, rest = (jax.tree.map(lambda x, i=i: cut(x)[i], xs) for i in range(2))
+    state, output = lax.scan(run, state, chunks)
+    output = jax.tree.map(lambda x: x.reshape(whole, *x.shape[2:]), output)
+    if whole == length:
+        return output, state
+    state, last = run(state, rest)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), output, last), state
 
 
 def key_of_step(key: PRNGKeyArray | None, t: UInt32[Array, ""]) -> PRNGKeyArray | None:

@@ -135,6 +135,8 @@ def linear_run(
         fired, v, packed = _advance(encode(frame), packed, module.config)
         return packed, module._output(fired, v, payload)
 
+    # A backward pass keeps the packed states and recomputes the rest: less memory, and on a CPU less time too.
+    body = jax.checkpoint(body, prevent_cse=False)
     packed, output = lax.scan(body, _pack(state), None if held else payload, length=times.shape[0])
     return output, _unpack(packed)
 

@@ -17,7 +17,7 @@ from ....core._parameters import (
     positive,
     zero_one,
 )
-from ....core.module import StateT
+from ....core.module import StateT, pin
 from ....core.payloads import FloatArray
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput, saturate, state_dtype
 from .linear import LinearSpikerConfig, LinearSpikerState, linear_run, linear_state, linear_step
@@ -83,7 +83,7 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
     def activity(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
         """The bumps, from 0 to 1, in the dtype of the state."""
         config = self.config
-        x = signal.astype(state_dtype(signal.dtype))
+        x = pin(signal.astype(state_dtype(signal.dtype)))  # all steps of a Poisson encoder are encoded at once
         shape = (*x.shape, config.resolution)
         mins, maxs, sigma = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs, config.sigma))
         u = jnp.broadcast_to(saturate((x - mins) / (maxs - mins))[..., None], shape)

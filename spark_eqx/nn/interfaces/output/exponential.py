@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped, UInt32
 
 from ....core._parameters import (
     Number,
@@ -128,10 +129,36 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         self, payload: SpikeArray, state: ExponentialIntegratorState, *, key: PRNGKeyArray | None
     ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
         del key
-        config, like = self.config, {"dtype": state.trace.dtype, "shape": state.trace.shape}
+        sums = group_sums(payload.value.ravel(), state.assignment, self.config.num_outputs, state.trace.dtype)
+        return self._smooth(sums, state)
+
+    def run(
+        self,
+        payload: SpikeArray,
+        state: ExponentialIntegratorState,
+        *,
+        times: UInt32[Array, " steps"],
+        key: PRNGKeyArray | None,
+        held: bool,
+    ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
+        """The sums of all steps at once; only the averages go step by step."""
+        del key
+        values = payload.value.ravel() if held else payload.value.reshape(times.shape[0], -1)
+        sums = group_sums(values, state.assignment, self.config.num_outputs, state.trace.dtype)
+
+        def body(state, step_sums):
+            output, state = self._smooth(sums if held else step_sums, state)
+            return state, output
+
+        state, output = lax.scan(body, state, None if held else sums, length=times.shape[0])
+        return output, state
+
+    def _smooth(
+        self, sums: Float[Array, " outputs"], state: ExponentialIntegratorState
+    ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
+        config, like = self.config, {"dtype": sums.dtype, "shape": sums.shape}
         k = derived(lambda xp, dt, tau: -xp.expm1(-dt / tau), config.dt, config.tau, **like)
         weight = derived(_weight, self._sizes(state), config.saturation_freq, config.dt, **like)
-        sums = group_sums(payload.value.astype(k.dtype).ravel(), state.assignment, config.num_outputs)
         trace = state.trace + k * (weight * sums - state.trace)
         smooth = None if state.smooth is None else state.smooth + k * (trace - state.smooth)
         state = ExponentialIntegratorState(trace, smooth, state.assignment, state.units)
@@ -155,12 +182,20 @@ def _even_sizes(units: int, outputs: int) -> Int[np.ndarray, " outputs"]:
 
 
 def group_sums(
-    values: Float[Array, " units"], assignment: Int[Array, " units"] | None, outputs: int
-) -> Float[Array, " outputs"]:
-    """The sum of each group; groups in order and of even sizes where `assignment` is `None`."""
+    values: Shaped[Array, "*steps units"], assignment: Int[Array, " units"] | None, outputs: int, dtype: Any
+) -> Float[Array, "*steps outputs"]:
+    """The sum of each group, in `dtype`; groups in order and of even sizes where `assignment` is `None`."""
+    values = values.astype(dtype)
+    *steps, units = values.shape
     if assignment is not None:
-        return jax.ops.segment_sum(values, assignment, outputs)
-    size, larger = divmod(values.shape[0], outputs)
-    head, tail = jnp.split(values, [larger * (size + 1)])
-    sums = head.reshape(larger, size + 1).sum(1), tail.reshape(outputs - larger, size).sum(1)
-    return jnp.concatenate(sums)
+        if not steps or units * outputs > _LARGEST_ONE_HOT:
+            return jax.ops.segment_sum(values.T, assignment, outputs).T
+        one_hot = (assignment[:, None] == jnp.arange(outputs, dtype=assignment.dtype)[None]).astype(dtype)
+        return jnp.matmul(values, one_hot, precision=lax.Precision.HIGHEST)
+    size, larger = divmod(units, outputs)
+    head, tail = jnp.split(values, [larger * (size + 1)], axis=-1)
+    sums = head.reshape(*steps, larger, size + 1).sum(-1), tail.reshape(*steps, outputs - larger, size).sum(-1)
+    return jnp.concatenate(sums, axis=-1)
+
+
+_LARGEST_ONE_HOT = 10**7  # elements of a matrix that is read at every step

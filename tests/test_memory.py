@@ -1,0 +1,105 @@
+"""Memory over long sequences, by XLA's own plan of the compiled program; and long sequences in chunks."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import LinearSpiker, PoissonSpiker, TopologicalLinearSpiker
+
+from .helpers import assert_close, assert_equal, every
+
+
+KEY = jr.key(3)
+
+
+def extra_bytes(function, *arguments) -> int:
+    """What the program needs beside its arguments and results."""
+    return jax.jit(function).lower(*arguments).compile().memory_analysis().temp_size_in_bytes
+
+
+@every()
+@pytest.mark.parametrize("checkpoint", [True, 7, 40, 1000])
+def test_checkpointed_is_the_same(row, checkpoint, getkey):
+    """Forward bit for bit, and the gradient: whole chunks, a rest, one chunk longer than the sequence."""
+    module, payload = row.make(), row.payload(getkey(), lead=(40,))
+    state = row.init(module)
+    expected = spark.unroll(module, payload, state, key=KEY)
+    assert_equal(spark.unroll(module, payload, state, key=KEY, checkpoint=checkpoint), expected)
+    if checkpoint == 7:
+        held = row.payload(getkey())
+        whole, chunked = (
+            spark.unroll(module, held, state, steps=40, key=KEY, start=3, checkpoint=each) for each in (False, 7)
+        )
+        assert_equal(chunked, whole)
+        floats, rest = eqx.partition(payload, eqx.is_inexact_array)
+
+        def loss(floats, checkpoint):
+            output, _ = spark.unroll(module, eqx.combine(floats, rest), state, key=KEY, checkpoint=checkpoint)
+            (out,) = (leaf for leaf in jax.tree.leaves(output) if jnp.issubdtype(leaf.dtype, jnp.floating))
+            return jnp.sum(out * jnp.sin(jnp.arange(out.size, dtype=out.dtype)).reshape(out.shape))
+
+        assert_close(jax.grad(loss)(floats, 7), jax.grad(loss)(floats, False), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cls", [LinearSpiker, TopologicalLinearSpiker])
+def test_checkpoint_memory_grows_with_the_square_root(cls):
+    """The gradient of what is left after T steps: 100 000 steps keep some 2 sqrt(T) states, not T."""
+    module, signal = cls(), jnp.full(10, 0.5)
+    state = module.init(signal)
+    one = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) / 2
+
+    def extra(steps, checkpoint):
+        loss = lambda x: spark.unroll(module, x, state, steps=steps, checkpoint=checkpoint)[1].potential.sum()
+        return extra_bytes(jax.grad(loss), signal)
+
+    assert extra(100_000, False) > 90_000 * one
+    assert extra(100_000, True) < 5 * np.sqrt(100_000) * one
+    assert extra(100_000, True) < 4 * extra(10_000, True)
+
+
+def test_backward_pass_keeps_one_raster():
+    """Of a `LinearSpiker`: the states, and no more."""
+    module, signal = LinearSpiker(), jr.uniform(KEY, (500, 64, 30))
+    state = module.init(signal[0])
+
+    def pull_back(signal, cotangent):
+        run = lambda signal: spark.unroll(module, signal, state)[0]["spikes"].value
+        return jax.vjp(run, signal)[1](cotangent)
+
+    assert extra_bytes(pull_back, signal, signal) <= 1.1 * signal.nbytes
+
+
+def test_poisson_backward_pass_keeps_nothing():
+    signal = jr.uniform(KEY, (500, 64, 30))
+    loss = lambda x, w: jnp.vdot(spark.unroll(PoissonSpiker(), x, None, key=KEY)[0]["spikes"].value, w)
+    assert extra_bytes(jax.grad(loss), signal, signal) <= 0.1 * signal.nbytes
+
+
+@pytest.mark.parametrize("cls", [LinearSpiker, PoissonSpiker])
+def test_a_million_steps_in_chunks(cls):
+    """Streamed with constant memory; equal to the whole on a prefix."""
+    module, chunk = cls(max_freq=200.0, dtype=bool), 10_000
+    signal = jnp.linspace(0.1, 1.0, 8)
+
+    @jax.jit
+    def run(state, start):
+        output, state = spark.unroll(module, signal, state, steps=chunk, key=KEY, start=start)
+        return output["spikes"].spikes, state
+
+    state, counts, prefix = module.init(signal), np.zeros(8, int), []
+    for start in range(0, 1_000_000, chunk):
+        spikes, state = run(state, start)
+        counts += np.asarray(spikes).sum(0)
+        if start < 3 * chunk:
+            prefix.append(spikes)
+    whole, _ = spark.unroll(module, signal, module.init(signal), steps=3 * chunk, key=KEY)
+    np.testing.assert_array_equal(np.concatenate(prefix), whole["spikes"].spikes)
+    if cls is LinearSpiker:
+        assert abs(counts[-1] - 200_000) <= 200
+    else:
+        p = 0.2 * np.asarray(signal, float)
+        assert (np.abs(counts - 1e6 * p) < 5 * np.sqrt(1e6 * p * (1 - p))).all()
