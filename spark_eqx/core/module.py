@@ -90,8 +90,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
             output, _ = self.step(payload, self.build(input_specs, key=key), key=key)
             return output
 
-        self.build(input_specs, key=jr.key(0))  # errors before shapes are looked at
-        structs = jax.tree.map(lambda spec: spec.struct(), input_specs[self.port.name])
+        structs = jax.tree.map(lambda spec: spec.struct(), self._spec(input_specs))
         output = eqx.filter_eval_shape(run, structs, jr.key(0))
         return {name: InputSpec.of(payload) for name, payload in output.items()}
 
@@ -107,7 +106,8 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     ) -> tuple[Any, StateT]:
         """Many steps at once; see [`unroll`][spark_eqx.unroll]."""
         payload = self._validate(self._wrap(payload))
-        if steps is None:
+        length = steps
+        if length is None:
             leaves = jax.tree.leaves(payload)
             lengths = {np.shape(leaf)[:1] for leaf in leaves}
             if len(lengths) != 1 or () in lengths:
@@ -115,7 +115,9 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
                     f"{self._name}: without `steps`, `{self.port.name}` needs one leading axis of time steps, "
                     f"got shapes {[leaf.shape for leaf in leaves]}. Give `steps=` to hold a payload."
                 )
-        return _unroll(self, payload, state, key, start, steps, checkpoint)
+            ((length,),) = lengths
+        chunk = max(math.isqrt(length), 1) if checkpoint is True else int(checkpoint)
+        return _unroll(self, payload, state, key, start, steps is not None, length, chunk)
 
     def run(
         self, payload: Any, state: StateT, *, times: UInt32[Array, " steps"], key: PRNGKeyArray | None, held: bool
@@ -249,31 +251,28 @@ def _step(module: SparkModule, payload: Any, state: Any, key: Any) -> Any:
     return module.step(payload, state, key=key)
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "checkpoint"))
+@functools.partial(jax.jit, static_argnames=("held", "length", "chunk"))
 def _unroll(
-    module: SparkModule, payload: Any, state: Any, key: Any, start: Any, steps: int | None, checkpoint: int | bool
+    module: SparkModule, payload: Any, state: Any, key: Any, start: Any, held: bool, length: int, chunk: int
 ) -> Any:
-    held = steps is not None
-    length = steps if held else jax.tree.leaves(payload)[0].shape[0]
+    """`chunk`: how many steps are checkpointed as one; 0: none are."""
     frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
     _check_state(module, frame, state)
     if held:  # else a frame depends on the step, and is no constant
         payload = pin(payload)
     times = jnp.asarray(start).astype(jnp.uint32) + jnp.arange(length, dtype=jnp.uint32)
-    if checkpoint is False or length == 0:
+    if chunk == 0:
         return module.run(payload, state, times=times, key=key, held=held)
 
-    size = math.isqrt(length) if checkpoint is True else checkpoint
-
     @functools.partial(jax.checkpoint, prevent_cse=False)
-    def run(state, chunk):
-        times, frames = chunk
+    def run(state, x):
+        times, frames = x
         output, state = module.run(payload if held else frames, state, times=times, key=key, held=held)
         return state, output
 
     # Whole chunks in a scan, whose backward pass keeps the states between them only; then what is left over.
-    whole = length - length % size
-    cut = lambda x: (x[:whole].reshape(-1, size, *x.shape[1:]), x[whole:])
+    whole = length - length % chunk
+    cut = lambda x: (x[:whole].reshape(-1, chunk, *x.shape[1:]), x[whole:])
     xs = (times, None if held else payload)
     chunks, rest = (jax.tree.map(lambda x, i=i: cut(x)[i], xs) for i in range(2))
     state, output = lax.scan(run, state, chunks)
