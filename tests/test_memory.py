@@ -1,5 +1,7 @@
 """Memory over long sequences, by XLA's own plan of the compiled program; and long sequences in chunks."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -18,11 +20,12 @@ KEY = jr.key(3)
 
 def extra_bytes(function, *arguments) -> int:
     """What the program needs beside its arguments and results."""
-    return jax.jit(function).lower(*arguments).compile().memory_analysis().temp_size_in_bytes
+    plan: Any = jax.jit(function).lower(*arguments).compile().memory_analysis()
+    return plan.temp_size_in_bytes
 
 
 @every()
-@pytest.mark.parametrize("checkpoint", [True, 7, 40, 1000])
+@pytest.mark.parametrize("checkpoint", [True, 7, 1000])
 def test_checkpointed_is_the_same(row, checkpoint, getkey):
     """Forward bit for bit, and the gradient: whole chunks, a rest, one chunk longer than the sequence."""
     module, payload = row.make(), row.payload(getkey(), lead=(40,))

@@ -147,3 +147,8 @@ def state_dtype(dtype: Any) -> np.dtype:
 def saturate(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """`x` limited to [0, 1], NaN to 0. The derivative is 1 within the range, its ends included, and 0 outside."""
     return jnp.where(x >= 0, jnp.where(x <= 1, x, 1), 0)
+
+
+def excitation(signal: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The signal within [0, 1], in the dtype of the state."""
+    return saturate(signal.astype(state_dtype(signal.dtype)))

@@ -22,7 +22,7 @@ from ....core._parameters import (
 )
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, ATan
-from .base import InputInterface, InputInterfaceOutput, RateConfig, saturate, state_dtype
+from .base import InputInterface, InputInterfaceOutput, RateConfig, excitation
 
 
 class LinearSpikerConfig(RateConfig):
@@ -93,15 +93,11 @@ class LinearSpiker(InputInterface[LinearSpikerConfig, LinearSpikerState]):
         self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None
     ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
         del key
-        return linear_step(self, payload, state, self.excitation)
+        return linear_step(self, payload, state, excitation)
 
     def run(self, payload: FloatArray, state: LinearSpikerState, *, times: Any, key: PRNGKeyArray | None, held: bool):
         del key
-        return linear_run(self, payload, state, self.excitation, times, held)
-
-    def excitation(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """The signal within [0, 1], in the dtype of the state."""
-        return saturate(signal.astype(state_dtype(signal.dtype)))
+        return linear_run(self, payload, state, excitation, times, held)
 
 
 def linear_state(shape: tuple[int, ...], dtype: Any) -> LinearSpikerState:
@@ -109,10 +105,10 @@ def linear_state(shape: tuple[int, ...], dtype: Any) -> LinearSpikerState:
 
 
 def linear_step(
-    module: InputInterface, payload: FloatArray, state: LinearSpikerState, excitation: Callable[[Array], Array]
+    module: InputInterface, payload: FloatArray, state: LinearSpikerState, encode: Callable[[Array], Array]
 ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
-    """One step of the encoder whose units get the signals `excitation(payload)`."""
-    fired, v, packed = _advance(excitation(payload.value), _pack(state), module.config)
+    """One step of the encoder whose units get the signals `encode(payload)`."""
+    fired, v, packed = _advance(encode(payload.value), _pack(state), module.config)
     return module._output(fired, v, payload), _unpack(packed)
 
 
@@ -120,19 +116,16 @@ def linear_run(
     module: InputInterface,
     payload: FloatArray,
     state: LinearSpikerState,
-    excitation: Callable[[Array], Array],
+    encode: Callable[[Array], Array],
     times: UInt32[Array, " steps"],
     held: bool,
 ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
     """Many steps, with the state packed; a held signal is encoded once."""
-    if held:
-        x = excitation(payload.value)
-        encode = lambda _: x
-    else:
-        encode = lambda frame: excitation(frame.value)
+    held_x = encode(payload.value) if held else jnp.zeros(())
 
     def body(packed, frame):
-        fired, v, packed = _advance(encode(frame), packed, module.config)
+        x = held_x if held else encode(frame.value)
+        fired, v, packed = _advance(x, packed, module.config)
         return packed, module._output(fired, v, payload)
 
     # A backward pass keeps the packed states and recomputes the rest: less memory, and on a CPU less time too.
@@ -176,8 +169,7 @@ def _advance(
     after = left
     if not _refractory_outlasts_step(config):
         after = jnp.where(left > 0, (drive + 1) * _rise(jnp.maximum(left, 0) / tau, rise_terms), left)
-    # Rounding may take a potential that decays to 0 below it, where it would read as a refractory period.
-    quiet = jnp.where(active > 0, jnp.where(charged >= 0, charged, 0), packed + dt)
+    quiet = jnp.where(active > 0, charged, packed + dt)
 
     v = charged - 1
     if config.detach_reset:

@@ -9,7 +9,7 @@ from ....core._parameters import Record, derived, parameter
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, StraightThrough
 from ._threefry import random_words, random_words_of_steps
-from .base import InputInterface, InputInterfaceOutput, RateConfig, saturate, state_dtype
+from .base import InputInterface, InputInterfaceOutput, RateConfig, excitation
 
 
 class PoissonSpikerConfig(RateConfig):
@@ -44,36 +44,32 @@ class PoissonSpiker(InputInterface[PoissonSpikerConfig, None]):
         self._signal_spec(input_specs)
 
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
-        return poisson_step(self, payload, self.excitation, key), state
+        return poisson_step(self, payload, excitation, key), state
 
     def run(self, payload: FloatArray, state: None, *, times: Any, key: PRNGKeyArray | None, held: bool):
-        return poisson_run(self, payload, self.excitation, times, key, held), state
-
-    def excitation(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """The signal within [0, 1], in at least float32."""
-        return saturate(signal.astype(state_dtype(signal.dtype)))
+        return poisson_run(self, payload, excitation, times, key, held), state
 
 
 def poisson_step(
-    module: InputInterface, payload: FloatArray, excitation: Callable[[Array], Array], key: PRNGKeyArray | None
+    module: InputInterface, payload: FloatArray, encode: Callable[[Array], Array], key: PRNGKeyArray | None
 ) -> InputInterfaceOutput:
-    """One step of the encoder whose units get the signals `excitation(payload)`."""
+    """One step of the encoder whose units get the signals `encode(payload)`."""
     key = module._need_key(key, "a spike is drawn at every step")
-    p = _probability(excitation(payload.value), module.config)
+    p = _probability(encode(payload.value), module.config)
     return _draw(module, payload, p, random_words(key, p.shape))
 
 
 def poisson_run(
     module: InputInterface,
     payload: FloatArray,
-    excitation: Callable[[Array], Array],
+    encode: Callable[[Array], Array],
     times: UInt32[Array, " steps"],
     key: PRNGKeyArray | None,
     held: bool,
 ) -> InputInterfaceOutput:
     """All steps at once: nothing is carried from one to the next."""
     key = module._need_key(key, "a spike is drawn at every step")
-    probability = lambda signal: _probability(excitation(signal), module.config)
+    probability = lambda signal: _probability(encode(signal), module.config)
     p = probability(payload.value) if held else jax.vmap(probability)(payload.value)
     shape = p.shape if held else p.shape[1:]
     p = jnp.broadcast_to(p, (times.shape[0], *shape))
