@@ -30,7 +30,7 @@ def digits() -> Any:
 
 
 def test_short_form(tmp_path):
-    """Ends with the table and a figure. Eight seeds gave 89.7 to 93.3 %; guessing gives 10 %."""
+    """Ends with the table and a figure. Sixteen seeds gave 89.7 to 93.3 %; guessing gives 10 %."""
     figure = tmp_path / "digits.png"
     done = subprocess.run(
         [sys.executable, EXAMPLE, "--quick", "--figure", figure], capture_output=True, text=True, check=True
@@ -61,8 +61,7 @@ def test_learning_the_encoder_changes_it(digits, name):
     assert changed == learnable and "max_freq" in changed
     assert type(after).from_json(after.to_json()) == after  # made anew from concrete numbers: all checks hold
     assert isinstance(result.model.encoder(), spark.SparkModule)
-    fixed = digits.fit(name, train, test, epochs=1, learn_encoder=False)
-    assert fixed.model.encoder().config == before
+    assert not jax.tree.leaves(digits.Encoder(digits.ENCODERS[name], learn=False))  # without the option: constants
 
 
 @pytest.mark.parametrize(

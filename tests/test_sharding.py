@@ -47,16 +47,16 @@ def finish(*processes, timeout):
 def test_same_bits_on_any_number_of_devices_without_collectives():
     (printed,) = finish(start(8, ROOT / "tests" / "sharding_devices.py"), timeout=240)
     records = [json.loads(line) for line in printed.splitlines()]
-    assert len(records) == 29
+    assert len(records) == 34
     for record in records:
         kind, _, devices = record["name"].split("/")
         assert record["devices"] == record["wanted"] == int(devices) and record["split"], record
         assert 0.02 < record["active"], record
-        if kind == "parameters":  # sums over the batch, in another order
-            assert record["collectives"] == ["all-reduce"], record
-            assert record["errors"][0] == 0 and record["errors"][1] < 4e-6, record
-        else:
-            assert record["collectives"] == [] and set(record["errors"]) == {0.0}, record
+        assert record["collectives"] == (["all-reduce"] if kind == "parameters" else []), record
+        # What comes out, and the last state: the same bits. Gradients: a compiler may round the units that fill a
+        # vector register and the rest of them differently, and sums over the batch are in another order.
+        bounds = {"parameters": [0, 4e-6], "integrator": [0, 3e-7]}.get(kind, [0, 0, 3e-7])
+        assert all(error <= bound for error, bound in zip(record["errors"], bounds, strict=False)), record
 
 
 def test_two_processes_equal_one(tmp_path):

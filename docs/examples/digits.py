@@ -45,7 +45,7 @@ HIDDEN = 128  # units
 OUTPUT = 8 * CLASSES  # units, eight vote for each class
 BATCH = 64  # images
 NOISE = 0.15  # standard deviation, on training images: against learning them by heart
-EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 30, 10, 480
+EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 60, 10, 480
 
 ENCODERS: dict[str, InputInterface[Any, Any]] = {
     "linear": LinearSpiker(max_freq=500.0, tau=20.0, cd=1.0, dt=DT),
