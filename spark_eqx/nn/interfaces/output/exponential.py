@@ -1,3 +1,4 @@
+import math
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -143,7 +144,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
     ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
         """The sums of all steps at once; only the averages go step by step."""
         del key
-        values = payload.value.ravel() if held else payload.value.reshape(times.shape[0], -1)
+        values = payload.value.reshape(*(() if held else times.shape), math.prod(state.units))
         sums = group_sums(values, state.assignment, self.config.num_outputs, state.trace.dtype)
 
         def body(state, step_sums):
