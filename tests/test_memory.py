@@ -89,13 +89,13 @@ def test_a_million_steps_in_chunks(cls):
     signal = jnp.linspace(0.1, 1.0, 8)
 
     @jax.jit
-    def run(state, start):
+    def run(signal, state, start):
         output, state = spark.unroll(module, signal, state, steps=chunk, key=KEY, start=start)
         return output["spikes"].spikes, state
 
     state, counts, prefix = module.init(signal), np.zeros(8, int), []
     for start in range(0, 1_000_000, chunk):
-        spikes, state = run(state, start)
+        spikes, state = run(signal, state, start)
         counts += np.asarray(spikes).sum(0)
         if start < 3 * chunk:
             prefix.append(spikes)

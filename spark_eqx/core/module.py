@@ -237,7 +237,7 @@ def pin(tree: Any) -> Any:
     """Keep XLA from folding constants into what is computed from these floats.
 
     What it folds it rounds in its own way, so that spikes would depend on whether a signal or a state is an argument of
-    the compiled program or a constant of it.
+    the compiled program or a constant of it. XLA before jax 0.10 folds some all the same.
     """
     return jax.tree.map(lambda x: lax.optimization_barrier(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
