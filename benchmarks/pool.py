@@ -37,7 +37,6 @@ class Worker:
         python = Path(sys.executable) if environment is None else environments / environment / "bin" / "python"
         if not python.exists():
             raise WorkerError(f"no environment {environment!r}; `python benchmarks/setup_peers.py` makes it")
-        self.library = library
         self.log = log
         # Nothing is set that a user would not set: threads, allocator and huge pages are the defaults of each library.
         variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}

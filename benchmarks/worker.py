@@ -30,7 +30,6 @@ from timing import turn
 class Worker:
     def __init__(self, library: str):
         importlib.import_module(f"contestants.{library}")
-        self.library = library
         self.data: dict[str, dict[str, np.ndarray]] = {}
         self.prepared: dict[str, Any] = {}
 

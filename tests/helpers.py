@@ -185,9 +185,5 @@ def trainable(row: Row):
     return row.make(**{name: jnp.asarray(value) for name, value in row.trainable.items()})
 
 
-def replace(module, **kwargs):
-    return type(module)(module.config, **kwargs)
-
-
 def tree_equal(a, b) -> bool:
     return bool(eqx.tree_equal(a, b))
