@@ -98,6 +98,8 @@ def inputs(case: Case) -> dict[str, np.ndarray]:
         return {"signal": rng.random(case.shape, np.float32), "point": point}
     if case.work == "step":
         return {"signal": rng.random((steps, units), np.float32)}
+    if case.work in ("gradient", "memory"):
+        return {"signal": rng.random(case.shape, np.float32), "weights": rng.standard_normal(case.shape, np.float32)}
     return {"signal": rng.random(case.shape[1:] if case.signal == "held" else case.shape, np.float32)}
 
 

@@ -45,7 +45,7 @@ NOTES = {
     ),
     "topological": "The ratio is to `LinearSpiker` on a signal of as many values as there are outputs.",
     "integrator": "Group sums and two moving averages; spikes of 5 % density, the batch by `jax.vmap`.",
-    "gradient": "The gradient to the signal of a loss of the mean rates, through all steps. The peers as above.",
+    "gradient": "The spikes, and the gradient to the signal of their sum with given weights. The peers as above.",
     "pack": "32 steps to a word; NumPy packs 8 steps (`axis=0`) or 8 units (`axis=-1`) to a byte.",
     "unpack": "From what the same library packed.",
     "step": "100 units, a NumPy array in and one out, the state kept; microseconds are the milliseconds times 1000.",

@@ -29,10 +29,12 @@ def find_python(version: str, given: dict[str, str]) -> str | None:
         return given[version]
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
-    if found := shutil.which(f"python{version}"):
-        return found
     pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
-    return str(pyenv[-1]) if pyenv else None
+    for found in (shutil.which(f"python{version}"), *map(str, reversed(pyenv))):
+        # One of pyenv's stand-ins is on the path even where the version is not active, and then does not run.
+        if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
+            return found
+    return None
 
 
 def make(name: str, python: str, folder: Path, pip_arguments: list[str]) -> bool:

@@ -27,12 +27,24 @@ def timed(function, memory, *arguments):
     return run
 
 
-def rates_loss(spikes):
-    """Squared distance of each unit's spikes per step from 0.05."""
-    return jnp.square(spikes.mean(0) - 0.05).sum()
+def forward_and_backward(forward):
+    """`forward`'s spikes, and the gradient to the signal of the sum of the spikes times given weights."""
+
+    def run(signal, weights, *arguments):
+        spikes, pull_back = jax.vjp(lambda signal: forward(signal, *arguments), signal)
+        return spikes, pull_back(weights)[0]
+
+    return run
 
 
-def temporary_rasters(function, arguments, case):
-    """What the compiled program allocates besides arguments and results, by XLA's own account, in float32 rasters."""
-    analysis = jax.jit(function).lower(*arguments).compile().memory_analysis()
-    return {"rasters": analysis.temp_size_in_bytes / (4 * case.size)}
+def timed_gradient(forward, signal, data, *arguments):
+    """`forward_and_backward`, compiled; of what it returns, the gradient."""
+    run, signal, weights = jax.jit(forward_and_backward(forward)), jnp.asarray(signal), jnp.asarray(data["weights"])
+    return lambda: jax.block_until_ready(run(signal, weights, *arguments))[1]
+
+
+def temporary_rasters(forward, signal, data, *arguments):
+    """What `forward_and_backward` allocates besides arguments and results, by XLA's own account, in float32 rasters."""
+    signal, weights = jnp.asarray(signal), jnp.asarray(data["weights"])
+    program = jax.jit(forward_and_backward(forward)).lower(signal, weights, *arguments).compile()
+    return {"rasters": program.memory_analysis().temp_size_in_bytes / weights.nbytes}

@@ -7,7 +7,7 @@ import numpy as np
 from jax import lax
 
 from ._registry import contestant
-from ._with_jax import rates_loss, temporary_rasters, timed
+from ._with_jax import temporary_rasters, timed, timed_gradient
 
 
 BOTH = {"dtypes": ("float32", "bool"), "memory": ("fresh", "reused")}
@@ -21,7 +21,7 @@ def floor(case, data, dtype, memory):
 
 contestant("poisson", "a + 1", role="floor", **BOTH)(floor)
 contestant("linear", "a + 1", role="floor", **BOTH)(floor)
-contestant("gradient", "a + 1", role="floor", memory=("fresh", "reused"))(floor)
+contestant("gradient", "a + 1", role="floor")(floor)
 contestant("unpack", "a + 1", role="floor", dtypes=("bool",), memory=("fresh", "reused"))(floor)
 
 
@@ -64,9 +64,8 @@ def naive(case, data, dtype, memory):
     return timed(run, memory, signal)
 
 
-def naive_gradient(case, data):
-    """The gradient of the same loss through the naive recurrence, with a sigmoid's derivative for the spike's."""
-    lif = case.lif
+def naive_differentiable(lif):
+    """The recurrence of `naive`, with a sigmoid's derivative for the spike's."""
     gain = (1 - lif.decay) * lif.gain
 
     def step(state, x):
@@ -79,25 +78,23 @@ def naive_gradient(case, data):
         timer = jnp.where(fired > 0, lif.cd, jnp.maximum(timer - lif.dt, 0.0))
         return (potential, timer), spikes
 
-    def loss(signal):
+    def run(signal):
         rest = jnp.zeros(signal.shape[1:])
-        return rates_loss(lax.scan(step, (rest, rest), signal)[1])
+        return lax.scan(step, (rest, rest), signal)[1]
 
-    return jax.grad(loss), (jnp.asarray(data["signal"]),)
+    return run
 
 
-@contestant("gradient", "naive recurrence, potential and timer", role="baseline", memory=("fresh", "reused"))
+@contestant("gradient", "naive recurrence, potential and timer", role="baseline")
 def gradient(case, data, dtype, memory):
     """The recurrence of `naive`; backward with the derivative of a sigmoid, the reset without gradient."""
-    function, arguments = naive_gradient(case, data)
-    return timed(function, memory, *arguments)
+    return timed_gradient(naive_differentiable(case.lif), data["signal"], data)
 
 
 @contestant("memory", "naive recurrence, forward and backward", role="fact")
 def memory(case, data, dtype, memory):
     """Extra memory of the compiled program of `gradient`, in float32 rasters."""
-    function, arguments = naive_gradient(case, data)
-    return temporary_rasters(function, arguments, case)
+    return temporary_rasters(naive_differentiable(case.lif), data["signal"], data)
 
 
 @contestant("step", "jax.jit by hand, the same formula", role="peer")

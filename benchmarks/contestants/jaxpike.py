@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jaxpike
 
 from ._registry import contestant
-from ._with_jax import rates_loss, temporary_rasters
+from ._with_jax import temporary_rasters, timed_gradient
 
 
 def unrolled(case):
@@ -24,13 +24,10 @@ def linear(case, data, dtype, memory):
 @contestant("gradient", "LIF, unroll")
 def gradient(case, data, dtype, memory):
     """See `unrolled`; backward with jaxpike's default surrogate, through the reset."""
-    current, forward = jnp.asarray(case.lif.gain * data["signal"]), unrolled(case)
-    run = jax.jit(jax.grad(lambda current: rates_loss(forward(current))))
-    return lambda: jax.block_until_ready(run(current))
+    return timed_gradient(unrolled(case), case.lif.gain * data["signal"], data)
 
 
 @contestant("memory", "LIF, forward and backward", role="fact")
 def memory(case, data, dtype, memory):
     """Extra memory of the compiled program of `gradient`, in float32 rasters."""
-    current, forward = jnp.asarray(case.lif.gain * data["signal"]), unrolled(case)
-    return temporary_rasters(jax.grad(lambda current: rates_loss(forward(current))), (current,), case)
+    return temporary_rasters(unrolled(case), case.lif.gain * data["signal"], data)

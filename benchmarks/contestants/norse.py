@@ -5,7 +5,7 @@ from norse.torch.functional.encode import poisson_encode, poisson_encode_step
 from norse.torch.functional.lif import LIFParameters, lif_current_encoder
 
 from ._registry import contestant
-from ._with_torch import loss_gradient
+from ._with_torch import timed_gradient
 
 
 @contestant("poisson", "poisson_encode")
@@ -43,15 +43,14 @@ def linear(case, data, dtype, memory):
 @contestant("gradient", "lif_current_encoder")
 def gradient(case, data, dtype, memory):
     """The recurrence of `linear`; backward with Norse's default surrogate (SuperSpike), through the reset."""
-    current = (case.lif.gain * torch.from_numpy(data["signal"])).requires_grad_()
     p, dt = parameters(case), case.lif.dt / 1000
 
-    def run():
+    def forward(current):
         potential = torch.zeros(current.shape[1:])
         spikes = []
         for x in current:
             fired, potential = lif_current_encoder(x, potential, p, dt)
             spikes.append(fired)
-        return loss_gradient(torch.stack(spikes), current)
+        return torch.stack(spikes)
 
-    return run
+    return timed_gradient(forward, case.lif.gain * torch.from_numpy(data["signal"]), data)

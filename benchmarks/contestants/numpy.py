@@ -20,7 +20,7 @@ def floor(case, data, dtype, memory):
 
 contestant("poisson", "a + 1", role="floor", **BOTH)(floor)
 contestant("linear", "a + 1", role="floor", **BOTH)(floor)
-contestant("gradient", "a + 1", role="floor", memory=("fresh", "reused"))(floor)
+contestant("gradient", "a + 1", role="floor")(floor)
 contestant("unpack", "a + 1", role="floor", dtypes=("bool",), memory=("fresh", "reused"))(floor)
 
 

@@ -5,7 +5,7 @@ import torch
 from snntorch import spikegen
 
 from ._registry import contestant
-from ._with_torch import loss_gradient
+from ._with_torch import timed_gradient
 
 
 @contestant("poisson", "spikegen.rate")
@@ -43,5 +43,5 @@ def linear(case, data, dtype, memory):
 @contestant("gradient", "Leaky")
 def gradient(case, data, dtype, memory):
     """See `unrolled`; backward with snnTorch's default surrogate, the reset without gradient."""
-    current = ((1 - case.lif.decay) * case.lif.gain * torch.from_numpy(data["signal"])).requires_grad_()
-    return lambda: loss_gradient(unrolled(case, current), current)
+    current = (1 - case.lif.decay) * case.lif.gain * torch.from_numpy(data["signal"])
+    return timed_gradient(lambda current: unrolled(case, current), current, data)

@@ -5,7 +5,7 @@ from spikingjelly.activation_based import functional, neuron, surrogate
 from spikingjelly.activation_based.encoding import PoissonEncoder
 
 from ._registry import contestant
-from ._with_torch import loss_gradient
+from ._with_torch import timed_gradient
 
 
 @contestant("poisson", "PoissonEncoder")
@@ -38,10 +38,10 @@ def linear(case, data, dtype, memory):
 @contestant("gradient", "LIFNode, multi-step")
 def gradient(case, data, dtype, memory):
     """See `node`; backward with the derivative of `arctan`, the reset without gradient."""
-    current, lif = (case.lif.gain * torch.from_numpy(data["signal"])).requires_grad_(), node(case)
+    lif = node(case)
 
-    def run():
+    def forward(current):
         functional.reset_net(lif)
-        return loss_gradient(lif(current), current)
+        return lif(current)
 
-    return run
+    return timed_gradient(forward, case.lif.gain * torch.from_numpy(data["signal"]), data)

@@ -8,7 +8,7 @@ import spyx.nn
 from flax import nnx
 
 from ._registry import Absent, contestant
-from ._with_jax import rates_loss
+from ._with_jax import timed_gradient
 
 
 @contestant("poisson", "rate_code", dtypes=("bool",))
@@ -38,7 +38,4 @@ def linear(case, data, dtype, memory):
 @contestant("gradient", "LIF, run")
 def gradient(case, data, dtype, memory):
     """See `unrolled`; backward with Spyx's default surrogate, through the reset."""
-    current = jnp.asarray((1 - case.lif.decay) * case.lif.gain * data["signal"])
-    forward = unrolled(case)
-    run = jax.jit(jax.grad(lambda current: rates_loss(forward(current))))
-    return lambda: jax.block_until_ready(run(current))
+    return timed_gradient(unrolled(case), (1 - case.lif.decay) * case.lif.gain * data["signal"], data)

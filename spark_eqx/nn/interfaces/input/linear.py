@@ -156,7 +156,8 @@ def _advance(
     drive = (x - 1) + x * excess  # g x - 1
     potential = jnp.where(packed >= 0, packed, 0)  # not `maximum`: at 0 the derivative is 1
     gap = 1 - potential
-    active = jnp.where(packed >= 0, dt, jnp.maximum(dt + packed, 0))  # ms of this step out of the refractory period
+    remaining = jnp.where(dt + packed > 0, dt + packed, 0)  # not `maximum`, whose derivative divides
+    active = jnp.where(packed >= 0, dt, remaining)  # ms of this step out of the refractory period
     charged = potential + (drive + gap) * _rise(active / tau, rise_terms)
     # With rounding too this implies drive > 0: if not, (drive + gap) * rise <= gap, and potential + gap is at most 1.
     fires = charged > 1
@@ -179,6 +180,10 @@ def _advance(
         new = s * after + (1 - s) * quiet
     # Without the barrier XLA computes all of the above twice: for the state, and for the spikes.
     new, fires = lax.optimization_barrier((new, fires))
+    if _refractory_outlasts_step(config):
+        # Read off the state: a unit that was out of its refractory period and is in it now. XLA would compute `fires`
+        # from the beginning again.
+        fires = (new < 0) & (dt + packed > 0)
     return fires, v, new
 
 
@@ -188,10 +193,10 @@ def _excess_gain(xp: Any, max_freq: Any, cd: Any, tau: Any) -> Any:
 
 
 def _refractory_outlasts_step(config: LinearSpikerConfig) -> bool:
-    """Known when tracing that no unit charges again within the step in which it fired."""
+    """Known when tracing that a unit that fires is still in its refractory period at the end of the step."""
     if isinstance(config.cd, jax.Array) or isinstance(config.dt, jax.Array):
         return False
-    return bool(np.min(config.cd) >= np.max(config.dt))
+    return bool(np.min(config.cd) > np.max(config.dt))
 
 
 def _terms(config: LinearSpikerConfig, dtype: Any) -> tuple[int | None, int | None]:

@@ -3,7 +3,8 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jax import lax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
 
 from ....core._parameters import Record, derived, parameter
 from ....core.payloads import FloatArray
@@ -56,7 +57,7 @@ def poisson_step(
     """One step of the encoder whose units get the signals `encode(payload)`."""
     key = module._need_key(key, "a spike is drawn at every step")
     p = _probability(encode(payload.value), module.config)
-    return _draw(module, payload, p, random_words(key, p.shape))
+    return _draw(module, payload, p, _threshold(p), random_words(key, p.shape))
 
 
 def poisson_run(
@@ -71,9 +72,13 @@ def poisson_run(
     key = module._need_key(key, "a spike is drawn at every step")
     probability = lambda signal: _probability(encode(signal), module.config)
     p = probability(payload.value) if held else jax.vmap(probability)(payload.value)
-    shape = p.shape if held else p.shape[1:]
-    p = jnp.broadcast_to(p, (times.shape[0], *shape))
-    return _draw(module, payload, p, random_words_of_steps(key, times, shape))
+    threshold = _threshold(p)
+    words = random_words_of_steps(key, times, p.shape if held else p.shape[1:])
+    if held:
+        # Without the barrier XLA computes the threshold anew at every step.
+        threshold = lax.optimization_barrier(threshold)
+        p, threshold = jax.tree.map(lambda x: jnp.broadcast_to(x, words.shape), (p, threshold))
+    return _draw(module, payload, p, threshold, words)
 
 
 def _probability(x: Float[Array, "*units"], config: PoissonSpikerConfig) -> Float[Array, "*units"]:
@@ -82,10 +87,20 @@ def _probability(x: Float[Array, "*units"], config: PoissonSpikerConfig) -> Floa
     )
 
 
-def _draw(
-    module: InputInterface, payload: FloatArray, p: Float[Array, "*units"], words: UInt32[Array, "*units"]
-) -> InputInterfaceOutput:
+def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool[Array, "*units"]]:
+    """Words below the first fire; all do where the second is true."""
     # Integers: a float32 uniform has 24 bits, which puts the rate of a weak signal off by up to 2^-24 / p.
     certain = p >= 1
-    fired = (words < jnp.where(certain, 0, p * 2.0**32).astype(jnp.uint32)) | certain
+    return jnp.where(certain, 0, p * 2.0**32).astype(jnp.uint32), certain
+
+
+def _draw(
+    module: InputInterface,
+    payload: FloatArray,
+    p: Float[Array, "*units"],
+    threshold: tuple[UInt32[Array, "*units"], Bool[Array, "*units"]],
+    words: UInt32[Array, "*units"],
+) -> InputInterfaceOutput:
+    below, certain = threshold
+    fired = (words < below) | certain
     return module._output(fired, p - words.astype(p.dtype) * 2.0**-32, payload)
