@@ -20,6 +20,7 @@ WORKS = {
     "unpack": "unpack",
     "step": "one step",
 }
+TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50)
 COLOURS = {"float32": "tab:blue", "bool": "tab:orange", "packed": "tab:green"}
 
 
@@ -44,7 +45,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
     axes.invert_yaxis()
     axes.grid(axis="x", which="both", color="0.9")
     axes.set_xlabel("time of the best peer / ours (right of the line: we are faster)")
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     for dtype, colour in COLOURS.items():
         if any(entry["dtype"] == dtype for entries in rows.values() for entry in entries):
             axes.scatter([], [], s=30, color=colour, label=dtype)

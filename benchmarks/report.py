@@ -37,6 +37,13 @@ NAMES = {
     "jaxpike": "jaxpike",
     "spyx": "Spyx",
 }
+# What our own library is compared with.
+BASELINES = {
+    "poisson": "ours, 13 rounds",
+    "topological": "LinearSpiker",
+    "gradient": "ours, gradient alone",
+    "step": "ours, without jit",
+}
 NOTES = {
     "poisson": "Probabilities are given to the peers ready-made; ours are computed from the signal within the time.",
     "linear": (
@@ -261,7 +268,7 @@ def work_page(work: str, cases: list[dict[str, Any]]) -> str:
                 other = best(each for each in others if each["library"] == library)
                 row.append(f"{other['median_ms'] / entry['median_ms']:.2f}" if other else "-")
             rows.append(row + ([_number(entry.get("ratio_to_floor"))] if floor else []))
-    titles = ["LinearSpiker" if library == "spark_eqx" else NAMES[library] for library in libraries]
+    titles = [BASELINES[work] if library == "spark_eqx" else NAMES[library] for library in libraries]
     if work in ("linear", "gradient"):
         titles = ["JAX, naive" if title == "JAX" else title for title in titles]
     header = ["case", "dtype", "output", "ms", "ns/unit-step", *titles] + (["floor"] if floor else [])

@@ -6,6 +6,7 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker
+from spark_eqx.nn.interfaces.output.exponential import group_sums
 
 
 def decode(module, spikes, key=None):
@@ -124,6 +125,28 @@ def test_large_groups_are_counted_exactly(dtype):
     spikes = (jnp.arange(5000) > 0)[None].astype(dtype)
     signal, _ = decode(module, spikes)
     np.testing.assert_allclose(signal[0, 0], 4999 / 5000 * -np.expm1(-1 / 5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [bool, jnp.int8, jnp.float32])
+@pytest.mark.parametrize("units, outputs", [(10, 3), (300, 2), (260, 2), (131, 1), (7, 7)])
+@pytest.mark.parametrize("assigned", [False, True])
+def test_every_way_to_sum_groups_is_the_sum(units, outputs, assigned, dtype, getkey):
+    """Small and large groups, even and uneven, ordered and shuffled: all steps at once, one step, and a batch."""
+    groups = np.repeat(np.arange(outputs), [len(each) for each in np.array_split(np.arange(units), outputs)])
+    groups = np.random.default_rng(0).permutation(groups) if assigned else groups
+    assignment = jnp.asarray(groups) if assigned else None
+    values = jr.bernoulli(getkey(), jnp.float32(0.3), (6, units)).astype(dtype)
+    signs = values if dtype == bool else values * jr.choice(getkey(), jnp.asarray([1, -1]), (units,)).astype(dtype)[None]
+    expected = np.stack([np.asarray(signs, int)[:, groups == k].sum(1) for k in range(outputs)], 1)
+    sums = lambda values: group_sums(values, assignment, outputs, jnp.float32)
+    np.testing.assert_array_equal(sums(signs), expected)
+    np.testing.assert_array_equal(sums(signs[0]), expected[0])
+    np.testing.assert_array_equal(jax.vmap(sums, 1, 1)(jnp.stack([signs, signs[::-1]], 1))[:, 1], expected[::-1])
+    if dtype == jnp.float32:
+        weights = jr.normal(getkey(), (6, outputs))
+        (gradient,) = jax.vjp(sums, signs)[1](weights)
+        np.testing.assert_array_equal(gradient, weights[:, groups])
+        np.testing.assert_allclose(jax.jvp(sums, (signs,), (signs,))[1], expected, rtol=1e-6)
 
 
 def test_per_output_parameters(getkey):

@@ -13,7 +13,7 @@ import pytest
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import PoissonSpiker, TopologicalPoissonSpiker
 from spark_eqx.nn.interfaces.input import poisson
-from spark_eqx.nn.interfaces.input._threefry import is_threefry, random_words, random_words_of_steps
+from spark_eqx.nn.interfaces.input._threefry import is_threefry, random_words, random_words_of_steps, threefry
 
 
 SIGMAS = 5.0
@@ -57,7 +57,7 @@ def test_certain_and_impossible():
 @pytest.mark.parametrize("word", [0, 1, 2**31, 2**32 - 1])
 def test_extreme_words(word, monkeypatch):
     """Whatever is drawn, p = 0 never fires and p = 1 always does; a threshold of 2^-32 sees the smallest word only."""
-    monkeypatch.setattr(poisson, "random_words", lambda key, shape: jnp.full(shape, word, jnp.uint32))
+    monkeypatch.setattr(poisson, "random_words", lambda key, shape, rounds: jnp.full(shape, word, jnp.uint32))
     x = jnp.asarray([0.0, 2.0**-32, 0.5, 1 - 2.0**-24, 1.0], jnp.float32)
     with jax.disable_jit():
         output, _ = PoissonSpiker(max_freq=1000.0, dtype=bool)(x, None, key=jr.key(0))
@@ -77,10 +77,11 @@ def test_intervals_are_geometric():
     assert np.sum((observed - expected) ** 2 / expected) < chi_squared_bound(longest - 1)
 
 
+@pytest.mark.parametrize("rounds", [13, 20])
 @pytest.mark.parametrize("what", ["units", "steps", "keys", "lag"])
-def test_independence(what):
+def test_independence(what, rounds):
     """The correlation of many pairs of spike trains, each of standard error 1 / sqrt(n)."""
-    module, n, p = PoissonSpiker(max_freq=300.0), 40_000, 0.3
+    module, n, p = PoissonSpiker(max_freq=300.0, rounds=rounds), 40_000, 0.3
     if what == "keys":
         trains = np.stack([spikes_of(module, np.ones((), np.float32), n, jr.key(i)) for i in range(8)], 1)
     else:
@@ -159,22 +160,63 @@ def test_words_are_those_of_jax(shape, make):
         key = make(seed)
         assert is_threefry(key, 10)
         expected = jr.bits(key, shape, jnp.uint32)
-        np.testing.assert_array_equal(random_words(key, shape), expected)
-        np.testing.assert_array_equal(jax.jit(random_words, static_argnums=1)(key, shape), expected)
+        np.testing.assert_array_equal(random_words(key, shape, 20), expected)
+        np.testing.assert_array_equal(jax.jit(random_words, static_argnums=(1, 2))(key, shape, 20), expected)
     keys = jr.split(make(3), 4)
-    mapped = jax.vmap(lambda key: random_words(key, shape))(keys)
+    mapped = jax.vmap(lambda key: random_words(key, shape, 20))(keys)
     np.testing.assert_array_equal(mapped, jnp.stack([jr.bits(key, shape, jnp.uint32) for key in keys]))
     times = jnp.asarray([0, 1, 5, 2**32 - 1], jnp.uint32)
-    words = jax.jit(random_words_of_steps, static_argnums=2)(make(3), times, shape)
+    words = jax.jit(random_words_of_steps, static_argnums=(2, 3))(make(3), times, shape, 20)
     singly = [jr.bits(jr.fold_in(make(3), t), shape, jnp.uint32) for t in times]
     np.testing.assert_array_equal(words, jnp.stack(singly))
+
+
+@pytest.mark.parametrize(
+    "rounds, number, expected",
+    [
+        (13, 0, (0x9D1C5EC6, 0x8BD50731)),
+        (13, 2**32 - 1, (0xFD36D048, 0x2D17272C)),
+        (13, None, (0xBA3E4725, 0xF27D669E)),
+        (20, 0, (0x6B200159, 0x99BA4EFE)),
+        (20, 2**32 - 1, (0x1CB996FC, 0xBB002BE7)),
+        (20, None, (0xC4923A9C, 0x483DF7A0)),
+    ],
+)
+def test_known_answers(rounds, number, expected):
+    """Those that come with the authors' own implementation, Random123: zeros, ones, and the digits of pi."""
+    words = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344) if number is None else (number,) * 4
+    counter, key = ([jnp.uint32(each) for each in pair] for pair in (words[:2], words[2:]))
+    assert tuple(int(word) for word in threefry(tuple(key), tuple(counter), rounds)) == expected
+
+
+def test_thirteen_rounds():
+    """The same calls, another stream: steps, chunks and the whole agree, words are uniform, other keys are refused."""
+    key, x = jr.key(9), jnp.linspace(0, 1, 50)
+    module, default = PoissonSpiker(max_freq=500.0, rounds=13), PoissonSpiker(max_freq=500.0)
+    whole = spark.unroll(module, x, None, steps=20, key=key)[0]["spikes"].value
+    for t in (0, 7):
+        step = module(x, None, key=jr.fold_in(key, t))[0]["spikes"].value
+        np.testing.assert_array_equal(whole[t], step)
+    chunk = spark.unroll(module, x, None, steps=13, key=key, start=7)[0]["spikes"].value
+    np.testing.assert_array_equal(chunk, whole[7:])
+    assert (whole != spark.unroll(default, x, None, steps=20, key=key)[0]["spikes"].value).mean() > 0.2
+
+    words = np.asarray(random_words(key, (1_000_000,), 13))
+    for shift in (0, 8, 16, 24):
+        counts = np.bincount(words >> shift & 255, minlength=256)
+        assert np.sum((counts - 1e6 / 256) ** 2) / (1e6 / 256) < chi_squared_bound(255)
+    flips = np.bitwise_count(words ^ np.asarray(random_words(jr.fold_in(key, 1), (1_000_000,), 13)))
+    assert abs(flips.mean() - 16) < SIGMAS * np.sqrt(8 / 1e6)
+
+    with pytest.raises(ValueError, match="PoissonSpiker: `rounds=13` is for keys of the generator threefry2x32.*rbg"):
+        module(x, None, key=jr.key(0, impl="rbg"))
 
 
 def test_keys_of_another_kind():
     """`rbg` keys take the ordinary path; the same word for word and the right rate."""
     key = jr.key(0, impl="rbg")
     assert not is_threefry(key, 10)
-    np.testing.assert_array_equal(random_words(key, (50,)), jr.bits(key, (50,), jnp.uint32))
+    np.testing.assert_array_equal(random_words(key, (50,), 20), jr.bits(key, (50,), jnp.uint32))
     module, x = PoissonSpiker(max_freq=300.0), jnp.ones(100)
     spikes = spark.unroll(module, x, None, steps=1000, key=key)[0]["spikes"].value
     assert abs(spikes.sum() - 30_000) < SIGMAS * np.sqrt(100_000 * 0.21)
@@ -189,4 +231,4 @@ def test_generator_without_partitioning_takes_the_ordinary_path():
         setting = jax.threefry_partitionable
     with setting(False):
         assert not is_threefry(jr.key(0), 10)
-        np.testing.assert_array_equal(random_words(jr.key(0), (50,)), jr.bits(jr.key(0), (50,), jnp.uint32))
+        np.testing.assert_array_equal(random_words(jr.key(0), (50,), 20), jr.bits(jr.key(0), (50,), jnp.uint32))

@@ -42,6 +42,12 @@ def poisson(case, data, dtype, memory):
     return encoder(PoissonSpiker(dtype=dtype), case, data, memory)
 
 
+@contestant("poisson", "PoissonSpiker, 13 rounds", **{**BOTH, "role": "baseline"})
+def poisson_13(case, data, dtype, memory):
+    """The same with another stream: Threefry-2x32 with 13 rounds instead of 20."""
+    return encoder(PoissonSpiker(dtype=dtype, rounds=13), case, data, memory)
+
+
 @contestant("linear", "LinearSpiker", **BOTH)
 def linear(case, data, dtype, memory):
     """`tau dV/dt = -V + g x`, threshold 1, refractory period; solved exactly within the step."""

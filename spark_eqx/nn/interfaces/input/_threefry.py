@@ -11,26 +11,29 @@ from jax import lax
 from jaxtyping import Array, PRNGKeyArray, UInt32
 
 
-def random_words(key: PRNGKeyArray, shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:
-    """`jax.random.bits(key, shape)`, bit for bit.
+JAX_ROUNDS = 20
+
+
+def random_words(key: PRNGKeyArray, shape: tuple[int, ...], rounds: int) -> UInt32[Array, "*shape"]:
+    """With 20 rounds `jax.random.bits(key, shape)`, bit for bit.
 
     For the default generator (Threefry-2x32, 20 rounds) in element-wise operations: on a CPU JAX's own runs as a loop
     of its own, unfused. Keys of another kind take the ordinary path.
     """
     if not is_threefry(key, math.prod(shape)):
         return jr.bits(key, shape, jnp.uint32)
-    return _words(jr.key_data(key), shape)
+    return _words(jr.key_data(key), shape, rounds)
 
 
 def random_words_of_steps(
-    key: PRNGKeyArray, times: UInt32[Array, " steps"], shape: tuple[int, ...]
+    key: PRNGKeyArray, times: UInt32[Array, " steps"], shape: tuple[int, ...], rounds: int
 ) -> UInt32[Array, "steps *shape"]:
-    """`random_words(fold_in(key, t), shape)` for each `t` of `times`."""
+    """`random_words(fold_in(key, t), shape, rounds)` for each `t` of `times`."""
     if not is_threefry(key, math.prod(shape)):  # other kinds may give other words under `vmap`
         return lax.map(lambda t: jr.bits(jr.fold_in(key, t), shape, jnp.uint32), times)
     keys = jax.vmap(lambda t: jr.fold_in(key, t))(times)
     # Without the barrier XLA derives the key of a step anew for each of its units.
-    return jax.vmap(lambda data: _words(data, shape))(lax.optimization_barrier(jr.key_data(keys)))
+    return jax.vmap(lambda data: _words(data, shape, rounds))(lax.optimization_barrier(jr.key_data(keys)))
 
 
 def is_threefry(key: PRNGKeyArray, size: int) -> bool:
@@ -40,22 +43,24 @@ def is_threefry(key: PRNGKeyArray, size: int) -> bool:
     return name in ("fry", "threefry2x32") and bool(default) and size < 2**32
 
 
-def _words(data: UInt32[Array, "2"], shape: tuple[int, ...]) -> UInt32[Array, "*shape"]:
+def _words(data: UInt32[Array, "2"], shape: tuple[int, ...], rounds: int) -> UInt32[Array, "*shape"]:
     counter = lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
-    return _threefry((jnp.broadcast_to(data[0], shape), jnp.broadcast_to(data[1], shape)), counter)
+    key = jnp.broadcast_to(data[0], shape), jnp.broadcast_to(data[1], shape)
+    first, second = threefry(key, (jnp.zeros_like(counter), counter), rounds)
+    return first ^ second
 
 
-def _threefry(key: tuple[Any, Any], counter: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
-    """Both output words xor-ed, for the counter `(0, counter)`.
-
-    Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3".
-    """
+def threefry(key: tuple[Any, Any], counter: tuple[Any, Any], rounds: int) -> tuple[Any, Any]:
+    """Threefry-2x32 of Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3"."""
     keys = (*key, key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
-    x, y = keys[0], counter + keys[1]
-    for i in range(5):
-        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[i % 2]:
-            x = x + y
-            y = x ^ ((y << np.uint32(rotation)) | (y >> np.uint32(32 - rotation)))
-        x = x + keys[(i + 1) % 3]
-        y = y + keys[(i + 2) % 3] + np.uint32(i + 1)
-    return x ^ y
+    x, y = counter[0] + keys[0], counter[1] + keys[1]
+    rotations = (13, 15, 26, 6, 17, 29, 16, 24)
+    for i in range(rounds):
+        rotation = rotations[i % 8]
+        x = x + y
+        y = x ^ ((y << np.uint32(rotation)) | (y >> np.uint32(32 - rotation)))
+        if i % 4 == 3:
+            n = i // 4 + 1
+            x = x + keys[n % 3]
+            y = y + keys[(n + 1) % 3] + np.uint32(n)
+    return x, y
