@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spark_eqx import FloatArray, SpikeArray
-from spark_eqx.raster import pack, unpack
+from spark_eqx.raster import Events, from_events, pack, to_events, unpack
 
 from .helpers import assert_equal, stack, x64
 
@@ -185,3 +185,189 @@ def test_unpack_refuses(arguments, error, match):
 def test_steps_are_static_under_jit():
     with pytest.raises(TypeError, match="unpack: `steps` must be an integer, static under `jax.jit`, got .*Trace"):
         jax.jit(unpack)(WORDS, 40)
+
+
+# Events
+
+
+def events_of(raster, dt=1.0):
+    """By NumPy, whose order is that of time, then of the flattened units."""
+    step, unit = np.nonzero(np.asarray(raster).reshape(len(raster), int(np.prod(raster.shape[1:]))))
+    return step * dt, unit
+
+
+@pytest.mark.parametrize("steps, units", [(0, (3,)), (200, ()), (33, (0, 2)), (33, (37,)), (200, (3, 4))])
+def test_events_are_those_of_numpy_and_come_back(steps, units):
+    raster = spikes((steps, *units))
+    events = to_events(raster, 0.1)
+    times, indices = events_of(raster, 0.1)
+    assert isinstance(events, Events) and events.number == len(times) and events.times.dtype == jnp.float32
+    np.testing.assert_allclose(events.times, times, rtol=2e-7)
+    np.testing.assert_array_equal(events.units, indices)
+    assert_equal(from_events(events.times, events.units, raster.shape, 0.1), raster)
+
+
+def test_events_by_hand():
+    raster = jnp.zeros((4, 2, 3)).at[[3, 0, 3, 2], [1, 0, 0, 1], [2, 1, 0, 0]].set(1)
+    events = to_events(raster, 0.5, capacity=6)
+    np.testing.assert_array_equal(events.times, [0, 1, 1.5, 1.5, np.inf, np.inf])
+    np.testing.assert_array_equal(events.units, [1, 3, 0, 5, 6, 6])
+    assert events.number == 4
+    # The padding is dropped, and the order does not matter.
+    assert_equal(from_events(events.times[::-1], events.units[::-1], (4, 2, 3), 0.5, dtype=jnp.float32), raster)
+    np.testing.assert_array_equal(jnp.zeros(6).at[events.units].add(1), [1, 1, 0, 1, 0, 1])
+
+
+def test_events_dtypes():
+    dtype = jnp.bfloat16
+    raster = spikes((40, 6), dtype)
+    for each in (raster, SpikeArray(raster), np.asarray(raster)):
+        events = to_events(each)
+        assert_equal(from_events(events.times, events.units, (40, 6), dtype=dtype), raster)
+    np.testing.assert_array_equal(to_events(np.asarray([0, 2**32, 0, -(2**40)])).times, [1, 3])
+
+
+# Among the 2**21 steps at most, the last ones have the largest error; odd numbers have the most bits.
+FIRST = 2**21 - 2**18
+
+
+@jax.jit
+def from_late_events(times, unit, dt):
+    return from_events(times, unit, (2**21,), dt)[FIRST:]
+
+
+@pytest.mark.parametrize("dt", [0.1, 1 / 3, 13.7])
+def test_times_round_to_their_steps(dt):
+    raster = np.zeros(2**21, bool)
+    raster[FIRST + 1 :: 2] = True
+    events = to_events(raster, dt)
+    given = np.flatnonzero(raster) * dt
+    for times in (events.times, jnp.asarray(given, jnp.float32), given):
+        np.testing.assert_array_equal(from_events(times, events.units, raster.shape, dt)[FIRST:], raster[FIRST:])
+        if times.dtype == np.float32:
+            np.testing.assert_array_equal(from_late_events(times, events.units, jnp.asarray(dt)), raster[FIRST:])
+
+
+def test_more_steps_in_double_precision():
+    raster = np.zeros((2**21 + 2, 1), bool)
+    raster[[5, -2, -1]] = True
+    with pytest.raises(ValueError, match="to_events: `raster` must be of 2097152 steps or less .* got 2097154"):
+        to_events(raster, 0.1)
+    with pytest.raises(ValueError, match="from_events: `shape` must be of 2097152 steps or less"):
+        from_events(np.zeros(1, np.float32), np.zeros(1, int), raster.shape)
+    times, units = events_of(raster, 0.1)
+    assert bool((from_events(times, units, raster.shape, 0.1) == raster).all())
+    with x64():
+        events = to_events(raster, 0.1)
+        np.testing.assert_allclose(events.times, times, rtol=1e-15)
+        assert_equal(from_events(events.times, events.units, raster.shape, 0.1), jnp.asarray(raster))
+
+
+def test_many_bits_of_one_word_and_one_unit_of_many():
+    full = to_events(jnp.ones((70, 3), bool))
+    np.testing.assert_array_equal(full.units, np.tile(np.arange(3), 70))
+    np.testing.assert_array_equal(full.times, np.repeat(np.arange(70), 3))
+    wide = jnp.zeros((2, 100_000), bool).at[1, 99_999].set(True)
+    events = to_events(wide, 2.0)
+    assert (events.times, events.units) == (2.0, 99_999)
+
+
+def test_events_under_jit_and_vmap():
+    rasters = spikes((5, 50, 2, 3))
+    capacity = 150
+    forth = lambda raster: to_events(raster, 0.1, capacity)
+    back = lambda events: from_events(events.times, events.units, (50, 2, 3), 0.1)
+    each = [forth(raster) for raster in rasters]
+    assert_equal(jax.jit(jax.vmap(forth))(rasters), stack(each))
+    assert_equal(jax.jit(jax.vmap(back))(stack(each)), rasters)
+    assert_equal(jax.jit(to_events, static_argnums=2)(rasters[1], jnp.asarray(0.1), capacity), each[1])
+    # Files have integers.
+    ticks, units = np.nonzero(np.asarray(rasters[0]).reshape(50, 6))
+    whole = lambda t, u: from_events(t, u, (50, 2, 3))
+    assert_equal(jax.jit(whole)(ticks.astype(np.int32), units.astype(np.uint16)), rasters[0])
+    assert_equal(whole(ticks, units.astype(np.uint8)), rasters[0])
+
+
+def test_nearest_step():
+    times, units = np.asarray([-0.4, 0.4, 0.6, 1.4, 3.4]), np.asarray([0, 1, 0, 1, 0])
+    expected = [[1, 1], [1, 1], [0, 0], [1, 0]]
+    np.testing.assert_array_equal(from_events(times, units, (4, 2)), expected)
+    np.testing.assert_array_equal(jax.jit(lambda t: from_events(t, units, (4, 2)))(times), expected)
+
+
+OUTSIDE = [
+    ([4.0], [0], r"shape` = \(4, 2\)"),
+    ([-1.0], [0], "shape"),
+    ([-np.inf], [0], "shape"),
+    ([np.nan], [0], "shape"),
+    ([0.0], [2], "shape"),
+    ([0.0], [-1], "shape"),
+    ([1.0, 3.0, 1.2], [1, 1, 1], "`times` must be at most one event of a unit in a step, without `merge=True`"),
+]
+
+
+@pytest.mark.parametrize("times, units, match", OUTSIDE)
+def test_no_event_is_lost(times, units, match):
+    times, units = np.asarray(times, np.float32), np.asarray(units)
+    with pytest.raises(ValueError, match=f"from_events: .*{match}.* got "):
+        from_events(times, units, (4, 2))
+    with pytest.raises(Exception, match=f"from_events: .*{match}"):
+        jax.block_until_ready(jax.jit(lambda t, u: from_events(t, u, (4, 2)))(times, units))
+
+
+def test_errors_name_the_event():
+    with pytest.raises(ValueError, match=r"got 5.0 ms \(`dt` = 1.0 ms\) and 1\."):
+        from_events(np.asarray([np.inf, 1.0, 5.0]), np.asarray([7, 1, 1]), (4, 2))
+    with pytest.raises(ValueError, match="`merge=True`, got 2 more"):
+        from_events(np.zeros(3), np.zeros(3, int), (4, 2))
+    raster = from_events(np.zeros(3), np.zeros(3, int), (4, 2), merge=True)
+    np.testing.assert_array_equal(raster, [[1, 0], [0, 0], [0, 0], [0, 0]])
+
+
+def test_overflow_is_an_error():
+    raster = jnp.ones((3, 4), bool)
+    assert to_events(raster, capacity=12).number == 12
+    with pytest.raises(ValueError, match="to_events: `capacity` must hold all events of `raster`, got 11, where .* 12"):
+        to_events(raster, capacity=11)
+    compiled = jax.jit(lambda raster: to_events(raster, capacity=11))
+    assert compiled(raster.at[0, 0].set(False)).number == 11
+    with pytest.raises(Exception, match="to_events: `capacity` must hold all events of `raster`"):
+        jax.block_until_ready(compiled(raster))
+
+
+T, U = np.zeros(2), np.zeros(2, int)
+
+
+@pytest.mark.parametrize(
+    "call, error, match",
+    [
+        (lambda: to_events([1]), TypeError, r"to_events: `raster` must be an array of spikes .* got \[1\]"),
+        (lambda: to_events(jnp.ones(3, jnp.uint8)), TypeError, "to_events: `raster` must hold booleans"),
+        (lambda: to_events(jnp.asarray(True)), ValueError, "to_events: `raster` must have a leading axis of time"),
+        (lambda: to_events(SpikeArray(jnp.ones(3), jnp.ones(3, bool))), ValueError, "to_events: `raster` .* lost"),
+        (lambda: to_events(jnp.ones(3), 0.0), ValueError, r"to_events: `dt` must be a number \[ms\], positive .* 0.0"),
+        (lambda: to_events(jnp.ones(3), "1"), TypeError, r"to_events: `dt` must be a number \[ms\], .* got '1'"),
+        (lambda: to_events(jnp.ones(3), capacity=-1), ValueError, r"to_events: `capacity` must be 0 .* \[events\]"),
+        (
+            lambda: to_events(jnp.ones(3), capacity=1.0),
+            TypeError,
+            "to_events: `capacity` must be an integer .* got 1.0",
+        ),
+        (lambda: jax.jit(to_events)(jnp.ones(3)), ValueError, "to_events: `capacity` must be given under `jax.jit`"),
+        (lambda: from_events([0.0], U, (4, 2)), TypeError, r"from_events: `times` .* got \[0.0\]"),
+        (lambda: from_events(T > 0, U, (4, 2)), TypeError, r"from_events: `times` .* \[ms\].* dtype bool"),
+        (lambda: from_events(T.astype(np.float16), U, (4, 2)), TypeError, "from_events: `times` .* dtype float16"),
+        (lambda: from_events(T, T, (4, 2)), TypeError, "from_events: `units` must be .* integers, .* dtype float64"),
+        (lambda: from_events(T, U[:1], (4, 2)), ValueError, r"from_events: `times` and `units` .* \(2,\) and \(1,\)"),
+        (lambda: from_events(T[None], U[None], (4, 2)), ValueError, "from_events: `times` and `units` .* shape"),
+        (lambda: from_events(T, U, 4), TypeError, "from_events: `shape` must be a tuple of integers, .* got 4"),
+        (lambda: from_events(T, U, (4.0,)), TypeError, "from_events: `shape` must be a tuple of integers"),
+        (lambda: from_events(T, U, ()), ValueError, r"from_events: `shape` must be \(steps, \*units\), .* got \(\)"),
+        (lambda: from_events(T, U, (4, -2)), ValueError, "from_events: `shape` must be .* 0 or more"),
+        (lambda: from_events(T, U, (4, 2), -1.0), ValueError, "from_events: `dt` must be a number .* got -1.0"),
+        (lambda: from_events(T, U, (4, 2), dtype=complex), TypeError, "from_events: `dtype` must be .*complex"),
+    ],
+)
+def test_event_arguments_are_refused(call, error, match):
+    with pytest.raises(error, match=match):
+        call()

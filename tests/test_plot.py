@@ -1,0 +1,635 @@
+import io
+import subprocess
+import sys
+import tracemalloc
+from typing import Any
+
+import jax.numpy as jnp
+import jax.random as jr
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.figure import Figure
+
+import spark_eqx as spark
+from spark_eqx import FloatArray, SpikeArray, plot as typed_plot
+from spark_eqx.nn.interfaces import (
+    ExponentialIntegrator,
+    InputInterface,
+    InputInterfaceConfig,
+    LinearSpiker,
+    PoissonSpiker,
+    TopologicalLinearSpiker,
+    TopologicalPoissonSpiker,
+)
+
+
+plot: Any = typed_plot  # Matplotlib's annotations say less of its artists than is asked of them here
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    matplotlib.use("Agg")
+    yield
+    plt.close("all")
+
+
+def blank(width=4, height=3, dpi=100) -> Any:
+    """Axes of `100 width` by `100 height` pixels that fill their figure, without pyplot."""
+    return Figure(figsize=(width, height), dpi=dpi).add_axes((0, 0, 1, 1))
+
+
+def pixels(ax):
+    """What is drawn, without the frame: rows from the top, RGB from 0 to 1."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    ax.set_axis_off()
+    canvas = FigureCanvasAgg(ax.figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3] / 255
+
+
+def texts(ax):
+    return [] if ax.get_legend() is None else [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def random_spikes(shape, p=0.3):
+    return np.random.default_rng(0).random(shape) < p
+
+
+SPIKES = np.zeros((6, 2, 2), bool)
+SPIKES[0, 0, 1] = SPIKES[5, 1, 1] = SPIKES[2, 0, 0] = SPIKES[2, 1, 0] = True
+
+
+def test_matplotlib_is_imported_by_the_first_plot_and_named_where_it_is_missing():
+    code = """
+import sys, numpy as np, spark_eqx, spark_eqx.plot
+assert not any(name.startswith("matplotlib") for name in sys.modules)
+sys.modules["matplotlib"] = None
+try:
+    spark_eqx.plot.raster(np.ones((3, 2)))
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == 'spark_eqx.plot draws with Matplotlib: pip install "spark-eqx[plot]"\n'
+
+
+# Rasters.
+
+
+@pytest.mark.parametrize(
+    "spikes",
+    [
+        SPIKES,
+        SPIKES.astype(np.int8),
+        SPIKES.astype(np.uint8),
+        SPIKES * 0.5,
+        jnp.asarray(SPIKES, jnp.bfloat16),
+        jnp.asarray(SPIKES, jnp.float32),
+        SpikeArray(jnp.asarray(SPIKES)),
+    ],
+    ids=lambda spikes: f"{type(spikes).__name__}-{spikes.dtype}",
+)
+def test_raster_has_a_tick_a_spike_in_the_middle_of_its_step(spikes):
+    ax = plot.raster(spikes, dt=0.5)
+    assert ax is plt.gca()
+    (line,) = ax.get_lines()
+    assert len(ax.collections) == len(ax.images) == 0
+    np.testing.assert_array_equal(line.get_xydata(), [(0.25, 1), (1.25, 0), (1.25, 2), (2.75, 3)])
+    assert (line.get_marker(), line.get_linestyle()) == ("|", "None")
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0, 3), (-0.5, 3.5))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time [ms]", "unit")
+    assert ax.get_legend() is None
+    ticks = ax.get_yticks()
+    np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
+def test_raster_without_units_or_spikes():
+    ax = plot.raster(SPIKES[:, 0, 1])
+    np.testing.assert_array_equal(ax.get_lines()[0].get_xydata(), [(0.5, 0)])
+    low, high = ax.get_ylim()
+    assert [tick for tick in ax.get_yticks() if low <= tick <= high] == [0]
+    (line,) = plot.raster(np.zeros((5, 3)), ax=blank()).get_lines()
+    assert line.get_xydata().size == 0
+
+
+def test_size_of_the_ticks_is_that_of_the_rows():
+    for units, points in ((1, 12), (90, 0.8 * 300 / 90 * 0.72), (5000, 1)):
+        spikes = np.zeros((10, units))
+        spikes[3, 0] = 1
+        (line,) = plot.raster(spikes, ax=blank()).get_lines()
+        assert line.get_markersize() == pytest.approx(points)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_inhibitory_spikes_have_another_colour_and_another_marker(masked):
+    mask = np.broadcast_to(np.array([[False, True], [False, False]]), SPIKES.shape).copy()
+    mask[2, 1, 0] = True  # of a unit that is excitatory elsewhere
+    payload = SpikeArray(SPIKES, mask)
+    ax = plot.raster(payload if masked else payload.value)
+    excitatory, inhibitory = ax.get_lines()
+    np.testing.assert_array_equal(excitatory.get_xydata(), [(2.5, 0), (5.5, 3)])
+    np.testing.assert_array_equal(inhibitory.get_xydata(), [(0.5, 1), (2.5, 2)])
+    assert excitatory.get_color() != inhibitory.get_color()
+    assert (excitatory.get_marker(), inhibitory.get_marker()) == ("|", "x")
+    assert inhibitory.get_markersize() < excitatory.get_markersize()  # wider, and still to be told apart
+    assert texts(ax) == ["excitatory", "inhibitory"]
+    for line, handle in zip(ax.get_lines(), ax.get_legend().legend_handles, strict=True):
+        assert (line.get_marker(), line.get_color()) == (handle.get_marker(), handle.get_color())
+
+
+@pytest.mark.parametrize("kind", ["bool", "signed", "mask"])
+def test_dense_raster_is_an_image_of_the_rates_of_its_pixels(kind):
+    """10 steps of 0.5 ms and 3 units a pixel."""
+    spikes = random_spikes((1000, 300))
+    mask = np.broadcast_to(np.arange(300) >= 210, spikes.shape)
+    parts = [spikes] if kind == "bool" else [spikes & ~mask, spikes & mask]
+    given = {"bool": spikes, "signed": np.where(mask, -1.0, 1.0) * spikes, "mask": SpikeArray(spikes, mask)}[kind]
+    ax = plot.raster(given, dt=0.5, ax=blank(1, 1))
+    assert len(ax.images) == len(parts) and len(ax.lines) == len(ax.collections) == 0
+    for image, part, text in zip(ax.images, parts, texts(ax), strict=True):
+        expected = part.reshape(100, 10, 100, 3).mean((1, 3)).T * 2000
+        np.testing.assert_allclose(image.get_array(), expected)
+        full = np.percentile(expected[expected > 0], 99)
+        assert image.get_clim() == (0, full) and f"full colour: {full:.3g} Hz" in text
+        assert image.origin == "lower" and image.get_extent() == [0, 500, -0.5, 299.5]
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0, 500), (-0.5, 299.5))
+    if kind != "bool":
+        assert [text.split(",")[0] for text in texts(ax)] == ["excitatory", "inhibitory"]
+
+
+@pytest.mark.parametrize("shape", [(997, 301), (101, 100), (7, 5000), (5000, 7), (1, 20000), (20000, 1)])
+def test_image_has_at_most_the_pixels_and_loses_no_spike(shape):
+    spikes = random_spikes(shape, 0.6)
+    (image,) = plot.raster(spikes, ax=blank(1, 1)).images
+    rows, columns = image.get_array().shape
+    assert rows == min(100, shape[1]) and columns == min(100, shape[0])
+    # The bins share steps and units as evenly as can be.
+    steps, units = (np.diff(np.arange(n + 1) * size // n) for n, size in ((columns, shape[0]), (rows, shape[1])))
+    assert np.sum(image.get_array() * steps * units[:, None] / 1000) == pytest.approx(spikes.sum())
+
+
+def test_one_artist_for_all_ticks():
+    ax = plot.raster(random_spikes((3000, 2000), 0.005), ax=blank(8, 6))
+    assert len(ax.lines) == 1 and len(ax.lines[0].get_xdata()) > 20_000
+
+
+@pytest.mark.parametrize("shape", [(10_000, 1000), (100, 100_000)])
+def test_little_memory(shape):
+    spikes = random_spikes(shape)
+    for draw in (plot.raster, plot.rates):
+        draw(spikes[:50, :50], ax=blank())  # what is allocated once
+        tracemalloc.start()
+        ax = draw(spikes, ax=blank())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(ax.images) == 1 and len(ax.lines) == len(ax.collections) == 0
+        assert peak < spikes.nbytes
+
+
+@pytest.mark.parametrize("draw", [plot.raster, plot.rates])
+@pytest.mark.parametrize("size", [(4, 3), (0.3, 0.3)])
+def test_unit_0_is_at_the_bottom_and_time_goes_to_the_right(draw, size):
+    """As ticks, as an image, and as a heat map, by what is on the page."""
+    spikes = np.zeros((60, 40), bool)
+    spikes[:30, :20] = random_spikes((30, 20), 0.9)
+    ax = blank(*size)
+    assert bool(draw(spikes, ax=ax).images) == (draw is plot.rates or size == (0.3, 0.3))
+    for each in ax.figure.axes[1:]:  # the bar of colours
+        each.remove()
+    ax.set_position((0, 0, 1, 1))
+    drawn = pixels(ax)
+    h, w = drawn.shape[0] // 2, drawn.shape[1] // 2
+    spread = [part.std((0, 1)).max() for part in (drawn[h + 2 :, : w - 2], drawn[: h - 2], drawn[:, w + 2 :])]
+    if draw is plot.rates:  # the window, 50 ms, is longer than what is left
+        spread[2] = drawn[: h - 2, w + 2 :].std((0, 1)).max()
+    assert spread[0] > 0.05 and max(spread[1:]) < 1e-6
+
+
+# Rates.
+
+
+def sliding(spikes, n):
+    """Spikes a step in the window of `n` steps around the middle of each step."""
+    rows = []
+    for t in range(len(spikes)):
+        start = (2 * t + 1 - n) // 2
+        rows.append(spikes[max(start, 0) : max(start + n, 0)].mean(0))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("window", [0.1, 0.5, 3.5, 4.0, 500.0])
+@pytest.mark.parametrize("lines", [False, True])
+def test_rates_are_those_of_the_window(window, lines):
+    spikes = random_spikes((80, 2, 3))
+    payload = SpikeArray(spikes, random_spikes(spikes.shape, 0.5))  # the sign makes no difference
+    ax = plot.rates(payload, dt=0.5, window=window, lines=lines)
+    n = max(round(window / 0.5), 1)
+    expected = sliding(spikes.reshape(80, 6), n) * 2000
+    text = f"rate [Hz], window {n * 0.5:g} ms"
+    if lines:
+        for i, line in enumerate(ax.get_lines()):
+            np.testing.assert_allclose(line.get_xdata(), (np.arange(80) + 0.5) * 0.5)
+            np.testing.assert_allclose(line.get_ydata(), expected[:, i], atol=1e-9)
+        assert ax.get_ylabel() == text and texts(ax) == [f"unit {i}" for i in range(6)]
+        assert len({line.get_color() for line in ax.get_lines()}) == 6
+        assert ax.get_ylim()[0] < 0 and ax.get_ylim()[1] > expected.max()
+    else:
+        (image,) = ax.images
+        np.testing.assert_allclose(image.get_array(), expected.T, atol=1e-9)
+        assert image.origin == "lower" and image.get_extent() == [0, 40, -0.5, 5.5]
+        assert image.get_clim() == (0, pytest.approx(expected.max()))
+        assert image.colorbar.ax.get_ylabel() == text and ax.get_ylabel() == "unit"
+        assert image.get_cmap().name == matplotlib.rcParams["image.cmap"]
+    assert ax.get_xlabel() == "time [ms]" and ax.get_xlim() == (0, 40)
+
+
+def test_rates_of_long_and_wide_rasters():
+    """The mean over the 4 units of a pixel; a window at least as long as a pixel, 20 steps."""
+    spikes = random_spikes((2000, 400))
+    ax = plot.rates(spikes, dt=0.1, window=0.3, ax=blank(1, 1))
+    (image,) = ax.images
+    np.testing.assert_allclose(image.get_array(), spikes.reshape(100, 20, 100, 4).mean((1, 3)).T * 10_000)
+    assert image.colorbar.ax.get_ylabel() == "rate [Hz], window 2 ms"
+    (image,) = plot.rates(spikes, dt=0.1, window=6.0, ax=blank(1, 1)).images
+    expected = np.array([spikes[max(20 * i - 20, 0) : 20 * i + 40].mean(0) for i in range(100)])
+    np.testing.assert_allclose(image.get_array(), expected.reshape(100, 100, 4).mean(2).T * 10_000)
+
+
+def test_rates_without_spikes_and_of_one_unit():
+    spikes = np.zeros((20, 1))
+    assert plot.rates(spikes).images[0].get_clim() == (0, 1)
+    ax = plot.rates(spikes, lines=True, ax=blank())
+    assert ax.get_legend() is None and ax.get_ylim()[0] < 0 < ax.get_ylim()[1]
+
+
+# Signals.
+
+
+def test_traces():
+    decoded = np.random.default_rng(0).random((5, 3))
+    original = np.random.default_rng(1).random((5, 3)).astype(np.float32)
+    ax = plot.traces(FloatArray(jnp.asarray(decoded, jnp.float32)), original, dt=2.0)
+    lines = ax.get_lines()
+    for i in range(3):
+        for line, values in ((lines[i], decoded), (lines[3 + i], original)):
+            np.testing.assert_array_equal(line.get_xdata(), [1, 3, 5, 7, 9])
+            np.testing.assert_allclose(line.get_ydata(), values[:, i], rtol=1e-6)
+        # Both are to be seen where they are the same.
+        assert lines[i].get_color() == lines[3 + i].get_color()
+        assert lines[3 + i].get_linewidth() > 2 * lines[i].get_linewidth()
+        assert lines[3 + i].get_zorder() < lines[i].get_zorder()
+    assert len(lines) == 6 and len({line.get_color() for line in lines}) == 3
+    assert texts(ax) == ["signal 0", "signal 1", "signal 2", "decoded", "original"]
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xlim()) == ("time [ms]", "signal", (0, 10))
+
+
+def test_traces_of_one_signal_and_of_a_signal_that_is_held():
+    values = np.linspace(0, 1, 7)
+    assert plot.traces(values).get_legend() is None
+    ax = plot.traces(values, np.asarray(0.5), ax=blank())
+    assert texts(ax) == ["decoded", "original"]
+    np.testing.assert_array_equal(ax.get_lines()[1].get_ydata(), np.full(7, 0.5))
+    ax = plot.traces(np.stack([values] * 4, axis=1).reshape(7, 2, 2), np.arange(4.0).reshape(2, 2), ax=blank())
+    for i, line in enumerate(ax.get_lines()[4:]):
+        np.testing.assert_array_equal(line.get_ydata(), np.full(7, i))
+
+
+def test_long_traces_keep_the_extremes_of_each_pixel():
+    values = np.random.default_rng(0).normal(size=(10_000, 2))
+    lines = plot.traces(values, dt=0.1, ax=blank(1, 1)).get_lines()
+    for i, line in enumerate(lines):
+        bins = values[:, i].reshape(100, 100)
+        np.testing.assert_allclose(line.get_xdata(), np.repeat(np.arange(100) * 10.0 + 5, 2))
+        np.testing.assert_array_equal(line.get_ydata(), np.stack([bins.min(1), bins.max(1)], axis=1).ravel())
+
+
+def chain():
+    signal = 0.5 + 0.4 * np.sin(np.arange(200)[:, None] / [20, 30]).astype(np.float32)
+    spiker = PoissonSpiker(max_freq=200.0, dt=0.5)
+    spread = jnp.repeat(jnp.asarray(signal), 5, axis=1)
+    spikes = spark.unroll(spiker, spread, spiker.init(spread[0]), key=jr.key(0))[0]["spikes"]
+    readout = ExponentialIntegrator(num_outputs=2, saturation_freq=200.0, dt=0.5, tau=10.0, shuffle=False)
+    decoded = spark.unroll(readout, spikes, readout.init(SpikeArray(spikes.spikes[0])))[0]["signal"]
+    return signal, spikes, decoded
+
+
+def test_round_trip():
+    signal, spikes, decoded = chain()
+    axes = plot.round_trip(signal, spikes, decoded, dt=0.5)
+    top, middle, bottom = axes
+    assert isinstance(axes, np.ndarray) and axes.shape == (3,)
+    assert [ax.get_xlim() for ax in axes] == [(0, 100)] * 3
+    bottom.set_xlim(20, 30)
+    assert top.get_xlim() == middle.get_xlim() == (20, 30)
+    assert [ax.get_xlabel() for ax in axes] == ["", "", "time [ms]"]
+    assert [ax.get_ylabel() for ax in axes] == ["signal", "unit", "reconstruction"]
+    np.testing.assert_allclose(np.stack([line.get_ydata() for line in top.get_lines()], axis=1), signal)
+    np.testing.assert_array_equal(
+        middle.get_lines()[0].get_xydata(), np.argwhere(np.asarray(spikes.value)) * [0.5, 1] + [0.25, 0]
+    )
+    shown = np.stack([line.get_ydata() for line in bottom.get_lines()], axis=1)
+    np.testing.assert_allclose(shown, np.concatenate([decoded.value, signal], axis=1))
+    assert texts(bottom)[-2:] == ["decoded", "original"]
+    # From the top down, and no label outside of the figure.
+    assert top.get_position().y0 > middle.get_position().y0 > bottom.get_position().y0
+    top.figure.savefig(io.BytesIO())
+    for ax in axes:
+        box = ax.get_tightbbox()
+        assert 0 <= box.x0 and box.x1 <= top.figure.bbox.width and 0 <= box.y0 and box.y1 <= top.figure.bbox.height
+
+
+def test_round_trip_into_given_axes_with_another_number_of_signals():
+    signal, spikes, decoded = chain()
+    given = Figure().subplots(3, sharex=True)
+    axes = plot.round_trip(signal[:, 0], spikes, decoded, axes=list(given))
+    assert list(axes) == list(given) and plt.get_fignums() == []
+    assert len(axes[2].get_lines()) == 2 and "original" not in texts(axes[2])
+
+
+# Encoders.
+
+
+def linear_rate(x, max_freq, cd, tau):
+    gain = 1 / (1 - np.exp(-(1000 / max_freq - cd) / tau))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(gain * x > 1, 1000 / (cd + tau * np.log(gain * x / (gain * x - 1))), 0)
+
+
+def bump(x, glue, mins, maxs, resolution, sigma=np.sqrt(1 / 32)):
+    u = np.clip((x - mins) / (maxs - mins), 0, 1)[:, None]
+    if glue:
+        d = np.sin(np.pi * (np.arange(resolution) / resolution - u))
+    else:
+        d = np.tanh(np.pi * (np.arange(resolution) / (resolution - 1) - u))
+    return np.exp(-(d**2) / (2 * sigma**2))
+
+
+def test_transfer_curve_of_the_poisson_spiker():
+    ax = plot.transfer_curve(PoissonSpiker(max_freq=400.0, dt=0.5), duration=5000.0)
+    measured, law = ax.get_lines()
+    x, rate = measured.get_data()
+    np.testing.assert_allclose(x, np.linspace(0, 1, 51))
+    p = x * 400 * 0.5 / 1000
+    deviation = np.sqrt(p * (1 - p) / 10_000) * 2000
+    assert (np.abs(rate - 400 * x) <= 4 * deviation).all() and np.abs(rate - 400 * x)[1:].max() > 0
+    np.testing.assert_allclose(law.get_ydata(), 400 * law.get_xdata(), rtol=1e-5)
+    assert (law.get_xdata()[0], law.get_xdata()[-1]) == (0, 1)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("signal [0 to 1]", "rate [Hz]")
+    assert texts(ax) == ["measured, 5 s", "closed form"]
+    assert ax.get_ylim()[0] < 0 and ax.get_ylim()[1] > rate.max()
+
+
+@pytest.mark.parametrize("max_freq", [120.0, jnp.asarray(120.0)], ids=["constant", "array"])
+def test_transfer_curve_of_the_linear_spiker(max_freq):
+    signals = np.array([-0.5, 0.0, 0.2, 0.5, 0.9, 1.0, 1.5])
+    measured, law = plot.transfer_curve(
+        LinearSpiker(max_freq=max_freq, tau=20.0, cd=3.0, dt=0.7),
+        signals=FloatArray(jnp.asarray(signals, jnp.float32)),
+        duration=3500,
+    ).get_lines()
+    np.testing.assert_allclose(measured.get_xdata(), signals, rtol=1e-6)
+    expected = linear_rate(signals.clip(0, 1), 120, 3, 20)
+    assert (np.abs(measured.get_ydata() - expected) <= 1e-3 * expected + 1000 / 3500).all() and expected[2] == 0
+    x = law.get_xdata()
+    np.testing.assert_allclose(law.get_ydata(), linear_rate(x.clip(0, 1), 120, 3, 20), rtol=1e-4)
+
+
+@pytest.mark.parametrize("glue", [0, 1])
+@pytest.mark.parametrize("cls", [TopologicalLinearSpiker, TopologicalPoissonSpiker])
+def test_transfer_curve_of_topological_spikers_is_the_mean_over_the_units(cls, glue):
+    module = cls(mins=-2.0, maxs=3.0, resolution=8, glue=glue, max_freq=200.0)
+    ax = plot.transfer_curve(module, duration=5000.0)
+    measured, law = ax.get_lines()
+    rate = (lambda a: linear_rate(a, 200, 2, 100)) if cls is TopologicalLinearSpiker else (lambda a: 200 * a)
+    for line in (measured, law):
+        x, y = line.get_data()
+        assert (x[0], x[-1]) == (-2, 3)
+        expected = rate(bump(x, glue, -2, 3, 8)).mean(1)
+        # One spike a unit; or 4.5 standard deviations of a mean of 8.
+        bound = 0.2 if cls is TopologicalLinearSpiker else 4.5 * np.sqrt(expected / 8 / 5)
+        assert (np.abs(y - expected) <= (bound + 1e-3 * expected if line is measured else 1e-3 * expected)).all()
+    assert ax.get_xlabel() == "signal [-2 to 3]" and texts(ax)[0] == "measured, 5 s, mean of 8 units"
+
+
+@pytest.mark.parametrize("cls", [TopologicalLinearSpiker, TopologicalPoissonSpiker])
+def test_measurement_does_not_depend_on_its_chunks(cls, monkeypatch):
+    module = cls(resolution=4)
+    run = lambda: plot.transfer_curve(module, duration=300, ax=blank()).get_lines()[0].get_ydata()
+    whole = run()
+    monkeypatch.setattr(plot, "_CHUNK", 51 * 4 * 77)  # 77 + 77 + 77 + 69 steps
+    np.testing.assert_array_equal(run(), whole)
+
+
+def test_key():
+    module = PoissonSpiker()
+    run = lambda **key: plot.transfer_curve(module, duration=300, ax=blank(), **key).get_lines()[0].get_ydata()
+    np.testing.assert_array_equal(run(), run(key=jr.key(0)))
+    assert (run() != run(key=jr.key(1))).any()
+
+
+def test_lines_of_an_earlier_plot_are_not_in_the_legend():
+    ax = plot.rates(SPIKES, lines=True)
+    assert texts(plot.rates(SPIKES[:, 0], lines=True, ax=ax)) == ["unit 0", "unit 1"]
+
+
+class Every3rd(InputInterface[InputInterfaceConfig, Any]):
+    """Fires at every third step, whatever the signal."""
+
+    def __init__(self):
+        self.config = InputInterfaceConfig(surrogate=spark.surrogate.ATan(), dt=2.0)
+
+    def build(self, input_specs, *, key=None):
+        return jnp.zeros(input_specs["signal"].shape)
+
+    def step(self, payload, state, *, key):
+        return {"spikes": SpikeArray((state == 2).astype(payload.dtype))}, (state + 1) % 3
+
+
+def test_transfer_curve_of_an_interface_without_closed_form():
+    ax = plot.transfer_curve(Every3rd(), signals=np.array([0.1, 0.2]), duration=600.0)
+    (line,) = ax.get_lines()
+    np.testing.assert_allclose(line.get_ydata(), 1000 / 6)
+    assert texts(ax) == ["measured, 0.6 s"]
+
+
+@pytest.mark.parametrize("glue", [0, 1])
+@pytest.mark.parametrize("rate", [False, True])
+def test_tuning_curves(glue, rate):
+    module = TopologicalLinearSpiker(mins=-2.0, maxs=3.0, resolution=8, glue=glue, max_freq=200.0, sigma=0.3)
+    ax = plot.tuning_curves(module, rate=rate)
+    (lines,) = ax.collections
+    for unit, curve in enumerate(lines.get_segments()):
+        x, y = np.asarray(curve).T
+        assert (x[0], x[-1]) == (-2, 3)
+        expected = bump(x, glue, -2, 3, 8, 0.3)[:, unit]
+        expected = linear_rate(expected, 200, 2, 100) if rate else expected
+        # Near its threshold the rate is infinitely steep.
+        np.testing.assert_allclose(y, expected, rtol=1e-3, atol=0.5 if rate else 1e-6)
+        assert abs(x[y.argmax()] - (-2 + 5 * unit / (8 if glue else 7))) < 0.01
+    assert len(lines.get_segments()) == 8 and len(ax.lines) == 0
+    np.testing.assert_array_equal(lines.get_array(), np.arange(8))
+    assert lines.colorbar.ax.get_ylabel() == "unit"
+    assert ax.get_xlabel() == "signal [-2 to 3]"
+    assert ax.get_ylabel() == ("rate [Hz]" if rate else "activity [0 to 1]")
+    assert ax.get_xlim() == (-2, 3) and ax.get_ylim()[1] > (200 if rate else 1)
+
+
+# Styles.
+
+DRAW = {
+    "raster": lambda: plot.raster(SpikeArray(SPIKES, SPIKES)),
+    "raster-dense": lambda: plot.raster(random_spikes((300, 1000)) * np.where(np.arange(1000) % 2, 1, -1)),
+    "rates": lambda: plot.rates(SPIKES),
+    "rates-lines": lambda: plot.rates(SPIKES, lines=True),
+    "traces": lambda: plot.traces(random_spikes((9, 2)) * 1.0, np.ones(2)),
+    "transfer_curve": lambda: plot.transfer_curve(LinearSpiker(), duration=100),
+    "tuning_curves": lambda: plot.tuning_curves(TopologicalLinearSpiker(resolution=5)),
+    "round_trip": lambda: plot.round_trip(*chain())[2],
+}
+
+
+def contrast(color, other):
+    """Of WCAG 2: from 1 to 21."""
+
+    def luminance(color):
+        rgb = np.asarray(to_rgb(color))
+        return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+    low, high = sorted([luminance(color), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_legible_in_light_and_dark_style(name, style):
+    with plt.style.context(style):
+        ax = DRAW[name]()
+        want = {key: matplotlib.rcParams[key] for key in ("text.color", "axes.labelcolor")}
+        cycle = {to_rgba(color) for color in matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]}
+    for each in ax.figure.axes:
+        for label in (each.xaxis.label, each.yaxis.label):
+            assert label.get_color() == want["axes.labelcolor"]
+        if each.get_legend():
+            assert {text.get_color() for text in each.get_legend().get_texts()} == {want["text.color"]}
+        for line in each.get_lines():
+            # As numbers: a name would be looked up when the figure is saved, here in another style.
+            assert line.get_color() in cycle or line.get_color() == want["text.color"]
+            assert contrast(line.get_color(), each.get_facecolor()) > 1.5
+    for lines in ax.collections:
+        lines.update_scalarmappable()
+        assert min(contrast(color, ax.get_facecolor()) for color in lines.get_edgecolor()) > 1.5
+    ax.figure.savefig(io.BytesIO())
+    for each in ax.figure.axes:
+        if each.get_legend():  # within the figure
+            box = each.get_legend().get_window_extent()
+            assert box.x0 > 0 and box.x1 < ax.figure.bbox.width and box.y1 < ax.figure.bbox.height
+
+
+def test_longest_legend_fits():
+    ax = plot.traces(np.ones((4, 10)), np.ones(10))
+    ax.figure.savefig(io.BytesIO())
+    box = ax.get_legend().get_window_extent()
+    assert len(texts(ax)) == 12 and box.x0 > 0 and box.y1 < ax.figure.bbox.height
+    assert box.y0 >= ax.get_window_extent().y1  # hides nothing
+
+
+# Errors.
+
+ONES = np.ones((4, 3))
+BOTH = SpikeArray(np.ones((4, 3)))
+SIGNAL = FloatArray(np.ones((4, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    "draw, error, match",
+    [
+        (lambda: plot.raster([0, 1]), TypeError, r"raster: `spikes` must be a SpikeArray or an array, got \[0, 1\]"),
+        (lambda: plot.raster(SIGNAL), TypeError, "raster: `spikes` must be a SpikeArray or an array, got FloatArray"),
+        (lambda: plot.raster(np.ones(3, complex)), TypeError, "raster: `spikes` must hold .* dtype complex128"),
+        (lambda: plot.raster(jr.split(jr.key(0))), TypeError, "raster: `spikes` must hold .* dtype key"),
+        (lambda: plot.raster(np.asarray(1.0)), ValueError, r"raster: `spikes` must be of shape \(steps, \*units\)"),
+        (lambda: plot.raster(np.ones((0, 3))), ValueError, r"raster: `spikes` .* nothing empty, got shape \(0, 3\)"),
+        (lambda: plot.raster(np.ones((3, 0))), ValueError, r"raster: `spikes` .* nothing empty, got shape \(3, 0\)"),
+        (lambda: plot.raster(ONES, dt=0), ValueError, r"raster: `dt` must be positive and finite \[ms\], got 0"),
+        (lambda: plot.raster(ONES, dt=np.nan), ValueError, "raster: `dt` must be positive .* got nan"),
+        (lambda: plot.raster(ONES, dt="1"), TypeError, r"raster: `dt` must be a number \[ms\], got '1'"),
+        (lambda: plot.raster(ONES, dt=None), TypeError, "raster: `dt` must be a number .* got None"),
+        (lambda: plot.raster(ONES, dt=True), TypeError, "raster: `dt` must be a number .* got True"),
+        (lambda: plot.raster(ONES, dt=ONES), TypeError, "raster: `dt` must be a number"),
+        (lambda: plot.raster(ONES, ax=Figure()), TypeError, "raster: `ax` must be Matplotlib axes, got Figure"),
+        (lambda: plot.rates(ONES, window=-1), ValueError, r"rates: `window` must be positive and finite \[ms\]"),
+        (lambda: plot.rates(ONES, dt=np.inf), ValueError, "rates: `dt` must be positive"),
+        (lambda: plot.rates(None), TypeError, "rates: `spikes` must be a SpikeArray .* got None"),
+        (lambda: plot.rates(np.ones((4, 11)), lines=True), ValueError, "rates: `spikes` .* at most 10 units.* got 11"),
+        (lambda: plot.rates(ONES, ax=1), TypeError, "rates: `ax` must be Matplotlib axes, got int"),
+        (lambda: plot.traces(BOTH), TypeError, "traces: `decoded` must be a FloatArray or an array, got SpikeArray"),
+        (lambda: plot.traces(ONES, BOTH), TypeError, "traces: `original` must be a FloatArray or an array"),
+        (lambda: plot.traces(np.asarray(1.0)), ValueError, r"traces: `decoded` must be of shape \(steps, \*signals\)"),
+        (lambda: plot.traces(np.ones((4, 11))), ValueError, "traces: `decoded` must have at most 10 signals"),
+        (
+            lambda: plot.traces(ONES, np.ones((4, 2))),
+            ValueError,
+            r"traces: `original` must be of shape \(4, 3\), that of `decoded`, or \(3,\) .* got shape \(4, 2\)",
+        ),
+        (lambda: plot.traces(ONES, dt=-1.0), ValueError, "traces: `dt` must be positive"),
+        (lambda: plot.traces(ONES, ax="ax"), TypeError, "traces: `ax` must be Matplotlib axes, got str"),
+        (
+            lambda: plot.round_trip(ONES, np.ones((5, 2)), ONES),
+            ValueError,
+            "round_trip: `signal`, `spikes` and `reconstruction` must have as many steps, got 4, 5 and 4",
+        ),
+        (lambda: plot.round_trip(BOTH, BOTH, ONES), TypeError, "round_trip: `signal` must be a FloatArray"),
+        (lambda: plot.round_trip(ONES, SIGNAL, ONES), TypeError, "round_trip: `spikes` must be a SpikeArray"),
+        (lambda: plot.round_trip(ONES, ONES, None), TypeError, "round_trip: `reconstruction` must be a FloatArray"),
+        (lambda: plot.round_trip(ONES, ONES, np.ones((4, 11))), ValueError, "round_trip: `reconstruction` .* at most"),
+        (lambda: plot.round_trip(ONES, ONES, ONES, dt=0), ValueError, "round_trip: `dt` must be positive"),
+        (lambda: plot.round_trip(ONES, ONES, ONES, axes=blank()), ValueError, "round_trip: `axes` must be three axes"),
+        (lambda: plot.round_trip(ONES, ONES, ONES, axes=[1, 2, 3]), TypeError, "round_trip: `axes` must be Matplotlib"),
+        (
+            lambda: plot.transfer_curve(ExponentialIntegrator(num_outputs=2)),
+            TypeError,
+            "transfer_curve: `interface` must be an input interface, got ExponentialIntegrator",
+        ),
+        (
+            lambda: plot.transfer_curve(PoissonSpiker(max_freq=(10.0, 20.0))),
+            ValueError,
+            r"transfer_curve: `interface` must have scalars for parameters.*`max_freq` of shape \(2,\)",
+        ),
+        (
+            lambda: plot.transfer_curve(PoissonSpiker(), signals=ONES),
+            ValueError,
+            r"transfer_curve: `signals` must be finite and of shape \(n,\) .* got shape \(4, 3\)",
+        ),
+        (
+            lambda: plot.transfer_curve(PoissonSpiker(), signals=np.array([0.1, np.nan])),
+            ValueError,
+            "transfer_curve: `signals` must be finite .* got values that are not finite",
+        ),
+        (lambda: plot.transfer_curve(PoissonSpiker(), signals=[0.1]), TypeError, "transfer_curve: `signals` must be a"),
+        (lambda: plot.transfer_curve(PoissonSpiker(), duration=0), ValueError, "transfer_curve: `duration` must be"),
+        (lambda: plot.transfer_curve(PoissonSpiker(), ax=1), TypeError, "transfer_curve: `ax` must be Matplotlib"),
+        (
+            lambda: plot.tuning_curves(PoissonSpiker()),
+            TypeError,
+            "tuning_curves: `interface` must be a topological encoder, got PoissonSpiker",
+        ),
+        (
+            lambda: plot.tuning_curves(TopologicalPoissonSpiker(mins=(0.0, -1.0))),
+            ValueError,
+            r"tuning_curves: `interface` must have scalars for parameters.*`mins` of shape \(2,\)",
+        ),
+        (
+            lambda: plot.tuning_curves(TopologicalPoissonSpiker(), ax=1),
+            TypeError,
+            "tuning_curves: `ax` must be Matplotlib axes",
+        ),
+    ],
+)
+def test_bad_arguments(draw, error, match):
+    with pytest.raises(error, match=match):
+        draw()
+    assert plt.get_fignums() == []  # nothing half drawn
