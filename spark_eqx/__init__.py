@@ -1,6 +1,6 @@
 import importlib.metadata
 
-from . import measure as measure, nn as nn, raster as raster, surrogate as surrogate
+from . import measure as measure, nn as nn, plot as plot, raster as raster, surrogate as surrogate
 from .core import (
     FloatArray as FloatArray,
     InputSpec as InputSpec,

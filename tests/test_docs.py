@@ -37,7 +37,8 @@ def execute(text: str, name: str, names: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
-def test_page_runs_as_printed(page):
+def test_page_runs_as_printed(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     execute(page.read_text(), str(page), {})
 
 
