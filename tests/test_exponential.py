@@ -136,7 +136,8 @@ def test_every_way_to_sum_groups_is_the_sum(units, outputs, assigned, dtype, get
     groups = np.random.default_rng(0).permutation(groups) if assigned else groups
     assignment = jnp.asarray(groups) if assigned else None
     values = jr.bernoulli(getkey(), jnp.float32(0.3), (6, units)).astype(dtype)
-    signs = values if dtype == bool else values * jr.choice(getkey(), jnp.asarray([1, -1]), (units,)).astype(dtype)[None]
+    signed = not jnp.issubdtype(dtype, jnp.bool_)
+    signs = values * jr.choice(getkey(), jnp.asarray([1, -1]), (1, units)).astype(dtype) if signed else values
     expected = np.stack([np.asarray(signs, int)[:, groups == k].sum(1) for k in range(outputs)], 1)
     sums = lambda values: group_sums(values, assignment, outputs, jnp.float32)
     np.testing.assert_array_equal(sums(signs), expected)

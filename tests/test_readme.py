@@ -25,7 +25,7 @@ def test_commands_are_what_ci_runs():
 def test_links_and_pictures_resolve(page):
     folder = ROOT if page is README else ROOT / "docs"
     for link in re.findall(r"\]\(([^)#]+)", page):
-        if not link.startswith("http"):
+        if not link.startswith(("http", "assets/figures/")):  # those are drawn when the site is built
             assert (folder / link).exists(), link
 
 
