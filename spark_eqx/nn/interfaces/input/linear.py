@@ -77,7 +77,8 @@ class LinearSpiker(InputInterface[LinearSpikerConfig, LinearSpikerState]):
     is carried over as a real number, so that nothing is lost to the grid. Starts at rest and ready.
 
     The spike has the derivative of the surrogate at `V - 1`, with `V` the potential at the end of the step had
-    nothing happened. The reset carries no gradient unless `detach_reset=False`.
+    nothing happened. The reset carries no gradient unless `detach_reset=False`, with which a gradient through hundreds
+    of steps may grow without bounds.
 
     Lapicque (1907); Gerstner and Kistler (2002), "Spiking Neuron Models", section 4.1.
     """
