@@ -15,9 +15,10 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from .core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
 from .core._parameters import derived, non_negative, positive
 from .core.payloads import FloatArray
-from .raster import _as_raster, _as_scalar, _as_size, _nonzero, _pack, _refuse, _room, _select
+from .raster import _pack, _room, _select
 
 
 def count(spikes: Any) -> Int[Array, "*units"]:
@@ -31,7 +32,7 @@ def count(spikes: Any) -> Int[Array, "*units"]:
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster.
     """
-    return _count(_nonzero(_as_raster("count", "spikes", spikes)))
+    return _count(nonzero(as_raster("count", "spikes", spikes)))
 
 
 def rate(spikes: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
@@ -49,8 +50,8 @@ def rate(spikes: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster or not a duration.
     """
-    raster = _nonzero(_as_raster("rate", "spikes", spikes))
-    dt = _as_scalar("rate", "dt", dt, "ms", positive)
+    raster = nonzero(as_raster("rate", "spikes", spikes))
+    dt = as_scalar("rate", "dt", dt, "ms", positive)
     spikes = _differentiable_count(raster)
     return spikes / derived(lambda xp, dt: dt * raster.shape[0] / 1000, dt, dtype=spikes.dtype)
 
@@ -68,7 +69,7 @@ def sparsity(spikes: Any) -> Float[Array, "*units"]:
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster.
     """
-    raster = _nonzero(_as_raster("sparsity", "spikes", spikes))
+    raster = nonzero(as_raster("sparsity", "spikes", spikes))
     spikes = _differentiable_count(raster)
     return (raster.shape[0] - spikes) / raster.shape[0] if raster.shape[0] else jnp.full_like(spikes, jnp.nan)
 
@@ -93,15 +94,15 @@ def intervals(
     **Raises:** `TypeError` or `ValueError` for anything else; also where a unit has more intervals than `capacity`: a
     `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).
     """
-    raster = _nonzero(_as_raster("intervals", "spikes", spikes))
-    dt = _as_scalar("intervals", "dt", dt, "ms", positive)
+    raster = nonzero(as_raster("intervals", "spikes", spikes))
+    dt = as_scalar("intervals", "dt", dt, "ms", positive)
     most = _most(raster)
     if capacity is not None:
-        length = room = _as_size("intervals", "capacity", capacity, "intervals")
+        length = room = as_size("intervals", "capacity", capacity, "intervals")
     else:
         length = max((raster.shape[0] if isinstance(most, Tracer) else int(most)) - 1, 0)
         room = _room(length)
-    values, mask = _refuse(
+    values, mask = refuse(
         _intervals(raster, jnp.asarray(dt, jnp.result_type(float)), room),
         most > length + 1,
         "intervals: `capacity` must hold all intervals of every unit",
@@ -179,9 +180,9 @@ def fano(spikes: Any, window: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
 
     **Raises:** `TypeError` or `ValueError` for anything else.
     """
-    raster = _nonzero(_as_raster("fano", "spikes", spikes))
-    window = _as_scalar("fano", "window", window, "ms", positive)
-    dt = _as_scalar("fano", "dt", dt, "ms", positive)
+    raster = nonzero(as_raster("fano", "spikes", spikes))
+    window = as_scalar("fano", "window", window, "ms", positive)
+    dt = as_scalar("fano", "dt", dt, "ms", positive)
     for argument, value in (("window", window), ("dt", dt)):
         if not isinstance(value, float):
             raise TypeError(f"fano: `{argument}` must be a Python number [ms], static, got {value!r}.")
@@ -218,8 +219,8 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
     **Raises:** `TypeError` or `ValueError` for what is not a raster, rasters of two shapes, or what is not a duration.
     """
     pair = _pair("van_rossum", spikes, others)
-    dt = _as_scalar("van_rossum", "dt", dt, "ms", positive)
-    tau = _as_scalar("van_rossum", "tau", tau, "ms", positive)
+    dt = as_scalar("van_rossum", "dt", dt, "ms", positive)
+    tau = as_scalar("van_rossum", "tau", tau, "ms", positive)
     first, second = (
         jnp.asarray(each if jnp.issubdtype(each.dtype, jnp.floating) else each.astype(bool)) for each in pair
     )
@@ -251,16 +252,16 @@ def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: An
     **Raises:** `TypeError` or `ValueError` for anything else; also where a unit has more spikes than `capacity`: a
     `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).
     """
-    first, second = (_nonzero(each) for each in _pair("victor_purpura", spikes, others))
-    dt = _as_scalar("victor_purpura", "dt", dt, "ms", positive)
-    q = _as_scalar("victor_purpura", "q", q, "1/s", non_negative)
+    first, second = (nonzero(each) for each in _pair("victor_purpura", spikes, others))
+    dt = as_scalar("victor_purpura", "dt", dt, "ms", positive)
+    q = as_scalar("victor_purpura", "q", q, "1/s", non_negative)
     most = jnp.maximum(_most(first), _most(second))
     if capacity is not None:
-        length = _as_size("victor_purpura", "capacity", capacity, "spikes")
+        length = as_size("victor_purpura", "capacity", capacity, "spikes")
     else:
         length = first.shape[0] if isinstance(most, Tracer) else _room(int(most))
     cost = derived(lambda xp, q, dt: q * dt / 1000, q, dt, dtype=jnp.result_type(float))
-    return _refuse(
+    return refuse(
         _victor_purpura(_spike_steps(first, length), _spike_steps(second, length), _count(first), _count(second), cost),
         most > length,
         "victor_purpura: `capacity` must hold all spikes of every unit",
@@ -304,7 +305,7 @@ def snr(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
 
 
 def _pair(function: str, spikes: Any, others: Any) -> tuple[Any, Any]:
-    spikes, others = _as_raster(function, "spikes", spikes), _as_raster(function, "others", others)
+    spikes, others = as_raster(function, "spikes", spikes), as_raster(function, "others", others)
     if spikes.shape != others.shape:
         raise ValueError(
             f"{function}: `others` must be of the same shape as `spikes`, {spikes.shape}, got {others.shape}."
@@ -404,7 +405,7 @@ def _intervals(
 
 
 def _variation(function: str, spikes: Any, measure: Any) -> Float[Array, "*units"]:
-    raster = _nonzero(_as_raster(function, "spikes", spikes))
+    raster = nonzero(as_raster(function, "spikes", spikes))
     most = _most(raster)
     return measure(*_gaps(raster, raster.shape[0] if isinstance(most, Tracer) else _room(int(most))))
 

@@ -4,7 +4,6 @@ import functools
 import math
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +11,8 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8, UInt32
 
-from .core._parameters import Check, Number, concrete, dtype_like, number, positive
-from .core.payloads import SpikeArray
+from .core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
+from .core._parameters import dtype_like, positive
 
 
 # Up to here the step is what its time in float32 rounds to, however it came about: time, `dt` and their quotient are
@@ -51,8 +50,8 @@ def pack(raster: Any) -> UInt32[Array, "words *units"]:
     **Raises:** `TypeError` for anything else; `ValueError` without an axis of time, or for spikes with an inhibition
     mask, which the bits cannot hold.
     """
-    raster = _as_raster("pack", "raster", raster, masked=False)
-    return _pack(_nonzero(raster))
+    raster = as_raster("pack", "raster", raster, masked=False)
+    return _pack(nonzero(raster))
 
 
 def unpack(words: Any, steps: Any, dtype: Any = bool) -> Shaped[Array, "steps *units"]:
@@ -112,20 +111,20 @@ def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
     times apart. Also where there are more events than `capacity`: a `ValueError`; under `jax.jit`, where the number
     is not known before, an error at run time (`equinox.error_if`).
     """
-    raster = _as_raster("to_events", "raster", raster, masked=False)
-    dt = _as_scalar("to_events", "dt", dt, "ms", positive)
+    raster = as_raster("to_events", "raster", raster, masked=False)
+    dt = as_scalar("to_events", "dt", dt, "ms", positive)
     dtype = jnp.result_type(float)
     _check_exact("to_events", "raster", raster.shape[0], dtype)
-    words = _pack(_nonzero(raster).reshape(-1))
+    words = _pack(nonzero(raster).reshape(-1))
     number = _popcount(words)
     if capacity is None and isinstance(number, Tracer):
         raise ValueError("to_events: `capacity` must be given under `jax.jit` [events], got None.")
-    length = int(number) if capacity is None else _as_size("to_events", "capacity", capacity, "events")
+    length = int(number) if capacity is None else as_size("to_events", "capacity", capacity, "events")
     # Made for a power of two and cut: not a compilation for every number of events.
     room = _room(length) if capacity is None else length
     step, unit = _positions(words, raster.shape[0], math.prod(raster.shape[1:]), room)
     times = jnp.where(step < raster.shape[0], step.astype(dtype) * jnp.asarray(dt, dtype), jnp.inf)
-    return _refuse(
+    return refuse(
         Events(times[:length], unit[:length], number),
         number > length,
         "to_events: `capacity` must hold all events of `raster`",
@@ -176,7 +175,7 @@ def from_events(
         raise TypeError(f"{name}: `shape` must be a tuple of integers, (steps, *units), got {shape!r}.")
     if not shape or min(shape) < 0:
         raise ValueError(f"{name}: `shape` must be (steps, *units), each 0 or more, got {shape!r}.")
-    dt = _as_scalar(name, "dt", dt, "ms", positive)
+    dt = as_scalar(name, "dt", dt, "ms", positive)
     if not isinstance(merge, bool):
         raise TypeError(f"{name}: `merge` must be True or False, got {merge!r}.")
     stored = dtype_like.convert(dtype)
@@ -195,7 +194,7 @@ def from_events(
     padding = times == np.inf
     step = xp.round(xp.where(padding, 0, times) / dt)
     inside = (step >= 0) & (step < steps) & (units >= 0) & (units < size)
-    step, unit = _refuse(
+    step, unit = refuse(
         (xp.where(inside & ~padding, step, steps), units),
         xp.any(~inside & ~padding),
         f"{name}: `times` and `units` must lie within `shape` = {shape}",
@@ -203,7 +202,7 @@ def from_events(
     )
     raster, lost = _scatter(jnp.asarray(step).astype(int), jnp.asarray(unit).astype(int), shape)
     if not merge:
-        raster = _refuse(
+        raster = refuse(
             raster,
             lost > 0,
             f"{name}: `times` must be at most one event of a unit in a step, without `merge=True`",
@@ -212,68 +211,12 @@ def from_events(
     return raster.astype(stored)
 
 
-def _as_raster(function: str, argument: str, raster: Any, masked: bool = True) -> jax.Array | np.ndarray:
-    """The spikes that a public function was given as an argument, checked."""
-    what = f"{function}: `{argument}`"
-    if isinstance(raster, SpikeArray):
-        if raster.inhibition_mask is not None and not masked:
-            raise ValueError(
-                f"{what} must be spikes without an inhibition mask, got a SpikeArray with one, which would be lost. "
-                f"Give `{argument}.spikes` and keep `{argument}.inhibition_mask` beside what comes back."
-            )
-        raster = raster.spikes
-    if not isinstance(raster, jax.Array | np.ndarray):
-        raise TypeError(f"{what} must be an array of spikes or a SpikeArray, got {raster!r}.")
-    if not any(jnp.issubdtype(raster.dtype, kind) for kind in (jnp.bool_, jnp.floating, jnp.signedinteger)):
-        raise TypeError(
-            f"{what} must hold booleans, floats or signed integers, got an array of shape {raster.shape}, "
-            f"dtype {raster.dtype}."
-        )
-    if raster.ndim == 0:
-        raise ValueError(f"{what} must have a leading axis of time, got a scalar of dtype {raster.dtype}.")
-    return raster
-
-
-def _nonzero(raster: jax.Array | np.ndarray) -> jax.Array:
-    # NumPy's 64 bits would be cut to 32 on the way to JAX, and 2**32 or 1e-300 become 0.
-    return jnp.asarray(raster != 0) if isinstance(raster, np.ndarray) else raster
-
-
-def _as_scalar(function: str, argument: str, value: Any, unit: str, check: Check) -> Number:
-    """A number that a public function was given as an argument, checked: a Python float or a scalar JAX array."""
-    stored = number.convert(value)
-    text = f"{function}: `{argument}` must be a number [{unit}], {check.text}, got {value!r}."
-    if stored is NotImplemented or isinstance(stored, tuple) or np.ndim(stored):
-        raise TypeError(text)
-    known = concrete(stored)
-    if known is not None and not check.holds(known):
-        raise ValueError(text)
-    return stored
-
-
-def _as_size(function: str, argument: str, value: Any, unit: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{function}: `{argument}` must be an integer [{unit}], static under `jax.jit`, got {value!r}.")
-    if value < 0:
-        raise ValueError(f"{function}: `{argument}` must be 0 or more [{unit}], got {value!r}.")
-    return int(value)
-
-
 def _check_exact(function: str, argument: str, steps: int, dtype: Any):
     if steps > _EXACT_STEPS and dtype == jnp.float32:
         raise ValueError(
             f"{function}: `{argument}` must be of {_EXACT_STEPS} steps or less where times are in float32, which "
             f"cannot tell more of them apart, got {steps}. Take it in chunks, or times in float64 (jax_enable_x64)."
         )
-
-
-def _refuse(tree: Any, wrong: Any, text: str, got: Any) -> Any:
-    """The tree; where `wrong`, a `ValueError`, or an error at run time if that is traced."""
-    if isinstance(wrong, Tracer):
-        return eqx.error_if(tree, wrong, f"{text}.")
-    if wrong:
-        raise ValueError(f"{text}, got {got()}.")
-    return tree
 
 
 def _room(length: int) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker
-from spark_eqx.nn.interfaces.output.exponential import group_sums
+from spark_eqx.nn.interfaces.output._groups import group_sums
 
 
 def decode(module, spikes, key=None):

@@ -1,15 +1,13 @@
-import functools
 import math
 from collections.abc import Mapping
 from typing import Any, final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from ....core._parameters import (
     Number,
@@ -24,6 +22,7 @@ from ....core._parameters import (
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.specs import InputSpec
 from ..input.base import state_dtype
+from ._groups import even_sizes, group_sums
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 
 
@@ -125,7 +124,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         if not self.config.shuffle:
             return None
         key = self._need_key(key, "`shuffle=True` draws the groups once, in `init`")
-        return jr.permutation(key, jnp.asarray(np.repeat(np.arange(outputs), _even_sizes(units, outputs)), jnp.int32))
+        return jr.permutation(key, jnp.asarray(np.repeat(np.arange(outputs), even_sizes(units, outputs)), jnp.int32))
 
     def step(
         self, payload: SpikeArray, state: ExponentialIntegratorState, *, key: PRNGKeyArray | None
@@ -169,7 +168,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
     def _sizes(self, state: ExponentialIntegratorState) -> tuple[int, ...]:
         config = self.config
         if config.output_map is None:
-            return tuple(_even_sizes(int(np.prod(state.units)), config.num_outputs).tolist())
+            return tuple(even_sizes(int(np.prod(state.units)), config.num_outputs).tolist())
         return tuple(np.bincount(config.output_map, minlength=config.num_outputs).tolist())
 
 
@@ -177,74 +176,3 @@ def _weight(xp: Any, size: Any, saturation_freq: Any, dt: Any) -> Any:
     """Of a spike in a group of this size."""
     del xp
     return 1000 / (size * saturation_freq * dt)
-
-
-def _even_sizes(units: int, outputs: int) -> Int[np.ndarray, " outputs"]:
-    return np.full(outputs, units // outputs) + (np.arange(outputs) < units % outputs)
-
-
-def group_sums(
-    values: Shaped[Array, "*steps units"], assignment: Int[Array, " units"] | None, outputs: int, dtype: Any
-) -> Float[Array, "*steps outputs"]:
-    """The sum of each group, in `dtype`; groups in order and of even sizes where `assignment` is `None`.
-
-    Every way gives the same sums of 0, 1 and -1, exactly; the sizes say which is the fastest.
-    """
-    *steps, units = values.shape
-    narrow = values.dtype in (bool, jnp.int8)  # summed in 32 bits: a raster of floats would be written out first
-    if steps and assignment is None and units <= _MOST_TERMS * outputs:
-        return _sums_by_terms(values, outputs, jnp.int32 if narrow else dtype).astype(dtype)
-    if steps and (assignment is not None or narrow) and units * outputs <= _LARGEST_ONE_HOT:
-        groups = jnp.repeat(jnp.arange(outputs), _even_sizes(units, outputs)) if assignment is None else assignment
-        return _sums_by_one_hot(values, groups, outputs, dtype)
-    return _sums(values.astype(dtype), assignment, outputs)
-
-
-_MOST_TERMS = 128  # units of a group whose sum is written out
-_LARGEST_ONE_HOT = 10**7  # elements of a matrix that is read at every step
-
-
-def _sums(
-    values: Float[Array, "*steps units"], assignment: Int[Array, " units"] | None, outputs: int
-) -> Float[Array, "*steps outputs"]:
-    if assignment is not None:
-        return jax.ops.segment_sum(values.T, assignment, outputs).T
-    *steps, units = values.shape
-    size, larger = divmod(units, outputs)
-    head, tail = jnp.split(values, [larger * (size + 1)], axis=-1)
-    sums = head.reshape(*steps, larger, size + 1).sum(-1), tail.reshape(*steps, outputs - larger, size).sum(-1)
-    return jnp.concatenate(sums, axis=-1)
-
-
-def _sums_by_one_hot(
-    values: Shaped[Array, "*steps units"], groups: Int[Array, " units"], outputs: int, dtype: Any
-) -> Float[Array, "*steps outputs"]:
-    # Two columns at least: for one, XLA converts the raster first.
-    one_hot = groups[:, None] == jnp.arange(max(outputs, 2), dtype=groups.dtype)[None]
-    product = functools.partial(lax.dot_general, dimension_numbers=(((values.ndim - 1,), (0,)), ((), ())))
-    if values.dtype in (bool, jnp.int8):
-        sums = product(values.astype(jnp.int8), one_hot.astype(jnp.int8), preferred_element_type=jnp.int32)
-    else:
-        sums = product(values.astype(dtype), one_hot.astype(dtype), precision=lax.Precision.HIGHEST)
-    return sums[..., :outputs].astype(dtype)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
-def _sums_by_terms(values: Shaped[Array, "*steps units"], outputs: int, dtype: Any) -> Shaped[Array, "*steps outputs"]:
-    """The first unit of each group, plus the second of each, and so on: one pass over memory, wherever a batch is."""
-    units = values.shape[-1]
-    size, larger = divmod(units, outputs)
-
-    def total(start: int, stop: int, size: int) -> Array:
-        terms = (lax.slice_in_dim(values, start + i, stop, size, axis=-1) for i in range(size))
-        return functools.reduce(jnp.add, (term.astype(dtype) for term in terms))
-
-    split = larger * (size + 1)
-    rest = total(split, units, size)
-    return jnp.concatenate([total(0, split, size + 1), rest], axis=-1) if larger else rest
-
-
-@_sums_by_terms.defjvp
-def _(outputs: int, dtype: Any, primals: Any, tangents: Any):
-    # The transpose of the terms would pad each of them to the size of the raster.
-    return _sums_by_terms(primals[0], outputs, dtype), _sums(tangents[0].astype(dtype), None, outputs)

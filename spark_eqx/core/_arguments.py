@@ -1,0 +1,68 @@
+"""Checks of what public functions are given."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from ._parameters import Check, Number, concrete, number
+from .payloads import SpikeArray
+
+
+def as_raster(function: str, argument: str, raster: Any, masked: bool = True) -> jax.Array | np.ndarray:
+    """The spikes that a public function was given as an argument, checked."""
+    what = f"{function}: `{argument}`"
+    if isinstance(raster, SpikeArray):
+        if raster.inhibition_mask is not None and not masked:
+            raise ValueError(
+                f"{what} must be spikes without an inhibition mask, got a SpikeArray with one, which would be lost. "
+                f"Give `{argument}.spikes` and keep `{argument}.inhibition_mask` beside what comes back."
+            )
+        raster = raster.spikes
+    if not isinstance(raster, jax.Array | np.ndarray):
+        raise TypeError(f"{what} must be an array of spikes or a SpikeArray, got {raster!r}.")
+    if not any(jnp.issubdtype(raster.dtype, kind) for kind in (jnp.bool_, jnp.floating, jnp.signedinteger)):
+        raise TypeError(
+            f"{what} must hold booleans, floats or signed integers, got an array of shape {raster.shape}, "
+            f"dtype {raster.dtype}."
+        )
+    if raster.ndim == 0:
+        raise ValueError(f"{what} must have a leading axis of time, got a scalar of dtype {raster.dtype}.")
+    return raster
+
+
+def nonzero(raster: jax.Array | np.ndarray) -> jax.Array:
+    # NumPy's 64 bits would be cut to 32 on the way to JAX, and 2**32 or 1e-300 become 0.
+    return jnp.asarray(raster != 0) if isinstance(raster, np.ndarray) else raster
+
+
+def as_scalar(function: str, argument: str, value: Any, unit: str, check: Check) -> Number:
+    """A number that a public function was given as an argument, checked: a Python float or a scalar JAX array."""
+    stored = number.convert(value)
+    text = f"{function}: `{argument}` must be a number [{unit}], {check.text}, got {value!r}."
+    if stored is NotImplemented or isinstance(stored, tuple) or np.ndim(stored):
+        raise TypeError(text)
+    known = concrete(stored)
+    if known is not None and not check.holds(known):
+        raise ValueError(text)
+    return stored
+
+
+def as_size(function: str, argument: str, value: Any, unit: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{function}: `{argument}` must be an integer [{unit}], static under `jax.jit`, got {value!r}.")
+    if value < 0:
+        raise ValueError(f"{function}: `{argument}` must be 0 or more [{unit}], got {value!r}.")
+    return int(value)
+
+
+def refuse(tree: Any, wrong: Any, text: str, got: Any) -> Any:
+    """The tree; where `wrong`, a `ValueError`, or an error at run time if that is traced."""
+    if isinstance(wrong, Tracer):
+        return eqx.error_if(tree, wrong, f"{text}.")
+    if wrong:
+        raise ValueError(f"{text}, got {got()}.")
+    return tree
