@@ -49,8 +49,9 @@ def linear(report: Report) -> Iterator[Target]:
     for memory in ("fresh", "reused"):
         for dtype, bar in (("bool", 4.0), ("float32", 1.5)):
             where = lambda case, entry: _large(memory)(case, entry) and entry["dtype"] == dtype
-            found = ratios(report, "linear", _of(PYTORCH), where=where)
-            yield _least(f"{name}, {dtype}, {memory} output", PYTORCH_TEXT, found, f"large: ≥ {bar:g} everywhere", bar)
+            for peers, text in ((PYTORCH, PYTORCH_TEXT), (PYTORCH[1:], PYTORCH_TEXT.replace("torch, ", ""))):
+                found = ratios(report, "linear", _of(peers), where=where)
+                yield _least(f"{name}, {dtype}, {memory} output", text, found, f"large: ≥ {bar:g} everywhere", bar)
         found = ratios(report, "linear", _of(PYTORCH), where=_small(memory))
         yield _least(f"{name}, {memory} output", PYTORCH_TEXT, found, "small: ≥ 30", 30.0)
         found = ratios(report, "linear", _of(JAX), where=lambda case, entry: entry["memory"] == memory)
