@@ -118,7 +118,7 @@ def surrogates():
     # --8<-- [end:surrogates]
     plt.xlabel("potential above threshold")
     plt.ylabel("derivative of the spike")
-    plt.legend()
+    plt.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 FIGURES: list[Callable[[], None]] = [
