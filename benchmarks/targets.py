@@ -10,6 +10,7 @@ LARGE = 1_000_000  # unit-steps
 CACHE = 32e6  # bytes of output from which nothing stays in a cache
 PYTORCH = ("torch", "snntorch", "norse", "spikingjelly")
 PYTORCH_TEXT = "best of torch, snnTorch, Norse, SpikingJelly"
+ON_PYTORCH, ON_PYTORCH_TEXT = PYTORCH[1:], "best of snnTorch, Norse, SpikingJelly"
 JAX = ("spark", "jaxpike", "spyx")
 JAX_TEXT = "best of Spark, jaxpike, Spyx"
 
@@ -49,7 +50,7 @@ def linear(report: Report) -> Iterator[Target]:
     for memory in ("fresh", "reused"):
         for dtype, bar in (("bool", 4.0), ("float32", 1.5)):
             where = lambda case, entry: _large(memory)(case, entry) and entry["dtype"] == dtype
-            for peers, text in ((PYTORCH, PYTORCH_TEXT), (PYTORCH[1:], PYTORCH_TEXT.replace("torch, ", ""))):
+            for peers, text in ((PYTORCH, PYTORCH_TEXT), (ON_PYTORCH, ON_PYTORCH_TEXT)):
                 found = ratios(report, "linear", _of(peers), where=where)
                 yield _least(f"{name}, {dtype}, {memory} output", text, found, f"large: ≥ {bar:g} everywhere", bar)
         found = ratios(report, "linear", _of(PYTORCH), where=_small(memory))

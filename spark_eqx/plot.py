@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from .core._parameters import number, positive
+from .core._arguments import as_scalar
+from .core._parameters import positive
 from .core.payloads import FloatArray, SpikeArray
 from .core.specs import InputSpec
 from .nn.interfaces.input.base import InputInterface, excitation
@@ -342,12 +343,7 @@ def _few(function: str, name: str, count: int, what: str) -> None:
 
 
 def _positive(function: str, name: str, value: Any, unit: str) -> float:
-    stored = number.convert(value)
-    if stored is NotImplemented or np.ndim(stored):
-        raise TypeError(f"{function}: `{name}` must be a number [{unit}], got {value!r}.")
-    if not positive.holds(np.asarray(stored)):
-        raise ValueError(f"{function}: `{name}` must be {positive.text} [{unit}], got {value!r}.")
-    return float(stored)
+    return float(as_scalar(function, name, value, unit, positive))  # pyright: ignore[reportArgumentType]
 
 
 def _range(function: str, interface: Any, kind: type) -> tuple[float, float]:

@@ -75,11 +75,8 @@ def unpack(words: Any, steps: Any, dtype: Any = bool) -> Shaped[Array, "steps *u
         )
     if words.ndim == 0:
         raise ValueError("unpack: `words` must have a leading axis of time, got a scalar.")
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
-        raise TypeError(f"unpack: `steps` must be an integer, static under `jax.jit`, got {steps!r}.")
-    if steps < 0:
-        raise ValueError(f"unpack: `steps` must be 0 or more [time steps], got {steps!r}.")
-    needed = -(-int(steps) // 32)
+    steps = as_size("unpack", "steps", steps, "time steps")
+    needed = -(-steps // 32)
     if words.shape[0] != needed:
         raise ValueError(
             f"unpack: `words` must be {needed} along time for `steps` = {steps}, got {words.shape[0]} (shape "
@@ -88,7 +85,7 @@ def unpack(words: Any, steps: Any, dtype: Any = bool) -> Shaped[Array, "steps *u
     stored = dtype_like.convert(dtype)
     if stored is NotImplemented:
         raise TypeError(f"unpack: `dtype` must be {dtype_like.text}, got {dtype!r}.")
-    return _unpack(jnp.asarray(words), int(steps), stored)
+    return _unpack(jnp.asarray(words), steps, stored)
 
 
 def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:

@@ -165,9 +165,9 @@ WORDS = jnp.zeros((2, 3), jnp.uint32)
         ((jnp.zeros((2, 3), jnp.int32), 40), TypeError, r"unpack: `words` must be of dtype uint32, .* dtype int32"),
         ((np.zeros(2, np.uint8), 40), TypeError, "unpack: `words` must be of dtype uint32, .* dtype uint8"),
         ((jnp.asarray(1, jnp.uint32), 1), ValueError, "unpack: `words` must have a leading axis of time"),
-        ((WORDS, 40.0), TypeError, "unpack: `steps` must be an integer, static .* got 40.0"),
-        ((WORDS, True), TypeError, "unpack: `steps` must be an integer, static .* got True"),
-        ((WORDS, None), TypeError, "unpack: `steps` must be an integer, static .* got None"),
+        ((WORDS, 40.0), TypeError, r"unpack: `steps` must be an integer \[time steps\], static .* got 40.0"),
+        ((WORDS, True), TypeError, r"unpack: `steps` must be an integer \[time steps\], static .* got True"),
+        ((WORDS, None), TypeError, r"unpack: `steps` must be an integer \[time steps\], static .* got None"),
         ((WORDS, -1), ValueError, "unpack: `steps` must be 0 or more .* got -1"),
         ((WORDS, 0), ValueError, "unpack: `words` must be 0 along time for `steps` = 0, got 2"),
         ((WORDS, 32), ValueError, "unpack: `words` must be 1 along time for `steps` = 32, got 2"),
@@ -183,7 +183,9 @@ def test_unpack_refuses(arguments, error, match):
 
 
 def test_steps_are_static_under_jit():
-    with pytest.raises(TypeError, match="unpack: `steps` must be an integer, static under `jax.jit`, got .*Trace"):
+    with pytest.raises(
+        TypeError, match=r"unpack: `steps` must be an integer \[time steps\], static under `jax.jit`, got .*Trace"
+    ):
         jax.jit(unpack)(WORDS, 40)
 
 

@@ -37,10 +37,11 @@ def forward_and_backward(forward):
     return run
 
 
-def timed_gradient(forward, signal, data, *arguments):
-    """`forward_and_backward`, compiled; of what it returns, the gradient."""
-    run, signal, weights = jax.jit(forward_and_backward(forward)), jnp.asarray(signal), jnp.asarray(data["weights"])
-    return lambda: jax.block_until_ready(run(signal, weights, *arguments))[1]
+def timed_gradient(forward, signal, data, *arguments, spikes=True):
+    """`forward_and_backward`, compiled, with the spikes or without; of what it returns, the gradient."""
+    both, signal, weights = forward_and_backward(forward), jnp.asarray(signal), jnp.asarray(data["weights"])
+    run = jax.jit(both if spikes else lambda *each: both(*each)[1:])
+    return lambda: jax.block_until_ready(run(signal, weights, *arguments))[-1]
 
 
 def temporary_rasters(forward, signal, data, *arguments):

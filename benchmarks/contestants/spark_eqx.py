@@ -100,10 +100,7 @@ def gradient(case, data, dtype, memory):
 def gradient_alone(case, data, dtype, memory):
     """The same where nothing else needs the spikes, so that the compiler leaves them out."""
     run, state = whole_sequence(LinearSpiker(), data["signal"][0])
-    both = forward_and_backward(run)
-    compiled = jax.jit(lambda *arguments: both(*arguments)[1])
-    signal, weights = jnp.asarray(data["signal"]), jnp.asarray(data["weights"])
-    return lambda: jax.block_until_ready(compiled(signal, weights, state, None))
+    return timed_gradient(run, data["signal"], data, state, None, spikes=False)
 
 
 @contestant("memory", "LinearSpiker, forward and backward", role="fact")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import matplotlib
@@ -81,14 +82,18 @@ def rasters():
     # --8<-- [end:rasters]
 
 
-def _wave():
+# --8<-- [start:wave]
+def slow_wave():
     t = jnp.arange(1000.0)  # ms
     return 0.5 + 0.4 * jnp.sin(2 * jnp.pi * t / 400) * jnp.cos(2 * jnp.pi * t / 1700)
 
 
+# --8<-- [end:wave]
+
+
 def rates():
     # --8<-- [start:rates]
-    wave = _wave()[:, None]  # (steps, 1)
+    wave = slow_wave()[:, None]  # (steps, 1)
     encoder = TopologicalPoissonSpiker(max_freq=300.0)
     output, _ = spark.unroll(encoder, wave, encoder.init(wave[0]), key=jr.key(1))
     plot.rates(output["spikes"])
@@ -97,7 +102,7 @@ def rates():
 
 def round_trip():
     # --8<-- [start:round_trip]
-    wave = jnp.broadcast_to(_wave()[:, None], (1000, 50))  # the same signal to 50 units
+    wave = jnp.broadcast_to(slow_wave()[:, None], (1000, 50))  # the same signal to 50 units
     encoder = PoissonSpiker(max_freq=300.0)
     decoder = ExponentialIntegrator(num_outputs=1, saturation_freq=300.0, tau=10.0, shuffle=False)
     spikes = spark.unroll(encoder, wave, encoder.init(wave[0]), key=jr.key(2))[0]["spikes"]
@@ -108,8 +113,6 @@ def round_trip():
 
 def surrogates():
     # --8<-- [start:surrogates]
-    import jax
-
     v = jnp.linspace(-1.5, 1.5, 601)
     names = ("Sigmoid", "FastSigmoid", "ATan", "Triangular", "Boxcar", "Gaussian", "StraightThrough")
     for name in names:

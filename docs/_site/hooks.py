@@ -45,14 +45,14 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+# What has no public path, but a place on the API pages.
+PRIVATE = {"parameter": "spark_eqx.core._parameters.parameter"}
+
+
 def path(name: str) -> str:
     """Of a public object, as the API pages have it."""
     modules = (spark, interfaces, spark.raster, spark.measure)
     return next((f"{module.__name__}.{name}" for module in modules if hasattr(module, name)), PRIVATE.get(name, name))
-
-
-# Of what is documented there only.
-PRIVATE = {"parameter": "spark_eqx.core._parameters.parameter"}
 
 
 def on_page_content(content: str, page: Any, config: Any, files: Any) -> str:

@@ -51,7 +51,10 @@ def _words(data: UInt32[Array, "2"], shape: tuple[int, ...], rounds: int) -> UIn
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any], rounds: int) -> tuple[Any, Any]:
-    """Threefry-2x32 of Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3"."""
+    """Two words for each counter of two words, all uint32, of shapes that broadcast.
+
+    Threefry-2x32 of Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3".
+    """
     keys = (*key, key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
     x, y = counter[0] + keys[0], counter[1] + keys[1]
     rotations = (13, 15, 26, 6, 17, 29, 16, 24)

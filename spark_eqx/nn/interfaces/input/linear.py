@@ -179,8 +179,6 @@ def _advance(
     else:
         s = config.surrogate.spike(fires, v)
         new = s * after + (1 - s) * quiet
-    # Without the barrier XLA computes all of the above twice: for the state, and for the spikes.
-    new, fires = lax.optimization_barrier((new, fires))
     if _refractory_outlasts_step(config):
         # Read off the state: a unit that was out of its refractory period and is in it now. XLA would compute `fires`
         # from the beginning again.

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 
 def even_sizes(units: int, outputs: int) -> Int[np.ndarray, " outputs"]:
+    """Units in each group: they differ by at most one, the first groups being the larger."""
     return np.full(outputs, units // outputs) + (np.arange(outputs) < units % outputs)
 
 
