@@ -8,6 +8,7 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import LinearSpiker, TopologicalLinearSpiker
+from spark_eqx.nn.interfaces.input.linear import LinearSpikerState
 
 from .helpers import x64
 
@@ -256,3 +257,14 @@ def test_potentials_that_fade_are_neither_spikes_nor_refractory_periods(tau, dt,
         output, last = spark.unroll(module, jnp.full(2000, x), state, steps=200)
         assert output["spikes"].value.sum() == 0
         assert (last.potential >= 0).all() and (last.refractory == 0).all()
+
+
+@pytest.mark.parametrize("tau", [0.3, 0.5, 1.0])
+@pytest.mark.parametrize("held", [False, True])
+def test_silence_stays_silent(tau, held):
+    """Potentials that decay to 0 pass through rounding errors around it, which are no spikes."""
+    module = LinearSpiker(tau=tau, cd=2.0, max_freq=200.0)
+    start = LinearSpikerState(jnp.linspace(0.0, 1.0, 20_001), jnp.zeros(20_001))
+    signal = jnp.zeros(20_001) if held else jnp.zeros((100, 20_001))
+    output, _ = spark.unroll(module, signal, start, steps=100 if held else None)
+    assert output["spikes"].value.sum() == 0

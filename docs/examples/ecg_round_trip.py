@@ -42,9 +42,8 @@ from spark_eqx.nn.interfaces import (
 
 
 DT = 1.0  # ms
-SAMPLING = (
-    360.0  # Hz; PyWavelets does not say. That of the MIT-BIH recordings, at which this heart beats 66 times a minute
-)
+# PyWavelets does not say. That of the MIT-BIH recordings, at which this heart beats 66 times a minute.
+SAMPLING = 360.0  # Hz
 START = 100  # steps left out of fit and SNR: the traces begin at 0
 LATENCY = 8  # steps by which the reconstruction is late
 CD = 1.0  # ms
@@ -52,9 +51,8 @@ RIDGE = 1e-4  # weight of the squared weights in the loss
 RATE = 0.05  # of Adam, at the start
 ITERATIONS, QUICK_ITERATIONS = 200, 40
 READOUTS = (2.0, 4.0, 8.0)  # ms, of the table
-BOUNDS: dict[
-    str, Any
-] = {  # of what is fitted. More spikes are better: without its bound, `max_freq` would go on rising
+# Of what is fitted. More spikes are better: without its bound, `max_freq` would go on rising.
+BOUNDS: dict[str, Any] = {
     "max_freq": (20.0, 400.0, "Hz"),
     "tau": (2.0, 200.0, "ms"),
     "sigma": (0.03, 1.0, ""),

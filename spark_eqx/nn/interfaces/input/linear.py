@@ -180,9 +180,9 @@ def _advance(
         s = config.surrogate.spike(fires, v)
         new = s * after + (1 - s) * quiet
     if _refractory_outlasts_step(config):
-        # Read off the state: a unit that was out of its refractory period and is in it now. XLA would compute `fires`
-        # from the beginning again.
-        fires = (new < 0) & (dt + packed > 0)
+        # Read off the state: a unit that was out of its refractory period and is well within it now (rounding puts a
+        # potential of 0 below 0, too). XLA would compute `fires` from the beginning again.
+        fires = (new < (dt - cd) / 2) & (dt + packed > 0)
     return fires, v, new
 
 
@@ -192,10 +192,10 @@ def _excess_gain(xp: Any, max_freq: Any, cd: Any, tau: Any) -> Any:
 
 
 def _refractory_outlasts_step(config: LinearSpikerConfig) -> bool:
-    """Known when tracing that a unit that fires is still in its refractory period at the end of the step."""
+    """Known when tracing that a unit that fires is in its refractory period for some time after the step."""
     if isinstance(config.cd, jax.Array) or isinstance(config.dt, jax.Array):
         return False
-    return bool(np.min(config.cd) > np.max(config.dt))
+    return bool(np.min(config.cd) - np.max(config.dt) > 1e-3)  # ms
 
 
 def _terms(config: LinearSpikerConfig, dtype: Any) -> tuple[int | None, int | None]:
