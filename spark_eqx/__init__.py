@@ -1,15 +1,19 @@
 import importlib.metadata
 
-from . import measure as measure, nn as nn, plot as plot, raster as raster, surrogate as surrogate
+from . import core as core, measure as measure, nn as nn, plot as plot, raster as raster, surrogate as surrogate
+from ._unroll import unroll as unroll
 from .core import (
+    Check as Check,
     FloatArray as FloatArray,
     InputSpec as InputSpec,
+    Port as Port,
     SparkConfig as SparkConfig,
     SparkModule as SparkModule,
     SparkPayload as SparkPayload,
     SpikeArray as SpikeArray,
+    parameter as parameter,
 )
-from .unroll import unroll as unroll
+from .nn import Sequential as Sequential
 
 
 __version__ = importlib.metadata.version("spark-eqx")

@@ -16,7 +16,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from .core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
-from .core._parameters import derived, non_negative, positive
+from .core.checks import non_negative, positive
+from .core.numbers import derived
 from .core.payloads import FloatArray
 from .raster import _pack, _room, _select
 

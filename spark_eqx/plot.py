@@ -18,13 +18,11 @@ import jax.random as jr
 import numpy as np
 
 from .core._arguments import as_scalar
-from .core._parameters import positive
+from .core.checks import positive
 from .core.payloads import FloatArray, SpikeArray
 from .core.specs import InputSpec
-from .nn.interfaces.input.base import InputInterface, excitation
-from .nn.interfaces.input.linear import LinearSpiker, _excess_gain
-from .nn.interfaces.input.poisson import PoissonSpiker
-from .nn.interfaces.input.topological import TopologicalLinearSpiker, TopologicalPoissonSpiker, TopologicalSpiker
+from .nn.interfaces.input.base import InputInterface, RateSpiker
+from .nn.interfaces.input.topological import TopologicalSpiker
 
 
 if TYPE_CHECKING:
@@ -379,19 +377,9 @@ def _measure(interface: InputInterface, x: np.ndarray, duration: float, key: Any
 
 def _closed_form(interface: InputInterface) -> Callable[[np.ndarray], np.ndarray] | None:
     """Rates [Hz] of the units for an array of signals; `None` where there is no formula."""
-    encode = interface.activity if isinstance(interface, TopologicalSpiker) else excitation
-    config: Any = interface.config
-    if isinstance(interface, PoissonSpiker | TopologicalPoissonSpiker):
-        law = lambda x: float(config.max_freq) * x
-    elif isinstance(interface, LinearSpiker | TopologicalLinearSpiker):
-        max_freq, cd, tau = float(config.max_freq), float(config.cd), float(config.tau)
-
-        def law(x):
-            drive = (x - 1) + x * _excess_gain(np, max_freq, cd, tau)  # g x - 1
-            return np.where(drive > 0, 1000 / (cd + tau * np.log1p(1 / np.where(drive > 0, drive, 1))), 0)
-    else:
+    if not isinstance(interface, RateSpiker | TopologicalSpiker):
         return None
-    return lambda x: law(np.asarray(encode(jnp.asarray(x)), float))
+    return lambda x: np.asarray(interface.rate(jnp.asarray(x)), float)
 
 
 # Reduction to pixels.

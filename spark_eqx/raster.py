@@ -12,7 +12,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8, UInt32
 
 from .core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
-from .core._parameters import dtype_like, positive
+from .core.checks import positive
+from .core.kinds import dtype_like
 
 
 # Up to here the step is what its time in float32 rounds to, however it came about: time, `dt` and their quotient are

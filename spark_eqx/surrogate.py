@@ -12,7 +12,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from .core._parameters import Number, Parameters, as_array, parameter, positive
+from .core.checks import positive
+from .core.numbers import Number, as_array
+from .core.parameters import Parameters, parameter
 
 
 class AbstractSurrogate(Parameters, abc.ABC):

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ._parameters import Check, Number, concrete, number
+from .checks import Check
+from .kinds import number
+from .numbers import Number, concrete
 from .payloads import SpikeArray
 
 

@@ -3,7 +3,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ._parameters import Parameters, ParametersT, parameter as parameter
+from .parameters import Parameters, ParametersT
 
 
 class SparkConfig(Parameters):
@@ -14,7 +14,7 @@ class SparkConfig(Parameters):
       checks on values apply to concrete values only.
     - Whatever sets a shape or a branch is static.
 
-    Change a field by `dataclasses.replace(config, tau=20.0)`.
+    Change a field by `dataclasses.replace(config, tau=20.0)`. Fields are made by [`parameter`][].
 
     **Raises:** `TypeError` for a wrong type or an unknown name, `ValueError` for a value that is out of range.
     """
@@ -23,14 +23,18 @@ class SparkConfig(Parameters):
     def of(cls: type[ParametersT], config: Any, kwargs: Mapping[str, Any]) -> ParametersT:
         """`config` (`None`: the defaults) with the fields in `kwargs` overridden, for `Module(config, **kwargs)`.
 
-        **Raises:** `TypeError` if `config` is something else, and what making a config raises.
+        **Raises:** `TypeError` if `config` is something else, also a config derived from this one, whose fields would
+            be ignored; and what making a config raises.
         """
         if config is None:
             return cls(**kwargs)
-        if not isinstance(config, cls):
-            raise TypeError(
-                f"{cls.__name__}: `config` must be a {cls.__name__}, got {config!r}. Parameters are given by name."
-            )
+        if type(config) is not cls:
+            text = f"{cls.__name__}: `config` must be a {cls.__name__}, got {config!r}."
+            if type(config).__name__ == cls.__name__:
+                raise TypeError(f"{text} It is of another class of that name: was it defined a second time?")
+            if isinstance(config, cls):
+                raise TypeError(f"{text} It belongs to another module, and has fields that this one would ignore.")
+            raise TypeError(f"{text} Parameters are given by name.")
         return dataclasses.replace(config, **kwargs) if kwargs else config
 
     def to_json(self) -> str:

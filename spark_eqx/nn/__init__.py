@@ -1,1 +1,2 @@
 from . import interfaces as interfaces
+from ._sequential import Sequential as Sequential, SequentialConfig as SequentialConfig

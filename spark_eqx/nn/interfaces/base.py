@@ -1,6 +1,8 @@
-from ...core._parameters import Number, parameter, positive
+from ...core.checks import positive
 from ...core.config import SparkConfig
 from ...core.module import ConfigT, SparkModule, StateT
+from ...core.numbers import Number
+from ...core.parameters import parameter
 
 
 class InterfaceConfig(SparkConfig):

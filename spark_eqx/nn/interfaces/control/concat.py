@@ -7,27 +7,25 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ....core._parameters import Check, Subclass, integer, integers, parameter, positive
-from ....core.module import Port
+from ....core.checks import Check, positive
+from ....core.parameters import parameter
 from ....core.payloads import SparkPayload
+from ....core.ports import Port
 from ....core.specs import InputSpec
-from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
+from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput, run_at_once
 
 
 class ConcatConfig(ControlInterfaceConfig):
     """Config of [`Concat`][]."""
 
-    num_inputs: int = parameter(kind=integer, description="number of streams to join", check=positive)
-    payload_type: type[SparkPayload] = parameter(
-        kind=Subclass(SparkPayload), description="type of the payloads, the same for all"
-    )
+    num_inputs: int = parameter(description="number of streams to join", check=positive)
+    payload_type: type[SparkPayload] = parameter(description="type of the payloads, the same for all")
 
 
 class ConcatReshapeConfig(ConcatConfig):
     """Config of [`ConcatReshape`][]."""
 
     reshape: tuple[int, ...] = parameter(
-        kind=integers,
         description="shape of the joined stream",
         check=Check("sizes of 0 or more", lambda sizes: sizes >= 0),
     )
@@ -45,8 +43,12 @@ class AbstractConcat(ControlInterface[ConcatConfigT, None]):
         del key
         self._joined_specs(input_specs)
 
+    def run(self, payload: Sequence[SparkPayload], state: None, *, keys: Any, steps: int, held: bool):
+        del keys
+        return run_at_once(self, payload, state, steps, held)
+
     def _joined_specs(self, input_specs: Mapping[str, Any]) -> list[InputSpec]:
-        config, specs = self.config, self._spec(input_specs)
+        config, specs = self.config, self.spec(input_specs)
         if len(specs) != config.num_inputs:
             raise ValueError(
                 f"{self._name}: port 'inputs' takes {config.num_inputs} payloads (num_inputs), got {len(specs)}."
@@ -73,9 +75,6 @@ class Concat(AbstractConcat[ConcatConfig]):
     `num_inputs` payloads of the type `payload_type`, of any shapes and one dtype; `(N1 + N2 + ...,)` comes out.
     """
 
-    def __init__(self, config: ConcatConfig | None = None, **kwargs: Any):
-        self.config = ConcatConfig.of(config, kwargs)
-
     def step(
         self, payload: Sequence[SparkPayload], state: None, *, key: PRNGKeyArray | None
     ) -> tuple[ControlInterfaceOutput, None]:
@@ -86,9 +85,6 @@ class Concat(AbstractConcat[ConcatConfig]):
 @final
 class ConcatReshape(AbstractConcat[ConcatReshapeConfig]):
     """Flatten each input, join them, and give the result the shape `reshape`; no state. See [`Concat`][]."""
-
-    def __init__(self, config: ConcatReshapeConfig | None = None, **kwargs: Any):
-        self.config = ConcatReshapeConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key

@@ -8,18 +8,17 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from ....core._parameters import integer, parameter, positive
-from ....core.module import Port
+from ....core.checks import positive
+from ....core.parameters import parameter
 from ....core.payloads import SparkPayload
-from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
+from ....core.ports import Port
+from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput, run_at_once
 
 
 class SamplerConfig(ControlInterfaceConfig):
     """Config of [`Sampler`][]."""
 
-    sample_size: int = parameter(
-        kind=integer, description="number of samples; may exceed the number of units", check=positive
-    )
+    sample_size: int = parameter(description="number of samples; may exceed the number of units", check=positive)
 
 
 class SamplerState(eqx.Module):
@@ -38,16 +37,13 @@ class Sampler(ControlInterface[SamplerConfig, SamplerState]):
 
     port: ClassVar[Port] = Port("inputs", SparkPayload)
 
-    def __init__(self, config: SamplerConfig | None = None, **kwargs: Any):
-        self.config = SamplerConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> SamplerState:
         """Draw the indices; needs a key."""
-        spec = self._spec(input_specs)
+        spec = self.spec(input_specs)
         units = math.prod(spec.shape)
         if units == 0:
             raise ValueError(f"{self._name}: port 'inputs' must have units to sample from, got {spec}.")
-        key = self._need_key(key, "the indices are drawn once, in `init`")
+        key = self.need_key(key, "the indices are drawn once, in `init`")
         return SamplerState(jr.randint(key, (self.config.sample_size,), 0, units, jnp.int32), spec.shape)
 
     def step(
@@ -55,3 +51,7 @@ class Sampler(ControlInterface[SamplerConfig, SamplerState]):
     ) -> tuple[ControlInterfaceOutput, SamplerState]:
         del key
         return {"output": jax.tree.map(lambda leaf: leaf.ravel()[state.indices], payload)}, state
+
+    def run(self, payload: SparkPayload, state: SamplerState, *, keys: Any, steps: int, held: bool):
+        del keys
+        return run_at_once(self, payload, state, steps, held)

@@ -10,6 +10,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray, UInt32
 
+from ....core._keys import is_threefry
+
 
 JAX_ROUNDS = 20
 
@@ -20,27 +22,22 @@ def random_words(key: PRNGKeyArray, shape: tuple[int, ...], rounds: int) -> UInt
     For the default generator (Threefry-2x32, 20 rounds) in element-wise operations: on a CPU JAX's own runs as a loop
     of its own, unfused. Keys of another kind take the ordinary path.
     """
-    if not is_threefry(key, math.prod(shape)):
+    if not is_fused(key, math.prod(shape)):
         return jr.bits(key, shape, jnp.uint32)
     return _words(jr.key_data(key), shape, rounds)
 
 
-def random_words_of_steps(
-    key: PRNGKeyArray, times: UInt32[Array, " steps"], shape: tuple[int, ...], rounds: int
-) -> UInt32[Array, "steps *shape"]:
-    """`random_words(fold_in(key, t), shape, rounds)` for each `t` of `times`."""
-    if not is_threefry(key, math.prod(shape)):  # other kinds may give other words under `vmap`
-        return lax.map(lambda t: jr.bits(jr.fold_in(key, t), shape, jnp.uint32), times)
-    keys = jax.vmap(lambda t: jr.fold_in(key, t))(times)
+def random_words_of_steps(keys: Any, shape: tuple[int, ...], rounds: int) -> UInt32[Array, "steps *shape"]:
+    """`random_words(key, shape, rounds)` for each of many keys."""
+    if not is_fused(keys, math.prod(shape)):  # other kinds may give other words under `vmap`
+        return lax.map(lambda key: jr.bits(key, shape, jnp.uint32), keys)
     # Without the barrier XLA derives the key of a step anew for each of its units.
     return jax.vmap(lambda data: _words(data, shape, rounds))(lax.optimization_barrier(jr.key_data(keys)))
 
 
-def is_threefry(key: PRNGKeyArray, size: int) -> bool:
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    name = str(jr.key_impl(key)) if typed else jax.config.jax_default_prng_impl  # pyright: ignore
+def is_fused(key: Any, size: int) -> bool:
     default = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
-    return name in ("fry", "threefry2x32") and bool(default) and size < 2**32
+    return is_threefry(key) and bool(default) and size < 2**32
 
 
 def _words(data: UInt32[Array, "2"], shape: tuple[int, ...], rounds: int) -> UInt32[Array, "*shape"]:

@@ -1,3 +1,4 @@
+import abc
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypedDict, TypeVar
 
@@ -6,26 +7,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ....core._parameters import Number, Optional, Record, concrete, dtype_like, flag, parameter, positive
-from ....core.module import Port, StateT
+from ....core.checks import positive
+from ....core.kinds import number, zero_one
+from ....core.module import StateT
+from ....core.numbers import Number, state_dtype, together
+from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
-from ....surrogate import AbstractSurrogate
+from ....core.ports import Port
+from ....surrogate import AbstractSurrogate, ATan
 from ..base import Interface, TimedInterfaceConfig
 
 
 class InputInterfaceConfig(TimedInterfaceConfig):
     """Base of the configs of input interfaces."""
 
-    surrogate: AbstractSurrogate = parameter(
-        kind=Record(AbstractSurrogate), description="derivative that stands for that of the spike"
-    )
+    surrogate: AbstractSurrogate = parameter(default=ATan(), description="derivative that stands for that of the spike")
     dtype: np.dtype | None = parameter(
         default=None,
-        kind=Optional(dtype_like),
         description="dtype of the spikes; None: that of the signal. Booleans and integers have no gradient",
     )
     check_signal: bool = parameter(
-        default=False, kind=flag, description="whether NaN, or a value outside the range, is an error at run time"
+        default=False, description="whether NaN, or a value outside the range, is an error at run time"
     )
 
 
@@ -38,7 +40,7 @@ class RateConfig(InputInterfaceConfig):
     max_freq: Number = parameter(default=100.0, unit="Hz", description="rate at full signal", check=positive)
 
     def __check_init__(self):
-        max_freq, dt = concrete(self.max_freq), concrete(self.dt)
+        max_freq, dt = together(self, "max_freq", "dt")
         if max_freq is not None and dt is not None and (max_freq * dt > 1000).any():
             raise ValueError(
                 f"{type(self).__name__}: `max_freq` [Hz] times `dt` [ms] must be at most 1000, one spike a step; "
@@ -86,7 +88,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
         del shape, dtype
         return 0.0, 1.0
 
-    def _validate(self, payload: FloatArray) -> FloatArray:
+    def validate(self, payload: FloatArray) -> FloatArray:
         if not self.config.check_signal:
             return payload
         value = payload.value.astype(state_dtype(payload.dtype))
@@ -101,7 +103,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
     def _range_text(self) -> str:
         return "0 to 1"
 
-    def _signal_spec(
+    def signal_spec(
         self, input_specs: Mapping[str, Any], units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
     ) -> tuple[tuple[int, ...], Any]:
         """Check the spec of the signal, and that the config's arrays broadcast.
@@ -109,9 +111,9 @@ class InputInterface(Interface[InputConfigT, StateT]):
         `units` is what each component of the signal becomes; the fields named in `per_component` broadcast against
         the signal, the others against all units. Returns the shape of the units and the dtype of the state.
         """
-        spec = self._spec(input_specs)
-        for field, value in vars(self.config).items():
-            shape = np.shape(value) if isinstance(value, tuple | Array) and not field.startswith("_") else ()
+        spec = self.spec(input_specs)
+        for field, kind in self.config._kinds.items():
+            shape = np.shape(getattr(self.config, field)) if kind in (number, zero_one) else ()
             target = spec.shape if field in per_component else spec.shape + units
             if shape and not _broadcasts(shape, target):
                 raise ValueError(
@@ -120,7 +122,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
                 )
         return spec.shape + units, state_dtype(spec.dtype)
 
-    def _output(
+    def output(
         self, fired: Bool[Array, "*units"], v: Float[Array, "*units"], signal: FloatArray
     ) -> InputInterfaceOutput:
         """Spikes in the dtype that is asked for, with the surrogate's derivatives at `v` where it has any."""
@@ -130,18 +132,43 @@ class InputInterface(Interface[InputConfigT, StateT]):
         return {"spikes": SpikeArray(self.config.surrogate.spike(fired, v).astype(dtype))}
 
 
+RateConfigT = TypeVar("RateConfigT", bound=RateConfig)
+
+
+class RateSpiker(InputInterface[RateConfigT, StateT]):
+    """Base of the encoders whose rate is a function of the signal. Abstract."""
+
+    @abc.abstractmethod
+    def rate(self, signal: Any) -> Float[Array, "*units"]:
+        """The rate [Hz] at which a held signal makes the units fire: the closed form.
+
+        `signal`: a [`FloatArray`][] or an array of floats. It saturates as in a step.
+        """
+
+    @abc.abstractmethod
+    def signal(self, rate: Any) -> Float[Array, "*units"]:
+        """The signal that makes units fire at a rate [Hz]: the inverse of `rate`. 0 where they are to be silent, 1 from
+        `max_freq` on."""
+
+
+def floats(function: str, name: str, value: Any) -> Float[Array, "..."]:
+    """An argument of a public method as an array of floats, in the dtype of the state.
+
+    **Raises:** `TypeError` for anything else.
+    """
+    value = value.value if isinstance(value, FloatArray) else value
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        value = np.float32(value)
+    if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise TypeError(f"{function}: `{name}` must be a FloatArray or an array of floats, got {value!r}.")
+    return jnp.asarray(value, state_dtype(jnp.asarray(value).dtype))
+
+
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     try:
         return np.broadcast_shapes(shape, target) == target
     except ValueError:
         return False
-
-
-def state_dtype(dtype: Any) -> np.dtype:
-    """The float type of the input, but at least float32; the default float type for booleans and integers."""
-    if not jnp.issubdtype(dtype, jnp.floating):
-        return np.dtype(jnp.result_type(float))
-    return np.dtype(dtype if jnp.finfo(dtype).bits > 32 else jnp.float32)
 
 
 def saturate(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -7,31 +7,30 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
 
-from ....core._parameters import Check, Record, derived, integer, parameter
+from ....core.checks import Check
+from ....core.numbers import as_array, derived
+from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, StraightThrough
-from ._threefry import JAX_ROUNDS, is_threefry, random_words, random_words_of_steps
-from .base import InputInterface, InputInterfaceOutput, RateConfig, excitation
+from ._threefry import JAX_ROUNDS, is_fused, random_words, random_words_of_steps
+from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation, floats, saturate
 
 
 class PoissonSpikerConfig(RateConfig):
     """Config of [`PoissonSpiker`][]."""
 
     surrogate: AbstractSurrogate = parameter(
-        default=StraightThrough(),
-        kind=Record(AbstractSurrogate),
-        description="derivative that stands for that of the spike",
+        default=StraightThrough(), description="derivative that stands for that of the spike"
     )
     rounds: int = parameter(
         default=JAX_ROUNDS,
-        kind=integer,
         description="rounds of the generator, Threefry-2x32: 20 draw the words of `jax.random.bits`, 13 others, faster",
         check=Check("13 or 20", lambda x: (x == 13) | (x == JAX_ROUNDS)),
     )
 
 
 @final
-class PoissonSpiker(InputInterface[PoissonSpikerConfig, None]):
+class PoissonSpiker(RateSpiker[PoissonSpikerConfig, None]):
     r"""Spikes at random, at a rate proportional to the signal; no state.
 
     $$s \sim \mathrm{Bernoulli}(p), \qquad p = \mathrm{clip}(x, 0, 1) \cdot f_\mathrm{max} \cdot dt / 1000$$
@@ -46,18 +45,28 @@ class PoissonSpiker(InputInterface[PoissonSpikerConfig, None]):
     time, with less of a margin of safety (Salmon et al. 2011, who discuss how many rounds are enough).
     """
 
-    def __init__(self, config: PoissonSpikerConfig | None = None, **kwargs: Any):
-        self.config = PoissonSpikerConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key
-        self._signal_spec(input_specs)
+        self.signal_spec(input_specs)
 
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
         return poisson_step(self, payload, excitation, key), state
 
-    def run(self, payload: FloatArray, state: None, *, times: Any, key: PRNGKeyArray | None, held: bool):
-        return poisson_run(self, payload, excitation, times, key, held), state
+    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: int, held: bool):
+        del steps
+        return poisson_run(self, payload, excitation, keys, held), state
+
+    def rate(self, signal: Any) -> Float[Array, "*units"]:
+        return poisson_rate(self.config, excitation(floats("PoissonSpiker.rate", "signal", signal)))
+
+    def signal(self, rate: Any) -> Float[Array, "*units"]:
+        rate = floats("PoissonSpiker.signal", "rate", rate)
+        return saturate(rate / as_array(self.config.max_freq, rate.dtype, rate.shape))
+
+
+def poisson_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """The rate [Hz] of units with the signals `x`, from 0 to 1."""
+    return x * as_array(config.max_freq, x.dtype, x.shape)
 
 
 def poisson_step(
@@ -65,16 +74,15 @@ def poisson_step(
 ) -> InputInterfaceOutput:
     """One step of the encoder whose units get the signals `encode(payload)`."""
     p = _probability(encode(payload.value), module.config)
-    key = _checked(key, module, p.size)
-    return _draw(module, payload, p, _threshold(p), random_words(key, p.shape, module.config.rounds))
+    words = random_words(_checked(module, key, p.size), p.shape, module.config.rounds)
+    return _draw(module, payload, p, _threshold(p), words)
 
 
 def poisson_run(
     module: InputInterface,
     payload: FloatArray,
     encode: Callable[[Array], Array],
-    times: UInt32[Array, " steps"],
-    key: PRNGKeyArray | None,
+    keys: Any,
     held: bool,
 ) -> InputInterfaceOutput:
     """All steps at once: nothing is carried from one to the next."""
@@ -82,7 +90,7 @@ def poisson_run(
     p = probability(payload.value) if held else jax.vmap(probability)(payload.value)
     threshold = _threshold(p)
     shape = p.shape if held else p.shape[1:]
-    words = random_words_of_steps(_checked(key, module, math.prod(shape)), times, shape, module.config.rounds)
+    words = random_words_of_steps(_checked(module, keys, math.prod(shape)), shape, module.config.rounds)
     if held:
         # Without the barrier XLA computes the threshold anew at every step.
         threshold = lax.optimization_barrier(threshold)
@@ -90,10 +98,12 @@ def poisson_run(
     return _draw(module, payload, p, threshold, words)
 
 
-def _checked(key: PRNGKeyArray | None, module: InputInterface, size: int) -> PRNGKeyArray:
-    key = module._need_key(key, "a spike is drawn at every step")
+def _checked(module: InputInterface, key: Any, size: int) -> Any:
+    """The key of a step, or the keys of many."""
+    if key is None:
+        module.need_key(key, "a spike is drawn at every step")
     rounds = module.config.rounds
-    if rounds != JAX_ROUNDS and not is_threefry(key, size):
+    if rounds != JAX_ROUNDS and not is_fused(key, size):
         raise ValueError(
             f"{module._name}: `rounds={rounds}` is for keys of the generator threefry2x32, with JAX's setting "
             f"jax_threefry_partitionable, and fewer than 2^32 units; got a key of dtype {key.dtype} for {size} units. "
@@ -124,4 +134,4 @@ def _draw(
 ) -> InputInterfaceOutput:
     below, certain = threshold
     fired = (words < below) | certain
-    return module._output(fired, p - words.astype(p.dtype) * 2.0**-32, payload)
+    return module.output(fired, p - words.astype(p.dtype) * 2.0**-32, payload)

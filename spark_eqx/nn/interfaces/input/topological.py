@@ -1,3 +1,4 @@
+import abc
 from collections.abc import Mapping
 from typing import Any, TypeVar, final
 
@@ -5,23 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....core._parameters import (
-    Number,
-    as_array,
-    at_least_two,
-    binary,
-    concrete,
-    finite,
-    integer,
-    parameter,
-    positive,
-    zero_one,
-)
-from ....core.module import StateT, pin
+from ....core._running import pin
+from ....core.checks import at_least_two, binary, finite, positive
+from ....core.kinds import zero_one
+from ....core.module import StateT
+from ....core.numbers import Number, as_array, state_dtype, together
+from ....core.parameters import parameter
 from ....core.payloads import FloatArray
-from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput, saturate, state_dtype
-from .linear import LinearSpikerConfig, LinearSpikerState, linear_run, linear_state, linear_step
-from .poisson import PoissonSpikerConfig, poisson_run, poisson_step
+from ._membrane import LinearSpikerState, linear_rate
+from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput, floats
+from .linear import LinearSpikerConfig, linear_run, linear_state, linear_step
+from .poisson import PoissonSpikerConfig, poisson_rate, poisson_run, poisson_step
 
 
 class TopologicalSpikerConfig(InputInterfaceConfig):
@@ -40,7 +35,7 @@ class TopologicalSpikerConfig(InputInterfaceConfig):
     )
     mins: Number = parameter(default=0.0, description="lower end of the signal's range", check=finite)
     maxs: Number = parameter(default=1.0, description="upper end of the signal's range", check=finite)
-    resolution: int = parameter(default=64, kind=integer, description="units along each axis", check=at_least_two)
+    resolution: int = parameter(default=64, description="units along each axis", check=at_least_two)
     sigma: Number = parameter(
         default=(1 / 32) ** 0.5,
         description="standard deviation of the bump, in units of the distance d",
@@ -48,7 +43,7 @@ class TopologicalSpikerConfig(InputInterfaceConfig):
     )
 
     def __check_init__(self):
-        mins, maxs = concrete(self.mins), concrete(self.maxs)
+        mins, maxs, _, _ = together(self, "mins", "maxs", "sigma", "glue")
         if mins is not None and maxs is not None and (mins >= maxs).any():
             raise ValueError(
                 f"{type(self).__name__}: `mins` must be below `maxs`; got mins={self.mins}, maxs={self.maxs}."
@@ -78,7 +73,11 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         return f"mins={self.config.mins} to maxs={self.config.maxs}"
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
-        return self._signal_spec(input_specs, (self.config.resolution,), ("glue", "mins", "maxs", "sigma"))
+        return self.signal_spec(input_specs, (self.config.resolution,), ("glue", "mins", "maxs", "sigma"))
+
+    @abc.abstractmethod
+    def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
+        """The rate [Hz] at which a held signal makes each unit fire: that of its activity, by the closed form."""
 
     def activity(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
         """The bumps, from 0 to 1, in the dtype of the state."""
@@ -86,25 +85,37 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         x = pin(signal.astype(state_dtype(signal.dtype)))  # all steps of a Poisson encoder are encoded at once
         shape = (*x.shape, config.resolution)
         mins, maxs, sigma = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs, config.sigma))
-        u = jnp.broadcast_to(saturate((x - mins) / (maxs - mins))[..., None], shape)
+        # Masked before the division, whose derivative would make NaN of 0 times infinity.
+        inside = (x >= mins) & (x <= maxs)
+        u = (jnp.where(inside, x, mins) - mins) / (maxs - mins)
+        u = jnp.where(inside, u, jnp.where(x > maxs, 1, 0).astype(x.dtype))
         glue = np.asarray(config.glue, bool)
         if glue.all() or not glue.any():
-            d = _distance(u, bool(glue.all()))
+            d = _distance(u, config.resolution, bool(glue.all()))
         else:
             # Both are finite everywhere, so that the unused one puts no NaN into the gradient.
             glue = np.broadcast_to(np.broadcast_to(glue, x.shape)[..., None], shape)
-            d = jnp.where(glue, _distance(u, True), _distance(u, False))
-        scale = jnp.broadcast_to(jnp.broadcast_to(sigma, x.shape)[..., None], shape)
-        bump = jnp.exp(-0.5 * jnp.square(d / scale))
+            d = jnp.where(glue, _distance(u, config.resolution, True), _distance(u, config.resolution, False))
+        narrow = jnp.broadcast_to(jnp.broadcast_to(1 / sigma, x.shape)[..., None], shape)
+        bump = jnp.exp(-0.5 * jnp.square(d * narrow))
         return jnp.where(jnp.isnan(x)[..., None], 0, bump)
 
 
-def _distance(u: Float[Array, "*shape resolution"], glued: bool) -> Float[Array, "*shape resolution"]:
-    """From the preferred position of each unit to `u`."""
-    resolution = u.shape[-1]
-    positions = np.arange(resolution) / (resolution if glued else resolution - 1)
-    angle = jnp.pi * (jnp.broadcast_to(jnp.asarray(positions, u.dtype), u.shape) - u)
-    return jnp.sin(angle) if glued else jnp.tanh(angle)
+def _distance(u: Float[Array, "*shape"], resolution: int, glued: bool) -> Float[Array, "*shape {resolution}"]:
+    """From `u` to the preferred position `c` of each unit: `sin(pi (c - u))` on a circle, else `tanh(pi (c - u))`.
+
+    Functions of `c`, which are constants, times functions of `u`, once a component.
+    """
+    c = np.pi * np.arange(resolution) / (resolution if glued else resolution - 1)
+    shape = (*u.shape, resolution)
+    units = lambda values: jnp.broadcast_to(jnp.asarray(values, u.dtype), shape)
+    components = lambda values: jnp.broadcast_to(values[..., None], shape)
+    if glued:
+        cos, sin = components(jnp.cos(jnp.pi * u)), components(jnp.sin(jnp.pi * u))
+        return units(np.sin(c)) * cos - units(np.cos(c)) * sin
+    # tanh(a - b) = (exp(2 a) - exp(2 b)) / (exp(2 a) + exp(2 b)), none of which exceeds exp(2 pi).
+    a, b = units(np.exp(2 * c)), components(jnp.exp(2 * jnp.pi * u))
+    return (a - b) / (a + b)
 
 
 class TopologicalPoissonSpikerConfig(PoissonSpikerConfig, TopologicalSpikerConfig):
@@ -118,9 +129,6 @@ class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig,
     {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
     """
 
-    def __init__(self, config: TopologicalPoissonSpikerConfig | None = None, **kwargs: Any):
-        self.config = TopologicalPoissonSpikerConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key
         self._units(input_specs)
@@ -128,8 +136,12 @@ class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig,
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
         return poisson_step(self, payload, self.activity, key), state
 
-    def run(self, payload: FloatArray, state: None, *, times: Any, key: PRNGKeyArray | None, held: bool):
-        return poisson_run(self, payload, self.activity, times, key, held), state
+    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: int, held: bool):
+        del steps
+        return poisson_run(self, payload, self.activity, keys, held), state
+
+    def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
+        return poisson_rate(self.config, self.activity(floats("TopologicalPoissonSpiker.rate", "signal", signal)))
 
 
 class TopologicalLinearSpikerConfig(LinearSpikerConfig, TopologicalSpikerConfig):
@@ -143,9 +155,6 @@ class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, L
     {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
     """
 
-    def __init__(self, config: TopologicalLinearSpikerConfig | None = None, **kwargs: Any):
-        self.config = TopologicalLinearSpikerConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         del key
         return linear_state(*self._units(input_specs))
@@ -156,6 +165,9 @@ class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, L
         del key
         return linear_step(self, payload, state, self.activity)
 
-    def run(self, payload: FloatArray, state: LinearSpikerState, *, times: Any, key: PRNGKeyArray | None, held: bool):
-        del key
-        return linear_run(self, payload, state, self.activity, times, held)
+    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Any, steps: int, held: bool):
+        del keys
+        return linear_run(self, payload, state, self.activity, steps, held)
+
+    def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
+        return linear_rate(self.config, self.activity(floats("TopologicalLinearSpiker.rate", "signal", signal)))

@@ -27,7 +27,8 @@ def group_sums(
     if steps and assignment is None and units <= _MOST_TERMS * outputs:
         return _sums_by_terms(values, outputs, jnp.int32 if narrow else dtype).astype(dtype)
     if steps and (assignment is not None or narrow) and units * outputs <= _LARGEST_ONE_HOT:
-        groups = jnp.repeat(jnp.arange(outputs), even_sizes(units, outputs)) if assignment is None else assignment
+        constant = np.repeat(np.arange(outputs, dtype=np.int32), even_sizes(units, outputs))
+        groups = jnp.asarray(constant) if assignment is None else assignment
         return _sums_by_one_hot(values, groups, outputs, dtype)
     return _sums(values.astype(dtype), assignment, outputs)
 

@@ -2,8 +2,9 @@ from typing import Any, ClassVar, TypedDict, TypeVar
 
 from jaxtyping import PRNGKeyArray
 
-from ....core.module import Port, StateT
+from ....core.module import StateT
 from ....core.payloads import FloatArray, SpikeArray
+from ....core.ports import Port
 from ..base import Interface, TimedInterfaceConfig
 
 

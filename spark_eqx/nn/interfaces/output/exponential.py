@@ -7,21 +7,13 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ....core._parameters import (
-    Number,
-    Optional,
-    derived,
-    flag,
-    integer,
-    integers,
-    parameter,
-    positive,
-)
+from ....core.checks import positive
+from ....core.numbers import Number, derived, state_dtype
+from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.specs import InputSpec
-from ..input.base import state_dtype
 from ._groups import even_sizes, group_sums
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 
@@ -29,18 +21,15 @@ from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 class ExponentialIntegratorConfig(OutputInterfaceConfig):
     """Config of [`ExponentialIntegrator`][]."""
 
-    num_outputs: int = parameter(kind=integer, description="number of output signals, K", check=positive)
+    num_outputs: int = parameter(description="number of output signals, K", check=positive)
     saturation_freq: Number = parameter(
         default=50.0, unit="Hz", description="rate of a group's units at which it reads 1", check=positive
     )
     tau: Number = parameter(default=5.0, unit="ms", description="time constant of the moving average", check=positive)
-    shuffle: bool = parameter(default=True, kind=flag, description="whether units are assigned to groups at random")
-    smooth_trace: bool = parameter(
-        default=True, kind=flag, description="whether a second, equal average follows the first"
-    )
+    shuffle: bool = parameter(default=True, description="whether units are assigned to groups at random")
+    smooth_trace: bool = parameter(default=True, description="whether a second, equal average follows the first")
     output_map: tuple[int, ...] | None = parameter(
         default=None,
-        kind=Optional(integers),
         description="the group, 0 to K - 1, of each unit of the flattened input; overrides shuffle",
     )
 
@@ -75,12 +64,9 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
     state: the float type of the spikes, but at least float32.
     """
 
-    def __init__(self, config: ExponentialIntegratorConfig | None = None, **kwargs: Any):
-        self.config = ExponentialIntegratorConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> ExponentialIntegratorState:
         """Assign the units to groups; needs a key to shuffle."""
-        config, spec = self.config, self._spec(input_specs)
+        config, spec = self.config, self.spec(input_specs)
         outputs = config.num_outputs
         for name in ("saturation_freq", "tau", "dt"):
             if np.shape(getattr(config, name)) not in ((), (1,), (outputs,)):
@@ -88,10 +74,10 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
                     f"{self._name}: `{name}` of shape {np.shape(getattr(config, name))} does not broadcast to "
                     f"the {outputs} outputs."
                 )
-        zeros = jnp.zeros(outputs, state_dtype(spec.dtype))
+        dtype = state_dtype(spec.dtype)
         return ExponentialIntegratorState(
-            trace=zeros,
-            smooth=zeros if config.smooth_trace else None,
+            trace=jnp.zeros(outputs, dtype),
+            smooth=jnp.zeros(outputs, dtype) if config.smooth_trace else None,  # an array of its own, to be donated
             assignment=self._assign(spec, key),
             units=spec.shape,
         )
@@ -123,7 +109,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
             return jnp.asarray(output_map, jnp.int32)
         if not self.config.shuffle:
             return None
-        key = self._need_key(key, "`shuffle=True` draws the groups once, in `init`")
+        key = self.need_key(key, "`shuffle=True` draws the groups once, in `init`")
         return jr.permutation(key, jnp.asarray(np.repeat(np.arange(outputs), even_sizes(units, outputs)), jnp.int32))
 
     def step(
@@ -138,20 +124,20 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         payload: SpikeArray,
         state: ExponentialIntegratorState,
         *,
-        times: UInt32[Array, " steps"],
-        key: PRNGKeyArray | None,
+        keys: Any,
+        steps: int,
         held: bool,
     ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
         """The sums of all steps at once; only the averages go step by step."""
-        del key
-        values = payload.value.reshape(*(() if held else times.shape), math.prod(state.units))
+        del keys
+        values = payload.value.reshape(*(() if held else (steps,)), math.prod(state.units))
         sums = group_sums(values, state.assignment, self.config.num_outputs, state.trace.dtype)
 
         def body(state, step_sums):
             output, state = self._smooth(sums if held else step_sums, state)
             return state, output
 
-        state, output = lax.scan(body, state, None if held else sums, length=times.shape[0])
+        state, output = lax.scan(body, state, None if held else sums, length=steps if held else None)
         return output, state
 
     def _smooth(

@@ -1,6 +1,6 @@
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from .core.module import SparkModule, StateT
@@ -11,10 +11,10 @@ def unroll(
     payload: Any,
     state: StateT,
     *,
-    steps: int | None = None,
+    steps: Any = None,
     key: PRNGKeyArray | None = None,
-    start: int | Int[Array, ""] = 0,
-    checkpoint: int | bool = False,
+    start: int | np.integer | Int[Array, ""] = 0,
+    checkpoint: int | bool | np.integer = False,
 ) -> tuple[Any, StateT]:
     """Run a module over many time steps.
 
@@ -29,7 +29,7 @@ def unroll(
     - `state`: from `module.init` with an example of one step.
     - `steps`: for how many steps to hold the payload. `None`: run over the leading axis.
     - `key`: for modules that draw; the others ignore it.
-    - `start`: the index of the first step, may be traced.
+    - `start`: the index of the first step, may be traced. All indices are below 2^32.
     - `checkpoint`: how many steps a chunk has of which a backward pass keeps nothing but the state at its beginning,
         and recomputes the rest; `True` for about the square root of the number of steps, which makes its memory grow
         with that. Same values, one more forward pass. A forward pass alone is not affected.
@@ -40,12 +40,4 @@ def unroll(
     """
     if not isinstance(module, SparkModule):
         raise TypeError(f"unroll: `module` must be a SparkModule, got {type(module).__name__}.")
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 0):
-        raise ValueError(f"unroll: `steps` must be an integer, 0 or more [time steps], got {steps!r}.")
-    if isinstance(start, bool) or not jnp.issubdtype(jnp.result_type(start), jnp.integer):
-        raise TypeError(f"unroll: `start` must be an integer, the index of the first step, got {start!r}.")
-    if not isinstance(checkpoint, bool) and (not isinstance(checkpoint, int) or checkpoint < 1):
-        raise ValueError(
-            f"unroll: `checkpoint` must be True, False or an integer, 1 or more [time steps], got {checkpoint!r}."
-        )
     return module.unroll(payload, state, steps=steps, key=key, start=start, checkpoint=checkpoint)

@@ -1,0 +1,93 @@
+"""The kind of a parameter, from the annotation of its field."""
+
+import sys
+import types
+import typing
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import AbstractArray
+
+from . import kinds
+from .kinds import Kind
+
+
+_PLAIN: dict[Any, Kind] = {
+    Any: kinds.anything,
+    bool: kinds.flag,
+    int: kinds.integer,
+    float: kinds.number,
+    str: kinds.text,
+    np.dtype: kinds.dtype_like,
+}
+
+
+def kind_of(cls: type, name: str, record: type) -> Kind:
+    """The kind that the annotation of the field `name` of a class asks for. `record` is the base of nested records.
+
+    **Raises:** `TypeError` at class definition, naming class and field, for an annotation that says too little.
+    """
+    annotation = cls.__annotations__[name]
+    if isinstance(annotation, str):  # as all are under `from __future__ import annotations`
+        try:
+            annotation = eval(annotation, vars(sys.modules[cls.__module__]), dict(vars(typing)))
+        except Exception as error:
+            raise TypeError(
+                f"{cls.__name__}: the annotation {annotation!r} of `{name}` cannot be resolved ({error}). "
+                "Give `kind=` to `parameter`, or define the name at the top of the module."
+            ) from None
+    kind = _of(annotation, record)
+    if kind is None:
+        raise TypeError(
+            f"{cls.__name__}: the annotation {annotation!r} of `{name}` does not say what is taken. Give `kind=` to "
+            "`parameter`, or annotate with int, bool, float, str, Literal, a class, an array of jaxtyping, or Any."
+        )
+    return kind
+
+
+def _of(annotation: Any, record: type) -> Kind | None:
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return _of_union(args, record)
+    if origin is Literal:
+        return kinds.Choice(*args)
+    if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
+        if args[0] in (int, float):
+            return kinds.integers if args[0] is int else kinds.number
+        inner = _of(args[0], record)
+        return None if inner is None else kinds.Many(inner)
+    if origin is type:
+        return kinds.Subclass(args[0]) if isinstance(args[0], type) else None
+    if annotation in _PLAIN:
+        return _PLAIN[annotation]
+    if isinstance(origin, type):
+        annotation = origin
+    if not isinstance(annotation, type):
+        return kinds.anything if callable(annotation) else None
+    if issubclass(annotation, AbstractArray) or annotation is jax.Array:
+        return kinds.ArrayOf(annotation)
+    if issubclass(annotation, record):
+        return kinds.Record(annotation)
+    return kinds.anything if annotation in (tuple, list, dict, object) else kinds.Instance(annotation)
+
+
+def _of_union(args: tuple[Any, ...], record: type) -> Kind | None:
+    rest = [each for each in args if each is not type(None)]
+    floats = [each for each in rest if each is float or _is_float_array(each)]
+    # Also what `Number` is: a float, tuples of them, or an array.
+    if floats and all(each in (int, float, tuple, jax.Array) or _is_float_array(each) for each in rest):
+        kind = kinds.number
+    else:
+        kind = _of(rest[0], record) if len(rest) == 1 else None
+    return kinds.Optional(kind) if kind is not None and len(rest) < len(args) else kind
+
+
+def _is_float_array(annotation: Any) -> bool:
+    return (
+        isinstance(annotation, type)
+        and issubclass(annotation, AbstractArray)
+        and jnp.dtype("float32").name in annotation.dtypes
+        and "int32" not in annotation.dtypes
+    )

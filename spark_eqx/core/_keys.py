@@ -1,0 +1,64 @@
+"""Keys: one for a step, many for a sequence."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax import lax
+from jaxtyping import PRNGKeyArray, UInt32
+
+
+def check_key(owner: str, key: Any) -> None:
+    """Refuse what is not one key.
+
+    **Raises:** `TypeError` or `ValueError` naming the module and what came.
+    """
+    if key is None:
+        return
+    wanted = f"{owner}: `key` must be one key of JAX, `jax.random.key(seed)`"
+    if not isinstance(key, jax.Array | np.ndarray):
+        raise TypeError(f"{wanted}, got {type(key).__name__}: {key!r}.")
+    typed = is_typed(key)
+    if not typed and key.dtype != jnp.uint32:
+        raise TypeError(f"{wanted}, got an array of shape {key.shape}, dtype {key.dtype}.")
+    if key.shape != (() if typed else _raw_shape()):
+        raise ValueError(
+            f"{wanted}, got an array of keys, shape {key.shape}, dtype {key.dtype}. "
+            "For a key for each example use `jax.vmap` over both."
+        )
+
+
+def is_typed(key: Any) -> bool:
+    return jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+
+
+def _raw_shape() -> tuple[int, ...]:
+    """Of a key as plain words, whose generator is the default one."""
+    return jax.eval_shape(jr.key_data, jax.eval_shape(lambda: jr.key(0))).shape
+
+
+def step_keys(key: PRNGKeyArray | None, times: UInt32[Any, " steps"]) -> Any:
+    """The keys of the steps `times` of a sequence, `fold_in(key, t)`."""
+    return None if key is None else _map(lambda t: jr.fold_in(key, t), times, key)
+
+
+def stage_key(key: PRNGKeyArray | None, stage: int) -> PRNGKeyArray | None:
+    """The key of one of several modules that share a step."""
+    return None if key is None else jr.fold_in(key, stage)
+
+
+def stage_keys(keys: Any, stage: int) -> Any:
+    """`stage_key` of each of an array of keys."""
+    return None if keys is None else _map(lambda key: jr.fold_in(key, stage), keys, keys)
+
+
+def _map(function: Any, xs: Any, key: Any) -> Any:
+    # The keys of other generators may be derived otherwise under `vmap`.
+    return jax.vmap(function)(xs) if is_threefry(key) else lax.map(function, xs)
+
+
+def is_threefry(key: Any) -> bool:
+    name = str(jr.key_impl(key)) if is_typed(key) else jax.config.jax_default_prng_impl  # pyright: ignore
+    return name in ("fry", "threefry2x32")

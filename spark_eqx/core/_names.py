@@ -1,0 +1,66 @@
+"""Names of classes in plain data, and names that may have been meant."""
+
+import difflib
+import itertools
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+
+_PACKAGE = __name__.split(".")[0]
+_order: "weakref.WeakKeyDictionary[type, int]" = weakref.WeakKeyDictionary()
+_count = itertools.count()
+
+
+def register(cls: type) -> None:
+    """Remember when a class was defined: of two definitions under one name, the newer is meant."""
+    _order[cls] = next(_count)
+
+
+def name_of(cls: type) -> str:
+    """`"module:Class"`; classes of this package are found wherever in it they live, hence `"spark_eqx:Class"`."""
+    own = cls.__module__.split(".")[0] == _PACKAGE
+    return f"{_PACKAGE if own else cls.__module__}:{cls.__qualname__}"
+
+
+def find_class(base: type, name: str) -> Any:
+    """The class of this name among `base` and what is derived from it, in its newest definition.
+
+    The name of the class alone will do where there is only one.
+
+    **Raises:** `ValueError` for an unknown name, or where several classes have it.
+    """
+    known = {name_of(cls): cls for cls in sorted(_descendants(base), key=lambda cls: _order.get(cls, -1))}
+    if name in known:
+        return known[name]
+    alike = [full for full in known if _bare(full) == name]
+    if len(alike) > 1:
+        raise ValueError(f"{base.__name__}: several types are named {name!r}; say which: {', '.join(sorted(alike))}.")
+    if alike:
+        return known[alike[0]]
+    names = [*known, *map(_bare, known)] if ":" in name else map(_bare, known)
+    raise ValueError(
+        f"{base.__name__}: no known type is named {name!r}{nearest(name, names)}. "
+        "A type of your own is known once its module is imported."
+    )
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """What to add to an error about an unknown name."""
+    names = sorted(set(names))
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(":")[2].rpartition(".")[2]
+
+
+def _descendants(base: type) -> set[type]:
+    found, queue = set(), [base]
+    while queue:
+        each = queue.pop()
+        if each not in found:
+            found.add(each)
+            queue.extend(each.__subclasses__())
+    return found

@@ -1,0 +1,152 @@
+"""Compiled steps and sequences, and what is checked while they are traced."""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax import lax
+
+from ._keys import step_keys
+from ._placement import place_like
+from .payloads import SparkPayload
+
+
+if TYPE_CHECKING:
+    from .module import SparkModule
+
+
+@jax.tree_util.register_pytree_node_class
+class Argument:
+    """A tree as an argument of a compiled function: what is no array in it is static."""
+
+    def __init__(self, tree: Any):
+        self.tree = tree
+
+    def tree_flatten(self):
+        leaves, structure = jax.tree.flatten(self.tree)
+        dynamic = [isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves]
+        static = tuple(None if array else leaf for array, leaf in zip(dynamic, leaves, strict=True))
+        arrays = [leaf for array, leaf in zip(dynamic, leaves, strict=True) if array]
+        return arrays, (structure, tuple(dynamic), static)
+
+    @classmethod
+    def tree_unflatten(cls, aux: Any, arrays: Any):
+        structure, dynamic, static = aux
+        arrays = iter(arrays)
+        leaves = [next(arrays) if array else leaf for array, leaf in zip(dynamic, static, strict=True)]
+        return cls(jax.tree.unflatten(structure, leaves))
+
+
+def pin(tree: Any) -> Any:
+    """Keep XLA from folding constants into what is computed from these floats.
+
+    What it folds it rounds in its own way, so that spikes would depend on whether a signal or a state is an argument of
+    the compiled program or a constant of it. XLA before jax 0.10 folds some all the same.
+    """
+    return jax.tree.map(lambda x: lax.optimization_barrier(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+
+
+# Compiled even when called eagerly: XLA contracts a product and a sum into one rounding, op-by-op execution does not,
+# and a spike must not depend on which of the two runs. It also makes eager stepping some ten times faster.
+@jax.jit
+def run_step(module: Argument, payload: Any, state: Any, key: Any) -> Any:
+    of: SparkModule = module.tree
+    _check_state(of, payload, state)
+    payload, state = pin((payload, state))
+    returned = of.step(payload, state, key=key)
+    check_returned(of, "step", returned, state)
+    return returned
+
+
+@functools.partial(jax.jit, static_argnames=("held", "length", "chunk"))
+def run_sequence(
+    module: Argument, payload: Any, state: Any, key: Any, start: Any, held: bool, length: Any, chunk: int
+) -> Any:
+    """`chunk`: how many steps are checkpointed as one; 0: none are."""
+    of: SparkModule = module.tree
+    frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
+    _check_state(of, frame, state)
+    state = place_like(state, (payload, of, key), held)
+    if held:  # else a frame depends on the step, and is no constant
+        payload = pin(payload)
+    keys = step_keys(key, jnp.asarray(start).astype(jnp.uint32) + jnp.arange(length, dtype=jnp.uint32))
+
+    def run(state, xs, steps):
+        keys, frames = xs
+        returned = of.run(payload if held else frames, state, keys=keys, steps=steps, held=held)
+        check_returned(of, "run", returned, state, steps)
+        return returned[::-1]
+
+    xs = (keys, None if held else payload)
+    if chunk == 0:
+        return run(state, xs, length)[::-1]
+    run = jax.checkpoint(run, prevent_cse=False, static_argnums=2)
+    # Whole chunks in a scan, whose backward pass keeps the states between them only; then what is left over.
+    count = length // chunk
+    whole = count * chunk
+    chunks = jax.tree.map(lambda x: x[:whole].reshape(count, chunk, *x.shape[1:]), xs)
+    state, output = lax.scan(
+        lambda state, x: run(state, x, chunk), state, chunks, length=None if xs_exist(xs) else count
+    )
+    output = jax.tree.map(lambda x: x.reshape(whole, *x.shape[2:]), output)
+    if whole == length:
+        return output, state
+    state, last = run(state, jax.tree.map(lambda x: x[whole:], xs), length - whole)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), output, last), state
+
+
+def xs_exist(xs: Any) -> bool:
+    """Whether a scan knows its length from what it runs over. Given twice it must be a known number."""
+    return bool(jax.tree.leaves(xs))
+
+
+def check_returned(module: "SparkModule", method: str, returned: Any, state: Any, steps: Any = None) -> None:
+    """That a method of a module returned an output and a state that fits. At trace time only."""
+    what = f"{type(module).__name__}.{method}"
+    if not (isinstance(returned, tuple) and len(returned) == 2):
+        raise TypeError(f"{what}: must return (output, state), got {type(returned).__name__}: {returned!r}.")
+    output, new = returned
+    if not (isinstance(output, dict) and output and all(isinstance(x, SparkPayload) for x in output.values())):
+        raise TypeError(f"{what}: the output must be a dict of payloads by port, got {output!r}.")
+    if _signature(new) != _signature(state):
+        raise ValueError(
+            f"{what}: the new state must have the fields, shapes and dtypes of the old one, {describe(state)}, "
+            f"got {describe(new)}."
+        )
+    if steps is not None and (shapes := [x.shape for x in jax.tree.leaves(output) if x.shape[:1] != (steps,)]):
+        raise ValueError(f"{what}: the output must have a leading axis of {steps} time steps, got shape {shapes[0]}.")
+
+
+def describe(state: Any) -> str:
+    """A state by its fields, with dtypes and shapes."""
+    if isinstance(state, tuple):
+        return f"({', '.join(map(describe, state))})"
+    if not isinstance(state, eqx.Module):
+        return type(state).__name__
+    fields = []
+    for name, value in vars(state).items():
+        array = hasattr(value, "dtype")
+        fields.append(f"{name} {value.dtype.name}{list(value.shape)}" if array else f"{name}={value!r}")
+    return f"{type(state).__name__}({', '.join(fields)})"
+
+
+def _signature(tree: Any) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
+
+
+def _check_state(module: "SparkModule", payload: Any, state: Any) -> None:
+    """Compare the state with the one that `build` would return. At trace time only."""
+    port = module.port
+    specs = {port.name: port.specs_of(payload)}
+    expected = eqx.filter_eval_shape(lambda key: module.build(specs, key=key), jr.key(0))
+    if _signature(expected) != _signature(state):
+        given = ", ".join(str(spec) for spec in jax.tree.leaves(specs))
+        raise ValueError(
+            f"{type(module).__name__}: `state` does not fit `{port.name}` ({given}): expected {describe(expected)}, "
+            f"got {describe(state)}. States come from `init` with an example of the payload, and from the last step."
+        )

@@ -1,0 +1,58 @@
+"""How many time steps, from which on, and in which chunks: what `unroll` is told."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+
+_MOST = 2**32  # steps that have a key of their own
+
+
+def count_steps(owner: str, port: str, payload: Any, steps: Any) -> Any:
+    """The number of steps to hold a payload, checked; or else the length of its leading axis of time."""
+    if steps is not None:
+        return _whole("steps", steps, 0)
+    leaves = jax.tree.leaves(payload)
+    lengths = {np.shape(leaf)[:1] for leaf in leaves}
+    if len(lengths) != 1 or () in lengths:
+        raise ValueError(
+            f"{owner}: without `steps`, `{port}` needs one leading axis of time steps, "
+            f"got shapes {[leaf.shape for leaf in leaves]}. Give `steps=` to hold a payload."
+        )
+    return lengths.pop()[0]
+
+
+def chunk_length(checkpoint: Any, length: Any) -> int:
+    """How many steps `checkpoint` makes one chunk; 0: there are none."""
+    whole = checkpoint if isinstance(checkpoint, bool) else _whole("checkpoint", checkpoint, 1, "True, False or ")
+    if whole and not isinstance(length, int):
+        raise ValueError(f"unroll: `checkpoint` needs a known number of time steps, got {length}.")
+    return max(math.isqrt(length), 1) if whole is True else int(whole)
+
+
+def first_step(start: Any, length: Any) -> Any:
+    """The index of the first step, as 32 bits without a sign where it is known."""
+    if isinstance(start, bool) or not jnp.issubdtype(getattr(start, "dtype", type(start)), jnp.integer):
+        raise TypeError(f"unroll: `start` must be an integer, the index of the first step, got {start!r}.")
+    if isinstance(start, Tracer):
+        return start
+    if not 0 <= int(start) < _MOST or (isinstance(length, int) and int(start) + length > _MOST):
+        raise ValueError(
+            "unroll: `start` must be an integer, 0 or more [time steps], and all steps must be below 2^32; "
+            f"got {start!r} for {length} steps. A longer sequence goes on with another key."
+        )
+    return np.uint32(start)
+
+
+def _whole(name: str, value: Any, least: int, others: str = "") -> Any:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least:
+        return int(value)
+    from jax import export  # when it may be needed: it takes a while to import
+
+    if export.is_symbolic_dim(value):
+        return value
+    raise ValueError(f"unroll: `{name}` must be {others}an integer, {least} or more [time steps], got {value!r}.")

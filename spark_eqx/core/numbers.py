@@ -1,0 +1,62 @@
+"""Numbers that are constants or JAX arrays, and what is computed from them."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float, Shaped
+
+
+# A constant (a Python or NumPy number, or nested tuples of them) or a JAX array to differentiate, map over or shard.
+Number: TypeAlias = float | tuple | Float[Array, "..."]
+
+
+def concrete(value: Any) -> np.ndarray | None:
+    """A number as a NumPy array of float64, or `None` while it is traced."""
+    return None if isinstance(value, Tracer) else np.asarray(value).astype(float)
+
+
+def together(record: Any, *names: str) -> tuple[np.ndarray | None, ...]:
+    """Numbers of a record that are used together, each as by [`concrete`][].
+
+    **Raises:** `ValueError` for two whose shapes do not broadcast.
+    """
+    shapes = {name: np.shape(getattr(record, name)) for name in names}
+    for first, second in itertools.combinations(names, 2):
+        try:
+            np.broadcast_shapes(shapes[first], shapes[second])
+        except ValueError:
+            raise ValueError(
+                f"{type(record).__name__}: `{first}` of shape {shapes[first]} and `{second}` of shape "
+                f"{shapes[second]} do not broadcast with one another."
+            ) from None
+    return tuple(concrete(getattr(record, name)) for name in names)
+
+
+def as_array(value: Number | np.ndarray | np.generic, dtype: Any, shape: tuple[int, ...] = ()) -> Shaped[Array, "..."]:
+    """A number in `dtype`; one that is not a scalar is broadcast to `shape`."""
+    array = jnp.asarray(value, dtype)
+    return array if array.ndim == 0 else jnp.broadcast_to(array, shape)
+
+
+def derived(
+    function: Callable[..., Any], *numbers: Number, dtype: Any, shape: tuple[int, ...] = ()
+) -> Shaped[Array, "..."]:
+    """`function(np or jnp, *numbers)` in `dtype`.
+
+    Of constants in double precision, when tracing: what XLA would make of them depends on where it folds them.
+    """
+    if any(isinstance(each, jax.Array) for each in numbers):
+        return function(jnp, *(as_array(each, dtype, shape) for each in numbers))
+    return as_array(function(np, *(np.asarray(each, float) for each in numbers)), dtype, shape)
+
+
+def state_dtype(dtype: Any) -> np.dtype:
+    """The float type of the input, but at least float32; the default float type for booleans and integers."""
+    if not jnp.issubdtype(dtype, jnp.floating):
+        return np.dtype(jnp.result_type(float))
+    return np.dtype(dtype if jnp.finfo(dtype).bits > 32 else jnp.float32)

@@ -1,0 +1,228 @@
+"""Frozen records of parameters: JAX arrays are leaves of the pytree, everything else is part of its structure."""
+
+import dataclasses
+import functools
+import typing
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.core import Tracer
+
+from . import _names
+from ._annotations import kind_of
+from .checks import Check
+from .kinds import Kind
+from .numbers import concrete
+
+
+ParametersT = TypeVar("ParametersT", bound="Parameters")
+
+
+def parameter(
+    *,
+    default: Any = dataclasses.MISSING,
+    kind: Kind | None = None,
+    unit: str = "",
+    description: str = "",
+    check: Check | None = None,
+) -> Any:
+    """A field of a config (or a surrogate): its type, unit, one-line description and check, in one place.
+
+    Errors, printing, JSON and the tables of the documentation are made from them.
+
+    **Arguments:**
+
+    - `default`: without one the parameter is required.
+    - `kind`: what is taken, how it is stored and written. `None`: what the annotation says. `int`, `bool`, `str`,
+        `Literal["a", "b"]` and `tuple[int, ...]` are constants; `float` a number, or a JAX array of floats to
+        differentiate, map over or shard; an array of jaxtyping is a leaf, whose shape and dtype are checked; a config,
+        a surrogate or any other `equinox.Module` is nested, its arrays are leaves; `type[...]` is a subclass; `| None`
+        makes it optional.
+    - `unit`: `"ms"`, `"Hz"`, ...
+    - `description`: one line.
+    - `check`: a condition on the values: [`Check`][].
+    """
+    metadata = {"type": kind, "unit": unit, "description": description, "check": check}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _expected(cls: "type[Parameters]", field: dataclasses.Field) -> str:
+    text, meta = cls._kinds[field.name].text, field.metadata
+    if meta.get("unit"):
+        text += f" [{meta['unit']}]"
+    if meta.get("check") is not None:
+        text += f", {meta['check'].text}"
+    return text
+
+
+def _shown(value: Any) -> str:
+    text = f"{type(value).__name__}: {value}" if isinstance(value, jax.Array) else repr(value)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _accept_by_name(cls: "type[Parameters]") -> Callable[..., None]:
+    """The dataclass's own `__init__`, with errors that say what the fields are."""
+    init = cls.__init__
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    required = [
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+
+    @typing.no_type_check  # what a field takes is wider than what it holds; `Kind.convert` checks
+    @functools.wraps(init)
+    def __init__(self, *args, **kwargs):
+        if args:
+            raise TypeError(f"{cls.__name__}: fields are given by name ({', '.join(fields)}), got {args!r}.")
+        for name, value in kwargs.items():
+            if name not in fields:
+                raise TypeError(
+                    f"{cls.__name__}: unknown field `{name}` (got {_shown(value)}){_names.nearest(name, fields)}."
+                )
+        for name in required:
+            if name not in kwargs:
+                raise TypeError(f"{cls.__name__}: `{name}` is missing: expected {_expected(cls, fields[name])}.")
+        init(self, **kwargs)
+
+    return __init__
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False, field_specifiers=(parameter,))
+class Parameters:
+    """Base of frozen dataclasses that are pytrees by what their fields hold.
+
+    JAX arrays, nested records and other modules are the children; Python and NumPy values are part of the tree's
+    structure. A module is thus made of arrays only and goes as it is through `jax.jit`, `jax.grad` and `jax.vmap`, with
+    its constants folded by the compiler. Which fields are children is decided when the record is made, and kept through
+    every transformation.
+
+    Subclasses are dataclasses by inheritance, frozen and by keyword. A method `__check_init__` is called for every
+    class of the hierarchy, as in Equinox.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
+    _kinds: ClassVar[dict[str, Kind]] = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)(cls)
+        own = [field for field in dataclasses.fields(cls) if field.name in cls.__dict__.get("__annotations__", {})]
+        kinds = {each.name: each.metadata.get("type") or kind_of(cls, each.name, Parameters) for each in own}
+        inherited = [vars(base).get("_kinds", {}) for base in reversed(cls.__mro__[1:])]
+        cls._kinds = {name: kind for each in (*inherited, kinds) for name, kind in each.items()}
+        cls.__init__ = _accept_by_name(cls)
+        _names.register(cls)
+        jax.tree_util.register_pytree_with_keys(cls, _flatten_with_keys, functools.partial(_unflatten, cls), _flatten)
+
+    def __post_init__(self):
+        cls, name = type(self), type(self).__name__
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            stored = cls._kinds[field.name].convert(value)
+            if stored is NotImplemented:
+                raise TypeError(f"{name}: `{field.name}` must be {_expected(cls, field)}, got {_shown(value)}.")
+            check = field.metadata.get("check")
+            if check is not None and stored is not None:
+                values = concrete(stored)
+                if values is not None and not np.all(check.holds(values)):
+                    raise ValueError(f"{name}: `{field.name}` must be {_expected(cls, field)}, got {_shown(value)}.")
+            object.__setattr__(self, field.name, stored)
+        for each in reversed(cls.__mro__):
+            if "__check_init__" in each.__dict__:
+                each.__dict__["__check_init__"](self)
+        values = vars(self)
+        children = tuple(name for name, value in values.items() if _holds_arrays(value))
+        constants = tuple((name, value) for name, value in values.items() if name not in children)
+        object.__setattr__(self, "_structure", (children, constants))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data (numbers, strings, lists, dicts) with the type, `"module:Class"`, under `"type"`.
+
+        **Raises:** `TypeError` naming the field that is no plain data.
+        """
+        data: dict[str, Any] = {"type": _names.name_of(type(self))}
+        for name, kind in self._kinds.items():
+            try:
+                data[name] = kind.encode(getattr(self, name))
+            except TypeError as error:
+                raise TypeError(f"{type(self).__name__}: `{name}` cannot be written: {error}") from None
+        return data
+
+    @classmethod
+    def from_dict(cls: type[ParametersT], data: dict[str, Any]) -> ParametersT:
+        """The inverse of `to_dict`. `data["type"]` must name this class or one derived from it.
+
+        Of a class that was defined several times, as in a notebook, the newest definition is taken. The name of a
+        class alone will do where there is only one.
+
+        **Raises:** `TypeError` or `ValueError` for an unknown or ambiguous type, an unknown field or a value that does
+            not fit.
+        """
+        if not isinstance(data, dict) or not isinstance(data.get("type"), str):
+            raise TypeError(
+                f"{cls.__name__}.from_dict: expected a dict with the type's name under 'type', got {data!r}."
+            )
+        target = _names.find_class(cls, data["type"])
+        decode = lambda name, value: target._kinds[name].decode(value) if name in target._kinds else value
+        return target(**{name: decode(name, value) for name, value in data.items() if name != "type"})
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return False
+        return bool(eqx.tree_equal(self, other))
+
+    def __hash__(self) -> int:
+        leaves, structure = jax.tree.flatten(self)
+        return hash((type(self), structure, tuple(leaves)))
+
+    def __repr__(self) -> str:
+        return eqx.tree_pformat(self)
+
+    def __pdoc__(self, **kwargs: Any) -> Any:
+        """How Equinox prints the record: every field, with its unit."""
+        import wadler_lindig as wl  # what Equinox prints with
+
+        parts: list[wl.AbstractDoc] = []
+        for field in dataclasses.fields(self):
+            unit = field.metadata.get("unit")
+            value = getattr(self, field.name)
+            scalar = isinstance(value, jax.Array) and value.ndim == 0 and not isinstance(value, Tracer)
+            text = wl.TextDoc(f"{value} ({value.dtype.name})") if scalar else wl.pdoc(value, **kwargs)
+            parts.append(wl.TextDoc(f"{field.name}=") + text + wl.TextDoc(f" [{unit}]" if unit else ""))
+        return wl.bracketed(
+            begin=wl.TextDoc(f"{type(self).__name__}("),
+            docs=parts,
+            sep=wl.comma,
+            end=wl.TextDoc(")"),
+            indent=kwargs["indent"],
+        )
+
+
+def _holds_arrays(value: Any) -> bool:
+    module = lambda each: isinstance(each, Parameters | eqx.Module)
+    return any(isinstance(each, jax.Array) or module(each) for each in jax.tree.leaves(value, is_leaf=module))
+
+
+def _flatten(record: Parameters):
+    children, _ = structure = record._structure  # pyright: ignore[reportAttributeAccessIssue]
+    values = record.__dict__
+    return tuple(values[name] for name in children), structure
+
+
+def _flatten_with_keys(record: Parameters):
+    values, structure = _flatten(record)
+    keys = map(jax.tree_util.GetAttrKey, structure[0])
+    return tuple(zip(keys, values, strict=True)), structure
+
+
+def _unflatten(cls: type, structure: Any, values: Any):
+    children, constants = structure
+    record = object.__new__(cls)
+    record.__dict__.update(constants)
+    record.__dict__.update(zip(children, values, strict=True))
+    record.__dict__["_structure"] = structure
+    return record

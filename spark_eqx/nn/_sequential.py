@@ -1,0 +1,123 @@
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, final
+
+from jaxtyping import PRNGKeyArray
+
+from ..core._keys import stage_key, stage_keys
+from ..core._running import pin
+from ..core.config import SparkConfig
+from ..core.kinds import Many, Record
+from ..core.module import SparkModule
+from ..core.parameters import parameter
+from ..core.ports import Port
+from ..core.specs import InputSpec
+
+
+class SequentialConfig(SparkConfig):
+    """Config of [`Sequential`][]."""
+
+    stages: tuple[SparkModule, ...] = parameter(
+        kind=Many(Record(SparkModule)), description="modules, each of which takes what the one before gives"
+    )
+
+    def __check_init__(self):
+        if not self.stages:
+            raise ValueError("SequentialConfig: `stages` must hold at least one module, got none.")
+
+
+@final
+class Sequential(SparkModule[SequentialConfig, tuple]):
+    """Modules behind each other are a module: `Sequential([encoder, layer, decoder])`.
+
+    Each stage takes the one payload of the stage before that fits its port; the output is that of the last stage. The
+    state is a tuple, one entry a stage.
+
+    Stage `i`, counted from 0, gets the key `jax.random.fold_in(key, i)`, in `init` as in each step.
+
+    Over time each stage runs alone, by its own whole-sequence form: `unroll(Sequential([a, b]), ...)` equals
+    `unroll(b)` of `unroll(a)`, bit for bit, where each step of a stage that draws has the key above. With `checkpoint`
+    the chunks go through all stages.
+
+    `len(module)`, `module[i]` and `for stage in module` give the stages, `module[i:j]` is a `Sequential` of them.
+    """
+
+    def __init__(self, stages: Sequence[SparkModule] | SequentialConfig):
+        """**Arguments:**
+
+        - `stages`: the modules, at least one.
+
+        **Raises:** `TypeError` or `ValueError` for anything else. What does not fit is found by `init`.
+        """
+        self.config = stages if isinstance(stages, SequentialConfig) else SequentialConfig(stages=stages)  # pyright: ignore[reportArgumentType]
+
+    @property
+    def port(self) -> Port:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of the first stage."""
+        return self[0].port
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> tuple:
+        """The states of all stages.
+
+        **Raises:** what a stage raises; `TypeError` naming two stages where one does not take what the other gives.
+        """
+        specs, states = self.spec(input_specs), []
+        for i, stage in enumerate(self):
+            if i > 0:
+                before = self[i - 1]
+                specs = self._between(i, before.output_specs({before.port.name: specs}))
+            states.append(stage.build({stage.port.name: specs}, key=stage_key(key, i)))
+        return tuple(states)
+
+    def _between(self, i: int, output: Mapping[str, Any]) -> Any:
+        """Of what stage `i - 1` gives, payloads or their specs, what stage `i` takes."""
+        before, stage = self[i - 1], self[i]
+        type_of = lambda each: each.payload_type if isinstance(each, InputSpec) else type(each)
+        fitting = [each for each in output.values() if issubclass(type_of(each), stage.port.payload_type)]
+        if len(fitting) == 1 and not stage.port.many:
+            return fitting[0]
+        given = ", ".join(f"{name!r} ({type_of(each).__name__})" for name, each in output.items())
+        taken = f"{'a sequence of ' if stage.port.many else ''}{stage.port.payload_type.__name__}"
+        raise TypeError(
+            f"Sequential: stage {i - 1}, {type(before).__name__}, gives {given}; stage {i}, {type(stage).__name__}, "
+            f"takes one payload for {stage.port.name!r} ({taken})."
+        )
+
+    def validate(self, payload: Any) -> Any:
+        return self[0].validate(payload)
+
+    def step(self, payload: Any, state: tuple, *, key: PRNGKeyArray | None) -> tuple[Any, tuple]:
+        return self._go(payload, state, lambda stage, i, *x: stage.step(*x, key=stage_key(key, i)))
+
+    def run(self, payload: Any, state: tuple, *, keys: Any, steps: int, held: bool) -> tuple[Any, tuple]:
+        def run(stage, i, *x):
+            return stage.run(*x, keys=stage_keys(keys, i), steps=steps, held=held and i == 0)
+
+        return self._go(payload, state, run)
+
+    def _go(self, payload: Any, state: tuple, run: Any) -> tuple[Any, tuple]:
+        output, states = {}, []
+        for i, stage in enumerate(self):
+            if i > 0:
+                # As between two programs: what XLA fused across stages it would round in another way.
+                payload = stage.validate(pin(self._between(i, output)))
+            output, new = run(stage, i, payload, state[i])
+            states.append(new)
+        return output, tuple(states)
+
+    def __len__(self) -> int:
+        return len(self.config.stages)
+
+    def __iter__(self) -> Iterator[SparkModule]:
+        return iter(self.config.stages)
+
+    def __getitem__(self, i: int | slice) -> Any:
+        stages = self.config.stages[i]
+        return Sequential(stages) if isinstance(i, slice) else stages
+
+    def __pdoc__(self, **kwargs: Any) -> Any:
+        """How Equinox prints it: the stages."""
+        import wadler_lindig as wl  # what Equinox prints with
+
+        docs = [wl.pdoc(stage, **kwargs) for stage in self]
+        begin, end = wl.TextDoc("Sequential(["), wl.TextDoc("])")
+        return wl.bracketed(begin=begin, docs=docs, sep=wl.comma, end=end, indent=kwargs["indent"])

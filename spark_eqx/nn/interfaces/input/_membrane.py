@@ -1,0 +1,140 @@
+"""The equations of the leaky integrators: a membrane that charges, fires, and rests for a while."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from ....core.numbers import as_array, derived
+
+
+class LinearSpikerState(eqx.Module):
+    """State of the leaky integrators."""
+
+    potential: Float[Array, "*units"]  # 0 to 1, the threshold
+    refractory: Float[Array, "*units"]  # ms left of the refractory period
+
+
+def linear_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """The rate [Hz] of units with the signals `x`, from 0 to 1."""
+    tau, cd = (as_array(each, x.dtype, x.shape) for each in (config.tau, config.cd))
+    drive = _drive(x, config)
+    safe = jnp.where(drive > 0, drive, 1)
+    return jnp.where(drive > 0, 1000 / (cd + tau * jnp.log1p(1 / safe)), 0)
+
+
+def linear_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """The inverse of `linear_rate`, 0 where the rate is."""
+    parameters = config.tau, config.cd, config.max_freq
+    tau, cd, max_freq = (as_array(each, rate.dtype, rate.shape) for each in parameters)
+    fires = rate > 0
+    charging = 1000 / jnp.where(fires, jnp.minimum(rate, max_freq), max_freq) - cd  # ms
+    return jnp.where(fires, jnp.expm1((cd - 1000 / max_freq) / tau) / jnp.expm1(-charging / tau), 0)
+
+
+# The state as one array, which halves what the loop over time carries: the potential where it is not negative, minus
+# the refractory time left where it is.
+def pack(state: LinearSpikerState) -> Float[Array, "*units"]:
+    return jnp.where(state.refractory > 0, -state.refractory, state.potential)
+
+
+def unpack(packed: Float[Array, "*units"]) -> LinearSpikerState:
+    return LinearSpikerState(jnp.where(packed >= 0, packed, 0), jnp.where(packed >= 0, 0, -packed))
+
+
+def advance(
+    x: Float[Array, "*units"], packed: Float[Array, "*units"], config: Any
+) -> tuple[Bool[Array, "*units"], Float[Array, "*units"], Float[Array, "*units"]]:
+    """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, and the new packed state."""
+    tau, cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.tau, config.cd, config.dt))
+    rise_terms, crossing_terms = _terms(config, x.dtype)
+
+    drive = _drive(x, config)
+    potential = jnp.where(packed >= 0, packed, 0)  # not `maximum`: at 0 the derivative is 1
+    gap = 1 - potential
+    remaining = jnp.where(dt + packed > 0, dt + packed, 0)  # not `maximum`, whose derivative divides
+    active = jnp.where(packed >= 0, dt, remaining)  # ms of this step out of the refractory period
+    charged = potential + (drive + gap) * _rise(active / tau, rise_terms)
+    # With rounding too this implies drive > 0: if not, (drive + gap) * rise <= gap, and potential + gap is at most 1.
+    fires = charged > 1
+
+    # From the start of the active time, the threshold is reached after tau ln((g x - V) / (g x - 1)).
+    # Where it is not reached, the value is of no use, but it and its derivative must be finite if they are looked at.
+    plain = config.detach_reset and crossing_terms is not None
+    safe = drive if plain else jnp.where(fires, drive, 1)
+    crossing = tau * _log_ratio(gap, safe, crossing_terms)
+    left = active - crossing - cd  # ms of this step after the refractory period of the spike; negative: still to come
+    after = left
+    if not _refractory_outlasts_step(config):
+        after = jnp.where(left > 0, (drive + 1) * _rise(jnp.maximum(left, 0) / tau, rise_terms), left)
+    quiet = jnp.where(active > 0, charged, packed + dt)
+
+    # The exact derivative of the state: between spikes that of the flow, at a spike that of the crossing time. The
+    # surrogate is for the emitted spike alone.
+    new = jnp.where(fires, lax.stop_gradient(after) if config.detach_reset else after, quiet)
+    if _refractory_outlasts_step(config):
+        # Read off the state: a unit that was out of its refractory period and is well within it now (rounding puts a
+        # potential of 0 below 0, too). XLA would compute `fires` from the beginning again.
+        fires = (new < (dt - cd) / 2) & (dt + packed > 0)
+    return fires, charged - 1, new
+
+
+def _drive(x: Float[Array, "*units"], config: Any) -> Float[Array, "*units"]:
+    """`g x - 1`."""
+    # Distances from the threshold rather than g x and V themselves: g - 1 can be as small as 1e-5.
+    excess = derived(_excess_gain, config.max_freq, config.cd, config.tau, dtype=x.dtype, shape=x.shape)  # g - 1
+    return (x - 1) + x * excess
+
+
+def _excess_gain(xp: Any, max_freq: Any, cd: Any, tau: Any) -> Any:
+    """`g - 1`."""
+    return 1 / xp.expm1((1000 / max_freq - cd) / tau)
+
+
+def _refractory_outlasts_step(config: Any) -> bool:
+    """Known when tracing that a unit that fires is in its refractory period for some time after the step."""
+    if isinstance(config.cd, jax.Array) or isinstance(config.dt, jax.Array):
+        return False
+    return bool(np.min(config.cd) - np.max(config.dt) > 1e-3)  # ms
+
+
+def _terms(config: Any, dtype: Any) -> tuple[int | None, int | None]:
+    """How many terms of the two series below reach the precision of `dtype`; `None` where the function is cheaper.
+
+    Their arguments are bounded by `dt / tau`, which is known when both are constants.
+    """
+    if isinstance(config.tau, jax.Array) or isinstance(config.dt, jax.Array):
+        return None, None
+    bound = float(np.max(config.dt) / np.min(config.tau))
+    eps = float(jnp.finfo(dtype).eps)
+    most = range(1, 9)
+    # An error of the rise is a relative error of the rate; one of the crossing is spread over an interval.
+    rise = (n for n in most if bound**n / math.factorial(n + 1) < 16 * eps)
+    crossing = (n for n in most if math.tanh(bound / 2) ** (2 * n) / (2 * n + 1) < 128 * eps)
+    return next(rise, None), next(crossing, None)
+
+
+def _rise(a: Float[Array, "*units"], terms: int | None) -> Float[Array, "*units"]:
+    """`1 - exp(-a)`, by the first terms of its Taylor series."""
+    if terms is None:
+        return -jnp.expm1(-a)
+    total = jnp.ones_like(a)
+    for n in range(terms, 1, -1):
+        total = 1 - a * (1 / n) * total
+    return a * total
+
+
+def _log_ratio(gap: Float[Array, "*units"], drive: Float[Array, "*units"], terms: int | None) -> Float[Array, "*units"]:
+    """`ln((drive + gap) / drive)`, by `2 artanh(gap / (gap + 2 drive))` and the first terms of its Taylor series."""
+    if terms is None:
+        return jnp.log1p(gap / drive)
+    y = gap / (gap + 2 * drive)
+    total = jnp.full_like(y, 2 / (2 * terms - 1))
+    for n in range(terms - 1, 0, -1):
+        total = 2 / (2 * n - 1) + y * y * total
+    return y * total
