@@ -1,7 +1,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Integer, PRNGKeyArray
 
 from .core.module import SparkModule, StateT
 
@@ -13,7 +13,7 @@ def unroll(
     *,
     steps: Any = None,
     key: PRNGKeyArray | None = None,
-    start: int | np.integer | Int[Array, ""] = 0,
+    start: int | np.integer | Integer[Array, ""] = 0,
     checkpoint: int | bool | np.integer = False,
 ) -> tuple[Any, StateT]:
     """Run a module over many time steps.

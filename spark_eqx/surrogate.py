@@ -5,6 +5,7 @@ for another does not change the scale of the gradients.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -30,7 +31,7 @@ class AbstractSurrogate(Parameters, abc.ABC):
 
     @abc.abstractmethod
     def relaxation(self, v: Float[Array, "*units"]) -> Float[Array, "*units"]:
-        """The smooth function whose derivative stands for that of the step."""
+        """The smooth function whose derivative stands for that of the step; of the shape and dtype of `v`."""
 
     def __call__(self, v: Any) -> Float[Array, "..."]:
         """`v > 0` as 0 or 1, shape and dtype of `v`.
@@ -56,8 +57,33 @@ def _spike(surrogate: AbstractSurrogate, v: Array, fired: Array) -> Array:
 def _(primals: Any, tangents: Any):
     surrogate, v, fired = primals
     # Differentiating the surrogate too is what gives a learnable slope its gradient.
-    _, tangent = jax.jvp(lambda s, v: s.relaxation(v), (surrogate, v), tangents[:2])
+    relaxed, tangent = jax.jvp(_relaxed, (surrogate, v), tangents[:2])
+    del relaxed
     return _spike(surrogate, v, fired), tangent
+
+
+def _relaxed(surrogate: AbstractSurrogate, v: Array) -> Array:
+    """The relaxation at `v`, checked: another shape or dtype would be an error within JAX that names no class."""
+    relaxed: Any = surrogate.relaxation(v)
+    if not isinstance(relaxed, jax.Array):
+        got, error = f"{type(relaxed).__name__}: {relaxed!r}", TypeError
+    elif relaxed.shape != v.shape or relaxed.dtype != v.dtype:
+        got = f"shape {relaxed.shape}, dtype {relaxed.dtype}"
+        error = ValueError if relaxed.dtype == v.dtype else TypeError
+    else:
+        return relaxed
+    what = f"{type(surrogate).__name__}.relaxation"
+    raise error(f"{what}: must return an array as `v` is, of shape {v.shape}, dtype {v.dtype}, got {got}.")
+
+
+def _saturating(v: Array, far: Array, relaxation: Callable[[Array], Array]) -> Array:
+    """The relaxation, and where `v` is `far` 0 or 1 with derivatives 0: infinity times 0 would be NaN."""
+    return jnp.where(far, (v > 0).astype(v.dtype), relaxation(jnp.where(far, 0, v)))
+
+
+def _overflows(x: Array) -> Array:
+    """Whether the square of `x`, by which derivatives are divided, is infinite."""
+    return jnp.abs(x) > float(jnp.finfo(x.dtype).max) ** 0.5
 
 
 class Sigmoid(AbstractSurrogate):
@@ -71,7 +97,8 @@ class Sigmoid(AbstractSurrogate):
     )
 
     def relaxation(self, v):
-        return jax.nn.sigmoid(as_array(self.slope, v.dtype, v.shape) * v)
+        slope = as_array(self.slope, v.dtype, v.shape)
+        return _saturating(v, jnp.isinf(v), lambda v: jax.nn.sigmoid(slope * v))
 
 
 class FastSigmoid(AbstractSurrogate):
@@ -88,8 +115,8 @@ class FastSigmoid(AbstractSurrogate):
     )
 
     def relaxation(self, v):
-        scaled = as_array(self.slope, v.dtype, v.shape) * v
-        return 0.5 * (1 + scaled / (1 + jnp.abs(scaled)))
+        slope = as_array(self.slope, v.dtype, v.shape)
+        return _saturating(v, _overflows(slope * v), lambda v: 0.5 * (1 + slope * v / (1 + jnp.abs(slope * v))))
 
 
 class ATan(AbstractSurrogate):
@@ -105,7 +132,8 @@ class ATan(AbstractSurrogate):
     )
 
     def relaxation(self, v):
-        return 0.5 + jnp.arctan((jnp.pi / 2) * as_array(self.slope, v.dtype, v.shape) * v) / jnp.pi
+        scale = (jnp.pi / 2) * as_array(self.slope, v.dtype, v.shape)
+        return _saturating(v, _overflows(scale * v), lambda v: 0.5 + jnp.arctan(scale * v) / jnp.pi)
 
 
 class Triangular(AbstractSurrogate):
@@ -119,9 +147,9 @@ class Triangular(AbstractSurrogate):
     width: Number = parameter(default=1.0, description="half-width of the triangle", check=positive)
 
     def relaxation(self, v):
-        r = v / as_array(self.width, v.dtype, v.shape)
-        inside = jnp.where(jnp.abs(r) < 1, r, 0)
-        return jnp.where(jnp.abs(r) < 1, 0.5 + inside - 0.5 * inside * jnp.abs(inside), (r > 0).astype(v.dtype))
+        width = as_array(self.width, v.dtype, v.shape)
+        far = ~(jnp.abs(v / width) < 1)
+        return _saturating(v, far, lambda v: 0.5 + v / width - 0.5 * (v / width) * jnp.abs(v / width))
 
 
 class Boxcar(AbstractSurrogate):
@@ -133,8 +161,8 @@ class Boxcar(AbstractSurrogate):
     width: Number = parameter(default=0.5, description="half-width of the box", check=positive)
 
     def relaxation(self, v):
-        r = v / as_array(self.width, v.dtype, v.shape)
-        return jnp.where(jnp.abs(r) < 1, 0.5 + 0.5 * r, (r > 0).astype(v.dtype))
+        width = as_array(self.width, v.dtype, v.shape)
+        return _saturating(v, ~(jnp.abs(v / width) < 1), lambda v: 0.5 + 0.5 * (v / width))
 
 
 class Gaussian(AbstractSurrogate):
@@ -146,8 +174,8 @@ class Gaussian(AbstractSurrogate):
     sigma: Number = parameter(default=0.3989422804014327, description="standard deviation", check=positive)
 
     def relaxation(self, v):
-        sigma = as_array(self.sigma, v.dtype, v.shape)
-        return 0.5 * (1 + lax.erf(v / (sigma * 2.0**0.5)))
+        scale = as_array(self.sigma, v.dtype, v.shape) * 2.0**0.5
+        return _saturating(v, _overflows(v / scale), lambda v: 0.5 * (1 + lax.erf(v / scale)))
 
 
 class StraightThrough(AbstractSurrogate):

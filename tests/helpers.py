@@ -22,6 +22,8 @@ from spark_eqx.nn.interfaces import (
     TopologicalPoissonSpiker,
 )
 
+from .user_modules import LIF, NoisyLatencySpiker
+
 
 class Row(NamedTuple):
     name: str
@@ -32,6 +34,12 @@ class Row(NamedTuple):
     draws_once: bool = False  # in `init`
     masked: bool = False  # spikes with an inhibition mask
     trainable: dict[str, float] = {}  # float parameters, to be given as arrays
+    leaves: int = 0  # arrays that the module always has
+    decodes: bool = False  # a signal comes out, in the dtype of the state
+
+    @property
+    def encodes(self):
+        return self.payload_type is spark.FloatArray and not self.decodes and not self.many
 
     @property
     def many(self):
@@ -102,6 +110,7 @@ ROWS = [
         draws_once=True,
         masked=True,
         trainable={"tau": 5.0, "saturation_freq": 50.0},
+        decodes=True,
     ),
     Row(
         "integrator-ordered",
@@ -109,6 +118,7 @@ ROWS = [
         ((11,),),
         spark.SpikeArray,
         trainable={"tau": 5.0, "saturation_freq": 50.0},
+        decodes=True,
     ),
     Row(
         "integrator-map",
@@ -116,6 +126,7 @@ ROWS = [
         ((6,),),
         spark.SpikeArray,
         trainable={"tau": 5.0, "saturation_freq": 50.0},
+        decodes=True,
     ),
     Row(
         "concat",
@@ -129,6 +140,60 @@ ROWS = [
         _with(ConcatReshape, num_inputs=3, payload_type=spark.FloatArray, reshape=(4, 3)),
         ((3, 2), (4,), (1, 2)),
         spark.FloatArray,
+    ),
+    Row(
+        "sequential",
+        lambda **kwargs: spark.Sequential(
+            [
+                _with(PoissonSpiker, max_freq=400.0)(**kwargs),
+                Sampler(sample_size=13),
+                ExponentialIntegrator(num_outputs=3),
+            ]
+        ),
+        ((2, 4),),
+        spark.FloatArray,
+        True,
+        True,
+        trainable={"max_freq": 400.0},
+        decodes=True,
+    ),
+    Row(
+        "sequential-nested",
+        lambda **kwargs: spark.Sequential(
+            [
+                spark.Sequential(
+                    [
+                        _with(LinearSpiker, max_freq=300.0)(**kwargs),
+                        ExponentialIntegrator(num_outputs=5, saturation_freq=300.0, shuffle=False),
+                    ]
+                ),
+                LinearSpiker(max_freq=250.0),
+                Sampler(sample_size=4),
+            ]
+        ),
+        ((11,),),
+        spark.FloatArray,
+        draws_once=True,
+        trainable=_linear,
+        decodes=True,
+    ),
+    Row(
+        "user-encoder",
+        _with(NoisyLatencySpiker),
+        ((3, 4),),
+        spark.FloatArray,
+        True,
+        trainable={"threshold": 1.0, "noise": 0.1},
+    ),
+    Row(
+        "user-layer",
+        _with(LIF, weights=jr.normal(jr.key(5), (6, 8))),
+        ((8,),),
+        spark.SpikeArray,
+        masked=True,
+        trainable={"tau": 5.0},
+        leaves=1,
+        decodes=True,
     ),
     Row("sampler", _with(Sampler, sample_size=13), ((2, 4),), spark.SpikeArray, draws_once=True, masked=True),
 ]

@@ -157,9 +157,9 @@ def test_traced_once(row, getkey):
 @every()
 def test_leaves_are_arrays(row):
     module = row.make()
-    assert jax.tree.leaves(module) == []
+    assert len(jax.tree.leaves(module)) == row.leaves
     leaves = jax.tree.leaves(trainable(row))
-    assert len(leaves) == len(row.trainable) and all(isinstance(leaf, jax.Array) for leaf in leaves)
+    assert len(leaves) == len(row.trainable) + row.leaves and all(isinstance(leaf, jax.Array) for leaf in leaves)
 
 
 @every()
@@ -236,7 +236,7 @@ def _check_dtypes(row, dtype, getkey, state_dtype):
     output, new = module(payload, state, key=getkey())
     assert {name: spark.InputSpec.of(value) for name, value in output.items()} == module.output_specs(specs)
     (out,) = output.values()
-    if module.port.name == "spikes":
+    if row.decodes:
         assert out.dtype == state_dtype
     else:
         assert out.dtype == dtype
@@ -245,7 +245,7 @@ def _check_dtypes(row, dtype, getkey, state_dtype):
     assert_equal(jax.tree.map(jnp.zeros_like, state), jax.tree.map(jnp.zeros_like, new))
 
 
-@every(lambda row: row.payload_type is spark.FloatArray and not row.many)
+@every(lambda row: row.encodes)
 def test_double_precision_is_the_same_spiker(row, getkey):
     payload = row.payload(getkey(), lead=(200,))
     single = spark.unroll(row.make(), payload, row.init(row.make()), key=KEY)[0]["spikes"].value
@@ -257,7 +257,7 @@ def test_double_precision_is_the_same_spiker(row, getkey):
     assert np.abs(np.asarray(single).sum(0) - np.asarray(double).sum(0)).max() <= 1
 
 
-@every(lambda row: row.payload_type is spark.FloatArray and not row.many)
+@every(lambda row: row.encodes)
 @pytest.mark.parametrize("dtype", [bool, jnp.int8, jnp.float16])
 def test_spikes_in_another_dtype(row, dtype, getkey):
     payload = row.payload(getkey(), lead=(STEPS,))
@@ -299,7 +299,7 @@ def test_gradients_reach_signal_and_parameters(row, getkey):
     floats, rest = eqx.partition(payload, eqx.is_inexact_array)
     grads = jax.grad(lambda args: loss(args[0], eqx.combine(args[1], rest)))((module, floats))
     leaves = jax.tree.leaves(grads)
-    assert len(leaves) == len(row.trainable) + 1
+    assert len(leaves) == len(row.trainable) + row.leaves + 1
     for leaf in leaves:
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0
     # Forward mode sees the same derivative.
@@ -337,3 +337,25 @@ def test_module_under_jit_grad_vmap_as_argument(row, getkey):
     assert_equal(step(module, payload, state), module(payload, state, key=KEY))
     mapped = jax.vmap(lambda m, _: m(payload, state, key=KEY), in_axes=(None, 0))(module, jnp.arange(2))
     assert_equal(take(mapped, 1), module(payload, state, key=KEY))
+
+
+@every()
+def test_fresh_states_can_be_donated(row, getkey):
+    """No two leaves share a buffer; and a program may write the new state over the old one."""
+    module, payload = row.make(), row.payload(getkey())
+    state = row.init(module)
+    buffers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
+    assert len(set(buffers)) == len(buffers)
+    expected = module(payload, state, key=KEY)
+    step = jax.jit(lambda state, payload: module(payload, state, key=KEY), donate_argnums=0, keep_unused=True)
+    assert_equal(step(state, payload), expected)
+
+
+@every()
+def test_module_is_plain_data(row):
+    """Constants and what is trained; two modules of one JSON are equal."""
+    for module in (row.make(), trainable(row)):
+        for cls in (spark.SparkModule, type(module)):
+            again = cls.from_json(module.to_json())
+            assert type(again) is type(module) and tree_equal(again, module)
+            assert jax.tree.structure(again) == jax.tree.structure(module)

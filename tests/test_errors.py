@@ -82,6 +82,16 @@ CASES = {
         TypeError,
         "LinearSpiker `config` LinearSpikerConfig Poisson",
     ),
+    "config of a derived class": (
+        lambda: LinearSpiker(TopologicalLinearSpiker().config),
+        TypeError,
+        "LinearSpikerConfig `config` LinearSpikerConfig TopologicalLinearSpikerConfig another module ignore",
+    ),
+    "config of a derived class, concat": (
+        lambda: Concat(reshape.config),
+        TypeError,
+        "ConcatConfig `config` ConcatConfig ConcatReshapeConfig another module ignore",
+    ),
     "no config": (lambda: Concat(3.0), TypeError, "Concat `config` ConcatConfig 3.0 by name"),
     "surrogate slope": (lambda: spark.surrogate.ATan(slope=0), ValueError, "ATan `slope` positive 0"),
     # Constructors, values.
@@ -132,6 +142,21 @@ CASES = {
         TypeError,
         "`glue` constant",
     ),
+    "tau and cd": (
+        lambda: LinearSpiker(tau=(50.0, 60.0, 70.0), cd=(1.0, 2.0)),
+        ValueError,
+        "LinearSpikerConfig `tau` (3,) `cd` (2,) broadcast",
+    ),
+    "mins and maxs": (
+        lambda: TopologicalLinearSpiker(mins=jnp.zeros(3), maxs=(1.0, 2.0)),
+        ValueError,
+        "TopologicalLinearSpikerConfig `mins` (3,) `maxs` (2,) broadcast",
+    ),
+    "max_freq and dt": (
+        lambda: PoissonSpiker(max_freq=(1.0, 2.0, 3.0), dt=(1.0, 2.0)),
+        ValueError,
+        "PoissonSpikerConfig `max_freq` (3,) `dt` (2,) broadcast",
+    ),
     # Build.
     "missing port": (lambda: linear.build({}), ValueError, "LinearSpiker 'signal'"),
     "extra port": (
@@ -152,6 +177,17 @@ CASES = {
         TypeError,
         "LinearSpiker `signal` FloatArray (3,) int32",
     ),
+    "an image": (
+        lambda: linear.init(np.zeros((2, 2), np.uint8)),
+        TypeError,
+        "LinearSpiker `signal` FloatArray (2, 2) uint8 Scale to floats 0 to 255 `x.astype(jnp.float32) / 255`",
+    ),
+    "booleans as signal": (
+        lambda: linear.init(jnp.zeros(3, bool)),
+        TypeError,
+        "LinearSpiker `signal` FloatArray (3,) bool x.astype(jnp.float32)",
+    ),
+    "bytes as spikes": (lambda: integrator.init(np.ones(4, np.uint8)), TypeError, "`spikes` SpikeArray uint8 `x != 0`"),
     "no payload at all": (lambda: linear.init(), ValueError, "LinearSpiker `signal` one payload 0"),
     "two payloads": (lambda: linear.init(X, X), ValueError, "LinearSpiker `signal` one payload 2"),
     "a string": (lambda: linear.init("x"), TypeError, "LinearSpiker `signal` FloatArray str"),
@@ -245,6 +281,32 @@ CASES = {
         "LinearSpiker `signal` FloatArray SpikeArray",
     ),
     "concat at call": (lambda: concat([S], None), ValueError, "Concat 'inputs' 2 1"),
+    **{
+        f"{name} for a key": (lambda key=key: poisson(X, None, key=key()), error, f"PoissonSpiker `key` one key {text}")
+        for name, key, error, text in (
+            ("a batch of keys", lambda: jr.split(KEY, 2), ValueError, "(2,) jax.vmap"),
+            ("a batch of raw keys", lambda: jr.key_data(jr.split(KEY, 4)), ValueError, "(4, 2) uint32 jax.vmap"),
+            ("one word", lambda: jnp.zeros(1, jnp.uint32), ValueError, "(1,) uint32"),
+            ("an int", lambda: 0, TypeError, "int: 0"),
+            ("floats", lambda: jnp.zeros(2), TypeError, "(2,) float32"),
+        )
+    },
+    "a batch of keys, unroll": (
+        lambda: spark.unroll(poisson, X, None, steps=3, key=jr.split(KEY, 2)),
+        ValueError,
+        "PoissonSpiker `key` one key (2,)",
+    ),
+    "a batch of keys, init": (lambda: sampler.init(S, key=jr.split(KEY, 2)), ValueError, "Sampler `key` one key (2,)"),
+    "a batch of keys, build": (
+        lambda: sampler.build({"inputs": InputSpec.of(S)}, key=jr.split(KEY, 2)),
+        ValueError,
+        "Sampler `key` one key (2,)",
+    ),
+    "a batch of keys where nothing is drawn": (
+        lambda: linear(X, linear.init(X), key=jr.split(KEY, 2)),
+        ValueError,
+        "LinearSpiker `key` one key (2,)",
+    ),
     "no time axis": (
         lambda: spark.unroll(linear, jnp.ones(()), linear.init(jnp.ones(()))),
         ValueError,
@@ -263,6 +325,17 @@ CASES = {
     ),
     "fractional steps": (lambda: spark.unroll(linear, X, linear.init(X), steps=1.5), ValueError, "unroll `steps` 1.5"),
     "no module": (lambda: spark.unroll(jnp.sin, X, None, steps=3), TypeError, "unroll `module` SparkModule"),
+    "negative start": (
+        lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=-1),
+        ValueError,
+        "unroll `start` 0 or more -1",
+    ),
+    "start too large": (
+        lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=2**32),
+        ValueError,
+        f"unroll `start` 2^32 {2**32}",
+    ),
+    "True steps": (lambda: spark.unroll(linear, X, linear.init(X), steps=True), ValueError, "unroll `steps` True"),
     "fractional start": (
         lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=0.5),
         TypeError,
@@ -287,6 +360,7 @@ CASES = {
 }
 # The annotation checker has its say first there, in its own words.
 CHECKED = {"no config", "wrong config", "no mapping", "fractional start", "fractional steps", "no module"}
+CHECKED |= {name for name in CASES if "for a key" in name or "batch of keys" in name}
 
 
 def complaint(case):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -97,19 +96,6 @@ def test_sweep(sweep, tmp_path, capsys, monkeypatch):
     assert result.error.shape == result.snr.shape == (sweep.QUICK_SIDE, sweep.QUICK_SIDE)
     assert 0.1 < result.error.max() < 1000 / (sweep.STEPS * sweep.DT)
     assert result.snr[-1, -1] > 18 and result.snr[0, 0] < 0
-
-
-def test_sweep_solves_the_closed_form(sweep):
-    grid = sweep.make_grid(4)
-    spikers = grid.spikers()
-    tau, max_freq = (np.asarray(each, float) for each in (spikers.config.tau, spikers.config.max_freq))
-    for x in (0.3, 0.7, 1.0):
-        rates = sweep.closed_form(tau, max_freq, x)
-        signals = sweep.solve(spikers, jnp.asarray(rates / max_freq, jnp.float32))
-        fires = rates > 1
-        assert fires.any()
-        np.testing.assert_allclose(signals[fires], x, rtol=1e-4)
-    np.testing.assert_allclose(rates, max_freq, rtol=1e-9)
 
 
 def test_sharded(tmp_path):

@@ -106,3 +106,25 @@ def test_a_million_steps_in_chunks(cls):
     else:
         p = 0.2 * np.asarray(signal, float)
         assert (np.abs(counts - 1e6 * p) < 5 * np.sqrt(1e6 * p * (1 - p))).all()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 20])
+def test_nothing_to_checkpoint(steps):
+    """No units, or no steps."""
+    chain = spark.Sequential([LinearSpiker()])
+    cases: Any = ((LinearSpiker(), 0), (PoissonSpiker(), 0), (chain, 0), (LinearSpiker(), 3))
+    for module, units in cases:
+        signal = jnp.ones((steps, units))
+        state = module.init(signal[:1].sum(0))
+        for checkpoint in (True, 7):
+            output, last = spark.unroll(module, signal, state, key=KEY, checkpoint=checkpoint)
+            assert output["spikes"].shape == (steps, units)
+            held, _ = spark.unroll(module, jnp.ones(units), state, steps=steps, key=KEY, checkpoint=np.int64(7))
+            assert_equal(held, output)
+
+
+def test_chunk_lengths():
+    signal = jnp.ones((5, 2))
+    for checkpoint in (0, -1, 1.5, "yes"):
+        with pytest.raises(ValueError, match="unroll: `checkpoint` must be True, False or an integer, 1 or more"):
+            LinearSpiker().unroll(signal, LinearSpiker().init(signal[0]), checkpoint=checkpoint)

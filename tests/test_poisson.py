@@ -13,7 +13,7 @@ import pytest
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import PoissonSpiker, TopologicalPoissonSpiker
 from spark_eqx.nn.interfaces.input import poisson
-from spark_eqx.nn.interfaces.input._threefry import is_threefry, random_words, random_words_of_steps, threefry
+from spark_eqx.nn.interfaces.input._threefry import is_fused, random_words, random_words_of_steps, threefry
 
 
 SIGMAS = 5.0
@@ -158,7 +158,7 @@ def test_words_are_those_of_jax(shape, make):
     """The generator that fuses is JAX's own, bit for bit: eagerly, under jit, and for a batch of keys."""
     for seed in (0, 7, 2**31 - 1):
         key = make(seed)
-        assert is_threefry(key, 10)
+        assert is_fused(key, 10)
         expected = jr.bits(key, shape, jnp.uint32)
         np.testing.assert_array_equal(random_words(key, shape, 20), expected)
         np.testing.assert_array_equal(jax.jit(random_words, static_argnums=(1, 2))(key, shape, 20), expected)
@@ -215,7 +215,7 @@ def test_thirteen_rounds():
 def test_keys_of_another_kind():
     """`rbg` keys take the ordinary path; the same word for word and the right rate."""
     key = jr.key(0, impl="rbg")
-    assert not is_threefry(key, 10)
+    assert not is_fused(key, 10)
     np.testing.assert_array_equal(random_words(key, (50,), 20), jr.bits(key, (50,), jnp.uint32))
     module, x = PoissonSpiker(max_freq=300.0), jnp.ones(100)
     spikes = spark.unroll(module, x, None, steps=1000, key=key)[0]["spikes"].value
@@ -230,5 +230,29 @@ def test_generator_without_partitioning_takes_the_ordinary_path():
     else:
         setting = jax.threefry_partitionable
     with setting(False):
-        assert not is_threefry(jr.key(0), 10)
+        assert not is_fused(jr.key(0), 10)
         np.testing.assert_array_equal(random_words(jr.key(0), (50,), 20), jr.bits(jr.key(0), (50,), jnp.uint32))
+
+
+def test_rate_and_signal():
+    module = PoissonSpiker(max_freq=jnp.asarray([50.0, 100.0, 200.0]))
+    x = jnp.asarray([0.1, 0.5, 1.0])
+    np.testing.assert_allclose(module.rate(x), [5, 50, 200], rtol=1e-6)
+    np.testing.assert_allclose(module.signal(module.rate(x)), x, rtol=1e-6)
+    np.testing.assert_array_equal(module.signal(jnp.asarray([-1.0, jnp.nan, 900.0])), [0, 0, 1])
+    np.testing.assert_array_equal(module.rate(jnp.asarray([-1.0, jnp.nan, 9.0])), [0, 0, 200])
+
+
+def test_steps_have_keys_up_to_the_last_of_32_bits():
+    module, x = PoissonSpiker(max_freq=500.0), jnp.full(50, 0.5)
+    for start in (0, 2**31 - 1, 2**31, np.uint32(2**32 - 3), np.int64(2**31 + 5), jnp.uint32(2**31)):
+        spikes = spark.unroll(module, x, None, steps=np.int64(3), start=start, key=jr.key(0))[0]["spikes"].value
+        for i in range(3):
+            key = jr.fold_in(jr.key(0), np.uint32(int(start) + i))
+            np.testing.assert_array_equal(spikes[i], module(x, None, key=key)[0]["spikes"].value)
+    traced = jax.jit(lambda start: spark.unroll(module, x, None, steps=3, start=start, key=jr.key(0)))
+    expected = spark.unroll(module, x, None, steps=3, start=2**31 + 7, key=jr.key(0))
+    np.testing.assert_array_equal(traced(np.uint32(2**31 + 7))[0]["spikes"].value, expected[0]["spikes"].value)
+    for start, steps in ((-1, 3), (2**32, 0), (2**32, 3), (2**32 - 2, 3), (np.int64(-5), 1), (jnp.asarray(-1), 1)):
+        with pytest.raises(ValueError, match=r"unroll: `start` must be an integer, 0 or more .* got"):
+            spark.unroll(module, x, None, steps=steps, start=start, key=jr.key(0))

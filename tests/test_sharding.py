@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import jax.random as jr
 import numpy as np
+import pytest
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import PoissonSpiker
@@ -57,6 +58,17 @@ def test_same_bits_on_any_number_of_devices_without_collectives():
         # vector register and the rest of them differently, and sums over the batch are in another order.
         bounds = {"parameters": [0, 4e-6], "integrator": [0, 3e-7]}.get(kind, [0, 0, 3e-7])
         assert all(error <= bound for error, bound in zip(record["errors"], bounds, strict=False)), record
+
+
+@pytest.mark.skipif(
+    not (hasattr(jax, "shard_map") and hasattr(jax, "set_mesh")), reason="this JAX lacks jax.shard_map or jax.set_mesh"
+)
+def test_same_bits_in_shard_map_and_on_explicit_axes():
+    (printed,) = finish(start(8, ROOT / "tests" / "sharding_meshes.py"), timeout=240)
+    records = [json.loads(line) for line in printed.splitlines()]
+    assert len(records) == 32
+    for record in records:  # what comes out: the same bits; gradients as above
+        assert all(error <= bound for error, bound in zip(record["errors"], [0, 3e-7], strict=False)), record
 
 
 def test_two_processes_equal_one(tmp_path):

@@ -118,6 +118,26 @@ def test_a_users_own():
         AbstractSurrogate()  # pyright: ignore[reportAbstractUsage]
 
 
+FAR = {jnp.float32: 3e38, jnp.bfloat16: 3e38, jnp.float16: 6e4}
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("dtype", FAR)
+def test_derivatives_far_from_the_threshold(cls, dtype):
+    """Not NaN, which infinity times 0 is, at any magnitude and in the surrogate's own parameter either."""
+    ends = np.geomspace(30, FAR[dtype], 150)  # past where squares and products overflow
+    v = jnp.asarray([*ends, -np.inf, np.inf, *-ends], dtype)
+    first = jax.jit(jax.vmap(jax.grad(cls())))(v)
+    second = jax.jit(jax.vmap(jax.grad(jax.grad(cls()))))(v)
+    expected = np.asarray(FORMULAS[cls](np.clip(np.asarray(v, float), -150, 150), *parameter(cls())))
+    np.testing.assert_allclose(np.asarray(first, float), expected, rtol=0, atol=1e-3)
+    assert (first[150:152] == (1 if cls is StraightThrough else 0)).all()
+    assert jnp.isfinite(second).all() and (jnp.abs(second) < 2e-3).all()
+    for name in (field.name for field in dataclasses.fields(cls)):
+        slopes = jax.vmap(jax.grad(lambda value, v: cls(**{name: value})(v)), (None, 0))(jnp.asarray(0.7, dtype), v)
+        assert jnp.isfinite(slopes).all()
+
+
 @pytest.mark.parametrize("v", [1, 0.5, jnp.asarray([1, 2]), np.ones(3), None])
 def test_not_floats(v):
     with pytest.raises(TypeError, match="Sigmoid: `v` must be a JAX array of floats, got"):

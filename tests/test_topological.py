@@ -6,7 +6,7 @@ import pytest
 from jax.test_util import check_grads
 
 import spark_eqx as spark
-from spark_eqx.nn.interfaces import TopologicalLinearSpiker, TopologicalPoissonSpiker
+from spark_eqx.nn.interfaces import LinearSpiker, TopologicalLinearSpiker, TopologicalPoissonSpiker
 
 from .helpers import x64
 
@@ -119,3 +119,32 @@ def test_same_key_is_the_same_raster_across_the_seam():
     module = TopologicalPoissonSpiker(glue=1, max_freq=500.0)
     run = lambda x: spark.unroll(module, jnp.asarray(x), None, steps=50, key=jr.key(0))[0]["spikes"].value
     assert (run(0.0) != run(1.0)).mean() < 1e-3  # sin(pi) is not 0 in float32
+
+
+@BOTH
+@pytest.mark.parametrize("glue", [0, 1, (0, 1)])
+def test_one_bad_sample_spoils_no_gradient(cls, glue):
+    """To the ends of the range, which all samples share: that of the good samples alone."""
+    good = jnp.asarray([[0.3, 0.9], [0.2, 0.4]])
+    bad = jnp.asarray([[jnp.nan, 0.9], [jnp.inf, -jnp.inf], [0.3, 7.0], [0.2, 0.4]])  # the halves that are good
+
+    def total(ends, samples):
+        module = cls(glue=glue, mins=ends[0], maxs=ends[1], resolution=9)
+        return jnp.vdot(module.activity(samples).reshape(-1, 9).sum(0), jnp.sin(jnp.arange(9.0)))
+
+    ends = jnp.asarray([[-0.5, 0.1], [1.2, 1.5]])
+    grads = jax.grad(total)(ends, bad)
+    expected = jax.grad(total)(ends, good[1]) + jax.grad(total)(ends, good[0])
+    assert np.isfinite(grads).all() and np.abs(expected).min() > 0.01
+    np.testing.assert_allclose(grads, expected, rtol=1e-4)
+
+
+@BOTH
+def test_rate_is_that_of_the_activity(cls):
+    module, x = cls(max_freq=80.0, resolution=9), jnp.asarray([0.3, 0.5])
+    if cls is TopologicalPoissonSpiker:
+        expected = 80 * module.activity(x)
+    else:
+        expected = LinearSpiker(max_freq=80.0).rate(module.activity(x))
+    np.testing.assert_allclose(module.rate(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(module.rate(jnp.asarray(0.5))[4], 80, rtol=1e-5)

@@ -35,7 +35,7 @@ def parameters(name: str) -> str:
     for field in dataclasses.fields(record):
         about = field.metadata
         default = "required" if field.default is dataclasses.MISSING else f"`{_short(field.default)}`"
-        rule = "; ".join(each.text for each in (about["type"], about["check"]) if each is not None)
+        rule = "; ".join(each.text for each in (record._kinds[field.name], about["check"]) if each is not None)
         cells = (f"`{field.name}`", default, about["unit"], about["description"], rule)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)
@@ -45,14 +45,10 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-# What has no public path, but a place on the API pages.
-PRIVATE = {"parameter": "spark_eqx.core._parameters.parameter"}
-
-
 def path(name: str) -> str:
     """Of a public object, as the API pages have it."""
-    modules = (spark, interfaces, spark.raster, spark.measure)
-    return next((f"{module.__name__}.{name}" for module in modules if hasattr(module, name)), PRIVATE.get(name, name))
+    modules = (spark, interfaces, spark.core, spark.raster, spark.measure)
+    return next((f"{module.__name__}.{name}" for module in modules if hasattr(module, name)), name)
 
 
 def on_page_content(content: str, page: Any, config: Any, files: Any) -> str:

@@ -75,23 +75,9 @@ def examine(spiker: LinearSpiker) -> Result:
     )
     spikes = encoded["spikes"].value
     decoded, _ = spark.unroll(integrator, spikes, integrator.init(spikes[0]))
-    original, late = signal[START:-LATENCY], solve(spiker, decoded["signal"].value[START + LATENCY :, 0])
+    rate = jnp.maximum(decoded["signal"].value[START + LATENCY :, 0], 1e-3) * spiker.config.max_freq
+    original, late = signal[START:-LATENCY], spiker.signal(rate)
     return Result(rates, measure.snr(original - original.mean(), late - original.mean()))
-
-
-def solve(spiker: LinearSpiker, rate: Float[Array, " steps"]) -> Float[Array, " steps"]:
-    """The signal that makes this rate, given in units of `max_freq`: the closed form, the other way round."""
-    config: Any = spiker.config
-    tau, max_freq = config.tau, config.max_freq
-    charging = 1000 / (max_freq * jnp.maximum(rate, 1e-3)) - CD  # ms
-    return jnp.clip(jnp.expm1(-(1000 / max_freq - CD) / tau) / jnp.expm1(-charging / tau), 0, 1)
-
-
-def closed_form(tau: Any, max_freq: Any, x: Any) -> np.ndarray:
-    """The rate [Hz], in float64."""
-    excess = 1 / np.expm1((1000 / max_freq - CD) / tau)  # g - 1
-    drive = x - 1 + x * excess  # g x - 1
-    return np.where(drive > 0, 1000 / (CD + tau * np.log1p(1 / np.where(drive > 0, drive, 1))), 0)
 
 
 class Grid(NamedTuple):
@@ -152,8 +138,8 @@ def sweep(side: int) -> Sweep:
         jax.device_get(one(LinearSpiker(tau=float(tau), max_freq=float(max_freq), cd=CD, dt=DT)))
     recompiled = (time.perf_counter() - start) * count / RECOMPILED
 
-    wanted = closed_form(grid.tau[:, None, None], grid.max_freq[:, None], HELD.astype(float))
-    error = np.abs(result.rates.reshape(side, side, -1) - wanted).max(-1)
+    wanted = jax.vmap(lambda spiker: spiker.rate(jnp.asarray(HELD)))(spikers)
+    error = np.abs(result.rates - wanted).max(-1).reshape(side, side)
     return Sweep(grid, error, result.snr.reshape(side, side), at_once, in_loop, recompiled)
 
 

@@ -1,3 +1,4 @@
+from ._running import run_at_once as run_at_once
 from .checks import (
     Check as Check,
     at_least_two as at_least_two,

@@ -1,5 +1,6 @@
 """The kind of a parameter, from the annotation of its field."""
 
+import inspect
 import sys
 import types
 import typing
@@ -24,12 +25,12 @@ _PLAIN: dict[Any, Kind] = {
 }
 
 
-def kind_of(cls: type, name: str, record: type) -> Kind:
-    """The kind that the annotation of the field `name` of a class asks for. `record` is the base of nested records.
+def kind_of(cls: type, name: str) -> Kind:
+    """The kind that the annotation of the field `name` of a class asks for.
 
     **Raises:** `TypeError` at class definition, naming class and field, for an annotation that says too little.
     """
-    annotation = cls.__annotations__[name]
+    annotation = inspect.get_annotations(cls)[name]
     if isinstance(annotation, str):  # as all are under `from __future__ import annotations`
         try:
             annotation = eval(annotation, vars(sys.modules[cls.__module__]), dict(vars(typing)))
@@ -38,7 +39,7 @@ def kind_of(cls: type, name: str, record: type) -> Kind:
                 f"{cls.__name__}: the annotation {annotation!r} of `{name}` cannot be resolved ({error}). "
                 "Give `kind=` to `parameter`, or define the name at the top of the module."
             ) from None
-    kind = _of(annotation, record)
+    kind = _of(annotation)
     if kind is None:
         raise TypeError(
             f"{cls.__name__}: the annotation {annotation!r} of `{name}` does not say what is taken. Give `kind=` to "
@@ -47,16 +48,16 @@ def kind_of(cls: type, name: str, record: type) -> Kind:
     return kind
 
 
-def _of(annotation: Any, record: type) -> Kind | None:
+def _of(annotation: Any) -> Kind | None:
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
-        return _of_union(args, record)
+        return _of_union(args)
     if origin is Literal:
         return kinds.Choice(*args)
     if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
         if args[0] in (int, float):
             return kinds.integers if args[0] is int else kinds.number
-        inner = _of(args[0], record)
+        inner = _of(args[0])
         return None if inner is None else kinds.Many(inner)
     if origin is type:
         return kinds.Subclass(args[0]) if isinstance(args[0], type) else None
@@ -68,19 +69,18 @@ def _of(annotation: Any, record: type) -> Kind | None:
         return kinds.anything if callable(annotation) else None
     if issubclass(annotation, AbstractArray) or annotation is jax.Array:
         return kinds.ArrayOf(annotation)
-    if issubclass(annotation, record):
+    if hasattr(annotation, "to_dict") and hasattr(annotation, "from_dict"):  # a record, or a module
         return kinds.Record(annotation)
     return kinds.anything if annotation in (tuple, list, dict, object) else kinds.Instance(annotation)
 
 
-def _of_union(args: tuple[Any, ...], record: type) -> Kind | None:
+def _of_union(args: tuple[Any, ...]) -> Kind | None:
     rest = [each for each in args if each is not type(None)]
-    floats = [each for each in rest if each is float or _is_float_array(each)]
     # Also what `Number` is: a float, tuples of them, or an array.
-    if floats and all(each in (int, float, tuple, jax.Array) or _is_float_array(each) for each in rest):
+    if float in rest and all(each in (int, float, tuple, jax.Array) or _is_float_array(each) for each in rest):
         kind = kinds.number
     else:
-        kind = _of(rest[0], record) if len(rest) == 1 else None
+        kind = _of(rest[0]) if len(rest) == 1 else None
     return kinds.Optional(kind) if kind is not None and len(rest) < len(args) else kind
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from ._keys import step_keys
-from ._placement import place_like
+from ._placement import shard_like, vary_like
 from .payloads import SparkPayload
 
 
@@ -56,6 +56,7 @@ def pin(tree: Any) -> Any:
 def run_step(module: Argument, payload: Any, state: Any, key: Any) -> Any:
     of: SparkModule = module.tree
     _check_state(of, payload, state)
+    state = shard_like(state, of, payload)
     payload, state = pin((payload, state))
     returned = of.step(payload, state, key=key)
     check_returned(of, "step", returned, state)
@@ -70,7 +71,7 @@ def run_sequence(
     of: SparkModule = module.tree
     frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
     _check_state(of, frame, state)
-    state = place_like(state, (payload, of, key), held)
+    state = shard_like(vary_like(state, (payload, of, key)), of, payload, held)
     if held:  # else a frame depends on the step, and is no constant
         payload = pin(payload)
     keys = step_keys(key, jnp.asarray(start).astype(jnp.uint32) + jnp.arange(length, dtype=jnp.uint32))
@@ -89,9 +90,7 @@ def run_sequence(
     count = length // chunk
     whole = count * chunk
     chunks = jax.tree.map(lambda x: x[:whole].reshape(count, chunk, *x.shape[1:]), xs)
-    state, output = lax.scan(
-        lambda state, x: run(state, x, chunk), state, chunks, length=None if xs_exist(xs) else count
-    )
+    state, output = scan(lambda state, x: run(state, x, chunk), state, chunks, count)
     output = jax.tree.map(lambda x: x.reshape(whole, *x.shape[2:]), output)
     if whole == length:
         return output, state
@@ -99,9 +98,20 @@ def run_sequence(
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), output, last), state
 
 
-def xs_exist(xs: Any) -> bool:
-    """Whether a scan knows its length from what it runs over. Given twice it must be a known number."""
-    return bool(jax.tree.leaves(xs))
+def scan(body: Any, state: Any, xs: Any, steps: Any) -> tuple[Any, Any]:
+    """`lax.scan` over `xs`, which may be nothing, in a number of steps that may be a symbol."""
+    if isinstance(steps, int):
+        return lax.scan(body, state, xs, length=steps)
+    # A symbol it takes only from the shape of what it runs over.
+    return lax.scan(lambda state, x: body(state, x[0]), state, (xs, jnp.empty((steps, 0))))
+
+
+def run_at_once(module: "SparkModule", payload: Any, state: Any, steps: Any, held: bool) -> tuple[Any, Any]:
+    """What `run` may return where a step neither draws nor changes the state: all steps without a loop."""
+    step = lambda payload: module.step(payload, state, key=None)[0]
+    if not held:
+        return jax.vmap(step)(payload), state
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (steps, *leaf.shape)), step(payload)), state
 
 
 def check_returned(module: "SparkModule", method: str, returned: Any, state: Any, steps: Any = None) -> None:

@@ -49,10 +49,11 @@ def first_step(start: Any, length: Any) -> Any:
 
 
 def _whole(name: str, value: Any, least: int, others: str = "") -> Any:
+    symbolic: Any = value
     if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least:
         return int(value)
     from jax import export  # when it may be needed: it takes a while to import
 
-    if export.is_symbolic_dim(value):
+    if export.is_symbolic_dim(symbolic):
         return value
     raise ValueError(f"unroll: `{name}` must be {others}an integer, {least} or more [time steps], got {value!r}.")

@@ -7,13 +7,12 @@ from typing import Any, ClassVar, Generic, TypeVar
 import equinox as eqx
 import jax
 import jax.random as jr
-from jax import lax
 from jaxtyping import PRNGKeyArray
 
 from . import _names
 from ._keys import check_key
-from ._placement import place_like
-from ._running import Argument, run_sequence, run_step, xs_exist
+from ._placement import shard_like, vary_like
+from ._running import Argument, run_sequence, run_step, scan
 from ._steps import chunk_length, count_steps, first_step
 from .config import SparkConfig
 from .ports import Port as Port
@@ -33,7 +32,8 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     ```
 
     Batches are `jax.vmap`, time is `jax.lax.scan` or [`unroll`][]. Every leaf of the pytree is a JAX array, so a module
-    may be an argument of any JAX transformation.
+    may be an argument of any JAX transformation. (One that holds other leaves, as `equinox.nn.MLP` has them, is an
+    argument of `equinox.filter_jit` and its kin, as in Equinox.)
 
     To write one, subclass one of the interfaces (or this class), name its config and state in brackets, and define
     `build` and `step`; a direct subclass also says its `port`. See "Write your own" in the documentation.
@@ -50,13 +50,17 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         _names.register(cls)
-        abstract = any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls))
-        if not abstract and not hasattr(cls, "port"):
+        if any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls)):
+            return
+        if not hasattr(cls, "port"):
             raise TypeError(
                 f"{cls.__name__}: `port` is missing: say what it takes, for instance "
                 "`port: ClassVar[Port] = Port('spikes', SpikeArray)`."
             )
+        if cls.__init__ is SparkModule.__init__:
+            cls._config_class()
 
+    # Type checkers see it only where a class repeats it.
     def __init__(self, config: ConfigT | None = None, **kwargs: Any):
         self.config = self._config_class().of(config, kwargs)
 
@@ -105,7 +109,8 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         else:
             raise ValueError(f"{self._name}: `{port.name}` is one payload, got {len(payloads)}.")
         payload = port.wrap(self._name, payload)
-        return place_like(self.build({port.name: port.specs_of(payload)}, key=key), payload)
+        state = self.build({port.name: port.specs_of(payload)}, key=key)
+        return shard_like(vary_like(state, (payload, self, key)), self, payload)
 
     def output_specs(self, input_specs: Mapping[str, Any]) -> dict[str, InputSpec]:
         """The spec of each output, found without running anything."""
@@ -123,10 +128,10 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         payload: Any,
         state: StateT,
         *,
-        steps: int | None = None,
+        steps: Any = None,
         key: PRNGKeyArray | None = None,
         start: Any = 0,
-        checkpoint: int | bool = False,
+        checkpoint: Any = False,
     ) -> tuple[Any, StateT]:
         """Many steps at once; see [`unroll`][spark_eqx.unroll]."""
         check_key(self._name, key)
@@ -135,11 +140,11 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         chunk, start = chunk_length(checkpoint, length), first_step(start, length)
         return run_sequence(Argument(self), payload, state, key, start, steps is not None, length, chunk)
 
-    def run(self, payload: Any, state: StateT, *, keys: Any, steps: int, held: bool) -> tuple[Any, StateT]:
+    def run(self, payload: Any, state: StateT, *, keys: Any, steps: Any, held: bool) -> tuple[Any, StateT]:
         """One step after the other; always traced. The hook for a faster form, which must give the same bits.
 
         The payload has a leading axis of time, unless it is `held`. `keys`: of each step, or `None`. Every array of the
-        output has a leading axis of `steps`.
+        output has a leading axis of `steps`, a number or a symbol of `jax.export`.
         """
 
         def body(state, x):
@@ -150,7 +155,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         # A backward pass keeps the states and recomputes the rest: less memory, and on a CPU less time too.
         xs = (keys, None if held else payload)
         body = jax.checkpoint(body, prevent_cse=False)
-        state, output = lax.scan(body, state, xs, length=None if xs_exist(xs) else steps)
+        state, output = scan(body, state, xs, steps)
         return output, state
 
     def to_dict(self) -> dict[str, Any]:

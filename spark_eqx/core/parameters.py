@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, dataclass_transform
@@ -35,7 +36,7 @@ def parameter(
 
     **Arguments:**
 
-    - `default`: without one the parameter is required.
+    - `default`: without one the parameter is required. No array: modules would share it.
     - `kind`: what is taken, how it is stored and written. `None`: what the annotation says. `int`, `bool`, `str`,
         `Literal["a", "b"]` and `tuple[int, ...]` are constants; `float` a number, or a JAX array of floats to
         differentiate, map over or shard; an array of jaxtyping is a leaf, whose shape and dtype are checked; a config,
@@ -45,6 +46,10 @@ def parameter(
     - `description`: one line.
     - `check`: a condition on the values: [`Check`][].
     """
+    if isinstance(default, jax.Array | np.ndarray):
+        raise TypeError(
+            f"parameter: `default` must be a constant, got an array of shape {default.shape}. Give a number."
+        )
     metadata = {"type": kind, "unit": unit, "description": description, "check": check}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -110,8 +115,8 @@ class Parameters:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)(cls)
-        own = [field for field in dataclasses.fields(cls) if field.name in cls.__dict__.get("__annotations__", {})]
-        kinds = {each.name: each.metadata.get("type") or kind_of(cls, each.name, Parameters) for each in own}
+        own = [field for field in dataclasses.fields(cls) if field.name in inspect.get_annotations(cls)]
+        kinds = {each.name: each.metadata.get("type") or kind_of(cls, each.name) for each in own}
         inherited = [vars(base).get("_kinds", {}) for base in reversed(cls.__mro__[1:])]
         cls._kinds = {name: kind for each in (*inherited, kinds) for name, kind in each.items()}
         cls.__init__ = _accept_by_name(cls)

@@ -43,7 +43,7 @@ class SparkPayload(eqx.Module):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape that all arrays of the payload share."""
-        return self.value.shape
+        return jax.tree.leaves(self)[0].shape  # not `value`, which may be computed, and of structs cannot be
 
     @property
     def dtype(self) -> np.dtype:

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -47,16 +48,37 @@ class InputSpec:
     def of(cls, payload: Any) -> "InputSpec":
         """The spec of a payload of arrays, of tracers or of `jax.ShapeDtypeStruct`s.
 
-        **Raises:** `TypeError` for what is not a payload.
+        **Raises:** `TypeError` for what is not a payload, `ValueError` for one whose arrays differ in shape.
         """
         if not isinstance(payload, SparkPayload):
             raise TypeError(f"InputSpec.of: `payload` must be a SparkPayload, got {type(payload).__name__}.")
+        if any(leaf.shape != payload.shape for leaf in jax.tree.leaves(payload)):
+            shapes = [leaf.shape for leaf in jax.tree.leaves(payload)]
+            raise ValueError(
+                f"InputSpec.of: the arrays of a {type(payload).__name__} must share a shape, got {shapes}."
+            )
         return cls(type(payload), payload.shape, payload.dtype)
 
     def struct(self) -> Any:
-        """A payload of `jax.ShapeDtypeStruct`s that fits the spec, for `jax.eval_shape`."""
+        """A payload of `jax.ShapeDtypeStruct`s that fits the spec, for `jax.eval_shape`.
+
+        It has every array that its type requires; one that is annotated with another dtype has that.
+        """
+        dtypes = _required_dtypes(self.payload_type, self.dtype)
         make: Any = self.payload_type
-        return jax.eval_shape(lambda: make(jnp.zeros(self.shape, self.dtype)))
+        return jax.eval_shape(lambda: make(**{name: jnp.zeros(self.shape, each) for name, each in dtypes.items()}))
 
     def __str__(self) -> str:
         return f"{self.payload_type.__name__} of shape {self.shape}, dtype {self.dtype.name}"
+
+
+def _required_dtypes(payload_type: type, dtype: np.dtype) -> dict[str, Any]:
+    """The arguments that make a payload, each with `dtype`, or with the usual one that its annotation admits."""
+    dtypes = {}
+    for each in inspect.signature(payload_type).parameters.values():
+        if each.default is each.empty:
+            admitted: Any = getattr(each.annotation, "dtypes", ())
+            refused = isinstance(admitted, tuple) and admitted and dtype.name not in admitted
+            usual = ("float32", "int32", "bool", *admitted) if refused else ()
+            dtypes[each.name] = next((name for name in usual if name in admitted), dtype)
+    return dtypes

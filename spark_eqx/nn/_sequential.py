@@ -6,7 +6,6 @@ from jaxtyping import PRNGKeyArray
 from ..core._keys import stage_key, stage_keys
 from ..core._running import pin
 from ..core.config import SparkConfig
-from ..core.kinds import Many, Record
 from ..core.module import SparkModule
 from ..core.parameters import parameter
 from ..core.ports import Port
@@ -16,9 +15,7 @@ from ..core.specs import InputSpec
 class SequentialConfig(SparkConfig):
     """Config of [`Sequential`][]."""
 
-    stages: tuple[SparkModule, ...] = parameter(
-        kind=Many(Record(SparkModule)), description="modules, each of which takes what the one before gives"
-    )
+    stages: tuple[SparkModule, ...] = parameter(description="modules, each of which takes what the one before gives")
 
     def __check_init__(self):
         if not self.stages:
@@ -41,7 +38,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
     `len(module)`, `module[i]` and `for stage in module` give the stages, `module[i:j]` is a `Sequential` of them.
     """
 
-    def __init__(self, stages: Sequence[SparkModule] | SequentialConfig):
+    def __init__(self, stages: Sequence[Any] | SequentialConfig):
         """**Arguments:**
 
         - `stages`: the modules, at least one.
@@ -88,7 +85,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
     def step(self, payload: Any, state: tuple, *, key: PRNGKeyArray | None) -> tuple[Any, tuple]:
         return self._go(payload, state, lambda stage, i, *x: stage.step(*x, key=stage_key(key, i)))
 
-    def run(self, payload: Any, state: tuple, *, keys: Any, steps: int, held: bool) -> tuple[Any, tuple]:
+    def run(self, payload: Any, state: tuple, *, keys: Any, steps: Any, held: bool) -> tuple[Any, tuple]:
         def run(stage, i, *x):
             return stage.run(*x, keys=stage_keys(keys, i), steps=steps, held=held and i == 0)
 
@@ -111,7 +108,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         return iter(self.config.stages)
 
     def __getitem__(self, i: int | slice) -> Any:
-        stages = self.config.stages[i]
+        stages: Any = self.config.stages[i]
         return Sequential(stages) if isinstance(i, slice) else stages
 
     def __pdoc__(self, **kwargs: Any) -> Any:

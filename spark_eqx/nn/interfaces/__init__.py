@@ -18,6 +18,7 @@ from .input import (
     LinearSpikerConfig as LinearSpikerConfig,
     PoissonSpiker as PoissonSpiker,
     PoissonSpikerConfig as PoissonSpikerConfig,
+    RateSpiker as RateSpiker,
     TopologicalLinearSpiker as TopologicalLinearSpiker,
     TopologicalLinearSpikerConfig as TopologicalLinearSpikerConfig,
     TopologicalPoissonSpiker as TopologicalPoissonSpiker,

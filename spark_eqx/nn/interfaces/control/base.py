@@ -1,7 +1,5 @@
 from typing import Any, TypedDict, TypeVar
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from ....core.module import StateT
@@ -41,11 +39,3 @@ class ControlInterface(Interface[ControlConfigT, StateT]):
         **Raises:** `TypeError` or `ValueError`, at trace time, naming the port.
         """
         return self._call(inputs, state, key)
-
-
-def run_at_once(module: ControlInterface, payload: Any, state: Any, steps: int, held: bool) -> tuple[Any, Any]:
-    """All steps of an interface that carries nothing from one to the next, without a loop."""
-    step = lambda payload: module.step(payload, state, key=None)[0]
-    if not held:
-        return jax.vmap(step)(payload), state
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (steps, *leaf.shape)), step(payload)), state

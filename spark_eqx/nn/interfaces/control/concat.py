@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from ....core._running import run_at_once
 from ....core.checks import Check, positive
 from ....core.parameters import parameter
 from ....core.payloads import SparkPayload
 from ....core.ports import Port
 from ....core.specs import InputSpec
-from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput, run_at_once
+from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 
 class ConcatConfig(ControlInterfaceConfig):
@@ -43,7 +44,7 @@ class AbstractConcat(ControlInterface[ConcatConfigT, None]):
         del key
         self._joined_specs(input_specs)
 
-    def run(self, payload: Sequence[SparkPayload], state: None, *, keys: Any, steps: int, held: bool):
+    def run(self, payload: Sequence[SparkPayload], state: None, *, keys: Any, steps: Any, held: bool):
         del keys
         return run_at_once(self, payload, state, steps, held)
 
@@ -75,6 +76,9 @@ class Concat(AbstractConcat[ConcatConfig]):
     `num_inputs` payloads of the type `payload_type`, of any shapes and one dtype; `(N1 + N2 + ...,)` comes out.
     """
 
+    def __init__(self, config: ConcatConfig | None = None, **kwargs: Any):
+        self.config = ConcatConfig.of(config, kwargs)
+
     def step(
         self, payload: Sequence[SparkPayload], state: None, *, key: PRNGKeyArray | None
     ) -> tuple[ControlInterfaceOutput, None]:
@@ -85,6 +89,9 @@ class Concat(AbstractConcat[ConcatConfig]):
 @final
 class ConcatReshape(AbstractConcat[ConcatReshapeConfig]):
     """Flatten each input, join them, and give the result the shape `reshape`; no state. See [`Concat`][]."""
+
+    def __init__(self, config: ConcatReshapeConfig | None = None, **kwargs: Any):
+        self.config = ConcatReshapeConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key

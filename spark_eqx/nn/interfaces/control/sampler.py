@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from ....core._running import run_at_once
 from ....core.checks import positive
 from ....core.parameters import parameter
 from ....core.payloads import SparkPayload
 from ....core.ports import Port
-from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput, run_at_once
+from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 
 class SamplerConfig(ControlInterfaceConfig):
@@ -37,6 +38,9 @@ class Sampler(ControlInterface[SamplerConfig, SamplerState]):
 
     port: ClassVar[Port] = Port("inputs", SparkPayload)
 
+    def __init__(self, config: SamplerConfig | None = None, **kwargs: Any):
+        self.config = SamplerConfig.of(config, kwargs)
+
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> SamplerState:
         """Draw the indices; needs a key."""
         spec = self.spec(input_specs)
@@ -52,6 +56,6 @@ class Sampler(ControlInterface[SamplerConfig, SamplerState]):
         del key
         return {"output": jax.tree.map(lambda leaf: leaf.ravel()[state.indices], payload)}, state
 
-    def run(self, payload: SparkPayload, state: SamplerState, *, keys: Any, steps: int, held: bool):
+    def run(self, payload: SparkPayload, state: SamplerState, *, keys: Any, steps: Any, held: bool):
         del keys
         return run_at_once(self, payload, state, steps, held)

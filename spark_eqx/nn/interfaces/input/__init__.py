@@ -2,6 +2,7 @@ from .base import (
     InputInterface as InputInterface,
     InputInterfaceConfig as InputInterfaceConfig,
     InputInterfaceOutput as InputInterfaceOutput,
+    RateSpiker as RateSpiker,
 )
 from .linear import LinearSpiker as LinearSpiker, LinearSpikerConfig as LinearSpikerConfig
 from .poisson import PoissonSpiker as PoissonSpiker, PoissonSpikerConfig as PoissonSpikerConfig

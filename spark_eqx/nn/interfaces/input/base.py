@@ -14,6 +14,7 @@ from ....core.numbers import Number, state_dtype, together
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
+from ....core.specs import InputSpec
 from ....surrogate import AbstractSurrogate, ATan
 from ..base import Interface, TimedInterfaceConfig
 
@@ -113,6 +114,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
         """
         spec = self.spec(input_specs)
         for field, kind in self.config._kinds.items():
+            kind = getattr(kind, "kind", kind)  # that of an optional one
             shape = np.shape(getattr(self.config, field)) if kind in (number, zero_one) else ()
             target = spec.shape if field in per_component else spec.shape + units
             if shape and not _broadcasts(shape, target):
@@ -121,6 +123,28 @@ class InputInterface(Interface[InputConfigT, StateT]):
                     f"the shape that follows from port 'signal' ({spec})."
                 )
         return spec.shape + units, state_dtype(spec.dtype)
+
+    def _floats(
+        self, method: str, name: str, value: Any, units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
+    ) -> Float[Array, "*shape"]:
+        """An argument of a public method as an array of floats that fits the parameters, in the dtype of the state."""
+        value = value.value if isinstance(value, FloatArray) else value
+        value = np.float32(value) if isinstance(value, float) else value
+        if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating):
+            raise TypeError(
+                f"{self._name}.{method}: `{name}` must be a FloatArray or an array of floats, got {value!r}."
+            )
+        value = jnp.asarray(value)
+        spec = InputSpec(FloatArray, value.shape, value.dtype)
+        _, dtype = self.signal_spec({self.port.name: spec}, units, per_component)
+        return value.astype(dtype)
+
+    def excitation(self, payload: FloatArray) -> Float[Array, "*shape"]:
+        """The signal within [0, 1], NaN as 0, in the dtype of the state.
+
+        The derivative is 1 within the range, its ends included, and 0 outside.
+        """
+        return excitation(payload.value)
 
     def output(
         self, fired: Bool[Array, "*units"], v: Float[Array, "*units"], signal: FloatArray
@@ -142,26 +166,13 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
     def rate(self, signal: Any) -> Float[Array, "*units"]:
         """The rate [Hz] at which a held signal makes the units fire: the closed form.
 
-        `signal`: a [`FloatArray`][] or an array of floats. It saturates as in a step.
+        `signal`: a [`FloatArray`][] or an array of floats, of the shape that `init` takes. It saturates as in a step.
         """
 
     @abc.abstractmethod
     def signal(self, rate: Any) -> Float[Array, "*units"]:
         """The signal that makes units fire at a rate [Hz]: the inverse of `rate`. 0 where they are to be silent, 1 from
         `max_freq` on."""
-
-
-def floats(function: str, name: str, value: Any) -> Float[Array, "..."]:
-    """An argument of a public method as an array of floats, in the dtype of the state.
-
-    **Raises:** `TypeError` for anything else.
-    """
-    value = value.value if isinstance(value, FloatArray) else value
-    if isinstance(value, float | int) and not isinstance(value, bool):
-        value = np.float32(value)
-    if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating):
-        raise TypeError(f"{function}: `{name}` must be a FloatArray or an array of floats, got {value!r}.")
-    return jnp.asarray(value, state_dtype(jnp.asarray(value).dtype))
 
 
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

@@ -3,15 +3,15 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ....core._running import scan
 from ....core.checks import non_negative, positive
 from ....core.numbers import Number, together
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ._membrane import LinearSpikerState, advance, linear_rate, linear_signal, pack, unpack
-from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation, floats
+from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation
 
 
 class LinearSpikerConfig(RateConfig):
@@ -62,6 +62,9 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
     Lapicque (1907); Gerstner and Kistler (2002), "Spiking Neuron Models", section 4.1.
     """
 
+    def __init__(self, config: LinearSpikerConfig | None = None, **kwargs: Any):
+        self.config = LinearSpikerConfig.of(config, kwargs)
+
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         del key
         return linear_state(*self.signal_spec(input_specs))
@@ -72,15 +75,15 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
         del key
         return linear_step(self, payload, state, excitation)
 
-    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Any, steps: int, held: bool):
+    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Any, steps: Any, held: bool):
         del keys
         return linear_run(self, payload, state, excitation, steps, held)
 
     def rate(self, signal: Any) -> Float[Array, "*units"]:
-        return linear_rate(self.config, excitation(floats("LinearSpiker.rate", "signal", signal)))
+        return linear_rate(self.config, excitation(self._floats("rate", "signal", signal)))
 
     def signal(self, rate: Any) -> Float[Array, "*units"]:
-        return linear_signal(self.config, floats("LinearSpiker.signal", "rate", rate))
+        return linear_signal(self.config, self._floats("signal", "rate", rate))
 
 
 def linear_state(shape: tuple[int, ...], dtype: Any) -> LinearSpikerState:
@@ -100,7 +103,7 @@ def linear_run(
     payload: FloatArray,
     state: LinearSpikerState,
     encode: Callable[[Array], Array],
-    steps: int,
+    steps: Any,
     held: bool,
 ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
     """Many steps, with the state packed; a held signal is encoded once."""
@@ -113,5 +116,5 @@ def linear_run(
 
     # A backward pass keeps the packed states and recomputes the rest: less memory, and on a CPU less time too.
     body = jax.checkpoint(body, prevent_cse=False)
-    packed, output = lax.scan(body, pack(state), None if held else payload, length=steps if held else None)
+    packed, output = scan(body, pack(state), None if held else payload, steps)
     return output, unpack(packed)

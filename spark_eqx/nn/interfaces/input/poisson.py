@@ -13,7 +13,7 @@ from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, StraightThrough
 from ._threefry import JAX_ROUNDS, is_fused, random_words, random_words_of_steps
-from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation, floats, saturate
+from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation, saturate
 
 
 class PoissonSpikerConfig(RateConfig):
@@ -45,6 +45,9 @@ class PoissonSpiker(RateSpiker[PoissonSpikerConfig, None]):
     time, with less of a margin of safety (Salmon et al. 2011, who discuss how many rounds are enough).
     """
 
+    def __init__(self, config: PoissonSpikerConfig | None = None, **kwargs: Any):
+        self.config = PoissonSpikerConfig.of(config, kwargs)
+
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key
         self.signal_spec(input_specs)
@@ -52,15 +55,15 @@ class PoissonSpiker(RateSpiker[PoissonSpikerConfig, None]):
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
         return poisson_step(self, payload, excitation, key), state
 
-    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: int, held: bool):
+    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
         del steps
         return poisson_run(self, payload, excitation, keys, held), state
 
     def rate(self, signal: Any) -> Float[Array, "*units"]:
-        return poisson_rate(self.config, excitation(floats("PoissonSpiker.rate", "signal", signal)))
+        return poisson_rate(self.config, excitation(self._floats("rate", "signal", signal)))
 
     def signal(self, rate: Any) -> Float[Array, "*units"]:
-        rate = floats("PoissonSpiker.signal", "rate", rate)
+        rate = self._floats("signal", "rate", rate)
         return saturate(rate / as_array(self.config.max_freq, rate.dtype, rate.shape))
 
 
@@ -101,7 +104,7 @@ def poisson_run(
 def _checked(module: InputInterface, key: Any, size: int) -> Any:
     """The key of a step, or the keys of many."""
     if key is None:
-        module.need_key(key, "a spike is drawn at every step")
+        return module.need_key(key, "a spike is drawn at every step")
     rounds = module.config.rounds
     if rounds != JAX_ROUNDS and not is_fused(key, size):
         raise ValueError(

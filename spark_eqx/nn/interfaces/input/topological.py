@@ -14,7 +14,7 @@ from ....core.numbers import Number, as_array, state_dtype, together
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ._membrane import LinearSpikerState, linear_rate
-from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput, floats
+from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 from .linear import LinearSpikerConfig, linear_run, linear_state, linear_step
 from .poisson import PoissonSpikerConfig, poisson_rate, poisson_run, poisson_step
 
@@ -50,6 +50,7 @@ class TopologicalSpikerConfig(InputInterfaceConfig):
             )
 
 
+_PER_COMPONENT = ("glue", "mins", "maxs", "sigma")  # of the signal; the other fields are of a unit each
 ConfigT = TypeVar("ConfigT", bound=TopologicalSpikerConfig)
 
 
@@ -73,7 +74,10 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         return f"mins={self.config.mins} to maxs={self.config.maxs}"
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
-        return self.signal_spec(input_specs, (self.config.resolution,), ("glue", "mins", "maxs", "sigma"))
+        return self.signal_spec(input_specs, (self.config.resolution,), _PER_COMPONENT)
+
+    def _activity_of(self, signal: Any) -> Float[Array, "*shape resolution"]:
+        return self.activity(self._floats("rate", "signal", signal, (self.config.resolution,), _PER_COMPONENT))
 
     @abc.abstractmethod
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
@@ -96,8 +100,8 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
             # Both are finite everywhere, so that the unused one puts no NaN into the gradient.
             glue = np.broadcast_to(np.broadcast_to(glue, x.shape)[..., None], shape)
             d = jnp.where(glue, _distance(u, config.resolution, True), _distance(u, config.resolution, False))
-        narrow = jnp.broadcast_to(jnp.broadcast_to(1 / sigma, x.shape)[..., None], shape)
-        bump = jnp.exp(-0.5 * jnp.square(d * narrow))
+        narrow = jnp.broadcast_to(jnp.broadcast_to(0.5**0.5 / sigma, x.shape)[..., None], shape)
+        bump = jnp.exp(-jnp.square(d * narrow))
         return jnp.where(jnp.isnan(x)[..., None], 0, bump)
 
 
@@ -129,6 +133,9 @@ class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig,
     {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
     """
 
+    def __init__(self, config: TopologicalPoissonSpikerConfig | None = None, **kwargs: Any):
+        self.config = TopologicalPoissonSpikerConfig.of(config, kwargs)
+
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key
         self._units(input_specs)
@@ -136,12 +143,12 @@ class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig,
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
         return poisson_step(self, payload, self.activity, key), state
 
-    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: int, held: bool):
+    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
         del steps
         return poisson_run(self, payload, self.activity, keys, held), state
 
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
-        return poisson_rate(self.config, self.activity(floats("TopologicalPoissonSpiker.rate", "signal", signal)))
+        return poisson_rate(self.config, self._activity_of(signal))
 
 
 class TopologicalLinearSpikerConfig(LinearSpikerConfig, TopologicalSpikerConfig):
@@ -155,6 +162,9 @@ class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, L
     {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
     """
 
+    def __init__(self, config: TopologicalLinearSpikerConfig | None = None, **kwargs: Any):
+        self.config = TopologicalLinearSpikerConfig.of(config, kwargs)
+
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         del key
         return linear_state(*self._units(input_specs))
@@ -165,9 +175,9 @@ class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, L
         del key
         return linear_step(self, payload, state, self.activity)
 
-    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Any, steps: int, held: bool):
+    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Any, steps: Any, held: bool):
         del keys
         return linear_run(self, payload, state, self.activity, steps, held)
 
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
-        return linear_rate(self.config, self.activity(floats("TopologicalLinearSpiker.rate", "signal", signal)))
+        return linear_rate(self.config, self._activity_of(signal))

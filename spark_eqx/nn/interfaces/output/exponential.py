@@ -6,9 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ....core._running import scan
 from ....core.checks import positive
 from ....core.numbers import Number, derived, state_dtype
 from ....core.parameters import parameter
@@ -63,6 +63,9 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
     `saturation_freq` and `tau` are scalars, or broadcast against the K outputs. The signal is in the dtype of the
     state: the float type of the spikes, but at least float32.
     """
+
+    def __init__(self, config: ExponentialIntegratorConfig | None = None, **kwargs: Any):
+        self.config = ExponentialIntegratorConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> ExponentialIntegratorState:
         """Assign the units to groups; needs a key to shuffle."""
@@ -125,7 +128,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         state: ExponentialIntegratorState,
         *,
         keys: Any,
-        steps: int,
+        steps: Any,
         held: bool,
     ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
         """The sums of all steps at once; only the averages go step by step."""
@@ -137,7 +140,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
             output, state = self._smooth(sums if held else step_sums, state)
             return state, output
 
-        state, output = lax.scan(body, state, None if held else sums, length=steps if held else None)
+        state, output = scan(body, state, None if held else sums, steps)
         return output, state
 
     def _smooth(

@@ -1,0 +1,37 @@
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+class Kind(abc.ABC):
+    """A type of parameter: how it reads in an error, how it is stored, how it becomes plain data."""
+
+    text: str
+
+    @abc.abstractmethod
+    def convert(self, value: Any) -> Any:
+        """The value as it is stored, or `NotImplemented` if it is of another type."""
+
+    def encode(self, value: Any) -> Any:
+        """The value as plain data. **Raises:** `TypeError` where there is none."""
+        return value
+
+    def decode(self, data: Any) -> Any:
+        """The inverse of `encode`."""
+        return data
+
+
+def nested(value: Any, scalar: Callable[[Any], Any]) -> Any:
+    """Python and NumPy numbers by `scalar`; sequences and NumPy arrays as nested tuples of the same."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        values = tuple(nested(each, scalar) for each in value)
+        return NotImplemented if any(each is NotImplemented for each in values) else values
+    return scalar(value)
+
+
+def is_bool(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)

@@ -1,0 +1,88 @@
+"""Kinds that may be arrays, which are leaves."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._base import Kind, is_bool, nested
+
+
+class _NumberKind(Kind):
+    text = "a number or a JAX array of floats"
+
+    def convert(self, value):
+        if isinstance(value, jax.Array):
+            return value if jnp.issubdtype(value.dtype, jnp.floating) else NotImplemented
+        stored = nested(value, self._scalar)
+        if isinstance(stored, tuple):
+            try:
+                return stored if np.asarray(stored, float).size else NotImplemented
+            except ValueError:  # ragged
+                return NotImplemented
+        return stored
+
+    @staticmethod
+    def _scalar(value):
+        number = isinstance(value, int | float | np.integer | np.floating) and not is_bool(value)
+        return float(value) if number else NotImplemented
+
+    def encode(self, value):
+        return _encode_array(value) if isinstance(value, jax.Array) else value
+
+    def decode(self, data):
+        return _decode_array(data)
+
+
+class ArrayOf(Kind):
+    """A JAX array that fits an annotation; NumPy arrays become one."""
+
+    def __init__(self, annotation: Any):
+        self.annotation = annotation
+        self.text = f"an array, {getattr(annotation, '__name__', annotation)}"
+
+    def convert(self, value):
+        if isinstance(value, np.ndarray):
+            value = jnp.asarray(value)
+        return value if isinstance(value, self.annotation) else NotImplemented
+
+    def encode(self, value):
+        return _encode_array(value)
+
+    def decode(self, data):
+        return _decode_array(data)
+
+
+class _AnyKind(Kind):
+    text = "a hashable constant, or a pytree of JAX arrays"
+
+    def convert(self, value):
+        if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
+            return value
+        try:
+            hash(value)
+        except TypeError:
+            return NotImplemented
+        return value
+
+    def encode(self, value):
+        return _encode_array(value) if isinstance(value, jax.Array) else value
+
+    def decode(self, data):
+        return _decode_array(data)
+
+
+def _encode_array(value: jax.Array) -> dict[str, Any]:
+    exact = value.astype(jnp.float32) if value.dtype == jnp.bfloat16 else value  # which NumPy does not know
+    return {"array": np.asarray(exact).tolist(), "dtype": value.dtype.name}
+
+
+def _decode_array(data: Any) -> Any:
+    if isinstance(data, dict) and data.keys() == {"array", "dtype"}:
+        return jnp.asarray(np.asarray(data["array"]), data["dtype"])
+    return data
+
+
+number = _NumberKind()
+anything = _AnyKind()

@@ -1,0 +1,133 @@
+"""Programs made on this machine for others: with how many loops, and for how many steps."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import pytest
+from jax import export
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import PoissonSpiker
+
+from .helpers import arrays, assert_equal, every, take, trainable
+
+
+STEPS = 20
+KEY = jr.key(3)
+SWEEP = pytest.mark.sweep
+PLATFORMS = "cuda", "rocm", "tpu"
+
+# The loops of each program. The gradients have one more for the way back. In chunks of 7 out of 20 steps there are a
+# loop over chunks and one in each, and one over the 6 that are left; the way back runs a chunk again before it goes
+# back through it. What carries nothing from one step to the next has no loop but that over chunks.
+PROGRAMS: Any = "step", "held", "varying", "mapped", "gradient", "gradient in chunks"
+LOOPS = {
+    "poisson": (0, 0, 0, 0, 0, 1),
+    "linear": (0, 1, 1, 1, 2, 7),
+    "linear-short": (0, 1, 1, 1, 2, 7),
+    "topological-poisson": (0, 0, 0, 0, 0, 1),
+    "topological-linear": (0, 1, 1, 1, 2, 7),
+    "integrator": (0, 1, 1, 1, 2, 7),
+    "integrator-ordered": (0, 1, 1, 1, 2, 7),
+    "integrator-map": (0, 1, 1, 1, 2, 7),
+    "concat": (0, 0, 0, 0, 0, 1),
+    "concat-reshape": (0, 0, 0, 0, 0, 1),
+    # The decoder is linear in what is trained: the way there is not needed. Older JAX keeps that over chunks.
+    "sequential": (0, 1, 1, 1, 1, 4 if jax.__version_info__ >= (0, 10) else 5),
+    "sequential-nested": (0, 3, 3, 3, 6, 17),  # of three stages with a loop, in chunks all in one loop over chunks
+    "user-encoder": (0, 1, 1, 1, 2, 7),
+    "user-layer": (0, 1, 1, 1, 2, 7),
+    "sampler": (0, 0, 0, 0, 0, 2),
+}
+
+
+def unroll(module: Any, payload: Any, state: Any, key: Any, **how: Any) -> Any:
+    return spark.unroll(module, payload, state, key=key, **how)
+
+
+def gradient(**how):
+    def loss(varied, rest, state, key):
+        output, _ = unroll(*eqx.combine(varied, rest), state, key, **how)
+        return sum(jnp.sum(x, dtype=jnp.float32) for x in arrays(output))
+
+    return jax.grad(loss)
+
+
+def count_loops(function, *arguments):
+    # One program for all: what differs between the platforms is in branches, whose loops would count too.
+    exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
+    assert exported.platforms == PLATFORMS
+    return exported.mlir_module().count("stablehlo.while")
+
+
+@every()
+@pytest.mark.parametrize("dtype", [jnp.float32, *(pytest.param(x, marks=SWEEP) for x in (jnp.bfloat16, jnp.bool_))])
+def test_number_of_loops(row, dtype):
+    signals, boolean = row.payload_type is spark.FloatArray, dtype == jnp.bool_
+    config = {"dtype": bool} if signals and boolean and not row.many else {}  # of the spikes that are made
+    if signals and boolean:
+        dtype = jnp.float32
+    module = row.make(**config)
+    shapes = lambda *lead: jax.eval_shape(lambda: row.payload(KEY, dtype, lead))
+    payload, payloads, batch = shapes(), shapes(STEPS), shapes(4, STEPS)
+    state = jax.eval_shape(lambda: row.init(module))
+    programs = {
+        "step": (lambda m, p, s, k: m(p, s, key=k), module, payload, state, KEY),
+        "held": (lambda *x: unroll(*x, steps=STEPS), module, payload, state, KEY),
+        "varying": (unroll, module, payloads, state, KEY),
+        "mapped": (jax.vmap(unroll, (None, 0, None, 0)), module, batch, state, jr.split(KEY, 4)),
+    }
+    if not boolean or (row.trainable and not signals):  # else no derivative passes
+        varied = eqx.partition((trainable(row), payloads), lambda x: jnp.issubdtype(x.dtype, jnp.floating))
+        programs["gradient"] = (gradient(), *varied, state, KEY)
+        programs["gradient in chunks"] = (gradient(checkpoint=7), *varied, state, KEY)
+    counted = {name: count_loops(*program) for name, program in programs.items()}
+    expected = dict(zip(PROGRAMS, LOOPS[row.name], strict=True))
+    assert counted == {name: expected[name] for name in programs}
+
+
+@every()
+def test_symbolic_lengths(row):
+    """Exported once, a program runs for any number of steps and examples, with the bits of the ordinary one."""
+    module, state = row.make(), row.init(row.make())
+
+    def run(payloads, batch, key, keys):
+        held, length = take(payloads, 0), jax.tree.leaves(payloads)[0].shape[0]
+        mapped = jax.vmap(unroll, (None, 0, None, 0))(module, batch, state, keys)
+        return unroll(module, payloads, state, key), unroll(module, held, state, key, steps=length), mapped
+
+    def arguments(batch, steps):
+        return row.payload(KEY, lead=(steps,)), row.payload(KEY, lead=(batch, steps)), KEY, jr.split(KEY, batch)
+
+    dimensions = "steps, ...", "batch, steps, ...", "...", "batch"
+    shapes = export.symbolic_args_specs(arguments(2, 5), dimensions)
+    exported = export.export(jax.jit(run), platforms=["cpu"])(*shapes)
+    for x in (arguments(2, 5), arguments(3, 16)):
+        assert_equal(exported.call(*x), jax.jit(run)(*x))
+
+
+@pytest.mark.parametrize("checkpoint", [True, 7])
+@pytest.mark.parametrize("held", [False, True])
+def test_chunks_of_symbolic_lengths(held, checkpoint):
+    def run(signal):
+        payload, steps = (signal[0], signal.shape[0]) if held else (signal, None)
+        return spark.unroll(PoissonSpiker(), payload, None, steps=steps, key=KEY, checkpoint=checkpoint)
+
+    signal = jax.ShapeDtypeStruct(export.symbolic_shape("steps, 3"), jnp.float32)
+    with pytest.raises(ValueError, match="`checkpoint` needs a known number of time steps, got steps"):
+        export.export(jax.jit(run))(signal)
+
+
+def test_checked_signals_cannot_be_exported():
+    """A check at run time calls back into the process that made the program, by a backend that runs in it."""
+    run = lambda signal: PoissonSpiker(check_signal=True)(signal, None, key=KEY)
+    make = lambda *platforms: export.export(jax.jit(run), platforms=platforms)(jnp.ones(3))
+    with pytest.raises(ValueError, match="backend cpu is different from the lowering platform cuda"):
+        make("cuda")
+    with pytest.raises(NotImplementedError, match="multi-platform lowering"):
+        make("cpu", "cuda")
+    with pytest.raises(NotImplementedError, match="host_callbacks"):
+        make("cpu")

@@ -1,0 +1,170 @@
+"""Modules behind each other: the same as one after the other by hand."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import (
+    Concat,
+    ExponentialIntegrator,
+    LinearSpiker,
+    PoissonSpiker,
+    Sampler,
+    TopologicalLinearSpiker,
+)
+
+from .helpers import assert_close, assert_equal
+
+
+KEY = jr.key(3)
+ENCODER = LinearSpiker(max_freq=300.0)
+DECODER = ExponentialIntegrator(num_outputs=3, saturation_freq=300.0, shuffle=False)
+RELAY = LinearSpiker(max_freq=200.0, tau=20.0)
+SIGNALS = jr.uniform(jr.key(0), (200, 7))
+
+
+@pytest.mark.parametrize("checkpoint", [False, 17])
+@pytest.mark.parametrize("held", [False, True])
+def test_unroll_is_one_after_the_other(held, checkpoint):
+    """Bit for bit: outputs and states; the signal between the stages is no number that a compiler may round anew."""
+    chain = spark.Sequential([ENCODER, DECODER, RELAY])
+    signal, steps = (SIGNALS[0], 200) if held else (SIGNALS, None)
+    state = chain.init(SIGNALS[0])
+    output, last = spark.unroll(chain, signal, state, steps=steps, checkpoint=checkpoint)
+    between, states = {"signal": signal}, []
+    for i, stage in enumerate(chain):
+        (payload,) = between.values()
+        between, new = spark.unroll(stage, payload, state[i], steps=steps if i == 0 else None)
+        states.append(new)
+    assert output["spikes"].value.sum() > 10
+    assert_equal((output, last), (between, tuple(states)))
+
+
+def test_gradient_is_that_of_one_after_the_other():
+    def chained(tau, signals):
+        chain = spark.Sequential([LinearSpiker(max_freq=300.0, tau=tau), DECODER])
+        output, _ = spark.unroll(chain, signals, chain.init(signals[0]), checkpoint=20)
+        return jnp.sum(jnp.square(output["signal"].value))
+
+    def by_hand(tau, signals):
+        encoder = LinearSpiker(max_freq=300.0, tau=tau)
+        encoded, _ = spark.unroll(encoder, signals, encoder.init(signals[0]))
+        decoded, _ = spark.unroll(DECODER, encoded["spikes"], DECODER.init(signals[0]))
+        return jnp.sum(jnp.square(decoded["signal"].value))
+
+    point = jnp.asarray(20.0), SIGNALS
+    grads = jax.grad(chained, (0, 1))(*point)
+    assert_close(grads, jax.grad(by_hand, (0, 1))(*point), rtol=1e-4, atol=1e-5)
+    assert abs(grads[0]) > 1e-3
+
+
+def test_stage_i_gets_the_key_folded_with_i():
+    """In `init` and in each step."""
+    first, second = PoissonSpiker(max_freq=500.0), Sampler(sample_size=5)
+    chain = spark.Sequential([first, second])
+    key = jr.key(7)
+    state = chain.init(SIGNALS[0], key=key)
+    assert_equal(state[1], second.init(first.init(SIGNALS[0]) or spark.SpikeArray(SIGNALS[0]), key=jr.fold_in(key, 1)))
+    output, _ = chain(SIGNALS[0], state, key=key)
+    spikes, _ = first(SIGNALS[0], None, key=jr.fold_in(key, 0))
+    assert_equal(output, second(spikes["spikes"], state[1])[0])
+    # Over time: of each step's key.
+    raster, _ = spark.unroll(chain[:1], SIGNALS, (None,), key=key)
+    for t in (0, 5):
+        spikes, _ = first(SIGNALS[t], None, key=jr.fold_in(jr.fold_in(key, t), 0))
+        np.testing.assert_array_equal(raster["spikes"].value[t], spikes["spikes"].value)
+
+
+def test_stages_draw_independently():
+    """Two random encoders in a row, given one key, do not repeat each other."""
+    full = ExponentialIntegrator(num_outputs=2000, saturation_freq=1000.0, tau=1e-3, shuffle=False, smooth_trace=False)
+    chain = spark.Sequential([PoissonSpiker(max_freq=500.0), full, PoissonSpiker(max_freq=500.0)])
+    x = jnp.ones(2000)
+    output, _ = chain(x, chain.init(x), key=KEY)
+    # Half fires in the first stage, half of that half in the second.
+    assert abs(output["spikes"].value.mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 2000)
+
+
+def test_sequence_of_stages():
+    chain = spark.Sequential([ENCODER, DECODER, RELAY])
+    assert len(chain) == 3 and chain[1] is DECODER and chain[-1] is RELAY
+    assert list(chain) == [ENCODER, DECODER, RELAY]
+    assert chain[1:] == spark.Sequential((DECODER, RELAY))
+    assert spark.Sequential([chain[:2], RELAY]) != chain
+    assert chain.port == ENCODER.port
+    text = repr(chain)
+    assert text.startswith("Sequential([\n") and text.count("LinearSpiker(") == 2 and "max_freq=200.0 [Hz]" in text
+    specs = chain.output_specs({"signal": spark.InputSpec(spark.FloatArray, (7,), jnp.float32)})
+    assert specs == {"spikes": spark.InputSpec(spark.SpikeArray, (3,), jnp.float32)}
+
+
+def test_nesting_changes_nothing_where_nothing_is_drawn():
+    flat = spark.Sequential([ENCODER, DECODER, RELAY])
+    nested = spark.Sequential([spark.Sequential([ENCODER, DECODER]), spark.Sequential([RELAY])])
+    one, two = (spark.unroll(each, SIGNALS, each.init(SIGNALS[0]))[0] for each in (flat, nested))
+    assert_equal(one, two)
+
+
+def test_first_stage_may_take_several_payloads():
+    chain = spark.Sequential([Concat(num_inputs=2, payload_type=spark.FloatArray), ENCODER])
+    parts = [spark.FloatArray(SIGNALS[:, :3]), spark.FloatArray(SIGNALS[:, 3:])]
+    state = chain.init(*(jax.tree.map(lambda x: x[0], part) for part in parts))
+    joined, _ = spark.unroll(ENCODER, SIGNALS, ENCODER.init(SIGNALS[0]))
+    assert_equal(spark.unroll(chain, parts, state)[0], joined)
+
+
+def test_parameters_of_stages_are_leaves():
+    chain = spark.Sequential([LinearSpiker(tau=jnp.asarray(20.0)), DECODER])
+    assert len(jax.tree.leaves(chain)) == 1
+    slower = eqx.tree_at(lambda chain: chain[0].config.tau, chain, jnp.asarray(50.0))
+    assert slower[0].config.tau == 50 and slower[1] == DECODER
+    (path, _), *_ = jax.tree_util.tree_leaves_with_path(chain)
+    assert jax.tree_util.keystr(path) == ".config.stages[0].config.tau"
+    taus = jnp.asarray([20.0, 50.0])
+    chains = eqx.filter_vmap(lambda tau: spark.Sequential([LinearSpiker(tau=tau), DECODER]))(taus)
+    mapped = jax.vmap(lambda chain: spark.unroll(chain, SIGNALS[0], chain.init(SIGNALS[0]), steps=50)[0])(chains)
+    assert mapped["signal"].shape == (2, 50, 3)
+
+
+@pytest.mark.parametrize(
+    "stages, example, text",
+    [
+        ([ENCODER, RELAY], SIGNALS[0], r"stage 0, LinearSpiker, gives 'spikes' \(SpikeArray\); stage 1, LinearSpiker, "
+         r"takes one payload for 'signal' \(FloatArray\)"),
+        ([ENCODER, DECODER, DECODER], SIGNALS[0], "stage 1, ExponentialIntegrator, .* stage 2, ExponentialIntegrator"),
+        ([ENCODER, Concat(num_inputs=1, payload_type=spark.SpikeArray)], SIGNALS[0], "a sequence of SparkPayload"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_names_both_stages(stages, example, text):
+    with pytest.raises(TypeError, match=f"Sequential: .*{text}"):
+        spark.Sequential(stages).init(example)
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="`stages` must hold at least one module"):
+        spark.Sequential([])
+    with pytest.raises(TypeError, match="`stages` must be a sequence, each an instance of SparkModule, got"):
+        spark.Sequential([ENCODER, jnp.tanh])  # pyright: ignore[reportArgumentType]
+    chain = spark.Sequential([ENCODER, DECODER])
+    with pytest.raises(ValueError, match=r"Sequential: `state` does not fit `signal` .* expected \(LinearSpikerState"):
+        chain(SIGNALS[0], chain.init(SIGNALS[0])[::-1])
+    with pytest.raises(ValueError, match="ExponentialIntegrator: `num_outputs` must be at most"):
+        chain.init(jnp.ones(2))
+    with pytest.raises(ValueError, match="PoissonSpiker: `key` is missing"):
+        one = spark.Sequential([PoissonSpiker()])
+        one(SIGNALS[0], one.init(SIGNALS[0]))
+
+
+def test_every_stage_checks_its_signal():
+    strict = TopologicalLinearSpiker(resolution=4, check_signal=True)
+    loud = ExponentialIntegrator(num_outputs=2, saturation_freq=1.0, tau=1.0, shuffle=False)
+    chain = spark.Sequential([ENCODER, loud, strict])
+    with pytest.raises(Exception, match="TopologicalLinearSpiker: `signal` must be within its range"):
+        jax.block_until_ready(spark.unroll(chain, SIGNALS, chain.init(SIGNALS[0])))
+    first = spark.Sequential([LinearSpiker(check_signal=True)])
+    with pytest.raises(Exception, match="LinearSpiker: `signal` must be within its range"):
+        jax.block_until_ready(first(2 * SIGNALS[0] + 1, first.init(SIGNALS[0])))
