@@ -50,7 +50,8 @@ def unroll(module: Any, payload: Any, state: Any, key: Any, **how: Any) -> Any:
 
 def gradient(**how):
     def loss(varied, rest, state, key):
-        output, _ = unroll(*eqx.combine(varied, rest), state, key, **how)
+        module, payload = eqx.combine(varied, rest)
+        output, _ = unroll(module, payload, state, key, **how)
         return sum(jnp.sum(x, dtype=jnp.float32) for x in arrays(output))
 
     return jax.grad(loss)
