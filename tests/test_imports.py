@@ -18,8 +18,8 @@ PUBLIC = """
 Interface InterfaceConfig ControlInterface ControlInterfaceConfig ControlInterfaceOutput Concat ConcatConfig
 ConcatReshape ConcatReshapeConfig Sampler SamplerConfig InputInterface InputInterfaceConfig InputInterfaceOutput
 RateSpiker PoissonSpiker PoissonSpikerConfig LinearSpiker LinearSpikerConfig TopologicalSpikerConfig
-TopologicalPoissonSpiker TopologicalPoissonSpikerConfig TopologicalLinearSpiker TopologicalLinearSpikerConfig OutputInterface
-OutputInterfaceConfig OutputInterfaceOutput ExponentialIntegrator ExponentialIntegratorConfig
+TopologicalPoissonSpiker TopologicalPoissonSpikerConfig TopologicalLinearSpiker TopologicalLinearSpikerConfig
+OutputInterface OutputInterfaceConfig OutputInterfaceOutput ExponentialIntegrator ExponentialIntegratorConfig
 """.split()
 PATHS = {
     "nn.interfaces.base": ["Interface", "InterfaceConfig"],
