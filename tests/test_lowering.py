@@ -12,7 +12,7 @@ from jax import export
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import PoissonSpiker
 
-from .helpers import arrays, assert_equal, every, take, trainable
+from .helpers import ROWS, arrays, assert_equal, every, take, trainable
 
 
 STEPS = 20
@@ -90,7 +90,11 @@ def test_number_of_loops(row, dtype):
     assert counted == {name: expected[name] for name in programs}
 
 
-@every()
+@pytest.mark.parametrize(
+    "row",
+    [row if row.name == "sequential" else pytest.param(row, marks=SWEEP) for row in ROWS],
+    ids=lambda row: row.name,
+)
 def test_symbolic_lengths(row):
     """Exported once, a program runs for any number of steps and examples, with the bits of the ordinary one."""
     module, state = row.make(), row.init(row.make())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
+from spark_eqx.core._keys import step_keys
 from spark_eqx.nn.interfaces import PoissonSpiker, TopologicalPoissonSpiker
 from spark_eqx.nn.interfaces.input import poisson
 from spark_eqx.nn.interfaces.input._threefry import is_fused, random_words, random_words_of_steps, threefry
@@ -166,7 +167,7 @@ def test_words_are_those_of_jax(shape, make):
     mapped = jax.vmap(lambda key: random_words(key, shape, 20))(keys)
     np.testing.assert_array_equal(mapped, jnp.stack([jr.bits(key, shape, jnp.uint32) for key in keys]))
     times = jnp.asarray([0, 1, 5, 2**32 - 1], jnp.uint32)
-    words = jax.jit(random_words_of_steps, static_argnums=(2, 3))(make(3), times, shape, 20)
+    words = jax.jit(random_words_of_steps, static_argnums=(1, 2))(step_keys(make(3), times), shape, 20)
     singly = [jr.bits(jr.fold_in(make(3), t), shape, jnp.uint32) for t in times]
     np.testing.assert_array_equal(words, jnp.stack(singly))
 

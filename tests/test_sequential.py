@@ -1,5 +1,7 @@
 """Modules behind each other: the same as one after the other by hand."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,8 +10,11 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
+from spark_eqx.core import run_at_once
 from spark_eqx.nn.interfaces import (
     Concat,
+    ControlInterface,
+    ControlInterfaceConfig,
     ExponentialIntegrator,
     LinearSpiker,
     PoissonSpiker,
@@ -42,6 +47,34 @@ def test_unroll_is_one_after_the_other(held, checkpoint):
         states.append(new)
     assert output["spikes"].value.sum() > 10
     assert_equal((output, last), (between, tuple(states)))
+
+
+class FactorConfig(ControlInterfaceConfig):
+    factor: float = spark.parameter(default=1.0)
+    shift: float = spark.parameter(default=0.0)
+
+
+class Affine(ControlInterface[FactorConfig, None]):
+    port: ClassVar[spark.Port] = spark.Port("inputs", spark.FloatArray)
+
+    def build(self, input_specs, *, key=None):
+        self.spec(input_specs)
+
+    def step(self, payload, state, *, key):
+        x = payload.value * self.config.factor if self.config.factor != 1 else payload.value + self.config.shift
+        return {"output": spark.FloatArray(x)}, state
+
+    def run(self, payload, state, *, keys, steps, held):
+        return run_at_once(self, payload, state, steps, held)
+
+
+def test_stages_round_as_programs_of_their_own():
+    """A product and a sum behind it are two roundings, not one, stepped and unrolled."""
+    scale, shift = (Affine(FactorConfig(**each)) for each in ({"factor": 1 / 3}, {"shift": 0.1}))
+    chain, x = spark.Sequential([scale, shift]), spark.FloatArray(SIGNALS)
+    expected = shift(scale(x, None)[0]["output"], None)[0]["output"].value
+    np.testing.assert_array_equal(chain(x, chain.init(x))[0]["output"].value, expected)
+    np.testing.assert_array_equal(spark.unroll(chain, x, (None, None))[0]["output"].value, expected)
 
 
 def test_gradient_is_that_of_one_after_the_other():
@@ -87,6 +120,13 @@ def test_stages_draw_independently():
     output, _ = chain(x, chain.init(x), key=KEY)
     # Half fires in the first stage, half of that half in the second.
     assert abs(output["spikes"].value.mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 2000)
+    # Over time each stage has the keys that it has step by step.
+    whole, last = spark.unroll(chain, x, chain.init(x), steps=4, start=9, key=KEY, checkpoint=3)
+    state = chain.init(x)
+    for t in range(4):
+        output, state = chain(x, state, key=jr.fold_in(KEY, 9 + t))
+        np.testing.assert_array_equal(whole["spikes"].value[t], output["spikes"].value)
+    assert_equal(last, state)
 
 
 def test_sequence_of_stages():
@@ -147,8 +187,12 @@ def test_what_does_not_fit_names_both_stages(stages, example, text):
 def test_bad_input():
     with pytest.raises(ValueError, match="`stages` must hold at least one module"):
         spark.Sequential([])
-    with pytest.raises(TypeError, match="`stages` must be a sequence, each an instance of SparkModule, got"):
+    with pytest.raises(TypeError, match="Sequential: stage 1 must be a SparkModule, got .*tanh"):
         spark.Sequential([ENCODER, jnp.tanh])  # pyright: ignore[reportArgumentType]
+    fine = ExponentialIntegrator(num_outputs=3, shuffle=False, dt=0.5)
+    for stages in ([ENCODER, fine], [spark.Sequential([ENCODER]), Sampler(sample_size=3), fine]):
+        with pytest.raises(ValueError, match=r"same step; stage 0, \w+, has dt=1.0 \[ms\], stage \d, Exp.*, dt=0.5"):
+            spark.Sequential(stages)
     chain = spark.Sequential([ENCODER, DECODER])
     with pytest.raises(ValueError, match=r"Sequential: `state` does not fit `signal` .* expected \(LinearSpikerState"):
         chain(SIGNALS[0], chain.init(SIGNALS[0])[::-1])

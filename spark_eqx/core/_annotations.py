@@ -67,6 +67,8 @@ def _of(annotation: Any) -> Kind | None:
         annotation = origin
     if not isinstance(annotation, type):
         return kinds.anything if callable(annotation) else None
+    if issubclass(annotation, np.generic):
+        return None  # an instance of it is no constant of Python
     if issubclass(annotation, AbstractArray) or annotation is jax.Array:
         return kinds.ArrayOf(annotation)
     if hasattr(annotation, "to_dict") and hasattr(annotation, "from_dict"):  # a record, or a module

@@ -1,5 +1,6 @@
 import abc
 import dataclasses
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -59,6 +60,9 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
             )
         if cls.__init__ is SparkModule.__init__:
             cls._config_class()
+        for method in (cls.build, cls.step):
+            if "key" not in inspect.signature(method).parameters:
+                raise TypeError(f"{cls.__name__}.{method.__name__}: must take `key` by name, `(self, ..., *, key)`.")
 
     # Type checkers see it only where a class repeats it.
     def __init__(self, config: ConfigT | None = None, **kwargs: Any):

@@ -46,6 +46,8 @@ def parameter(
     - `description`: one line.
     - `check`: a condition on the values: [`Check`][].
     """
+    if not isinstance(check, Check | None):
+        raise TypeError(f"parameter: `check` must be a Check, as Check('even', lambda x: x % 2 == 0), got {check!r}.")
     if isinstance(default, jax.Array | np.ndarray):
         raise TypeError(
             f"parameter: `default` must be a constant, got an array of shape {default.shape}. Give a number."
@@ -64,6 +66,8 @@ def _expected(cls: "type[Parameters]", field: dataclasses.Field) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, jax.Array | np.ndarray) and value.ndim > 1:
+        return f"an array of shape {value.shape}, dtype {value.dtype}"
     text = f"{type(value).__name__}: {value}" if isinstance(value, jax.Array) else repr(value)
     return text if len(text) <= 200 else text[:200] + "..."
 

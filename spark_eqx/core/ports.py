@@ -37,6 +37,11 @@ class Port(NamedTuple):
                 return make(payload if isinstance(payload, jax.Array) else np.asarray(payload))
             except TypeError:
                 remedy = _remedy(wanted, payload.dtype)
+        if isinstance(payload, dict):
+            fitting = [name for name, each in payload.items() if isinstance(each, wanted)]
+            remedy = f" Give `output[{fitting[0]!r}]`?" if fitting else ""
+        elif isinstance(payload, list | tuple | float | int) and wanted is not SparkPayload:
+            remedy = " An array will do: `jnp.asarray(...)`."
         raise TypeError(f"{owner}: `{self.name}` must be a {wanted.__name__}, got {_kind(payload)}.{remedy}")
 
     def specs_of(self, payload: Any) -> Any:

@@ -1,13 +1,18 @@
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, final
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ..core._keys import stage_key, stage_keys
-from ..core._running import pin
 from ..core.config import SparkConfig
 from ..core.module import SparkModule
+from ..core.numbers import concrete
 from ..core.parameters import parameter
+from ..core.payloads import SparkPayload, SpikeArray
 from ..core.ports import Port
 from ..core.specs import InputSpec
 
@@ -20,6 +25,21 @@ class SequentialConfig(SparkConfig):
     def __check_init__(self):
         if not self.stages:
             raise ValueError("SequentialConfig: `stages` must hold at least one module, got none.")
+        timed = [(i, stage) for i, stage in enumerate(self.stages) if _time_step(stage) is not None]
+        for (i, one), (j, other) in itertools.pairwise(timed):
+            if not np.array_equal(_time_step(one), _time_step(other)):
+                raise ValueError(
+                    f"SequentialConfig: all `stages` make the same step; stage {i}, {type(one).__name__}, has "
+                    f"dt={_time_step(one)} [ms], stage {j}, {type(other).__name__}, dt={_time_step(other)} [ms]."
+                )
+
+
+def _time_step(stage: SparkModule) -> Any:
+    """The `dt` [ms] of a stage, or of the first of its own that has one; `None`: there is none, or it is traced."""
+    if isinstance(stage, Sequential):
+        return next((dt for each in stage if (dt := _time_step(each)) is not None), None)
+    dt = getattr(stage.config, "dt", None)
+    return None if dt is None else concrete(dt)
 
 
 @final
@@ -41,10 +61,13 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
     def __init__(self, stages: Sequence[Any] | SequentialConfig):
         """**Arguments:**
 
-        - `stages`: the modules, at least one.
+        - `stages`: a sequence of modules, at least one, of one `dt`.
 
         **Raises:** `TypeError` or `ValueError` for anything else. What does not fit is found by `init`.
         """
+        for i, stage in enumerate(stages if isinstance(stages, list | tuple) else ()):
+            if not isinstance(stage, SparkModule):
+                raise TypeError(f"Sequential: stage {i} must be a SparkModule, got {type(stage).__name__}: {stage!r}.")
         self.config = stages if isinstance(stages, SequentialConfig) else SequentialConfig(stages=stages)  # pyright: ignore[reportArgumentType]
 
     @property
@@ -95,8 +118,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         output, states = {}, []
         for i, stage in enumerate(self):
             if i > 0:
-                # As between two programs: what XLA fused across stages it would round in another way.
-                payload = stage.validate(pin(self._between(i, output)))
+                payload = stage.validate(_as_between_programs(self._between(i, output)))
             output, new = run(stage, i, payload, state[i])
             states.append(new)
         return output, tuple(states)
@@ -118,3 +140,15 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         docs = [wl.pdoc(stage, **kwargs) for stage in self]
         begin, end = wl.TextDoc("Sequential(["), wl.TextDoc("])")
         return wl.bracketed(begin=begin, docs=docs, sep=wl.comma, end=end, indent=kwargs["indent"])
+
+
+def _as_between_programs(payload: SparkPayload) -> SparkPayload:
+    """The payload, rounded: a product at the end of a stage and a sum at the beginning of the next are not one.
+
+    Across a `where` XLA and what it compiles with leave both as they are; they do not across `optimization_barrier`.
+    Spikes are 0 and 1, which no rounding changes.
+    """
+    if isinstance(payload, SpikeArray):
+        return payload
+    round = lambda x: jnp.where(jnp.isnan(x), jnp.nan, x) if jnp.issubdtype(x.dtype, jnp.floating) else x
+    return jax.tree.map(round, payload)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, TypedDict, TypeVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.checks import positive
 from ....core.kinds import number, zero_one
@@ -146,10 +146,20 @@ class InputInterface(Interface[InputConfigT, StateT]):
         """
         return excitation(payload.value)
 
-    def output(
-        self, fired: Bool[Array, "*units"], v: Float[Array, "*units"], signal: FloatArray
-    ) -> InputInterfaceOutput:
-        """Spikes in the dtype that is asked for, with the surrogate's derivatives at `v` where it has any."""
+    def output(self, fired: Any, v: Any, signal: FloatArray) -> InputInterfaceOutput:
+        """Spikes in the dtype that is asked for, with the surrogate's derivatives at `v` where it has any.
+
+        **Arguments:**
+
+        - `fired`: which units spike.
+        - `v`: the distance above the threshold, in units of it.
+        - `signal`: the payload, for its dtype.
+
+        **Raises:** `TypeError` for anything but booleans and floats of one shape.
+        """
+        if fired.dtype != bool or not jnp.issubdtype(v.dtype, jnp.floating) or fired.shape != v.shape:
+            got = f"{fired.dtype} of shape {fired.shape} and {v.dtype} of shape {v.shape}"
+            raise TypeError(f"{self._name}.output: `fired` must be booleans and `v` floats of one shape, got {got}.")
         dtype = signal.dtype if self.config.dtype is None else self.config.dtype
         if not jnp.issubdtype(dtype, jnp.floating):
             return {"spikes": SpikeArray(fired.astype(dtype))}
