@@ -32,7 +32,8 @@ def unroll(
     - `start`: the index of the first step, may be traced. All indices are below 2^32.
     - `checkpoint`: how many steps a chunk has of which a backward pass keeps nothing but the state at its beginning,
         and recomputes the rest; `True` for about the square root of the number of steps, which makes its memory grow
-        with that. Same values, one more forward pass. A forward pass alone is not affected.
+        with that. The same output (to rounding, for parameters given as arrays), one more forward pass. A forward pass
+        alone takes no longer.
 
     **Returns:** the module's output with a leading axis of time in every array, and the last state.
 

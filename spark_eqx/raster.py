@@ -198,7 +198,8 @@ def from_events(
         f"{name}: `times` and `units` must lie within `shape` = {shape}",
         lambda: next(f"{t} ms (`dt` = {dt} ms) and {u}" for t, u, ok in zip(times, units, inside | padding) if not ok),
     )
-    raster, lost = _scatter(jnp.asarray(step).astype(int), jnp.asarray(unit).astype(int), shape)
+    whole = lambda x: jnp.asarray(x.astype(np.int64) if isinstance(x, np.ndarray) else x).astype(int)
+    raster, lost = _scatter(whole(step), whole(unit), shape)
     if not merge:
         raster = refuse(
             raster,

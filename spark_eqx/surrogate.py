@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from .core._running import Argument
 from .core.checks import positive
 from .core.numbers import Number, as_array
 from .core.parameters import Parameters, parameter
@@ -44,11 +45,11 @@ class AbstractSurrogate(Parameters, abc.ABC):
 
     def spike(self, fired: Bool[Array, "*units"], v: Float[Array, "*units"]) -> Float[Array, "*units"]:
         """`fired` as 0 or 1 with the derivatives of `relaxation` at `v`: for a spike that is decided otherwise."""
-        return _spike(self, v, fired.astype(v.dtype))
+        return _spike(Argument(self), v, fired.astype(v.dtype))
 
 
 @jax.custom_jvp
-def _spike(surrogate: AbstractSurrogate, v: Array, fired: Array) -> Array:
+def _spike(surrogate: Argument, v: Array, fired: Array) -> Array:
     del surrogate, v
     return fired
 
@@ -62,8 +63,9 @@ def _(primals: Any, tangents: Any):
     return _spike(surrogate, v, fired), tangent
 
 
-def _relaxed(surrogate: AbstractSurrogate, v: Array) -> Array:
+def _relaxed(argument: Argument, v: Array) -> Array:
     """The relaxation at `v`, checked: another shape or dtype would be an error within JAX that names no class."""
+    surrogate: AbstractSurrogate = argument.tree
     relaxed: Any = surrogate.relaxation(v)
     if not isinstance(relaxed, jax.Array):
         got, error = f"{type(relaxed).__name__}: {relaxed!r}", TypeError

@@ -69,7 +69,10 @@ def test_constants_are_arguments(row, getkey):
             assert_equal(constant, argument)
         else:  # older XLA folds constants through the barrier: the last bit, and spikes at the edge of a step
             for a, b in zip(jax.tree.leaves(constant), jax.tree.leaves(argument), strict=True):
-                assert np.mean(np.abs(np.asarray(a, float) - np.asarray(b, float)) > 1e-5) < 0.01
+                bound = (
+                    1e-4 if row.name.startswith("sequential") else 1e-5
+                )  # what one stage rounds goes through the next
+                assert np.mean(np.abs(np.asarray(a, float) - np.asarray(b, float)) > bound) < 0.01
 
 
 @every()

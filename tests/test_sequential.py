@@ -194,7 +194,7 @@ def test_bad_input():
         with pytest.raises(ValueError, match=r"same step; stage 0, \w+, has dt=1.0 \[ms\], stage \d, Exp.*, dt=0.5"):
             spark.Sequential(stages)
     chain = spark.Sequential([ENCODER, DECODER])
-    with pytest.raises(ValueError, match=r"Sequential: `state` does not fit `signal` .* expected \(LinearSpikerState"):
+    with pytest.raises(ValueError, match=r"Sequential: `state` does not fit .* expected tuple\(LinearSpikerState"):
         chain(SIGNALS[0], chain.init(SIGNALS[0])[::-1])
     with pytest.raises(ValueError, match="ExponentialIntegrator: `num_outputs` must be at most"):
         chain.init(jnp.ones(2))

@@ -50,6 +50,8 @@ def kind_of(cls: type, name: str) -> Kind:
 
 def _of(annotation: Any) -> Kind | None:
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _of(args[0])
     if origin in (typing.Union, types.UnionType):
         return _of_union(args)
     if origin is Literal:
@@ -67,13 +69,15 @@ def _of(annotation: Any) -> Kind | None:
         annotation = origin
     if not isinstance(annotation, type):
         return kinds.anything if callable(annotation) else None
-    if issubclass(annotation, np.generic):
-        return None  # an instance of it is no constant of Python
+    if issubclass(annotation, np.generic | np.ndarray | list | dict | set):
+        return None  # no constants
+    if issubclass(annotation, AbstractArray) and annotation.array_type is not jax.Array:
+        return None
     if issubclass(annotation, AbstractArray) or annotation is jax.Array:
         return kinds.ArrayOf(annotation)
     if hasattr(annotation, "to_dict") and hasattr(annotation, "from_dict"):  # a record, or a module
         return kinds.Record(annotation)
-    return kinds.anything if annotation in (tuple, list, dict, object) else kinds.Instance(annotation)
+    return kinds.anything if annotation in (tuple, object) else kinds.Instance(annotation)
 
 
 def _of_union(args: tuple[Any, ...]) -> Kind | None:

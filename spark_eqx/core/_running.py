@@ -10,6 +10,7 @@ import jax.random as jr
 import numpy as np
 from jax import lax
 
+from ._fields import distinct
 from ._keys import step_keys
 from ._placement import shard_like, vary_like
 from .payloads import SparkPayload
@@ -31,11 +32,11 @@ class Argument:
         dynamic = [isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves]
         static = tuple(None if array else leaf for array, leaf in zip(dynamic, leaves, strict=True))
         arrays = [leaf for array, leaf in zip(dynamic, leaves, strict=True) if array]
-        return arrays, (structure, tuple(dynamic), static)
+        return arrays, (structure, tuple(dynamic), static, distinct(static))
 
     @classmethod
     def tree_unflatten(cls, aux: Any, arrays: Any):
-        structure, dynamic, static = aux
+        structure, dynamic, static, _ = aux
         arrays = iter(arrays)
         leaves = [next(arrays) if array else leaf for array, leaf in zip(dynamic, static, strict=True)]
         return cls(jax.tree.unflatten(structure, leaves))
@@ -133,8 +134,12 @@ def check_returned(module: "SparkModule", method: str, returned: Any, state: Any
 
 def describe(state: Any) -> str:
     """A state by its fields, with dtypes and shapes."""
-    if isinstance(state, tuple):
-        return f"({', '.join(map(describe, state))})"
+    if hasattr(state, "dtype"):
+        return f"{state.dtype.name}{list(state.shape)}"
+    if isinstance(state, tuple | list):
+        return f"{type(state).__name__}({', '.join(map(describe, state))})"
+    if isinstance(state, dict):
+        return f"dict({', '.join(f'{name}={describe(each)}' for name, each in state.items())})"
     if not isinstance(state, eqx.Module):
         return type(state).__name__
     fields = []
@@ -153,8 +158,13 @@ def _check_state(module: "SparkModule", payload: Any, state: Any) -> None:
     """Compare the state with the one that `build` would return. At trace time only."""
     port = module.port
     specs = {port.name: port.specs_of(payload)}
-    expected = eqx.filter_eval_shape(lambda key: module.build(specs, key=key), jr.key(0))
-    if _signature(expected) != _signature(state):
+    build = lambda key: eqx.filter_eval_shape(lambda: module.build(specs, key=key))
+    expected = build(jr.key(0))
+    if _signature(expected) == _signature(state):
+        return
+    # A state may hold a key, and keys are of several kinds.
+    kinds = (jr.PRNGKey(0), *(jr.key(0, impl=name) for name in ("rbg", "unsafe_rbg")))
+    if all(_signature(build(key)) != _signature(state) for key in kinds):
         given = ", ".join(str(spec) for spec in jax.tree.leaves(specs))
         raise ValueError(
             f"{type(module).__name__}: `state` does not fit `{port.name}` ({given}): expected {describe(expected)}, "

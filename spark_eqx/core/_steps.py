@@ -38,6 +38,8 @@ def first_step(start: Any, length: Any) -> Any:
     """The index of the first step, as 32 bits without a sign where it is known."""
     if isinstance(start, bool) or not jnp.issubdtype(getattr(start, "dtype", type(start)), jnp.integer):
         raise TypeError(f"unroll: `start` must be an integer, the index of the first step, got {start!r}.")
+    if np.ndim(start):
+        raise TypeError(f"unroll: `start` must be one integer, got an array of shape {np.shape(start)}.")
     if isinstance(start, Tracer):
         return start
     if not 0 <= int(start) < _MOST or (isinstance(length, int) and int(start) + length > _MOST):

@@ -3,7 +3,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 import equinox as eqx
 import jax
@@ -73,12 +73,16 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         """The config that the class names in brackets: `InputInterface[MyConfig, MyState]`."""
         for each in cls.__mro__:
             for base in vars(each).get("__orig_bases__", ()):
-                for argument in getattr(base, "__args__", ()):
-                    if isinstance(argument, type) and issubclass(argument, SparkConfig):
-                        return argument
+                origin = get_origin(base)
+                if isinstance(origin, type) and issubclass(origin, SparkModule):
+                    for argument in get_args(base):
+                        argument = get_origin(argument) or argument  # of a generic config
+                        if isinstance(argument, type) and issubclass(argument, SparkConfig):
+                            return argument
         raise TypeError(
             f"{cls.__name__}: names no config. Name it, and the state, in brackets behind the base class, "
-            f"`class {cls.__name__}(SparkModule[MyConfig, MyState])`, or define `__init__`."
+            f"`class {cls.__name__}(SparkModule[MyConfig, MyState])`, or define "
+            "`__init__(self, config=None, **kwargs)`."
         )
 
     @abc.abstractmethod

@@ -60,3 +60,12 @@ def state_dtype(dtype: Any) -> np.dtype:
     if not jnp.issubdtype(dtype, jnp.floating):
         return np.dtype(jnp.result_type(float))
     return np.dtype(dtype if jnp.finfo(dtype).bits > 32 else jnp.float32)
+
+
+def rounded(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The same number, as a program of its own would have rounded it.
+
+    A product and a sum behind it are one rounding where the compiler sees both, and two where it does not. Across a
+    `where` it leaves them as they are; it does not across `lax.optimization_barrier`.
+    """
+    return jnp.where(jnp.isnan(x), jnp.nan, x)

@@ -3,73 +3,22 @@
 import dataclasses
 import functools
 import inspect
+import math
 import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import equinox as eqx
 import jax
-import numpy as np
 from jax.core import Tracer
 
 from . import _names
 from ._annotations import kind_of
-from .checks import Check
+from ._fields import distinct, expected, inherit_metadata, meets, parameter as parameter, shown
 from .kinds import Kind
-from .numbers import concrete
 
 
 ParametersT = TypeVar("ParametersT", bound="Parameters")
-
-
-def parameter(
-    *,
-    default: Any = dataclasses.MISSING,
-    kind: Kind | None = None,
-    unit: str = "",
-    description: str = "",
-    check: Check | None = None,
-) -> Any:
-    """A field of a config (or a surrogate): its type, unit, one-line description and check, in one place.
-
-    Errors, printing, JSON and the tables of the documentation are made from them.
-
-    **Arguments:**
-
-    - `default`: without one the parameter is required. No array: modules would share it.
-    - `kind`: what is taken, how it is stored and written. `None`: what the annotation says. `int`, `bool`, `str`,
-        `Literal["a", "b"]` and `tuple[int, ...]` are constants; `float` a number, or a JAX array of floats to
-        differentiate, map over or shard; an array of jaxtyping is a leaf, whose shape and dtype are checked; a config,
-        a surrogate or any other `equinox.Module` is nested, its arrays are leaves; `type[...]` is a subclass; `| None`
-        makes it optional.
-    - `unit`: `"ms"`, `"Hz"`, ...
-    - `description`: one line.
-    - `check`: a condition on the values: [`Check`][].
-    """
-    if not isinstance(check, Check | None):
-        raise TypeError(f"parameter: `check` must be a Check, as Check('even', lambda x: x % 2 == 0), got {check!r}.")
-    if isinstance(default, jax.Array | np.ndarray):
-        raise TypeError(
-            f"parameter: `default` must be a constant, got an array of shape {default.shape}. Give a number."
-        )
-    metadata = {"type": kind, "unit": unit, "description": description, "check": check}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def _expected(cls: "type[Parameters]", field: dataclasses.Field) -> str:
-    text, meta = cls._kinds[field.name].text, field.metadata
-    if meta.get("unit"):
-        text += f" [{meta['unit']}]"
-    if meta.get("check") is not None:
-        text += f", {meta['check'].text}"
-    return text
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, jax.Array | np.ndarray) and value.ndim > 1:
-        return f"an array of shape {value.shape}, dtype {value.dtype}"
-    text = f"{type(value).__name__}: {value}" if isinstance(value, jax.Array) else repr(value)
-    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def _accept_by_name(cls: "type[Parameters]") -> Callable[..., None]:
@@ -90,11 +39,11 @@ def _accept_by_name(cls: "type[Parameters]") -> Callable[..., None]:
         for name, value in kwargs.items():
             if name not in fields:
                 raise TypeError(
-                    f"{cls.__name__}: unknown field `{name}` (got {_shown(value)}){_names.nearest(name, fields)}."
+                    f"{cls.__name__}: unknown field `{name}` (got {shown(value)}){_names.nearest(name, fields)}."
                 )
         for name in required:
             if name not in kwargs:
-                raise TypeError(f"{cls.__name__}: `{name}` is missing: expected {_expected(cls, fields[name])}.")
+                raise TypeError(f"{cls.__name__}: `{name}` is missing: expected {expected(cls, fields[name])}.")
         init(self, **kwargs)
 
     return __init__
@@ -118,6 +67,7 @@ class Parameters:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        inherit_metadata(cls)
         dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)(cls)
         own = [field for field in dataclasses.fields(cls) if field.name in inspect.get_annotations(cls)]
         kinds = {each.name: each.metadata.get("type") or kind_of(cls, each.name) for each in own}
@@ -133,19 +83,17 @@ class Parameters:
             value = getattr(self, field.name)
             stored = cls._kinds[field.name].convert(value)
             if stored is NotImplemented:
-                raise TypeError(f"{name}: `{field.name}` must be {_expected(cls, field)}, got {_shown(value)}.")
+                raise TypeError(f"{name}: `{field.name}` must be {expected(cls, field)}, got {shown(value)}.")
             check = field.metadata.get("check")
-            if check is not None and stored is not None:
-                values = concrete(stored)
-                if values is not None and not np.all(check.holds(values)):
-                    raise ValueError(f"{name}: `{field.name}` must be {_expected(cls, field)}, got {_shown(value)}.")
+            if check is not None and stored is not None and not meets(stored, check):
+                raise ValueError(f"{name}: `{field.name}` must be {expected(cls, field)}, got {shown(value)}.")
             object.__setattr__(self, field.name, stored)
         for each in reversed(cls.__mro__):
             if "__check_init__" in each.__dict__:
                 each.__dict__["__check_init__"](self)
         values = vars(self)
         children = tuple(name for name, value in values.items() if _holds_arrays(value))
-        constants = tuple((name, value) for name, value in values.items() if name not in children)
+        constants = tuple((name, value, distinct(value)) for name, value in values.items() if name not in children)
         object.__setattr__(self, "_structure", (children, constants))
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,8 +103,11 @@ class Parameters:
         """
         data: dict[str, Any] = {"type": _names.name_of(type(self))}
         for name, kind in self._kinds.items():
+            value = getattr(self, name)
             try:
-                data[name] = kind.encode(getattr(self, name))
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise TypeError("JSON has no number for it")
+                data[name] = kind.encode(value)
             except TypeError as error:
                 raise TypeError(f"{type(self).__name__}: `{name}` cannot be written: {error}") from None
         return data
@@ -231,7 +182,7 @@ def _flatten_with_keys(record: Parameters):
 def _unflatten(cls: type, structure: Any, values: Any):
     children, constants = structure
     record = object.__new__(cls)
-    record.__dict__.update(constants)
+    record.__dict__.update((name, value) for name, value, _ in constants)
     record.__dict__.update(zip(children, values, strict=True))
     record.__dict__["_structure"] = structure
     return record

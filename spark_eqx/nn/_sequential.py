@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 from ..core._keys import stage_key, stage_keys
 from ..core.config import SparkConfig
 from ..core.module import SparkModule
-from ..core.numbers import concrete
+from ..core.numbers import concrete, rounded
 from ..core.parameters import parameter
 from ..core.payloads import SparkPayload, SpikeArray
 from ..core.ports import Port
@@ -143,12 +143,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
 
 
 def _as_between_programs(payload: SparkPayload) -> SparkPayload:
-    """The payload, rounded: a product at the end of a stage and a sum at the beginning of the next are not one.
-
-    Across a `where` XLA and what it compiles with leave both as they are; they do not across `optimization_barrier`.
-    Spikes are 0 and 1, which no rounding changes.
-    """
+    """The payload, rounded; spikes are 0 and 1, which no rounding changes."""
     if isinstance(payload, SpikeArray):
         return payload
-    round = lambda x: jnp.where(jnp.isnan(x), jnp.nan, x) if jnp.issubdtype(x.dtype, jnp.floating) else x
-    return jax.tree.map(round, payload)
+    return jax.tree.map(lambda x: rounded(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, payload)

@@ -2,6 +2,8 @@ import abc
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 
 
@@ -31,6 +33,17 @@ def nested(value: Any, scalar: Callable[[Any], Any]) -> Any:
         values = tuple(nested(each, scalar) for each in value)
         return NotImplemented if any(each is NotImplemented for each in values) else values
     return scalar(value)
+
+
+def fits_structure(value: Any) -> bool:
+    """Whether a value may be part of a record: a pytree of arrays, another library's module, a hashable constant."""
+    if isinstance(value, eqx.Module) or any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
+        return True
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def is_bool(value: Any) -> bool:

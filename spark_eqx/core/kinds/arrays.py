@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._base import Kind, is_bool, nested
+from ._base import Kind, fits_structure, is_bool, nested
 
 
 class _NumberKind(Kind):
@@ -26,10 +26,13 @@ class _NumberKind(Kind):
     @staticmethod
     def _scalar(value):
         number = isinstance(value, int | float | np.integer | np.floating) and not is_bool(value)
-        return float(value) if number else NotImplemented
+        try:
+            return float(value) if number else NotImplemented
+        except OverflowError:  # an int of hundreds of digits
+            return NotImplemented
 
     def encode(self, value):
-        return _encode_array(value) if isinstance(value, jax.Array) else value
+        return _encode_array(value) if isinstance(value, jax.Array | np.ndarray) else value
 
     def decode(self, data):
         return _decode_array(data)
@@ -58,29 +61,29 @@ class _AnyKind(Kind):
     text = "a hashable constant, or a pytree of JAX arrays"
 
     def convert(self, value):
-        if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
-            return value
-        try:
-            hash(value)
-        except TypeError:
-            return NotImplemented
-        return value
+        return value if fits_structure(value) else NotImplemented
 
     def encode(self, value):
+        if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)) and not isinstance(value, jax.Array):
+            raise TypeError("a pytree of arrays is no plain data. Write it with `equinox.tree_serialise_leaves`.")
         return _encode_array(value) if isinstance(value, jax.Array) else value
 
     def decode(self, data):
         return _decode_array(data)
 
 
-def _encode_array(value: jax.Array) -> dict[str, Any]:
+def _encode_array(value: Any) -> dict[str, Any]:
+    if jnp.issubdtype(value.dtype, jnp.complexfloating) or not np.isfinite(np.asarray(value, float)).all():
+        raise TypeError(f"an array of {value.dtype.name} that is not all finite numbers is no JSON.")
     exact = value.astype(jnp.float32) if value.dtype == jnp.bfloat16 else value  # which NumPy does not know
-    return {"array": np.asarray(exact).tolist(), "dtype": value.dtype.name}
+    empty = {} if value.size else {"shape": list(value.shape)}  # which an empty list does not tell
+    return {"array": np.asarray(exact).tolist(), "dtype": value.dtype.name} | empty
 
 
 def _decode_array(data: Any) -> Any:
-    if isinstance(data, dict) and data.keys() == {"array", "dtype"}:
-        return jnp.asarray(np.asarray(data["array"]), data["dtype"])
+    if isinstance(data, dict) and data.keys() - {"shape"} == {"array", "dtype"}:
+        array = np.asarray(data["array"])
+        return jnp.asarray(array.reshape(data.get("shape", array.shape)), data["dtype"])
     return data
 
 

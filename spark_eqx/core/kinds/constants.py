@@ -55,6 +55,10 @@ class _IntegersKind(Kind):
             return NotImplemented
         if array.size == 0:
             return ()
+        # NumPy makes integers of booleans, and a longer sequence of nested ones is not what was written.
+        plain = lambda each: isinstance(each, int | np.integer) and not is_bool(each)
+        if isinstance(value, list | tuple) and not all(map(plain, value)):
+            return NotImplemented
         return tuple(array.ravel().tolist()) if np.issubdtype(array.dtype, np.integer) else NotImplemented
 
 

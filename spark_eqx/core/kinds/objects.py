@@ -3,7 +3,7 @@
 from typing import Any
 
 from .._names import find_class, name_of
-from ._base import Kind
+from ._base import Kind, fits_structure
 
 
 class Subclass(Kind):
@@ -48,7 +48,7 @@ class Instance(Kind):
         self.text = f"an instance of {base.__name__}"
 
     def convert(self, value):
-        return value if isinstance(value, self.base) else NotImplemented
+        return value if isinstance(value, self.base) and fits_structure(value) else NotImplemented
 
     def encode(self, value):
         raise TypeError(

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from ....core.numbers import as_array, derived
+from ....core.numbers import as_array, concrete, derived
 
 
 class LinearSpikerState(eqx.Module):
@@ -33,7 +33,7 @@ def linear_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*u
     parameters = config.tau, config.cd, config.max_freq
     tau, cd, max_freq = (as_array(each, rate.dtype, rate.shape) for each in parameters)
     fires = rate > 0
-    charging = 1000 / jnp.where(fires, jnp.minimum(rate, max_freq), max_freq) - cd  # ms
+    charging = 1000 / jnp.where(fires & (rate <= max_freq), rate, max_freq) - cd  # ms
     return jnp.where(fires, jnp.expm1((cd - 1000 / max_freq) / tau) / jnp.expm1(-charging / tau), 0)
 
 
@@ -94,6 +94,15 @@ def _drive(x: Float[Array, "*units"], config: Any) -> Float[Array, "*units"]:
 def _excess_gain(xp: Any, max_freq: Any, cd: Any, tau: Any) -> Any:
     """`g - 1`."""
     return 1 / xp.expm1((1000 / max_freq - cd) / tau)
+
+
+def slowest_rise(config: Any) -> np.ndarray | None:
+    """By how much a full signal raises the potential in a step just below the threshold; `None` if that is traced."""
+    numbers = [concrete(each) for each in (config.max_freq, config.cd, config.tau, config.dt)]
+    if any(each is None for each in numbers):
+        return None
+    max_freq, cd, tau, dt = numbers
+    return np.asarray(_excess_gain(np, max_freq, cd, tau) * dt / tau)
 
 
 def _refractory_outlasts_step(config: Any) -> bool:

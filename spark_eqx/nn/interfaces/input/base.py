@@ -113,9 +113,12 @@ class InputInterface(Interface[InputConfigT, StateT]):
         the signal, the others against all units. Returns the shape of the units and the dtype of the state.
         """
         spec = self.spec(input_specs)
-        for field, kind in self.config._kinds.items():
+        surrogate = self.config.surrogate
+        fields = [(self.config, name, kind) for name, kind in self.config._kinds.items()]
+        fields += [(surrogate, name, kind) for name, kind in surrogate._kinds.items()]
+        for owner, field, kind in fields:
             kind = getattr(kind, "kind", kind)  # that of an optional one
-            shape = np.shape(getattr(self.config, field)) if kind in (number, zero_one) else ()
+            shape = np.shape(getattr(owner, field)) if kind in (number, zero_one) else ()
             target = spec.shape if field in per_component else spec.shape + units
             if shape and not _broadcasts(shape, target):
                 raise ValueError(

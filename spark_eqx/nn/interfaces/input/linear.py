@@ -10,7 +10,7 @@ from ....core.checks import non_negative, positive
 from ....core.numbers import Number, together
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
-from ._membrane import LinearSpikerState, advance, linear_rate, linear_signal, pack, unpack
+from ._membrane import LinearSpikerState, advance, linear_rate, linear_signal, pack, slowest_rise, unpack
 from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation
 
 
@@ -53,7 +53,8 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
     For a constant signal the rate [Hz] is `1000 / (cd + tau * ln(g x / (g x - 1)))` if `g x > 1`, else 0; so `x = 1`
     fires at exactly `max_freq`. That holds for any `dt` up to the shortest interval: the equation is solved exactly
     for a signal that is constant within each step, and the moment within the step at which the threshold is crossed
-    is carried over as a real number, so that nothing is lost to the grid. Starts at rest and ready.
+    is carried over as a real number, so that nothing is lost to the grid. Starts at rest and ready. A `dt` so short
+    that rounding would lose the last of the rise, `(g - 1) dt / tau` below 2^-22 in float32, is refused by `init`.
 
     The spike has the derivative of the surrogate at `V - 1`, with `V` the potential at the end of the step had
     nothing happened. The reset carries no gradient unless `detach_reset=False`: then the derivative of the state is the
@@ -67,7 +68,7 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         del key
-        return linear_state(*self.signal_spec(input_specs))
+        return linear_state(self, *self.signal_spec(input_specs))
 
     def step(
         self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None
@@ -86,7 +87,19 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
         return linear_signal(self.config, self._floats("signal", "rate", rate))
 
 
-def linear_state(shape: tuple[int, ...], dtype: Any) -> LinearSpikerState:
+def linear_state(module: InputInterface, shape: tuple[int, ...], dtype: Any) -> LinearSpikerState:
+    """At rest and ready.
+
+    **Raises:** `ValueError` where rounding would keep a potential below the threshold.
+    """
+    rise = slowest_rise(module.config)
+    if rise is not None and (rise < 2 * jnp.finfo(dtype).eps).any():
+        raise ValueError(
+            f"{module._name}: `dt` is too short for {jnp.dtype(dtype).name}: at the threshold a full signal raises the "
+            f"potential by (g - 1) dt / tau = {float(rise.min()):.1g} a step, which rounding loses; got "
+            f"dt={module.config.dt} [ms], tau={module.config.tau} [ms], max_freq={module.config.max_freq} [Hz]. Take a "
+            "larger `dt`, `tau` or `max_freq`, or give the signal as float64."
+        )
     return LinearSpikerState(potential=jnp.zeros(shape, dtype), refractory=jnp.zeros(shape, dtype))
 
 

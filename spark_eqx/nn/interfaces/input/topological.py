@@ -10,7 +10,7 @@ from ....core._running import pin
 from ....core.checks import at_least_two, binary, finite, positive
 from ....core.kinds import zero_one
 from ....core.module import StateT
-from ....core.numbers import Number, as_array, state_dtype, together
+from ....core.numbers import Number, as_array, concrete, rounded, state_dtype, together
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ._membrane import LinearSpikerState, linear_rate
@@ -74,7 +74,19 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         return f"mins={self.config.mins} to maxs={self.config.maxs}"
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
-        return self.signal_spec(input_specs, (self.config.resolution,), _PER_COMPONENT)
+        units, dtype = self.signal_spec(input_specs, (self.config.resolution,), _PER_COMPONENT)
+        mins, maxs, sigma = (concrete(each) for each in (self.config.mins, self.config.maxs, self.config.sigma))
+        with np.errstate(over="ignore", divide="ignore"):
+            width = None if mins is None or maxs is None else maxs.astype(dtype) - mins.astype(dtype)
+            if width is not None and not ((width > 0) & np.isfinite(width)).all():
+                given = f"mins={self.config.mins}, maxs={self.config.maxs}"
+                raise ValueError(
+                    f"{self._name}: `mins` and `maxs` cannot be told apart, or not subtracted, in {dtype.name}; got "
+                    f"{given}. Shift or scale the signal, or give it as float64."
+                )
+            if sigma is not None and not np.isfinite(1 / np.square(sigma.astype(dtype))).all():
+                raise ValueError(f"{self._name}: `sigma` is too small for {dtype.name}; got {self.config.sigma}.")
+        return units, dtype
 
     def _activity_of(self, signal: Any) -> Float[Array, "*shape resolution"]:
         return self.activity(self._floats("rate", "signal", signal, (self.config.resolution,), _PER_COMPONENT))
@@ -116,7 +128,7 @@ def _distance(u: Float[Array, "*shape"], resolution: int, glued: bool) -> Float[
     components = lambda values: jnp.broadcast_to(values[..., None], shape)
     if glued:
         cos, sin = components(jnp.cos(jnp.pi * u)), components(jnp.sin(jnp.pi * u))
-        return units(np.sin(c)) * cos - units(np.cos(c)) * sin
+        return rounded(units(np.sin(c)) * cos) - rounded(units(np.cos(c)) * sin)
     # tanh(a - b) = (exp(2 a) - exp(2 b)) / (exp(2 a) + exp(2 b)), none of which exceeds exp(2 pi).
     a, b = units(np.exp(2 * c)), components(jnp.exp(2 * jnp.pi * u))
     return (a - b) / (a + b)
@@ -167,7 +179,7 @@ class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, L
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         del key
-        return linear_state(*self._units(input_specs))
+        return linear_state(self, *self._units(input_specs))
 
     def step(
         self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None

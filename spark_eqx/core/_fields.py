@@ -1,0 +1,106 @@
+"""Fields of records of parameters: how they are made, inherited, checked and told apart."""
+
+import dataclasses
+import inspect
+import math
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from .checks import Check
+from .kinds import Kind
+from .numbers import concrete
+
+
+if TYPE_CHECKING:
+    from .parameters import Parameters
+
+
+def parameter(
+    *,
+    default: Any = dataclasses.MISSING,
+    kind: Kind | None = None,
+    unit: str = "",
+    description: str = "",
+    check: Check | None = None,
+) -> Any:
+    """A field of a config (or a surrogate): its type, unit, one-line description and check, in one place.
+
+    Errors, printing, JSON and the tables of the documentation are made from them.
+
+    **Arguments:**
+
+    - `default`: without one the parameter is required. No array: modules would share it.
+    - `kind`: what is taken, how it is stored and written. `None`: what the annotation says. `int`, `bool`, `str`,
+        `Literal["a", "b"]` and `tuple[int, ...]` are constants; `float` a number, or a JAX array of floats to
+        differentiate, map over or shard; an array of jaxtyping is a leaf, whose shape and dtype are checked; a config,
+        a surrogate or any other `equinox.Module` is nested, its arrays are leaves; `type[...]` is a subclass; `| None`
+        makes it optional.
+    - `unit`: `"ms"`, `"Hz"`, ...
+    - `description`: one line.
+    - `check`: a condition on the values: [`Check`][].
+    """
+    if not isinstance(check, Check | None):
+        raise TypeError(f"parameter: `check` must be a Check, as Check('even', lambda x: x % 2 == 0), got {check!r}.")
+    if isinstance(default, jax.Array | np.ndarray):
+        raise TypeError(
+            f"parameter: `default` must be a constant, got an array of shape {default.shape}. Give a number."
+        )
+    metadata = {"type": kind, "unit": unit, "description": description, "check": check}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def expected(cls: "type[Parameters]", field: dataclasses.Field) -> str:
+    text, meta = cls._kinds[field.name].text, field.metadata
+    if meta.get("unit"):
+        text += f" [{meta['unit']}]"
+    if meta.get("check") is not None:
+        text += f", {meta['check'].text}"
+    return text
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, jax.Array | np.ndarray) and value.ndim > 1:
+        return f"an array of shape {value.shape}, dtype {value.dtype}"
+    text = f"{type(value).__name__}: {value}" if isinstance(value, jax.Array) else repr(value)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+# What the plain data of a record, and the constructor of a module, already have a use for.
+_RESERVED = ("type", "config")
+
+
+def inherit_metadata(cls: type) -> None:
+    """Before a class becomes a dataclass: a new default for a field that is inherited keeps its unit and check.
+
+    **Raises:** `TypeError` for a name that cannot be used, and for a default without an annotation, which would do
+        nothing.
+    """
+    inherited = getattr(cls, "__dataclass_fields__", {})
+    annotations = inspect.get_annotations(cls)
+    for name, value in list(vars(cls).items()):
+        plain = not isinstance(value, dataclasses.Field)
+        if name not in annotations and (name in inherited or not plain):
+            raise TypeError(f"{cls.__name__}: `{name}` has no annotation, as in `{name}: float = ...`.")
+        if name in annotations and name in inherited and plain:
+            metadata = inherited[name].metadata | {"type": None}  # the kind is that of the new annotation
+            setattr(cls, name, dataclasses.field(default=value, metadata=metadata))
+    if taken := [name for name in _RESERVED if name in annotations]:
+        raise TypeError(f"{cls.__name__}: `{taken[0]}` cannot be the name of a parameter. Take another one.")
+
+
+def meets(stored: Any, check: Check) -> bool:
+    """Whether a value meets a condition; one that is traced does."""
+    numbers = isinstance(stored, bool | int | float | jax.Array) or (
+        isinstance(stored, tuple) and np.issubdtype(np.asarray(stored).dtype, np.number)
+    )
+    values: Any = concrete(stored) if numbers else stored
+    return values is None or bool(np.all(check.holds(values)))
+
+
+def distinct(value: Any) -> Any:
+    """What tells constants apart that are equal: 1, 1.0 and True, or 0.0 and -0.0, are different programs."""
+    if isinstance(value, tuple):
+        return tuple(map(distinct, value))
+    return type(value), math.copysign(1, value) if isinstance(value, float) else None
