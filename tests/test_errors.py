@@ -157,7 +157,36 @@ CASES = {
         ValueError,
         "PoissonSpikerConfig `max_freq` (3,) `dt` (2,) broadcast",
     ),
+    "booleans in a map": (mapped([True, 0, 1, 1]), TypeError, "`output_map` integers True"),
+    "tau of hundreds of digits": (lambda: LinearSpiker(tau=10**400), TypeError, "LinearSpikerConfig `tau` number [ms]"),
     # Build.
+    "a range that float32 does not hold": (
+        lambda: TopologicalLinearSpiker(mins=5e6, maxs=5e6 + 0.2).init(X),
+        ValueError,
+        "TopologicalLinearSpiker `mins` `maxs` float32 5000000.0 float64",
+    ),
+    "a range that overflows": (lambda: TopologicalPoissonSpiker(mins=-3e38, maxs=3e38).init(X), ValueError, "float32"),
+    "a sigma that float32 does not hold": (
+        lambda: TopologicalPoissonSpiker(sigma=1e-38).init(X),
+        ValueError,
+        "TopologicalPoissonSpiker `sigma` float32 1e-38",
+    ),
+    "dt that float32 does not resolve": (
+        lambda: LinearSpiker(max_freq=10.0, tau=10.0, dt=0.01).init(X),
+        ValueError,
+        "LinearSpiker `dt` too short float32 dt=0.01 [ms] float64",
+    ),
+    "slopes of another number of units": (
+        lambda: LinearSpiker(surrogate=spark.surrogate.ATan(slope=jnp.ones(5))).init(X),
+        ValueError,
+        "LinearSpiker `slope` (5,) (4,)",
+    ),
+    "the output of an encoder": (
+        lambda: integrator.init({"spikes": S}),
+        TypeError,
+        "ExponentialIntegrator `spikes` SpikeArray dict output['spikes']",
+    ),
+    "a list": (lambda: linear.init([0.1, 0.2]), TypeError, "`signal` FloatArray list An array will do"),
     "missing port": (lambda: linear.build({}), ValueError, "LinearSpiker 'signal'"),
     "extra port": (
         lambda: linear.build({"signal": spec, "spikes": spec}),
@@ -335,6 +364,11 @@ CASES = {
         ValueError,
         f"unroll `start` 2^32 {2**32}",
     ),
+    "several starts": (
+        lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=jnp.array([0])),
+        TypeError,
+        "unroll `start` one integer (1,)",
+    ),
     "True steps": (lambda: spark.unroll(linear, X, linear.init(X), steps=True), ValueError, "unroll `steps` True"),
     "fractional start": (
         lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=0.5),
@@ -360,7 +394,7 @@ CASES = {
 }
 # The annotation checker has its say first there, in its own words.
 CHECKED = {"no config", "wrong config", "no mapping", "fractional start", "fractional steps", "no module"}
-CHECKED |= {name for name in CASES if "for a key" in name or "batch of keys" in name}
+CHECKED |= {name for name in CASES if "for a key" in name or "batch of keys" in name or name == "several starts"}
 
 
 def complaint(case):

@@ -5,7 +5,8 @@
 # pyright: reportIncompatibleVariableOverride=false
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -22,7 +23,10 @@ from spark_eqx.nn.interfaces import Concat, ExponentialIntegrator, LinearSpiker,
 from spark_eqx.surrogate import AbstractSurrogate
 
 from .helpers import tree_equal
-from .user_modules import LIF, NoisyLatencySpiker
+from .user_modules import LIF, LatencyConfig, NoisyLatencySpiker
+
+
+T = TypeVar("T")
 
 
 class ATan(AbstractSurrogate):
@@ -391,3 +395,136 @@ def test_training_a_layer_of_weights():
         _, gradient = loss(network)
         network = jax.tree.map(lambda value, slope: value - 0.2 * slope, network, gradient)
     assert loss(network)[0] < 0.5 * first
+
+
+class Settings(spark.SparkConfig):
+    anything: Any = spark.parameter(default=0)
+    choice: Literal[0, False, 1, True] = spark.parameter(default=0)
+    scale: float = spark.parameter(default=1.0, unit="mV", check=positive)
+    factor: float = spark.parameter(default=1.0)
+    name: str = spark.parameter(default="a", check=spark.Check("short", lambda text: len(text) < 3))
+
+
+class Tell(spark.SparkModule[Settings, None]):
+    port: ClassVar[spark.Port] = spark.Port("signal", spark.FloatArray)
+
+    def build(self, input_specs, *, key=None): ...
+    def step(self, payload, state, *, key):
+        cfg = self.config
+        kind = ["bool", "int", "float"].index(type(cfg.anything).__name__) + 10 * isinstance(cfg.choice, bool)
+        value = jnp.full(
+            (), kind + 100.0 * np.signbit(cfg.factor) if isinstance(cfg.factor, float) else 0.0, jnp.float32
+        )
+        return {"signal": spark.FloatArray(payload.value + value)}, state
+
+
+def test_constants_that_are_equal_but_differ_are_programs_of_their_own():
+    told = lambda **fields: int(Tell(**fields)(jnp.zeros(()), None)[0]["signal"].value)
+    assert [told(anything=each) for each in (1, True, 1.0)] == [1, 0, 2]
+    assert [told(choice=each) for each in (0, False, True)] == [1, 11, 11]
+    assert [told(factor=each) for each in (0.0, -0.0)] == [1, 101]
+    assert Settings(anything=1) != Settings(anything=True)
+
+
+def test_what_could_change_behind_the_back_of_a_program_is_refused():
+    for annotation in (np.ndarray, list[int], dict, set, Float[np.ndarray, "n"]):
+        with pytest.raises(TypeError, match="Stale: the annotation .* of `w` does not say what is taken"):
+            type("Stale", (spark.SparkConfig,), {"__annotations__": {"w": annotation}})
+    stale: Any = type("Stale", (spark.SparkConfig,), {"__annotations__": {"w": Sequence}})
+    assert stale(w=(1, 2)).w == (1, 2)
+    for value in ([1.0], np.ones(2)):
+        with pytest.raises(TypeError, match="Stale: `w` must be an instance of Sequence"):
+            stale(w=value)
+    with pytest.raises(TypeError, match="Settings: `anything` must be a hashable constant"):
+        Settings(anything=[1.0])
+
+
+def test_a_new_default_keeps_unit_and_check():
+    class Higher(Settings):
+        scale: float = 2.0
+
+    assert Higher().scale == 2 and "scale=2.0 [mV]" in repr(Higher())
+    with pytest.raises(ValueError, match=r"Higher: `scale` must be .* \[mV\], positive"):
+        Higher(scale=-5.0)
+    with pytest.raises(TypeError, match="Bare: `scale` has no annotation"):
+        type("Bare", (Settings,), {"scale": 2.0})
+    for name in ("type", "config"):
+        with pytest.raises(TypeError, match=f"Taken: `{name}` cannot be the name of a parameter"):
+            type("Taken", (spark.SparkConfig,), {"__annotations__": {name: int}, name: 3})
+
+
+def test_checks_of_what_is_no_number():
+    assert Settings(name="ab").name == "ab"
+    with pytest.raises(ValueError, match="Settings: `name` must be a string, short, got 'abc'"):
+        Settings(name="abc")
+    with pytest.raises(TypeError, match="parameter: `check` must be a Check"):
+        spark.parameter(check=lambda x: x > 0)  # pyright: ignore[reportArgumentType]
+
+
+def test_what_is_no_json_names_the_field():
+    for fields in ({"factor": np.inf}, {"factor": jnp.asarray(np.nan)}, {"anything": {"a": jnp.ones(2)}}):
+        with pytest.raises(TypeError, match="Tell.*|Settings: `(factor|anything)` cannot be written"):
+            Tell(**fields).to_json()
+    empty = Tell(anything=jnp.zeros((0, 3)))
+    assert spark.SparkModule.from_json(empty.to_json()) == empty
+    module = Tell(factor=jnp.asarray(2.0))
+    assert spark.SparkModule.from_json(jax.device_get(module).to_json()) == module
+
+
+def test_config_is_that_of_the_module_among_the_bases():
+    class Mixin(Generic[T]): ...
+
+    class Mixed(Mixin[LatencyConfig], Tell): ...
+
+    class Wide(spark.SparkConfig, Generic[T]):
+        n: int = 3
+
+    class Generic_(spark.SparkModule[Wide[int], None]):
+        port: ClassVar[spark.Port] = spark.Port("signal", spark.FloatArray)
+
+        def build(self, input_specs, *, key=None): ...
+        def step(self, payload, state, *, key): ...
+
+    assert type(Mixed().config) is Settings and Generic_().config.n == 3
+
+
+@pytest.mark.parametrize("key", [jr.key(0), jr.PRNGKey(0), jr.key(0, impl="rbg")], ids=["typed", "raw", "rbg"])
+def test_a_key_may_be_kept_in_the_state(key):
+    class Keeper(Tell):
+        def build(self, input_specs, *, key=None):
+            return {"key": self.need_key(key, "noise")}
+
+    keeper = Keeper()
+    state: Any = keeper.init(jnp.zeros(()), key=key)
+    _, last = spark.unroll(keeper, jnp.zeros(3), state)
+    assert eqx.tree_equal(last, state)
+    with pytest.raises(ValueError, match=r"expected dict\(key=.*\), got dict\(key=float32\[2\]\)"):
+        keeper(jnp.zeros(()), {"key": jnp.zeros(2)})
+
+
+def test_a_surrogate_may_hold_a_network():
+    class Learnt(AbstractSurrogate):
+        mlp: eqx.nn.MLP = spark.parameter()
+
+        def relaxation(self, v):
+            return jax.vmap(lambda x: self.mlp(x[None])[0])(v)
+
+    mlp = eqx.nn.MLP(1, 1, 4, 1, activation=jnp.tanh, key=jr.key(0))
+    v = jnp.linspace(-1, 1, 5)
+    slope = jax.grad(lambda v: Learnt(mlp=mlp)(v).sum())(v)
+    np.testing.assert_allclose(slope, jax.vmap(jax.grad(lambda x: mlp(x[None])[0]))(v), rtol=1e-5)
+    grads = eqx.filter_grad(lambda s: s(v).sum())(Learnt(mlp=mlp))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grads))
+    assert np.abs(grads.mlp.layers[0].weight).max() > 0
+
+
+def test_output_takes_booleans_and_floats():
+    spiker = NoisyLatencySpiker()
+    signal = spark.FloatArray(jnp.ones(2))
+    with pytest.raises(TypeError, match="NoisyLatencySpiker.output: `fired` must be booleans and `v` floats"):
+        spiker.output(jnp.ones(2), jnp.ones(2) > 0, signal)
+
+
+def test_methods_take_a_key():
+    with pytest.raises(TypeError, match="Keyless.*: must take `key`"):
+        type("Keyless", (Tell,), {"step": lambda self, payload, state: None})

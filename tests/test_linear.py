@@ -330,3 +330,19 @@ def test_op_by_op_makes_no_nan(detach):
         compiled = jax.value_and_grad(loss)(signal)
         with jax.disable_jit(), jax.debug_nans(True):
             assert_close(jax.value_and_grad(loss)(signal), compiled, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("max_freq, tau, dt", [(10.0, 10.0, 0.045), (1.0, 100.0, 0.52), (20.0, 5.0, 0.018)])
+def test_the_shortest_steps_that_are_allowed_are_calibrated(max_freq, tau, dt):
+    """Where the potential approaches the threshold by steps that rounding nearly loses."""
+    module, x = LinearSpiker(max_freq=max_freq, tau=tau, dt=dt), jnp.ones(())
+    with pytest.raises(ValueError, match="`dt` is too short for float32"):
+        LinearSpiker(module.config, dt=0.8 * dt).init(x)
+    steps = round(30_000 / max_freq / dt) * 10
+    counts = jax.jit(count, static_argnums=2)(module, x, steps)
+    assert abs(counts - steps * dt * max_freq / 1000) <= 1.5
+
+
+def test_signal_of_the_highest_rate_has_the_full_gradient():
+    slope = jax.vmap(jax.grad(LinearSpiker().signal))(jnp.asarray([99.99, 100.0]))
+    np.testing.assert_allclose(slope[0], slope[1], rtol=1e-2)

@@ -32,6 +32,7 @@ plot: Any = typed_plot  # Matplotlib's annotations say less of its artists than 
 @pytest.fixture(autouse=True)
 def figures():
     matplotlib.use("Agg")
+    plt.close("all")  # what pages drew before
     yield
     plt.close("all")
 

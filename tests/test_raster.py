@@ -373,3 +373,16 @@ T, U = np.zeros(2), np.zeros(2, int)
 def test_event_arguments_are_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_late_events_keep_their_step(dtype):
+    """Beyond 2^24 steps, which single precision does not count, whatever precision JAX has."""
+    late = np.array([5, 2**24 + 1], dtype)
+    spikes = from_events(late, np.array([0, 0]), (2**24 + 3, 1))
+    np.testing.assert_array_equal(np.nonzero(np.asarray(spikes))[0], late)
+
+
+def test_padding_is_no_event_in_long_rasters():
+    spikes = from_events(np.array([5.0, np.inf]), np.array([0, 0]), (2**24 + 1, 1))
+    np.testing.assert_array_equal(np.nonzero(np.asarray(spikes))[0], [5])

@@ -23,7 +23,7 @@ def parameter(
     kind: Kind | None = None,
     unit: str = "",
     description: str = "",
-    check: Check | None = None,
+    check: Any = None,
 ) -> Any:
     """A field of a config (or a surrogate): its type, unit, one-line description and check, in one place.
 
