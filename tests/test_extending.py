@@ -528,3 +528,15 @@ def test_output_takes_booleans_and_floats():
 def test_methods_take_a_key():
     with pytest.raises(TypeError, match="Keyless.*: must take `key`"):
         type("Keyless", (Tell,), {"step": lambda self, payload, state: None})
+
+
+def test_a_nested_record_of_a_class_that_was_defined_again():
+    def cell():
+        class Inner(spark.SparkConfig): ...
+
+        return Inner
+
+    old, new = cell(), cell()
+    outer: Any = type("Outer", (spark.SparkConfig,), {"__annotations__": {"inner": new}})
+    with pytest.raises(TypeError, match="Outer: `inner` must be an instance of Inner.*was it defined a second time"):
+        outer(inner=old())

@@ -83,7 +83,9 @@ class Parameters:
             value = getattr(self, field.name)
             stored = cls._kinds[field.name].convert(value)
             if stored is NotImplemented:
-                raise TypeError(f"{name}: `{field.name}` must be {expected(cls, field)}, got {shown(value)}.")
+                twice = type(value).__name__ == getattr(getattr(cls._kinds[field.name], "base", None), "__name__", None)
+                hint = " It is of another class of that name: was it defined a second time?" if twice else ""
+                raise TypeError(f"{name}: `{field.name}` must be {expected(cls, field)}, got {shown(value)}.{hint}")
             check = field.metadata.get("check")
             if check is not None and stored is not None and not meets(stored, check):
                 raise ValueError(f"{name}: `{field.name}` must be {expected(cls, field)}, got {shown(value)}.")
