@@ -19,8 +19,12 @@ def register(cls: type) -> None:
 
 def name_of(cls: type) -> str:
     """`"module:Class"`; classes of this package are found wherever in it they live, hence `"spark_eqx:Class"`."""
-    own = cls.__module__.split(".")[0] == _PACKAGE
-    return f"{_PACKAGE if own else cls.__module__}:{cls.__qualname__}"
+    return f"{_PACKAGE if is_own(cls) else cls.__module__}:{cls.__qualname__}"
+
+
+def is_own(cls: type) -> bool:
+    """Whether a class belongs to this package."""
+    return cls.__module__.split(".")[0] == _PACKAGE
 
 
 def find_class(base: type, name: str) -> Any:

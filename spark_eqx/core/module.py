@@ -58,7 +58,9 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
                 f"{cls.__name__}: `port` is missing: say what it takes, for instance "
                 "`port: ClassVar[Port] = Port('spikes', SpikeArray)`."
             )
-        if cls.__init__ is SparkModule.__init__:
+        # Checkers of annotations may give the library's own classes an `__init__` each, which is this one.
+        derived = cls.__mro__[: cls.__mro__.index(SparkModule)]
+        if not any("__init__" in vars(each) for each in derived if not _names.is_own(each)):
             cls._config_class()
         for method in (cls.build, cls.step):
             if "key" not in inspect.signature(method).parameters:
