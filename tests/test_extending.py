@@ -312,8 +312,13 @@ BROKEN = [
 @pytest.mark.parametrize("of", ["step", "run"])
 def test_what_a_step_and_a_run_return_is_checked(returns, error, text, of):
     module, state = Count(returns, of), jnp.zeros(3)
-    with pytest.raises(error, match=rf"(?s)Count\.{of}: .*{text}"):
-        module(SPIKES[0], state) if of == "step" else spark.unroll(module, SPIKES, state)
+    chain = spark.Sequential([module])
+    calls = [lambda: spark.unroll(module, SPIKES, state), lambda: spark.unroll(chain, SPIKES, (state,))]
+    if of == "step":
+        calls += [lambda: module(SPIKES[0], state), lambda: chain(SPIKES[0], (state,))]
+    for call in calls:
+        with pytest.raises(error, match=rf"(?s)Count\.{of}: .*{text}"):
+            call()
 
 
 def test_the_axis_of_a_run_is_checked():
@@ -463,7 +468,7 @@ def test_checks_of_what_is_no_number():
 
 def test_what_is_no_json_names_the_field():
     for fields in ({"factor": np.inf}, {"factor": jnp.asarray(np.nan)}, {"anything": {"a": jnp.ones(2)}}):
-        with pytest.raises(TypeError, match="Tell.*|Settings: `(factor|anything)` cannot be written"):
+        with pytest.raises(TypeError, match="Settings: `(factor|anything)` cannot be written"):
             Tell(**fields).to_json()
     empty = Tell(anything=jnp.zeros((0, 3)))
     assert spark.SparkModule.from_json(empty.to_json()) == empty

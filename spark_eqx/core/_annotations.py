@@ -7,7 +7,6 @@ import typing
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import AbstractArray
 
@@ -94,6 +93,6 @@ def _is_float_array(annotation: Any) -> bool:
     return (
         isinstance(annotation, type)
         and issubclass(annotation, AbstractArray)
-        and jnp.dtype("float32").name in annotation.dtypes
+        and "float32" in annotation.dtypes
         and "int32" not in annotation.dtypes
     )

@@ -44,7 +44,7 @@ def find_class(base: type, name: str) -> Any:
         return known[alike[0]]
     names = [*known, *map(_bare, known)] if ":" in name else map(_bare, known)
     raise ValueError(
-        f"{base.__name__}: no known type is named {name!r}{nearest(name, names)}. "
+        f"{base.__name__}: no known type is named {name!r}{nearest(name, names)} "
         "A type of your own is known once its module is imported."
     )
 
@@ -53,7 +53,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """What to add to an error about an unknown name."""
     names = sorted(set(names))
     close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}."
 
 
 def _bare(name: str) -> str:

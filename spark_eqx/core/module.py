@@ -13,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 from . import _names
 from ._keys import check_key
 from ._placement import shard_like, vary_like
-from ._running import Argument, run_sequence, run_step, scan
+from ._running import Argument, check_returned, run_sequence, run_step, scan
 from ._steps import chunk_length, count_steps, first_step
 from .config import SparkConfig
 from .ports import Port as Port
@@ -159,8 +159,9 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
 
         def body(state, x):
             key, frame = x
-            output, state = self.step(payload if held else frame, state, key=key)
-            return state, output
+            returned = self.step(payload if held else frame, state, key=key)
+            check_returned(self, "step", returned, state)
+            return returned[::-1]
 
         # A backward pass keeps the states and recomputes the rest: less memory, and on a CPU less time too.
         xs = (keys, None if held else payload)

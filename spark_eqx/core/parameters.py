@@ -39,7 +39,7 @@ def _accept_by_name(cls: "type[Parameters]") -> Callable[..., None]:
         for name, value in kwargs.items():
             if name not in fields:
                 raise TypeError(
-                    f"{cls.__name__}: unknown field `{name}` (got {shown(value)}){_names.nearest(name, fields)}."
+                    f"{cls.__name__}: unknown field `{name}` (got {shown(value)}){_names.nearest(name, fields)}"
                 )
         for name in required:
             if name not in kwargs:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ..core._keys import stage_key, stage_keys
+from ..core._running import check_returned
 from ..core.config import SparkConfig
 from ..core.module import SparkModule
 from ..core.numbers import concrete, rounded
@@ -106,11 +107,18 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         return self[0].validate(payload)
 
     def step(self, payload: Any, state: tuple, *, key: PRNGKeyArray | None) -> tuple[Any, tuple]:
-        return self._go(payload, state, lambda stage, i, *x: stage.step(*x, key=stage_key(key, i)))
+        def step(stage, i, payload, state):
+            returned = stage.step(payload, state, key=stage_key(key, i))
+            check_returned(stage, "step", returned, state)
+            return returned
+
+        return self._go(payload, state, step)
 
     def run(self, payload: Any, state: tuple, *, keys: Any, steps: Any, held: bool) -> tuple[Any, tuple]:
-        def run(stage, i, *x):
-            return stage.run(*x, keys=stage_keys(keys, i), steps=steps, held=held and i == 0)
+        def run(stage, i, payload, state):
+            returned = stage.run(payload, state, keys=stage_keys(keys, i), steps=steps, held=held and i == 0)
+            check_returned(stage, "run", returned, state, steps)
+            return returned
 
         return self._go(payload, state, run)
 
