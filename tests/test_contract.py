@@ -314,7 +314,7 @@ def test_gradients_reach_signal_and_parameters(row, getkey):
     assert_close(jax.jit(jax.grad(loss))(module, payload), jax.grad(loss)(module, payload), rtol=1e-4, atol=1e-4)
 
 
-@every(lambda row: not row.trainable)
+@every(lambda row: row.moves)
 def test_gradients_through_control(row, getkey):
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)

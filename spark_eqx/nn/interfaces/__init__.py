@@ -16,6 +16,8 @@ from .input import (
     InputInterfaceOutput as InputInterfaceOutput,
     LinearSpiker as LinearSpiker,
     LinearSpikerConfig as LinearSpikerConfig,
+    PhaseSpiker as PhaseSpiker,
+    PhaseSpikerConfig as PhaseSpikerConfig,
     PoissonSpiker as PoissonSpiker,
     PoissonSpikerConfig as PoissonSpikerConfig,
     RateSpiker as RateSpiker,
@@ -31,4 +33,6 @@ from .output import (
     OutputInterface as OutputInterface,
     OutputInterfaceConfig as OutputInterfaceConfig,
     OutputInterfaceOutput as OutputInterfaceOutput,
+    PhaseDecoder as PhaseDecoder,
+    PhaseDecoderConfig as PhaseDecoderConfig,
 )

@@ -5,6 +5,7 @@ from .base import (
     RateSpiker as RateSpiker,
 )
 from .linear import LinearSpiker as LinearSpiker, LinearSpikerConfig as LinearSpikerConfig
+from .phase import PhaseSpiker as PhaseSpiker, PhaseSpikerConfig as PhaseSpikerConfig
 from .poisson import PoissonSpiker as PoissonSpiker, PoissonSpikerConfig as PoissonSpikerConfig
 from .topological import (
     TopologicalLinearSpiker as TopologicalLinearSpiker,

@@ -1,11 +1,11 @@
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ....core.checks import positive
 from ....core.kinds import number, zero_one
@@ -17,6 +17,7 @@ from ....core.ports import Port
 from ....core.specs import InputSpec
 from ....surrogate import AbstractSurrogate, ATan
 from ..base import Interface, TimedInterfaceConfig
+from ..output.base import OutputInterface
 
 
 class InputInterfaceConfig(TimedInterfaceConfig):
@@ -163,10 +164,32 @@ class InputInterface(Interface[InputConfigT, StateT]):
         if fired.dtype != bool or not jnp.issubdtype(v.dtype, jnp.floating) or fired.shape != v.shape:
             got = f"{fired.dtype} of shape {fired.shape} and {v.dtype} of shape {v.shape}"
             raise TypeError(f"{self._name}.output: `fired` must be booleans and `v` floats of one shape, got {got}.")
-        dtype = signal.dtype if self.config.dtype is None else self.config.dtype
-        if not jnp.issubdtype(dtype, jnp.floating):
-            return {"spikes": SpikeArray(fired.astype(dtype))}
-        return {"spikes": SpikeArray(self.config.surrogate.spike(fired, v).astype(dtype))}
+        return self.emit(fired, lambda: self.config.surrogate.spike(fired, v), signal.dtype)
+
+    def emit(
+        self, fired: Any, spikes: Callable[[], Any], dtype: Any, negative: Bool[Array, "*units"] | None = None
+    ) -> InputInterfaceOutput:
+        """Spikes in the dtype that is asked for.
+
+        **Arguments:**
+
+        - `fired`: which units spike.
+        - `spikes`: gives the same as 0 and 1, with derivatives; called where the spikes are floats.
+        - `dtype`: that of the signal.
+        - `negative`: which spikes are negative; they get an inhibition mask. `None`: there are none.
+        """
+        dtype = dtype if self.config.dtype is None else self.config.dtype
+        emitted = spikes() if jnp.issubdtype(dtype, jnp.floating) else fired
+        return {"spikes": SpikeArray(emitted.astype(dtype), negative)}
+
+    def decoder(self, **overrides: Any) -> OutputInterface:
+        """The decoder that gives the signal back, made with this encoder's numbers; arrays stay arrays.
+
+        `overrides`: fields of the decoder's config.
+
+        **Raises:** `NotImplementedError` where the class defines none.
+        """
+        raise NotImplementedError(f"{self._name}.decoder: there is none; define the method to say which.")
 
 
 RateConfigT = TypeVar("RateConfigT", bound=RateConfig)

@@ -7,3 +7,4 @@ from .exponential import (
     ExponentialIntegrator as ExponentialIntegrator,
     ExponentialIntegratorConfig as ExponentialIntegratorConfig,
 )
+from .phase import PhaseDecoder as PhaseDecoder, PhaseDecoderConfig as PhaseDecoderConfig

@@ -1,0 +1,55 @@
+from typing import Any, final
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ....core.numbers import rounded
+from .._windows import WindowConfig
+from ..output.phase import PhaseDecoder
+from ._window import Fired, WindowSpiker, WindowSpikerState as WindowSpikerState
+from .base import InputInterfaceConfig
+
+
+class PhaseSpikerConfig(InputInterfaceConfig, WindowConfig):
+    """Config of [`PhaseSpiker`][]."""
+
+
+@final
+class PhaseSpiker(WindowSpiker[PhaseSpikerConfig]):
+    r"""One spike a cycle, at the phase that the signal says.
+
+    $$k = \lfloor x W + 1/2 \rfloor \bmod W$$
+
+    is the step of the cycle of $W$ steps in which a unit spikes, for the signal $x$ in which the cycle began. 0 and 1
+    are one point: the code is that of an angle, and keeps it within `1 / (2 W)` on the circle; see [`PhaseDecoder`][].
+
+    The spike is the difference in time of "the phase has been reached", and so is its gradient: the surrogate stands at
+    the distance between the phase and that of the step, in radians.
+
+    Hopfield (1995), "Pattern recognition computation using action potential timing for stimulus representation".
+    """
+
+    def __init__(self, config: PhaseSpikerConfig | None = None, **kwargs: Any):
+        self.config = PhaseSpikerConfig.of(config, kwargs)
+
+    @property
+    def window_steps(self) -> int:
+        return self.config.steps
+
+    def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
+        length = self.window_steps
+        nearest = jnp.floor(rounded(x * length) + 0.5).astype(jnp.int32)
+        fired = (x >= 0) & (jnp.where(nearest == length, 0, nearest) == step)
+
+        def spikes():
+            surrogate = self.config.surrogate
+            turns = lambda half: (step.astype(x.dtype) + half) / length - x
+            radians = lambda v: 2 * jnp.pi * (v - jnp.round(v))
+            now, before = radians(turns(0.5)), radians(turns(-0.5))
+            relaxed = surrogate.spike(fired, now) - surrogate.spike(fired & False, before)
+            return jnp.where(x >= 0, relaxed, 0)
+
+        return fired, spikes
+
+    def decoder(self, **overrides: Any) -> PhaseDecoder:
+        return PhaseDecoder(**({"window": self.config.window, "dt": self.config.dt} | overrides))

@@ -1,0 +1,45 @@
+from typing import Any, final
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from .._windows import WindowConfig
+from ._window import WindowDecoder
+from .base import OutputInterfaceConfig
+
+
+class PhaseDecoderConfig(OutputInterfaceConfig, WindowConfig):
+    """Config of [`PhaseDecoder`][]."""
+
+
+@final
+class PhaseDecoder(WindowDecoder[PhaseDecoderConfig]):
+    r"""The circular mean of the phases of a cycle's spikes: the decoder of [`PhaseSpiker`][].
+
+    $$y = \frac{1}{2 \pi} \arg \sum_t s_t e^{2 \pi i t / W}$$
+
+    from 0 to 1, where 0 and 1 are one point; 0 for a silent cycle. What [`PhaseSpiker`][] encoded comes back within
+    `1 / (2 W)` on the circle. The signal is the value of the last whole cycle, and 0 before the first.
+    """
+
+    def __init__(self, config: PhaseDecoderConfig | None = None, **kwargs: Any):
+        self.config = PhaseDecoderConfig.of(config, kwargs)
+
+    @property
+    def window_steps(self) -> int:
+        return self.config.steps
+
+    def empty(self, zeros: Float[Array, "*units"]) -> Any:
+        return zeros, jnp.zeros_like(zeros)
+
+    def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
+        angles = 2 * np.pi * np.arange(self.window_steps) / self.window_steps
+        circle = (jnp.asarray(function(angles), spikes.dtype)[step] for function in (np.cos, np.sin))
+        return tuple(total + spikes * each for total, each in zip(gathered, circle, strict=True))
+
+    def read(self, gathered: Any) -> Float[Array, "*units"]:
+        x, y = gathered
+        silent = (x == 0) & (y == 0)  # the angle of nothing has no derivative
+        turns = jnp.arctan2(jnp.where(silent, 0, y), jnp.where(silent, 1, x)) / (2 * jnp.pi)
+        return jnp.where(turns < 0, turns + 1, turns)

@@ -1,0 +1,7 @@
+"""The table of all interfaces that the contract tests run over."""
+
+from . import first, windows
+from .row import Row as Row
+
+
+ROWS = [*first.ROWS, *windows.ROWS]

@@ -1,0 +1,168 @@
+import jax
+import jax.random as jr
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import (
+    Concat,
+    ConcatReshape,
+    ExponentialIntegrator,
+    LinearSpiker,
+    PoissonSpiker,
+    Sampler,
+    TopologicalLinearSpiker,
+    TopologicalPoissonSpiker,
+)
+
+from ..user_modules import LIF, NoisyLatencySpiker
+from .row import AT_ONCE, AT_ONCE_WITH_STATE, Row, with_defaults
+
+
+LINEAR = {"tau": 20.0, "cd": 1.5, "max_freq": 200.0}
+TOPOLOGICAL = {"sigma": 0.2, "mins": -0.5, "maxs": 1.5}
+
+ROWS = [
+    Row(
+        "poisson",
+        with_defaults(PoissonSpiker, max_freq=400.0),
+        ((3, 5),),
+        spark.FloatArray,
+        True,
+        trainable={"max_freq": 400.0},
+        loops=AT_ONCE,
+    ),
+    Row("linear", with_defaults(LinearSpiker, max_freq=300.0), ((3, 5),), spark.FloatArray, trainable=LINEAR),
+    Row(
+        "linear-short",  # more than one time constant a step, refractory period shorter than it
+        with_defaults(LinearSpiker, max_freq=400.0, dt=2.0, cd=0.5, tau=1.5, detach_reset=False),
+        ((7,),),
+        spark.FloatArray,
+        trainable={"tau": 1.5, "cd": 0.5, "max_freq": 400.0},
+    ),
+    Row(
+        "topological-poisson",
+        with_defaults(TopologicalPoissonSpiker, max_freq=400.0, resolution=9, glue=(0, 1, 0)),
+        ((2, 3),),
+        spark.FloatArray,
+        True,
+        trainable=TOPOLOGICAL | {"max_freq": 400.0},
+        loops=AT_ONCE,
+    ),
+    Row(
+        "topological-linear",
+        with_defaults(TopologicalLinearSpiker, max_freq=300.0, resolution=8, glue=1),
+        ((3,),),
+        spark.FloatArray,
+        trainable=TOPOLOGICAL | LINEAR,
+    ),
+    Row(
+        "integrator",
+        with_defaults(ExponentialIntegrator, num_outputs=4),
+        ((3, 5),),
+        spark.SpikeArray,
+        draws_once=True,
+        masked=True,
+        trainable={"tau": 5.0, "saturation_freq": 50.0},
+        decodes=True,
+    ),
+    Row(
+        "integrator-ordered",
+        with_defaults(ExponentialIntegrator, num_outputs=4, shuffle=False, smooth_trace=False),
+        ((11,),),
+        spark.SpikeArray,
+        trainable={"tau": 5.0, "saturation_freq": 50.0},
+        decodes=True,
+    ),
+    Row(
+        "integrator-map",
+        with_defaults(ExponentialIntegrator, num_outputs=3, output_map=(2, 0, 2, 1, 0, 2)),
+        ((6,),),
+        spark.SpikeArray,
+        trainable={"tau": 5.0, "saturation_freq": 50.0},
+        decodes=True,
+    ),
+    Row(
+        "concat",
+        with_defaults(Concat, num_inputs=2, payload_type=spark.SpikeArray),
+        ((3, 2), (4,)),
+        spark.SpikeArray,
+        masked=True,
+        moves=True,
+        loops=AT_ONCE,
+    ),
+    Row(
+        "concat-reshape",
+        with_defaults(ConcatReshape, num_inputs=3, payload_type=spark.FloatArray, reshape=(4, 3)),
+        ((3, 2), (4,), (1, 2)),
+        spark.FloatArray,
+        moves=True,
+        loops=AT_ONCE,
+    ),
+    Row(
+        "sequential",
+        lambda **kwargs: spark.Sequential(
+            [
+                with_defaults(PoissonSpiker, max_freq=400.0)(**kwargs),
+                Sampler(sample_size=13),
+                ExponentialIntegrator(num_outputs=3),
+            ]
+        ),
+        ((2, 4),),
+        spark.FloatArray,
+        True,
+        True,
+        trainable={"max_freq": 400.0},
+        decodes=True,
+        # The decoder is linear in what is trained: the way there is not needed. Older JAX keeps that over chunks.
+        loops=(0, 1, 1, 1, 1, 4 if jax.__version_info__ >= (0, 10) else 5),
+    ),
+    Row(
+        "sequential-nested",
+        lambda **kwargs: spark.Sequential(
+            [
+                spark.Sequential(
+                    [
+                        with_defaults(LinearSpiker, max_freq=300.0)(**kwargs),
+                        ExponentialIntegrator(num_outputs=5, saturation_freq=300.0, shuffle=False),
+                    ]
+                ),
+                LinearSpiker(max_freq=250.0),
+                Sampler(sample_size=4),
+            ]
+        ),
+        ((11,),),
+        spark.FloatArray,
+        draws_once=True,
+        trainable=LINEAR,
+        decodes=True,
+        # Three stages with a loop, in chunks all in one loop over chunks.
+        loops=(0, 3, 3, 3, 6, 17),
+    ),
+    Row(
+        "user-encoder",
+        with_defaults(NoisyLatencySpiker),
+        ((3, 4),),
+        spark.FloatArray,
+        True,
+        trainable={"threshold": 1.0, "noise": 0.1},
+    ),
+    Row(
+        "user-layer",
+        with_defaults(LIF, weights=jr.normal(jr.key(5), (6, 8))),
+        ((8,),),
+        spark.SpikeArray,
+        masked=True,
+        trainable={"tau": 5.0},
+        leaves=1,
+        decodes=True,
+    ),
+    Row(
+        "sampler",
+        with_defaults(Sampler, sample_size=13),
+        ((2, 4),),
+        spark.SpikeArray,
+        draws_once=True,
+        masked=True,
+        moves=True,
+        loops=AT_ONCE_WITH_STATE,
+    ),
+]

@@ -1,0 +1,56 @@
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import jax.random as jr
+
+import spark_eqx as spark
+
+
+SCANNED = (0, 1, 1, 1, 2, 7)  # goes step by step
+AT_ONCE = (0, 0, 0, 0, 0, 1)  # needs no loop over time
+AT_ONCE_WITH_STATE = (0, 0, 0, 0, 0, 2)  # nor does this; but the state of a chunk is needed on the way back
+
+
+class Row(NamedTuple):
+    name: str
+    make: Callable[..., Any]  # the module; keyword arguments are fields of the config
+    shapes: tuple[tuple[int, ...], ...]  # of the payloads of one step; several where the port takes many
+    payload_type: type[spark.SparkPayload]
+    draws: bool = False  # at every step
+    draws_once: bool = False  # in `init`
+    masked: bool = False  # spikes with an inhibition mask
+    trainable: dict[str, float] = {}  # float parameters, to be given as arrays
+    leaves: int = 0  # arrays that the module always has
+    moves: bool = False  # nothing is computed: the values of the inputs come out
+    decodes: bool = False  # a signal comes out, in the dtype of the state
+    # Loops of the programs "step", "held", "varying", "mapped", "gradient", "gradient in chunks"; see test_lowering.
+    loops: tuple[int, ...] = SCANNED
+
+    @property
+    def encodes(self):
+        return self.payload_type is spark.FloatArray and not self.decodes and not self.many
+
+    @property
+    def many(self):
+        return self.make().port.many
+
+    def payload(self, key, dtype=jnp.float32, lead=()) -> Any:
+        payloads = []
+        for i, shape in enumerate(self.shapes):
+            k1, k2 = jr.split(jr.fold_in(key, i))
+            shape = (*lead, *shape)
+            if self.payload_type is spark.FloatArray:
+                payloads.append(spark.FloatArray(jr.uniform(k1, shape, jnp.float32).astype(dtype)))
+            else:
+                mask = jr.bernoulli(k2, jnp.float32(0.3), shape) if self.masked else None
+                payloads.append(spark.SpikeArray(jr.bernoulli(k1, jnp.float32(0.5), shape).astype(dtype), mask))
+        return payloads if self.many else payloads[0]
+
+    def init(self, module, key=None) -> Any:
+        example = self.payload(jr.key(0))
+        return module.init(example, key=jr.key(7) if key is None else key)
+
+
+def with_defaults(cls, **defaults):
+    return lambda **kwargs: cls(**(defaults | kwargs))
