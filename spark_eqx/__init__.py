@@ -1,6 +1,14 @@
 import importlib.metadata
 
-from . import core as core, measure as measure, nn as nn, plot as plot, raster as raster, surrogate as surrogate
+from . import (
+    core as core,
+    measure as measure,
+    nn as nn,
+    plot as plot,
+    raster as raster,
+    surrogate as surrogate,
+    tune as tune,
+)
 from ._unroll import unroll as unroll
 from .core import (
     Check as Check,

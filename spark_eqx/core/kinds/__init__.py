@@ -4,6 +4,7 @@ from ._base import Kind as Kind
 from .arrays import ArrayOf as ArrayOf, anything as anything, number as number
 from .constants import (
     Choice as Choice,
+    constant as constant,
     dtype_like as dtype_like,
     flag as flag,
     integer as integer,

@@ -17,6 +17,14 @@ class _IntegerKind(Kind):
         return int(value) if isinstance(value, int | np.integer) and not is_bool(value) else NotImplemented
 
 
+class _ConstantKind(Kind):
+    text = "one constant number"
+
+    def convert(self, value):
+        number = isinstance(value, int | float | np.integer | np.floating) and not is_bool(value)
+        return float(value) if number else NotImplemented
+
+
 class _FlagKind(Kind):
     text = "True or False"
 
@@ -90,6 +98,7 @@ class Choice(Kind):
 
 
 integer = _IntegerKind()
+constant = _ConstantKind()
 flag = _FlagKind()
 text = _TextKind()
 zero_one = _BinaryKind()

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from ...core.checks import positive
+from ...core.kinds import constant
 from ...core.parameters import parameter
 from .base import TimedInterfaceConfig
 
@@ -16,7 +17,11 @@ class WindowConfig(TimedInterfaceConfig):
     """
 
     window: float = parameter(
-        default=16.0, unit="ms", description="length of a window, a whole number of steps", check=positive
+        default=16.0,
+        kind=constant,
+        unit="ms",
+        description="length of a window, a whole number of steps",
+        check=positive,
     )
 
     def __check_init__(self):

@@ -1,0 +1,159 @@
+"""Search over a grid: each row is what a loop over encoders would find, and the best is the best."""
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx import tune
+from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker, PhaseSpiker, PoissonSpiker
+
+from .test_errors import complaint
+
+
+STEPS = 600
+t = np.arange(STEPS)
+SIGNAL = jnp.asarray(np.stack([0.5 + 0.4 * np.sin(2 * np.pi * t / 150), 0.4 + 0.3 * np.cos(t / 31)], 1), jnp.float32)
+
+
+def integrator(encoder):
+    """A decoder of both signals, whose gain follows the encoder."""
+    return ExponentialIntegrator(num_outputs=2, saturation_freq=encoder.config.max_freq, tau=10.0, shuffle=False)
+
+
+def by_hand(encoder, decoder, lags, key=None):
+    """Score, spikes per second of a signal, and delay, by the slow way: every delay tried, NumPy."""
+    k1, k2 = (None, None) if key is None else (jr.fold_in(key, 0), jr.fold_in(key, 1))
+    spikes = spark.unroll(encoder, SIGNAL, encoder.init(SIGNAL[0], key=k1), key=k2)[0]["spikes"]
+    decoded = spark.unroll(decoder, spikes, decoder.init(spark.SpikeArray(spikes.spikes[0])))[0]["signal"].value
+    x, y = np.asarray(SIGNAL, float), np.asarray(decoded, float)
+    kept = STEPS - lags
+    errors = [np.sum((x[:kept] - y[lag : lag + kept]) ** 2) for lag in range(lags + 1)]
+    lag = int(np.argmin(errors))
+    x, y = x[:kept], y[lag : lag + kept]
+    power = np.sum((x - x.mean(0)) ** 2, 0)
+    score = np.mean(10 * np.log10(power / np.sum((x - y) ** 2, 0)))
+    return score, float(np.sum(np.asarray(spikes.spikes)) / (2 * STEPS / 1000)), float(lag)
+
+
+def test_rows_are_what_a_loop_finds():
+    grid = {"max_freq": [100.0, 300.0], "tau": np.array([20.0, 50.0])}
+    found = tune.search(linear, SIGNAL, grid, decoder=integrator, longest_delay=40.0)
+    expected = [
+        by_hand(encoder := LinearSpiker(max_freq=f, tau=tau), integrator(encoder), 40)
+        for f in (100.0, 300.0)
+        for tau in (20.0, 50.0)
+    ]
+    columns = [found.table[name] for name in ("score", "spikes_per_s", "delay")]
+    np.testing.assert_allclose(np.transpose(columns), expected, rtol=2e-4)
+    np.testing.assert_array_equal(found.table["max_freq"], [100, 100, 300, 300])
+    np.testing.assert_array_equal(found.table["tau"], [20, 50, 20, 50])
+    assert found.best == int(np.argmax([score for score, *_ in expected]))
+    best = {name: float(found.table[name][found.best]) for name in grid}
+    assert found.encoder == LinearSpiker(**best)
+
+
+def test_draws_are_shared_and_a_cap_is_kept():
+    grid, key = {"max_freq": [50.0, 200.0, 800.0]}, jr.key(5)
+    found = tune.search(PoissonSpiker(), SIGNAL, grid, decoder=integrator, longest_delay=20.0, key=key)
+    rows = [by_hand(e := PoissonSpiker(max_freq=f), integrator(e), 20, key) for f in grid["max_freq"]]
+    np.testing.assert_allclose(found.table["score"], [row[0] for row in rows], rtol=1e-3)
+    assert found.best == 2
+    rates = found.table["spikes_per_s"]
+    capped = tune.search(
+        PoissonSpiker(), SIGNAL, grid, decoder=integrator, longest_delay=20.0, key=key, most_spikes=(rates[1] + 1)
+    )
+    assert capped.best == 1 and capped.encoder.config.max_freq == 200.0
+    np.testing.assert_array_equal(capped.table["score"], found.table["score"])
+
+
+def test_fields_that_set_a_shape_are_searched_too():
+    """Each combination of them is a program; the numbers within it are mapped. Rows are in the order of the grid."""
+    signal = 0.1 + 0.8 * SIGNAL[:, :1]  # away from the ends of the circle
+    found = tune.search(PhaseSpiker(), signal, {"window": [10.0, 20.0, 5.0]}, longest_delay=60.0)
+    np.testing.assert_array_equal(found.table["window"], [10, 20, 5])
+    # One spike a window. What the window began with comes back at its end, and holds for another: 1.5 windows late.
+    np.testing.assert_allclose(found.table["spikes_per_s"], [100, 50, 200], rtol=1e-5)
+    assert (np.abs(found.table["delay"] - np.array([13.5, 28.5, 6])) <= 1).all()
+
+
+def test_chunks_are_whole(monkeypatch, capsys):
+    grid = {"max_freq": np.linspace(100, 400, 7)}
+    search = lambda **how: tune.search(linear, SIGNAL, grid, decoder=integrator, **how)
+    whole = search()
+    monkeypatch.setattr(tune, "_BYTES", 3 * 8 * 4 * SIGNAL.size)  # three settings at a time
+    chunked = search(progress=True)
+    for name, column in whole.table.items():
+        np.testing.assert_allclose(chunked.table[name], column, rtol=1e-5)
+    assert "7 of 7 settings" in capsys.readouterr().err
+
+
+def test_own_score():
+    """Any function of the signal and what was decoded: here the correlation, which a gain does not change."""
+
+    def correlation(signal, decoded):
+        x, y = signal - signal.mean(), decoded - decoded.mean()
+        return jnp.sum(x * y) / jnp.sqrt(jnp.sum(x * x) * jnp.sum(y * y))
+
+    grid = {"max_freq": [100.0, 400.0]}
+    found = tune.search(linear, SIGNAL, grid, decoder=integrator, score=correlation)
+    assert 0.8 < found.table["score"][0] < found.table["score"][1] < 1
+
+
+search, linear = tune.search, LinearSpiker()
+CASES = {
+    "no encoder": (
+        lambda: search(integrator(linear), SIGNAL, {"tau": [1.0]}),
+        TypeError,
+        "`encoder` input interface Exponential",
+    ),
+    "integers": (
+        lambda: search(linear, jnp.arange(5), {"tau": [1.0]}),
+        TypeError,
+        "`signals` FloatArray floats",
+    ),
+    "nothing": (
+        lambda: search(linear, jnp.ones((0, 2)), {"tau": [1.0]}),
+        ValueError,
+        "`signals` (steps, *units) (0, 2)",
+    ),
+    "no grid": (lambda: search(linear, SIGNAL, {}), TypeError, "`grid` names of fields {}"),
+    "unknown field": (
+        lambda: search(linear, SIGNAL, {"taus": [1.0]}),
+        TypeError,
+        "`grid` LinearSpikerConfig tau 'taus'",
+    ),
+    "dt": (lambda: search(linear, SIGNAL, {"dt": [1.0]}), TypeError, "`grid` LinearSpikerConfig 'dt'"),
+    "one value": (lambda: search(linear, SIGNAL, {"tau": 1.0}), TypeError, "`grid['tau']` sequence 1.0"),
+    "bad value": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0, -1.0]}),
+        ValueError,
+        "`grid` tau=-1.0 LinearSpikerConfig `tau` positive",
+    ),
+    "bad combination": (
+        lambda: search(linear, SIGNAL, {"max_freq": [50.0, 900.0], "cd": [1.0, 2.0]}),
+        ValueError,
+        "`grid` combination max_freq=900.0, cd=2.0 LinearSpikerConfig `cd` 1000 / max_freq",
+    ),
+    "too long a delay": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, longest_delay=600.0),
+        ValueError,
+        "`longest_delay` 600 steps 600 [ms]",
+    ),
+    "cap": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, most_spikes=0.0),
+        ValueError,
+        "`most_spikes` [1/s] 0.0",
+    ),
+    "cap below all": (
+        lambda: search(linear, SIGNAL, {"max_freq": [100.0, 400.0]}, decoder=integrator, most_spikes=1e-3),
+        ValueError,
+        "no setting of 2 `most_spikes` = 0.001 [1/s] the sparsest",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_error(name):
+    assert complaint(CASES[name]) is None
