@@ -20,10 +20,12 @@ from spark_eqx.nn.interfaces import (
     InputInterface,
     InputInterfaceConfig,
     LinearSpiker,
+    PhaseSpiker,
     PoissonSpiker,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
 )
+from spark_eqx.tune import SearchResult
 
 
 plot: Any = typed_plot  # Matplotlib's annotations say less of its artists than is asked of them here
@@ -343,6 +345,30 @@ def test_round_trip():
         assert 0 <= box.x0 and box.x1 <= top.figure.bbox.width and 0 <= box.y0 and box.y1 <= top.figure.bbox.height
 
 
+def test_round_trip_by_an_encoder():
+    """It makes the spikes, and its matched decoder the reconstruction."""
+    encoder = PhaseSpiker(window=20.0, dt=2.0)
+    signal = 0.5 + 0.3 * np.sin(np.arange(100) / 20)[:, None]
+    top, middle, bottom = plot.round_trip(signal, encoder)
+    spikes = spark.unroll(encoder, jnp.asarray(signal), encoder.init(jnp.ones(1)))[0]["spikes"]
+    decoder = encoder.decoder()
+    decoded = spark.unroll(decoder, spikes, decoder.init(spark.SpikeArray(spikes.spikes[0])))[0]["signal"].value
+    np.testing.assert_allclose(bottom.get_lines()[0].get_ydata(), decoded[:, 0])
+    assert bottom.get_xlim() == (0, 200) and len(middle.get_lines()[0].get_xdata()) == 10
+    np.testing.assert_allclose(top.get_lines()[0].get_ydata(), signal[:, 0])
+
+
+def test_search():
+    """A point a setting, the best score for no more than so many spikes, and the best setting by name."""
+    table = {"tau": np.array([1.0, 2.0, 3.0, 4.0]), "score": np.array([5.0, np.nan, 3.0, 9.0])}
+    table |= {"spikes_per_s": np.array([20.0, 15.0, 10.0, 30.0]), "delay": np.zeros(4)}
+    points, edge, best = plot.search(SearchResult(None, 3, table)).get_lines()
+    np.testing.assert_array_equal(points.get_data(), [table["spikes_per_s"], table["score"]])
+    np.testing.assert_array_equal(edge.get_data(), [[10, 15, 20, 30], [3, 3, 5, 9]])
+    np.testing.assert_array_equal(np.ravel(best.get_data()), [30, 9])
+    assert best.get_label() == "tau 4" and points.get_label() == "4 settings"
+
+
 def test_round_trip_into_given_axes_with_another_number_of_signals():
     signal, spikes, decoded = chain()
     given = Figure().subplots(3, sharex=True)
@@ -399,6 +425,17 @@ def test_transfer_curve_of_the_linear_spiker(max_freq):
     np.testing.assert_allclose(law.get_ydata(), linear_rate(x.clip(0, 1), 120, 3, 20), rtol=1e-4)
 
 
+def test_decoded_transfer_curve():
+    """What comes back, and the signal: here within half a step of a cycle, on a circle."""
+    ax = plot.transfer_curve(PhaseSpiker(window=10.0), decoded=True, duration=20.0)
+    decoded, signal = ax.get_lines()
+    x, y = decoded.get_data()
+    turns = np.abs(y - x)
+    assert np.minimum(turns, 1 - turns).max() <= 0.05 + 1e-6 and np.abs(y - x).max() > 0.9
+    np.testing.assert_array_equal(*signal.get_data())
+    assert ax.get_ylabel() == "decoded signal" and texts(ax) == ["decoded after 0.02 s", "signal"]
+
+
 @pytest.mark.parametrize("glue", [0, 1])
 @pytest.mark.parametrize("cls", [TopologicalLinearSpiker, TopologicalPoissonSpiker])
 def test_transfer_curve_of_topological_spikers_is_the_mean_over_the_units(cls, glue):
@@ -421,7 +458,7 @@ def test_measurement_does_not_depend_on_its_chunks(cls, monkeypatch):
     module = cls(resolution=4)
     run = lambda: plot.transfer_curve(module, duration=300, ax=blank()).get_lines()[0].get_ydata()
     whole = run()
-    monkeypatch.setattr(plot, "_CHUNK", 51 * 4 * 77)  # 77 + 77 + 77 + 69 steps
+    monkeypatch.setattr(plot._encoders, "_CHUNK", 51 * 4 * 77)  # 77 + 77 + 77 + 69 steps
     np.testing.assert_array_equal(run(), whole)
 
 
@@ -548,6 +585,13 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
 @pytest.mark.parametrize(
     "draw, error, match",
     [
+        (lambda: plot.search({"score": ONES}), TypeError, "search: `result` must be a SearchResult, .* got dict"),
+        (
+            lambda: plot.round_trip(ONES, PhaseSpiker(), ONES),
+            TypeError,
+            "round_trip: `reconstruction` must be None where an encoder is given",
+        ),
+        (lambda: plot.round_trip(ONES, PhaseSpiker(), dt=1.0), TypeError, "round_trip: `dt` must be None where"),
         (lambda: plot.raster([0, 1]), TypeError, r"raster: `spikes` must be a SpikeArray or an array, got \[0, 1\]"),
         (lambda: plot.raster(SIGNAL), TypeError, "raster: `spikes` must be a SpikeArray or an array, got FloatArray"),
         (lambda: plot.raster(np.ones(3, complex)), TypeError, "raster: `spikes` must hold .* dtype complex128"),

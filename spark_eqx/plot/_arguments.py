@@ -1,0 +1,86 @@
+"""What the plots are given, checked."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from ..core._arguments import as_scalar
+from ..core.checks import positive
+from ..core.payloads import FloatArray, SpikeArray
+from ..nn.interfaces.input.base import InputInterface
+
+
+MOST_LINES = 10  # as many as the default style has colours
+
+
+def value_of(array: Any) -> Any:
+    return array.value if isinstance(array, FloatArray) else array
+
+
+def as_numbers(function: str, name: str, array: Any, payload: type) -> np.ndarray:
+    if not isinstance(array, jax.Array | np.ndarray):
+        raise TypeError(f"{function}: `{name}` must be a {payload.__name__} or an array, got {array!r}.")
+    if not any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.bool_, jnp.floating, jnp.integer)):
+        raise TypeError(
+            f"{function}: `{name}` must hold booleans, floats or integers, got an array of shape {array.shape}, "
+            f"dtype {array.dtype}."
+        )
+    return np.asarray(array)
+
+
+def as_flat(function: str, name: str, array: np.ndarray, rest: str) -> np.ndarray:
+    if array.ndim == 0 or not array.size:
+        raise ValueError(
+            f"{function}: `{name}` must be of shape (steps, *{rest}) with nothing empty, got shape {array.shape}."
+        )
+    return array.reshape(len(array), -1)
+
+
+def spikes_of(function: str, spikes: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """What is not 0 is a spike, and which of them are inhibitory; of shape (steps, units)."""
+    mask = None
+    if isinstance(spikes, SpikeArray):
+        spikes, mask = spikes.spikes, spikes.inhibition_mask
+    flat = as_flat(function, "spikes", as_numbers(function, "spikes", spikes, SpikeArray), "units")
+    if mask is not None:
+        return flat, np.asarray(mask).reshape(flat.shape)
+    return flat, flat < 0 if flat.dtype != bool and flat.min() < 0 else None
+
+
+def as_floats(function: str, name: str, array: Any) -> np.ndarray:
+    return as_numbers(function, name, value_of(array), FloatArray).astype(float)
+
+
+def signals_of(function: str, name: str, array: Any) -> np.ndarray:
+    """Of shape (steps, signals)."""
+    flat = as_flat(function, name, as_floats(function, name, array), "signals")
+    check_few(function, name, flat.shape[1], "signal")
+    return flat
+
+
+def check_few(function: str, name: str, count: int, what: str) -> None:
+    if count > MOST_LINES:
+        raise ValueError(
+            f"{function}: `{name}` must have at most {MOST_LINES} {what}s, or the lines cannot be "
+            f"told apart, got {count}."
+        )
+
+
+def positive_number(function: str, name: str, value: Any, unit: str) -> float:
+    return float(as_scalar(function, name, value, unit, positive))  # pyright: ignore[reportArgumentType]
+
+
+def range_of(function: str, interface: Any, kind: type) -> tuple[float, float]:
+    """Of the signal, for an interface with one set of parameters."""
+    if not isinstance(interface, kind):
+        what = "an input interface" if kind is InputInterface else "a topological encoder"
+        raise TypeError(f"{function}: `interface` must be {what}, got {type(interface).__name__}.")
+    try:
+        interface.init(jnp.zeros(()), key=jr.key(0))
+    except ValueError as error:
+        raise ValueError(f"{function}: `interface` must have scalars for parameters. {error}") from error
+    low, high = interface._range((), jnp.zeros(()).dtype)
+    return float(low), float(high)

@@ -1,0 +1,141 @@
+"""What an encoder does to a signal that is held."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from ..core.payloads import FloatArray
+from ..core.specs import InputSpec
+from ..nn.interfaces.input.base import InputInterface, RateSpiker
+from ..nn.interfaces.input.topological import TopologicalSpiker
+from ._arguments import as_floats, positive_number, range_of
+from ._style import Axes, axes_of, color_of, from_zero, legend, shades_seen_on, text_color, whole_numbers
+
+
+_CHUNK = 2**22  # unit-steps of a raster that is made only to be counted
+
+
+def transfer_curve(
+    interface: Any,
+    *,
+    decoded: bool = False,
+    signals: Any = None,
+    duration: Any = 10_000.0,
+    key: Any = None,
+    ax: Any = None,
+) -> Axes:
+    """The rate of an encoder against the signal that is held, measured by running it, and the closed form.
+
+    There is a closed form for the encoders that have a method `rate`. A negative spike counts as -1. For a topological
+    encoder, what is drawn is the mean over the units of an axis.
+
+    With `decoded`, what the matched decoder gives at the end, and the signal itself: how much of it the code keeps.
+
+    **Arguments:**
+
+    - `interface`: an input interface whose parameters are the same for all units: scalars.
+    - `decoded`: whether to draw the decoded signal instead of the rate.
+    - `signals`: the signals to measure at, a [`FloatArray`][] or an array of shape `(n,)`. `None`: 51, evenly spaced
+        over the range of the interface.
+    - `duration`: for how long to hold each of them [ms]. An encoder without noise is measured to one spike in that
+        time, 1000 / duration [Hz].
+    - `key`: for encoders that draw; `None`: `jax.random.key(0)`.
+    - `ax`: the axes to draw into; `None`: the current ones.
+
+    **Returns:** the axes. Their lines are the measurement and the closed form (or the signal), in this order.
+
+    **Raises:** `TypeError` or `ValueError` for anything else.
+    """
+    low, high = range_of("transfer_curve", interface, InputInterface)
+    if signals is None:
+        x = np.linspace(low, high, 51)
+    else:
+        x = as_floats("transfer_curve", "signals", signals)
+        if x.ndim != 1 or not x.size or not np.isfinite(x).all():
+            raise ValueError(
+                "transfer_curve: `signals` must be finite and of shape (n,) with n at least 1, got "
+                f"{'values that are not finite' if x.ndim == 1 and x.size else f'shape {x.shape}'}."
+            )
+    duration, ax = positive_number("transfer_curve", "duration", duration, "ms"), axes_of("transfer_curve", ax)
+    measured = _measure(interface, x, duration, jr.key(0) if key is None else key, decoded)
+    mean = f", mean of {measured[0].size} units" if measured[0].size > 1 else ""
+    text = f"{'decoded after' if decoded else 'measured,'} {duration / 1000:g} s{mean}"
+    handles = ax.plot(x, measured.reshape(len(x), -1).mean(1), ".", color=color_of(0), label=text)
+    law, name = (lambda x: x, "signal") if decoded else (_closed_form(interface), "closed form")
+    if law is not None:
+        fine = np.linspace(x.min(), x.max(), 501)
+        curve = law(fine).reshape(len(fine), -1).mean(1)
+        handles += ax.plot(fine, curve, color=text_color(), linewidth=1, zorder=1, label=name)
+    ax.set(xlabel=f"signal [{low:g} to {high:g}]", ylabel="decoded signal" if decoded else "rate [Hz]")
+    drawn = np.concatenate([line.get_ydata() for line in handles])
+    from_zero(ax, drawn.max(), drawn.min())
+    legend(ax, handles)
+    return ax
+
+
+def tuning_curves(interface: Any, *, rate: bool = False, ax: Any = None) -> Axes:
+    """The activity of each unit of a topological encoder against the signal, over the encoder's range.
+
+    On a glued axis the curve of a unit near an end goes on at the other end.
+
+    **Arguments:**
+
+    - `interface`: a topological encoder whose parameters are the same for all components: scalars.
+    - `rate`: whether to draw the rate [Hz] that the activity gives, by the closed form, instead.
+    - `ax`: the axes to draw into; `None`: the current ones.
+
+    **Returns:** the axes. The curves are one `LineCollection`.
+
+    **Raises:** `TypeError` or `ValueError` for anything else.
+    """
+    low, high = range_of("tuning_curves", interface, TopologicalSpiker)
+    law = _closed_form(interface) if rate else lambda x: np.asarray(interface.activity(jnp.asarray(x)), float)
+    if law is None:
+        raise TypeError(f"tuning_curves: `rate` must be False for a {type(interface).__name__}: no closed form.")
+    ax = axes_of("tuning_curves", ax)
+    from matplotlib.collections import LineCollection
+
+    x = np.linspace(low, high, 501)
+    curves = law(x).T
+    segments = [np.stack([x, curve], axis=1) for curve in curves]
+    lines = LineCollection(segments, array=np.arange(len(curves)), cmap=shades_seen_on(ax))
+    ax.add_collection(lines)
+    whole_numbers(ax.figure.colorbar(lines, ax=ax, label="unit").ax.yaxis)
+    ax.set(
+        xlim=(low, high), xlabel=f"signal [{low:g} to {high:g}]", ylabel="rate [Hz]" if rate else "activity [0 to 1]"
+    )
+    from_zero(ax, curves.max())
+    return ax
+
+
+def _measure(interface: InputInterface, x: np.ndarray, duration: float, key: Any, decoded: bool) -> np.ndarray:
+    """For each held signal the rates [Hz] of the units, of shape (signals, *units), or what comes back, (signals,)."""
+    dt = float(interface.config.dt)
+    steps = max(round(duration / dt), 1)
+    signal = jnp.asarray(x, jnp.result_type(float))
+    state = interface.init(signal, key=key)
+    spec = interface.output_specs({"signal": InputSpec.of(FloatArray(signal))})["spikes"]
+    chunk = min(steps, max(1, _CHUNK // math.prod(spec.shape)))
+    decoder = interface.decoder() if decoded else None
+    decoder_state = decoder.build({"spikes": spec}, key=key) if decoder else None
+    total, value = np.zeros(spec.shape), np.zeros(x.shape)
+    for start in range(0, steps, chunk):
+        output, state = interface.unroll(signal, state, steps=min(chunk, steps - start), key=key, start=start)
+        spikes = output["spikes"]
+        if decoder is not None:
+            output, decoder_state = decoder.unroll(spikes, decoder_state, key=key, start=start)
+            value = np.asarray(output["signal"].value[-1], float)
+        else:
+            total += np.asarray(spikes.value).sum(axis=0, dtype=float)
+    return value if decoded else total * 1000 / (steps * dt)
+
+
+def _closed_form(interface: InputInterface) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Rates [Hz] of the units for an array of signals; `None` where there is no formula."""
+    if not isinstance(interface, RateSpiker | TopologicalSpiker):
+        return None
+    return lambda x: np.asarray(interface.rate(jnp.asarray(x)), float)

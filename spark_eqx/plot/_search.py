@@ -1,0 +1,48 @@
+"""What a search found."""
+
+from typing import Any
+
+import numpy as np
+
+from ..tune import SearchResult
+from ._style import Axes, axes_of, color_of, legend, text_color
+
+
+def search(result: Any, *, ax: Any = None) -> Axes:
+    """The score of every setting of a search against its spikes per second, and the best one.
+
+    Along the upper edge of the cloud a line: the best score that no more than so many spikes buy.
+
+    **Arguments:**
+
+    - `result`: from [`tune.search`][spark_eqx.tune.search].
+    - `ax`: the axes to draw into; `None`: the current ones.
+
+    **Returns:** the axes. Their lines are the settings, the edge, and the best, in this order.
+
+    **Raises:** `TypeError` for anything else.
+    """
+    if not isinstance(result, SearchResult):
+        raise TypeError(f"search: `result` must be a SearchResult, from `tune.search`, got {type(result).__name__}.")
+    ax = axes_of("search", ax)
+    table, best = result.table, result.best
+    rate, score = table["spikes_per_s"], table["score"]
+    order = np.argsort(rate, kind="stable")
+    edge = np.fmax.accumulate(score[order])
+    values = ", ".join(f"{name} {_short(column[best])}" for name, column in _fields(table).items())
+    handles = ax.plot(rate, score, ".", color=color_of(0), markersize=3, label=f"{len(score)} settings")
+    handles += ax.plot(
+        rate[order], edge, color=text_color(), linewidth=1, drawstyle="steps-post", label="best until there"
+    )
+    handles += ax.plot(rate[best], score[best], "o", color=color_of(1), label=values)
+    ax.set(xlabel="spikes of a signal [1/s]", ylabel="score")
+    legend(ax, handles)
+    return ax
+
+
+def _fields(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: column for name, column in table.items() if name not in ("score", "spikes_per_s", "delay")}
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
