@@ -19,7 +19,8 @@ from .core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
 from .core.checks import non_negative, positive
 from .core.numbers import derived
 from .core.payloads import FloatArray
-from .raster import _pack, _room, _select
+from .raster._bits import pack_bits, select_bit
+from .raster._events import power_of_two
 
 
 def count(spikes: Any) -> Int[Array, "*units"]:
@@ -102,7 +103,7 @@ def intervals(
         length = room = as_size("intervals", "capacity", capacity, "intervals")
     else:
         length = max((raster.shape[0] if isinstance(most, Tracer) else int(most)) - 1, 0)
-        room = _room(length)
+        room = power_of_two(length)
     values, mask = refuse(
         _intervals(raster, jnp.asarray(dt, jnp.result_type(float)), room),
         most > length + 1,
@@ -260,7 +261,7 @@ def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: An
     if capacity is not None:
         length = as_size("victor_purpura", "capacity", capacity, "spikes")
     else:
-        length = first.shape[0] if isinstance(most, Tracer) else _room(int(most))
+        length = first.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))
     cost = derived(lambda xp, q, dt: q * dt / 1000, q, dt, dtype=jnp.result_type(float))
     return refuse(
         _victor_purpura(_spike_steps(first, length), _spike_steps(second, length), _count(first), _count(second), cost),
@@ -374,7 +375,7 @@ def _(primals: Any, tangents: Any):
 def _spike_steps(raster: Shaped[Array, "steps *units"], capacity: int) -> Int[Array, "capacity *units"]:
     """The steps of the spikes of every unit in their order; the number of steps beyond the last one."""
     steps, *units = raster.shape
-    words = _pack(raster).reshape(-(-steps // 32), int(np.prod(units)))
+    words = pack_bits(raster).reshape(-(-steps // 32), int(np.prod(units)))
     words = jnp.pad(words, ((0, 1), (0, 0)))  # where the padding points to
     counts = lax.population_count(words).astype(int)
     ends = jnp.cumsum(counts, axis=0)
@@ -382,7 +383,7 @@ def _spike_steps(raster: Shaped[Array, "steps *units"], capacity: int) -> Int[Ar
     # The word of the spike `k` is the number of words that end before it.
     word = jax.vmap(functools.partial(jnp.searchsorted, side="right"), in_axes=(1, None), out_axes=1)(ends, k)
     word = jnp.minimum(word.astype(int), len(words) - 1)
-    bit = _select(
+    bit = select_bit(
         jnp.take_along_axis(words, word, axis=0), k[:, None] - jnp.take_along_axis(ends - counts, word, axis=0)
     )
     return jnp.where(k[:, None] < ends[-1:], 32 * word + bit, steps).reshape(capacity, *units)
@@ -408,7 +409,7 @@ def _intervals(
 def _variation(function: str, spikes: Any, measure: Any) -> Float[Array, "*units"]:
     raster = nonzero(as_raster(function, "spikes", spikes))
     most = _most(raster)
-    return measure(*_gaps(raster, raster.shape[0] if isinstance(most, Tracer) else _room(int(most))))
+    return measure(*_gaps(raster, raster.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))))
 
 
 @jax.jit

@@ -1,4 +1,4 @@
-"""Other forms of a raster of spikes: bits, 32 time steps to the word, in 1/32 of the memory of float32; and events."""
+"""A raster as a list of events."""
 
 import functools
 import math
@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8, UInt32
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt32
 
-from .core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
-from .core.checks import positive
-from .core.kinds import dtype_like
+from ..core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
+from ..core.checks import positive
+from ..core.kinds import dtype_like
+from ._bits import count_bits, pack_bits, select_bit
 
 
 # Up to here the step is what its time in float32 rounds to, however it came about: time, `dt` and their quotient are
@@ -33,60 +34,6 @@ class Events(NamedTuple):
     times: Float[Array, " capacity"]
     units: Int[Array, " capacity"]
     number: Int[Array, ""]
-
-
-def pack(raster: Any) -> UInt32[Array, "words *units"]:
-    """Pack a raster of spikes along time.
-
-    Step `t` is bit `t % 32` of word `t // 32`, the least significant bit first; the bits of the last word that belong
-    to no step are 0. The inverse is [`unpack`][].
-
-    **Arguments:**
-
-    - `raster`: booleans, floats or signed integers of shape `(steps, *units)`, or a [`SpikeArray`][] of them. What is
-        not 0 is a spike.
-
-    **Returns:** the words, of shape `(ceil(steps / 32), *units)`.
-
-    **Raises:** `TypeError` for anything else; `ValueError` without an axis of time, or for spikes with an inhibition
-    mask, which the bits cannot hold.
-    """
-    raster = as_raster("pack", "raster", raster, masked=False)
-    return _pack(nonzero(raster))
-
-
-def unpack(words: Any, steps: Any, dtype: Any = bool) -> Shaped[Array, "steps *units"]:
-    """The raster of spikes that [`pack`][] packed.
-
-    **Arguments:**
-
-    - `words`: of shape `(ceil(steps / 32), *units)`, dtype uint32.
-    - `steps`: the length of the raster in time steps. An integer, static under `jax.jit`.
-    - `dtype`: of the raster; floating-point, boolean or signed integer.
-
-    **Returns:** 0 or 1 in `dtype`, of shape `(steps, *units)`.
-
-    **Raises:** `TypeError` or `ValueError` for anything else, also where `words` are not as many as `steps` need.
-    """
-    if not isinstance(words, jax.Array | np.ndarray):
-        raise TypeError(f"unpack: `words` must be an array of dtype uint32, got {words!r}.")
-    if words.dtype != jnp.uint32:
-        raise TypeError(
-            f"unpack: `words` must be of dtype uint32, got an array of shape {words.shape}, dtype {words.dtype}."
-        )
-    if words.ndim == 0:
-        raise ValueError("unpack: `words` must have a leading axis of time, got a scalar.")
-    steps = as_size("unpack", "steps", steps, "time steps")
-    needed = -(-steps // 32)
-    if words.shape[0] != needed:
-        raise ValueError(
-            f"unpack: `words` must be {needed} along time for `steps` = {steps}, got {words.shape[0]} (shape "
-            f"{words.shape})."
-        )
-    stored = dtype_like.convert(dtype)
-    if stored is NotImplemented:
-        raise TypeError(f"unpack: `dtype` must be {dtype_like.text}, got {dtype!r}.")
-    return _unpack(jnp.asarray(words), steps, stored)
 
 
 def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
@@ -113,13 +60,13 @@ def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
     dt = as_scalar("to_events", "dt", dt, "ms", positive)
     dtype = jnp.result_type(float)
     _check_exact("to_events", "raster", raster.shape[0], dtype)
-    words = _pack(nonzero(raster).reshape(-1))
-    number = _popcount(words)
+    words = pack_bits(nonzero(raster).reshape(-1))
+    number = count_bits(words)
     if capacity is None and isinstance(number, Tracer):
         raise ValueError("to_events: `capacity` must be given under `jax.jit` [events], got None.")
     length = int(number) if capacity is None else as_size("to_events", "capacity", capacity, "events")
     # Made for a power of two and cut: not a compilation for every number of events.
-    room = _room(length) if capacity is None else length
+    room = power_of_two(length) if capacity is None else length
     step, unit = _positions(words, raster.shape[0], math.prod(raster.shape[1:]), room)
     times = jnp.where(step < raster.shape[0], step.astype(dtype) * jnp.asarray(dt, dtype), jnp.inf)
     return refuse(
@@ -218,45 +165,9 @@ def _check_exact(function: str, argument: str, steps: int, dtype: Any):
         )
 
 
-def _room(length: int) -> int:
+def power_of_two(length: int) -> int:
     """The next power of two."""
     return 1 << max(length - 1, 0).bit_length()
-
-
-# Compiled even when called eagerly: one pass over memory instead of some forty.
-@jax.jit
-def _pack(raster: Shaped[Array, "steps *units"]) -> UInt32[Array, "words *units"]:
-    steps = raster.shape[0]
-    whole = steps - steps % 8
-    # Bytes first: SIMD handles four times as many of them as of words. Strided slices and a remainder of its own,
-    # because XLA copies the raster where it is padded, or reshaped to (bytes, 8, ...) after a slice.
-    parts = [_octet([raster[i:whole:8] for i in range(8)])]
-    if steps > whole:
-        parts.append(_octet([raster[i : i + 1] for i in range(whole, steps)]))
-    octets = jnp.concatenate(parts)
-    octets = jnp.pad(octets, [(0, -len(octets) % 4)] + [(0, 0)] * (raster.ndim - 1))
-    return functools.reduce(jnp.bitwise_or, [octets[i::4].astype(jnp.uint32) << 8 * i for i in range(4)])
-
-
-def _octet(slices: list[Shaped[Array, "octets *units"]]) -> UInt8[Array, "octets *units"]:
-    """Up to eight slices as the bits of a byte, the first one least significant."""
-    bits = [(each if each.dtype == bool else each != 0).astype(jnp.uint8) for each in slices]
-    return functools.reduce(lambda octet, bit: octet << 1 | bit, reversed(bits))
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _unpack(words: UInt32[Array, "words *units"], steps: int, dtype: np.dtype) -> Shaped[Array, "steps *units"]:
-    # Bytes first, as in `_pack`; by a loop because XLA would fuse anything else with what follows.
-    octets = lax.map(lambda i: (words >> 8 * i).astype(jnp.uint8), jnp.arange(4, dtype=jnp.uint32))
-    octets = jnp.swapaxes(octets, 0, 1).reshape(4 * words.shape[0], *words.shape[1:])
-    t = np.arange(steps)
-    masks = jnp.asarray(1 << t % 8, jnp.uint8).reshape(-1, *(1,) * (words.ndim - 1))
-    return ((octets[t // 8] & masks) != 0).astype(dtype)
-
-
-@jax.jit
-def _popcount(words: UInt32[Array, " words"]) -> Int[Array, ""]:
-    return jnp.sum(lax.population_count(words).astype(int))
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
@@ -271,24 +182,12 @@ def _positions(
     word = jnp.cumsum(jnp.zeros(capacity, int).at[ends].add(1, mode="drop"))
     word = jnp.minimum(word, len(words) - 1)
     k = jnp.arange(capacity)
-    bit = _select(words[word], k - (ends - counts)[word])
+    bit = select_bit(words[word], k - (ends - counts)[word])
     # The position `32 * word + bit` divided by `size`, where that product would not fit into 32 bits.
     quotient, rest = jnp.divmod(word, max(size, 1))
     step, unit = jnp.divmod(32 * rest + bit, max(size, 1))
     present = k < ends[-1]
     return jnp.where(present, 32 * quotient + step, steps), jnp.where(present, unit, size)
-
-
-def _select(words: UInt32[Array, "*shape"], rank: Int[Array, "*shape"]) -> Int[Array, "*shape"]:
-    """The position of the bit that has `rank` ones below it, by bisection."""
-    position = jnp.zeros_like(words)
-    rank = rank.astype(jnp.uint32)
-    for width in (16, 8, 4, 2, 1):
-        below = lax.population_count((words >> position) & jnp.uint32((1 << width) - 1))
-        above = rank >= below
-        rank = jnp.where(above, rank - below, rank)
-        position = jnp.where(above, position + jnp.uint32(width), position)
-    return position.astype(int)
 
 
 @functools.partial(jax.jit, static_argnums=2)

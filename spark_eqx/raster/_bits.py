@@ -1,0 +1,115 @@
+"""A raster as bits."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Int, Shaped, UInt8, UInt32
+
+from ..core._arguments import as_raster, as_size, nonzero
+from ..core.kinds import dtype_like
+
+
+def pack(raster: Any) -> UInt32[Array, "words *units"]:
+    """Pack a raster of spikes along time.
+
+    Step `t` is bit `t % 32` of word `t // 32`, the least significant bit first; the bits of the last word that belong
+    to no step are 0. The inverse is [`unpack`][].
+
+    **Arguments:**
+
+    - `raster`: booleans, floats or signed integers of shape `(steps, *units)`, or a [`SpikeArray`][] of them. What is
+        not 0 is a spike.
+
+    **Returns:** the words, of shape `(ceil(steps / 32), *units)`.
+
+    **Raises:** `TypeError` for anything else; `ValueError` without an axis of time, or for spikes with an inhibition
+    mask, which the bits cannot hold.
+    """
+    raster = as_raster("pack", "raster", raster, masked=False)
+    return pack_bits(nonzero(raster))
+
+
+def unpack(words: Any, steps: Any, dtype: Any = bool) -> Shaped[Array, "steps *units"]:
+    """The raster of spikes that [`pack`][] packed.
+
+    **Arguments:**
+
+    - `words`: of shape `(ceil(steps / 32), *units)`, dtype uint32.
+    - `steps`: the length of the raster in time steps. An integer, static under `jax.jit`.
+    - `dtype`: of the raster; floating-point, boolean or signed integer.
+
+    **Returns:** 0 or 1 in `dtype`, of shape `(steps, *units)`.
+
+    **Raises:** `TypeError` or `ValueError` for anything else, also where `words` are not as many as `steps` need.
+    """
+    if not isinstance(words, jax.Array | np.ndarray):
+        raise TypeError(f"unpack: `words` must be an array of dtype uint32, got {words!r}.")
+    if words.dtype != jnp.uint32:
+        raise TypeError(
+            f"unpack: `words` must be of dtype uint32, got an array of shape {words.shape}, dtype {words.dtype}."
+        )
+    if words.ndim == 0:
+        raise ValueError("unpack: `words` must have a leading axis of time, got a scalar.")
+    steps = as_size("unpack", "steps", steps, "time steps")
+    needed = -(-steps // 32)
+    if words.shape[0] != needed:
+        raise ValueError(
+            f"unpack: `words` must be {needed} along time for `steps` = {steps}, got {words.shape[0]} (shape "
+            f"{words.shape})."
+        )
+    stored = dtype_like.convert(dtype)
+    if stored is NotImplemented:
+        raise TypeError(f"unpack: `dtype` must be {dtype_like.text}, got {dtype!r}.")
+    return _unpack(jnp.asarray(words), steps, stored)
+
+
+# Compiled even when called eagerly: one pass over memory instead of some forty.
+@jax.jit
+def pack_bits(raster: Shaped[Array, "steps *units"]) -> UInt32[Array, "words *units"]:
+    steps = raster.shape[0]
+    whole = steps - steps % 8
+    # Bytes first: SIMD handles four times as many of them as of words. Strided slices and a remainder of its own,
+    # because XLA copies the raster where it is padded, or reshaped to (bytes, 8, ...) after a slice.
+    parts = [_octet([raster[i:whole:8] for i in range(8)])]
+    if steps > whole:
+        parts.append(_octet([raster[i : i + 1] for i in range(whole, steps)]))
+    octets = jnp.concatenate(parts)
+    octets = jnp.pad(octets, [(0, -len(octets) % 4)] + [(0, 0)] * (raster.ndim - 1))
+    return functools.reduce(jnp.bitwise_or, [octets[i::4].astype(jnp.uint32) << 8 * i for i in range(4)])
+
+
+def _octet(slices: list[Shaped[Array, "octets *units"]]) -> UInt8[Array, "octets *units"]:
+    """Up to eight slices as the bits of a byte, the first one least significant."""
+    bits = [(each if each.dtype == bool else each != 0).astype(jnp.uint8) for each in slices]
+    return functools.reduce(lambda octet, bit: octet << 1 | bit, reversed(bits))
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _unpack(words: UInt32[Array, "words *units"], steps: int, dtype: np.dtype) -> Shaped[Array, "steps *units"]:
+    # Bytes first, as in `pack_bits`; by a loop because XLA would fuse anything else with what follows.
+    octets = lax.map(lambda i: (words >> 8 * i).astype(jnp.uint8), jnp.arange(4, dtype=jnp.uint32))
+    octets = jnp.swapaxes(octets, 0, 1).reshape(4 * words.shape[0], *words.shape[1:])
+    t = np.arange(steps)
+    masks = jnp.asarray(1 << t % 8, jnp.uint8).reshape(-1, *(1,) * (words.ndim - 1))
+    return ((octets[t // 8] & masks) != 0).astype(dtype)
+
+
+@jax.jit
+def count_bits(words: UInt32[Array, " words"]) -> Int[Array, ""]:
+    return jnp.sum(lax.population_count(words).astype(int))
+
+
+def select_bit(words: UInt32[Array, "*shape"], rank: Int[Array, "*shape"]) -> Int[Array, "*shape"]:
+    """The position of the bit that has `rank` ones below it, by bisection."""
+    position = jnp.zeros_like(words)
+    rank = rank.astype(jnp.uint32)
+    for width in (16, 8, 4, 2, 1):
+        below = lax.population_count((words >> position) & jnp.uint32((1 << width) - 1))
+        above = rank >= below
+        rank = jnp.where(above, rank - below, rank)
+        position = jnp.where(above, position + jnp.uint32(width), position)
+    return position.astype(int)

@@ -1,0 +1,101 @@
+"""A raster as the data of NIR."""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+from ._exchange import as_numpy, package, place, shape_of_units, time_step, whole_steps
+
+
+def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = False) -> Any:
+    """Spikes as `nir.TimeGriddedData`, or as `nir.EventData`. Units: s, as in all of NIR.
+
+    **Arguments:**
+
+    - `raster`: `(steps, *units)`, or `(batch, steps, *units)` with `batch`; or a [`SpikeArray`][] without a mask. What
+        is not 0 is a spike.
+    - `dt`: the duration of a step [ms].
+    - `batch`: whether there is a leading axis of samples.
+    - `events`: whether to make a list of events, each at the start of its step, instead of a grid.
+
+    **Returns:** `nir.TimeGriddedData(data, dt)`, `data` booleans of shape `(samples, steps, neurons)`, or
+    `nir.EventData(idx, time, n_neurons, t_max)`, padded as NIR pads: -1 and infinity.
+
+    **Raises:** `TypeError` or `ValueError` for anything else; `ImportError` without NIR.
+    """
+    nir = package("nir", "to_nir")
+    spikes, seconds = as_numpy("to_nir", raster), time_step("to_nir", dt) / 1000
+    if spikes.ndim < 1 + batch:
+        raise ValueError(f"to_nir: `raster` must be of shape (batch, steps, *units) with `batch`, got {spikes.shape}.")
+    spikes = spikes if batch else spikes[None]
+    data = spikes.reshape(*spikes.shape[:2], math.prod(spikes.shape[2:]))
+    if not events:
+        return nir.TimeGriddedData(data, seconds)
+    most = int(data.sum((1, 2)).max(initial=0))
+    idx, time = np.full((len(data), most), -1), np.full((len(data), most), np.inf)
+    for i, sample in enumerate(data):
+        steps, units = np.nonzero(sample)
+        idx[i, : len(units)], time[i, : len(units)] = units, steps * seconds
+    return nir.EventData(idx, time, data.shape[2], data.shape[1] * seconds)
+
+
+def from_nir(
+    data: Any, dt: Any = None, shape: Any = None, *, batch: bool = False, merge: bool = False
+) -> Bool[Array, "..."]:
+    """The raster of spikes in `nir.TimeGriddedData` or `nir.EventData`: the inverse of
+    [`to_nir`][spark_eqx.raster.to_nir].
+
+    An event is in the step that it falls into.
+
+    **Arguments:**
+
+    - `data`: the data, times in s.
+    - `dt`: the duration of a step [ms]. Gridded data has one of its own: `None`, or the same.
+    - `shape`: of the units; `None`: `(n_neurons,)`.
+    - `batch`: whether to keep the axis of samples; without it there must be one.
+    - `merge`: whether several events of a unit in one step may become one; if not, they are refused.
+
+    **Returns:** booleans of shape `(steps, *shape)`, or `(samples, steps, *shape)` with `batch`.
+
+    **Raises:** `TypeError` or `ValueError` for anything else, for instance for measured values, which are no spikes;
+    `ImportError` without NIR.
+    """
+    nir = package("nir", "from_nir")
+    if isinstance(data, nir.TimeGriddedData):
+        spikes = _of_grid(data, dt)
+    elif isinstance(data, nir.EventData) and not isinstance(data, nir.ValuedEventData):
+        spikes = _of_events(data, dt, merge)
+    else:
+        raise TypeError(
+            f"from_nir: `data` must be spikes, `nir.TimeGriddedData` or `nir.EventData`, got {type(data).__name__}."
+        )
+    if not batch and len(spikes) != 1:
+        raise ValueError(f"from_nir: `data` must be one sample without `batch=True`, got {len(spikes)}.")
+    units = shape_of_units("from_nir", shape, spikes.shape[2])
+    spikes = spikes.reshape(*spikes.shape[:2], *units)
+    return jnp.asarray(spikes if batch else spikes[0])
+
+
+def _of_grid(data: Any, dt: Any) -> np.ndarray:
+    if data.data.dtype != bool and not np.isin(data.data, (0, 1)).all():
+        raise TypeError(f"from_nir: `data` must be spikes, 0 and 1, got measured values of dtype {data.data.dtype}.")
+    own = data.dt * 1000
+    if dt is not None and not math.isclose(time_step("from_nir", dt), own, rel_tol=1e-6):
+        raise ValueError(f"from_nir: `dt` must be that of the data, {own:g} [ms], got {dt} [ms].")
+    return data.data != 0
+
+
+def _of_events(data: Any, dt: Any, merge: bool) -> np.ndarray:
+    if dt is None:
+        raise TypeError("from_nir: `dt` must be given for `nir.EventData` [ms], got None.")
+    dt = time_step("from_nir", dt)
+    steps = whole_steps("from_nir", "`t_max`", data.t_max * 1000, dt)
+    samples = []
+    for idx, time in zip(np.asarray(data.idx), np.asarray(data.time, float), strict=True):
+        padding = (idx == -1) & (time == np.inf)
+        idx, time = idx[~padding], time[~padding] * 1000
+        samples.append(place("from_nir", time, idx, dt, (steps, data.n_neurons), merge))
+    return np.stack(samples) if samples else np.zeros((0, steps, data.n_neurons), bool)

@@ -1,0 +1,109 @@
+"""A raster as the structured arrays of Tonic."""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+from ..core.payloads import SpikeArray
+from ._exchange import as_numpy, place, time_step
+
+
+# As Tonic's datasets have them.
+_DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)])
+
+
+def to_tonic(raster: Any, dt: Any = 1.0) -> np.ndarray:
+    """Spikes as a structured array of events `(x, y, t, p)`, as Tonic's datasets give them. Units: microseconds.
+
+    A spike in step `t` is at the first microsecond of the step.
+
+    **Arguments:**
+
+    - `raster`: frames of shape `(steps, polarities, height, width)`, as Tonic orders them, with one or two polarities;
+        or a [`SpikeArray`][] of shape `(steps, height, width)` with an inhibition mask, whose negative spikes get the
+        polarity `False`. What is not 0 is a spike.
+    - `dt`: the duration of a step [ms], a microsecond at least.
+
+    **Returns:** a NumPy array of dtype `[("x", int16), ("y", int16), ("t", int64), ("p", bool)]`, ordered by time.
+
+    **Raises:** `TypeError` or `ValueError` for anything else.
+    """
+    micros = _microseconds("to_tonic", dt)
+    mask = raster.inhibition_mask if isinstance(raster, SpikeArray) else None
+    frames = as_numpy("to_tonic", raster, masked=True)
+    if mask is not None:
+        frames = np.stack([frames & np.asarray(mask), frames & ~np.asarray(mask)], 1)
+    if frames.ndim != 4 or frames.shape[1] not in (1, 2):
+        wanted = "(steps, height, width) with a mask" if mask is not None else "(steps, 1 or 2, height, width)"
+        got = np.shape(raster.spikes if isinstance(raster, SpikeArray) else raster)
+        raise ValueError(f"to_tonic: `raster` must be of shape {wanted}, got {got}.")
+    if max(frames.shape[2:]) > np.iinfo(np.int16).max + 1:
+        raise ValueError(f"to_tonic: `raster` must be at most 32768 wide and high, got {frames.shape[2:]}.")
+    steps, p, y, x = np.nonzero(frames)
+    events = np.empty(len(steps), _DTYPE)
+    events["t"] = np.ceil(steps * micros - 1e-6)  # not to the nearest, which may be in the step before
+    for name, values in (("x", x), ("y", y), ("p", p)):
+        events[name] = values
+    return events
+
+
+def from_tonic(
+    events: Any, sensor_size: Any, dt: Any = 1.0, steps: Any = None, *, merge: bool = False
+) -> Bool[Array, "steps polarities height width"]:
+    """The frames of a structured array of events: the inverse of [`to_tonic`][spark_eqx.raster.to_tonic].
+
+    An event is in the step that it falls into, counted from time 0.
+
+    **Arguments:**
+
+    - `events`: a structured array with `x`, `t` [microseconds] and, where the sensor has more than one row or polarity,
+        `y` and `p`.
+    - `sensor_size`: `(width, height, polarities)`, as the datasets say it.
+    - `dt`: the duration of a step [ms].
+    - `steps`: how many; `None`: up to the last event.
+    - `merge`: whether several events of a pixel in one step may become one; if not, they are refused.
+
+    **Returns:** booleans of shape `(steps, polarities, height, width)`.
+
+    **Raises:** `TypeError` or `ValueError` for anything else.
+    """
+    micros = _microseconds("from_tonic", dt)
+    names = getattr(getattr(events, "dtype", None), "names", None) or ()
+    if not isinstance(events, np.ndarray) or not {"x", "t"} <= set(names):
+        raise TypeError(
+            f"from_tonic: `events` must be a structured array with `x` and `t`, got {type(events).__name__}."
+        )
+    whole = isinstance(sensor_size, tuple) and len(sensor_size) == 3
+    if not whole or not all(isinstance(n, int | np.integer) and n > 0 for n in sensor_size):
+        raise TypeError(
+            f"from_tonic: `sensor_size` must be (width, height, polarities), three integers, got {sensor_size!r}."
+        )
+    width, height, polarities = sensor_size
+    place_of = {}
+    for name, size in (("x", width), ("y", height), ("p", polarities)):
+        if name not in names and size > 1:
+            raise ValueError(f"from_tonic: `events` must have `{name}` for `sensor_size` {sensor_size}, got {names}.")
+        values = np.asarray(events[name]).astype(np.int64) if name in names else np.zeros(len(events), np.int64)
+        # A sensor of one polarity may mark all of its events as positive.
+        place_of[name] = values * 0 if name == "p" and size == 1 and (values == 1).all() else values
+        if len(values) and not (0 <= place_of[name].min() and place_of[name].max() < size):
+            raise ValueError(f"from_tonic: `{name}` must be 0 to {size - 1}, got {values.min()} to {values.max()}.")
+    times = np.asarray(events["t"], float)
+    if steps is None:
+        steps = int(np.floor(times.max() / micros + 1e-6)) + 1 if len(times) else 0
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
+        raise TypeError(f"from_tonic: `steps` must be an integer, 0 or more [time steps], got {steps!r}.")
+    unit = (place_of["p"] * height + place_of["y"]) * width + place_of["x"]
+    shape = int(steps), math.prod(sensor_size)
+    raster = place("from_tonic", times / 1000, unit, micros / 1000, shape, merge)
+    return jnp.asarray(raster.reshape(steps, polarities, height, width))
+
+
+def _microseconds(function: str, dt: Any) -> float:
+    micros = time_step(function, dt) * 1000
+    if micros < 1:
+        raise ValueError(f"{function}: `dt` must be a microsecond at least, 0.001 [ms], got {dt} [ms].")
+    return micros
