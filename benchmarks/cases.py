@@ -11,6 +11,11 @@ import numpy as np
 SHAPES = [(1000, 1, 100), (100, 64, 784), (1000, 32, 700), (256, 256, 700), (100, 1, 100_000)]
 QUICK_SHAPES = [(1000, 1, 100), (100, 16, 784)]
 SEED = 0
+# Works that are given spikes, or one kind of signal only.
+ONE_KIND = (
+    *("topological", "integrator", "gradient", "pack", "unpack", "step", "memory", "compile"),
+    *("receptive-fields", "rate-decoder"),
+)
 
 
 class LIF(NamedTuple):
@@ -63,7 +68,7 @@ class Case:
     @property
     def name(self) -> str:
         extra = "".join(f", {key} {value}" for key, value in self.options.items())
-        signal = f", {self.signal}" if self.work in ("poisson", "linear", "scaling") else ""
+        signal = "" if self.work in ONE_KIND else f", {self.signal}"
         return f"{self.work} ({self.steps}, {self.batch}, {self.units}){signal}{extra}"
 
     @property

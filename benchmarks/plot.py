@@ -11,25 +11,16 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 
-WORKS = {
-    "poisson": "Poisson",
-    "linear": "Linear",
-    "gradient": "Linear, backward",
-    "integrator": "Integrator",
-    "pack": "pack",
-    "unpack": "unpack",
-    "step": "one step",
-}
 TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50)
 COLOURS = {"float32": "tab:blue", "bool": "tab:orange", "packed": "tab:green"}
 
 
-def plot(results: dict[str, Any], path: Path) -> None:
+def plot(results: dict[str, Any], path: Path, marks: dict[str, str]) -> None:
     """One row for each work and shape, one mark for each case: filled with a fresh output, hollow with a reused one."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for case in results["cases"]:
-        if case["work"] in WORKS:
-            label = f"{WORKS[case['work']]} ({case['steps']}, {case['batch']}, {case['units']})"
+        if case["work"] in marks:
+            label = f"{marks[case['work']]} ({case['steps']}, {case['batch']}, {case['units']})"
             entries = [each for each in case["results"] if "ratio_to_best_peer" in each]
             if entries:
                 rows.setdefault(label, []).extend(entries)

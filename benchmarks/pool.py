@@ -22,6 +22,9 @@ LIBRARIES: dict[str, tuple[str | None, list[str]]] = {
     "spark": ("spark", ["spark-snn", "jax", "jaxlib"]),
     "jaxpike": ("jax", ["jaxpike", "jax", "jaxlib"]),
     "spyx": ("jax", ["spyx", "jax", "jaxlib"]),
+    "braintools": ("codes", ["braintools", "brainstate", "jax", "jaxlib"]),
+    "spikify": ("codes", ["innuce-spikify", "numpy"]),
+    "nengo": ("codes", ["nengo", "numpy"]),
 }
 
 
@@ -32,7 +35,7 @@ class WorkerError(Exception):
 class Worker:
     """One worker process. Works only while it is asked something, so that only one works at a time."""
 
-    def __init__(self, library: str, environments: Path, log: Path):
+    def __init__(self, library: str, package: str, environments: Path, log: Path):
         environment, self.distributions = LIBRARIES[library]
         python = Path(sys.executable) if environment is None else environments / environment / "bin" / "python"
         if not python.exists():
@@ -43,7 +46,7 @@ class Worker:
         variables["JAX_PLATFORMS"] = "cpu"
         with log.open("w") as errors:
             self.process = subprocess.Popen(
-                [python, HERE / "worker.py", library],
+                [python, HERE / "worker.py", f"{package}.{library}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

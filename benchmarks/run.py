@@ -19,37 +19,40 @@ from typing import Any
 import numpy as np
 import report
 import setup_peers
-from cases import Case, cases, inputs
+import text
+from cases import Case
 from compare import add_ratios
-from pool import LIBRARIES, Worker, WorkerError
+from pool import Worker, WorkerError
+from suites import INTERFACES, SUITES, Suite
 
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 LEAST_SECONDS = 0.05  # of one turn
 QUICK_SECONDS = 0.02
 
 
 def main() -> None:
     arguments = parse()
-    chosen = [case for case in cases(arguments.quick) if _wanted(case, arguments.cases)]
+    suite = SUITES[arguments.suite]
+    cases = suite.cases(arguments.quick)
+    chosen = [case for case in cases if _wanted(case, arguments.cases)]
     if not chosen:
-        sys.exit(f"no case matches {arguments.cases}; there are: {', '.join(sorted({c.work for c in cases(False)}))}")
+        sys.exit(f"no case matches {arguments.cases}; there are: {', '.join(sorted({c.work for c in cases}))}")
     rounds = arguments.rounds or (3 if arguments.quick else 7)
     least = QUICK_SECONDS if arguments.quick else LEAST_SECONDS
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="spark-eqx-bench-") as folder:
-        pool, contestants, versions, absent = start_workers(arguments.environments, Path(folder))
+        pool, contestants, versions, absent = start_workers(suite, arguments.environments, Path(folder))
         try:
             done = []
             for number, case in enumerate(chosen, 1):
                 print(f"[{number}/{len(chosen)}] {case.name}", flush=True)
-                done.append(run_case(case, pool, contestants, rounds, least, Path(folder)))
-                print(report.case_text(done[-1]), flush=True)
+                done.append(run_case(case, suite.inputs(case), pool, contestants, rounds, least, Path(folder)))
+                print(text.case_text(done[-1]), flush=True)
         finally:
             for worker in pool.values():
                 worker.close()
     results = {
+        "suite": suite.name,
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "settings": {
@@ -64,11 +67,11 @@ def main() -> None:
         "absent": absent,
         "cases": done,
     }
-    results["targets"] = report.targets(results)
-    print(report.targets_text(results))
+    results["targets"] = suite.targets(results)
+    print(text.targets_text(results))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(report.to_json(results))
+        arguments.json.write_text(text.to_json(results))
         print(f"written: {arguments.json}")
     if arguments.page:
         report.write_page(results, arguments.json)
@@ -76,17 +79,20 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Benchmarks of this library beside its peers.")
+    parser.add_argument(
+        "--suite", choices=SUITES, default=INTERFACES.name, help="what is measured (%(default)s, or the other)"
+    )
     parser.add_argument("--quick", action="store_true", help="small shapes, 3 rounds: to see that everything runs")
     parser.add_argument("--cases", nargs="+", default=[], metavar="WORD", help="only cases whose name has one of these")
     parser.add_argument("--rounds", type=int, help="rounds in alternation (7; with --quick 3)")
-    parser.add_argument("--json", type=Path, help="where the results go; a full run: benchmarks/results/cpu.json")
-    parser.add_argument("--page", action="store_true", help="write docs/benchmarks.md and its plot from the results")
+    parser.add_argument("--json", type=Path, help="where the results go; a full run: into benchmarks/results/")
+    parser.add_argument("--page", action="store_true", help="write the page in docs/ and its plot from the results")
     parser.add_argument(
         "--environments", type=Path, default=setup_peers.DEFAULT, help="the peers' virtual environments (%(default)s)"
     )
     arguments = parser.parse_args()
     if arguments.json is None and not arguments.quick and not arguments.cases:
-        arguments.json = RESULTS / "cpu.json"
+        arguments.json = SUITES[arguments.suite].results
     if arguments.page and arguments.json is None:
         parser.error("--page is for a full run; for a part of it, say with --json where its results go")
     return arguments
@@ -96,12 +102,14 @@ def _wanted(case: Case, words: list[str]) -> bool:
     return not words or any(word in case.name for word in words)
 
 
-def start_workers(environments: Path, folder: Path) -> tuple[dict[str, Worker], dict, dict, dict[str, str]]:
+def start_workers(
+    suite: Suite, environments: Path, folder: Path
+) -> tuple[dict[str, Worker], dict, dict, dict[str, str]]:
     """The workers by library, what each takes part in, the versions, and who is absent and why."""
     pool, contestants, versions, absent = {}, {}, {}, {}
-    for library in LIBRARIES:
+    for library in suite.libraries:
         try:
-            worker = Worker(library, environments, folder / f"{library}.log")
+            worker = Worker(library, suite.package, environments, folder / f"{library}.log")
             answer = worker.ask("hello", distributions=worker.distributions)
         except WorkerError as reason:
             absent[library] = str(reason)
@@ -112,12 +120,12 @@ def start_workers(environments: Path, folder: Path) -> tuple[dict[str, Worker], 
 
 
 def run_case(
-    case: Case, pool: dict[str, Worker], contestants: dict, rounds: int, least: float, folder: Path
+    case: Case, data: dict, pool: dict[str, Worker], contestants: dict, rounds: int, least: float, folder: Path
 ) -> dict[str, Any]:
     """All contestants of one case, prepared first, then timed in alternation."""
     before = other_load()
     arrays = folder / "arrays.npz"
-    np.savez(arrays, **inputs(case))
+    np.savez(arrays, **data)
     entries, facts, absent = prepare(case, pool, contestants, str(arrays))
     for number in range(rounds):
         first = number * len(entries) // rounds  # another one begins each round

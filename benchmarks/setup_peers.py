@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 DEFAULT = HERE.parent / ".venv-bench"
 
 # Environment -> the Python that it needs.
-ENVIRONMENTS = {"torch": "3.11", "jax": "3.11", "spark": "3.12"}
+ENVIRONMENTS = {"torch": "3.11", "jax": "3.11", "codes": "3.11", "spark": "3.12"}
 
 # Norse's source distribution takes its version from git, where there is none.
 BUILD_VARIABLES = {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_NORSE": "1.1.0"}

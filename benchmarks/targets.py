@@ -37,11 +37,11 @@ def poisson(report: Report) -> Iterator[Target]:
             work, "NumPy `Generator.random < p`", found, "large: geometric mean ≥ 1.2, none under 0.85", 1.2, 0.85
         )
         found = ratios(report, "poisson", numpy, where=_small(memory))
-        yield _least(work, "NumPy `Generator.random < p`", found, "small: ≥ 0.6", 0.6)
+        yield least(work, "NumPy `Generator.random < p`", found, "small: ≥ 0.6", 0.6)
         found = ratios(report, "poisson", _of(PYTORCH), where=_large(memory))
         yield _mean(work, PYTORCH_TEXT, found, "large: geometric mean ≥ 2", 2.0)
         found = ratios(report, "poisson", bernoulli, where=_large(memory))
-        yield _least(work, "`jax.random.bernoulli`", found, "large: ≥ 4 everywhere", 4.0)
+        yield least(work, "`jax.random.bernoulli`", found, "large: ≥ 4 everywhere", 4.0)
 
 
 def linear(report: Report) -> Iterator[Target]:
@@ -52,21 +52,21 @@ def linear(report: Report) -> Iterator[Target]:
             where = lambda case, entry: _large(memory)(case, entry) and entry["dtype"] == dtype
             for peers, text in ((PYTORCH, PYTORCH_TEXT), (ON_PYTORCH, ON_PYTORCH_TEXT)):
                 found = ratios(report, "linear", _of(peers), where=where)
-                yield _least(f"{name}, {dtype}, {memory} output", text, found, f"large: ≥ {bar:g} everywhere", bar)
+                yield least(f"{name}, {dtype}, {memory} output", text, found, f"large: ≥ {bar:g} everywhere", bar)
         found = ratios(report, "linear", _of(PYTORCH), where=_small(memory))
-        yield _least(f"{name}, {memory} output", PYTORCH_TEXT, found, "small: ≥ 30", 30.0)
+        yield least(f"{name}, {memory} output", PYTORCH_TEXT, found, "small: ≥ 30", 30.0)
         found = ratios(report, "linear", _of(JAX), where=lambda case, entry: entry["memory"] == memory)
         yield _reported(f"{name}, {memory} output", JAX_TEXT, found)
         for default, bar in ((True, 1.3), (False, 2.0)):
             where = lambda case, entry: entry["memory"] == memory and (not case["options"]) == default
             found = ratios(report, "linear", naive, role="baseline", where=where)
             work = "LinearSpiker, exact below the step" + ("" if default else ", tau 5 ms, dt 2 ms")
-            yield _cost(f"{work}, {memory} output", "naive recurrence without carry, in JAX", found, bar)
+            yield cost(f"{work}, {memory} output", "naive recurrence without carry, in JAX", found, bar)
 
 
 def topological(report: Report) -> Iterator[Target]:
     found = ratios(report, "topological", lambda other: True, role="baseline")
-    yield _cost("TopologicalLinearSpiker, resolution 64", "LinearSpiker, as many outputs", found, 1.5)
+    yield cost("TopologicalLinearSpiker, resolution 64", "LinearSpiker, as many outputs", found, 1.5)
 
 
 def integrator(report: Report) -> Iterator[Target]:
@@ -76,7 +76,7 @@ def integrator(report: Report) -> Iterator[Target]:
 
 def gradient(report: Report) -> Iterator[Target]:
     work = "LinearSpiker, forward and backward"
-    yield _least(work, PYTORCH_TEXT, ratios(report, "gradient", _of(PYTORCH)), "≥ 2.5 everywhere", 2.5)
+    yield least(work, PYTORCH_TEXT, ratios(report, "gradient", _of(PYTORCH)), "≥ 2.5 everywhere", 2.5)
     yield _reported(work, "best of jaxpike, Spyx", ratios(report, "gradient", _of(JAX)))
 
 
@@ -101,13 +101,13 @@ def packing(report: Report) -> Iterator[Target]:
             where = lambda case, entry: _large(memory)(case, entry) and (work == "pack" or case["size"] < CACHE)
             found = ratios(report, work, lambda other: other["name"].startswith(name), where=where)
             bar_text = f"large: ≥ {bar:g}" + (", outputs under 32 MB" if work == "unpack" else "")
-            yield _least(f"{work}ing along time, {memory} output", f"`np.{name}`", found, bar_text, bar)
+            yield least(f"{work}ing along time, {memory} output", f"`np.{name}`", found, bar_text, bar)
 
 
 def step(report: Report) -> Iterator[Target]:
     work = "one closed-loop step, 100 units, NumPy in and out"
-    yield _cost(work, "`jax.jit` by hand", ratios(report, "step", _of(("jax",))), 1.5)
-    yield _cost(work, "the same formula in NumPy", ratios(report, "step", _of(("numpy",))), 1.3)
+    yield cost(work, "`jax.jit` by hand", ratios(report, "step", _of(("jax",))), 1.5)
+    yield cost(work, "the same formula in NumPy", ratios(report, "step", _of(("numpy",))), 1.3)
 
 
 def scaling(report: Report) -> Iterator[Target]:
@@ -145,7 +145,7 @@ def _mean(work: str, against: str, found: dict[str, float], bar: str, mean: floa
     return _target(work, against, bar, f"{average:.2f}, least {lowest:.2f}", met, found)
 
 
-def _least(work: str, against: str, found: dict[str, float], bar: str, least: float) -> Target:
+def least(work: str, against: str, found: dict[str, float], bar: str, least: float) -> Target:
     if not found:
         return _target(work, against, bar, None, None, {})
     return _target(work, against, bar, _range(found), min(found.values()) >= least, found)
@@ -156,7 +156,7 @@ def _reported(work: str, against: str, found: dict[str, float]) -> Target:
     return _target(work, against, "none", _range(found) if found else None, None, found)
 
 
-def _cost(work: str, against: str, found: dict[str, float], most: float) -> Target:
+def cost(work: str, against: str, found: dict[str, float], most: float) -> Target:
     costs = {name: 1 / ratio for name, ratio in found.items()}
     return _at_most(work, against, costs, f"cost ≤ {most:g} times", most)
 

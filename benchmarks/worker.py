@@ -1,6 +1,6 @@
 """A worker process: one library, in that library's own environment. Started by `pool.py`.
 
-`python worker.py LIBRARY` answers requests, one line of JSON each, on its standard output:
+`python worker.py MODULE`, one of `contestants`, answers requests, one line of JSON each, on its standard output:
 
 - `{"do": "hello"}`: the versions, and what the library takes part in.
 - `{"do": "prepare", "id", "contestant", "case", "arrays", "dtype", "memory"}`: load the arrays, set up, run once.
@@ -28,8 +28,8 @@ from timing import turn
 
 
 class Worker:
-    def __init__(self, library: str):
-        importlib.import_module(f"contestants.{library}")
+    def __init__(self, module: str):
+        importlib.import_module(module)
         self.data: dict[str, dict[str, np.ndarray]] = {}
         self.prepared: dict[str, Any] = {}
 

@@ -2,6 +2,7 @@ import importlib.metadata
 
 from . import (
     core as core,
+    fir as fir,
     measure as measure,
     nn as nn,
     plot as plot,

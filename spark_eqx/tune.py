@@ -98,7 +98,7 @@ def search(
     names, columns = _settings(encoder, grid)
     most = None if most_spikes is None else float(as_scalar("search", "most_spikes", most_spikes, "1/s", positive))  # pyright: ignore[reportArgumentType]
     delay = float(as_scalar("search", "longest_delay", longest_delay, "ms", non_negative))  # pyright: ignore[reportArgumentType]
-    make = (lambda encoder: encoder.decoder()) if decoder is None else decoder
+    make = _matched if decoder is None else decoder
     report = _Progress(len(columns[0]), progress)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     mapped = [name for name in names if encoder.config._kinds[name] is number]
@@ -114,7 +114,7 @@ def search(
                 f"search: `longest_delay` must be shorter than `signals`, {len(values)} steps; got {delay:g} [ms], "
                 f"{lags} steps."
             )
-        run = functools.partial(_run, type(encoder), config, values, lags, score, make, key)
+        run = functools.partial(_run, config, values, key, cls=type(encoder), lags=lags, score=score, make=make)
         parts.append((rows, _in_chunks(run, numbers, len(rows), values, config, report)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     found = np.concatenate([each for _, each in parts])[order]
@@ -123,6 +123,10 @@ def search(
     best = _best(table, most)
     chosen = {name: _plain(column[best]) for name, column in zip(names, columns, strict=True)}
     return SearchResult(type(encoder)(dataclasses.replace(encoder.config, **chosen)), best, table)
+
+
+def _matched(encoder: Any) -> Any:
+    return encoder.decoder()
 
 
 def _signals(encoder: Any, signals: Any) -> Float[Array, "steps *units"]:
@@ -180,21 +184,34 @@ def _in_chunks(run: Any, numbers: dict, count: int, values: Array, config: Any, 
     """The results of all settings, in chunks of one size, so that there is one program."""
     units = math.prod(values.shape[1:]) * getattr(config, "resolution", 1)
     chunk = min(count, max(1, _BYTES // (_PER_VALUE * values.dtype.itemsize * len(values) * max(units, 1))))
-    mapped = jax.jit(jax.vmap(run) if numbers else lambda _: run({}))
     found = []
     for start in range(0, count, chunk):
         rows = np.minimum(np.arange(start, start + chunk), count - 1)
-        part = np.asarray(mapped({name: jnp.asarray(each[rows], values.dtype) for name, each in numbers.items()}))
-        found.append(np.atleast_2d(part)[: count - start])
+        part = run({name: jnp.asarray(each[rows], values.dtype) for name, each in numbers.items()})
+        found.append(np.asarray(part)[: count - start])
         report(len(found[-1]))
     return np.concatenate(found)
 
 
+# Compiled once for settings that share a program, whatever the values of the signals.
+@functools.partial(jax.jit, static_argnames=("cls", "lags", "score", "make"))
 def _run(
-    cls: type[SparkModule], config: Any, values: Array, lags: int, score: Score, make: Any, key: Any, numbers: Any
-) -> Float[Array, "3"]:
-    """Score, spikes per second of a signal, and delay of one setting."""
-    encoder: Any = cls(dataclasses.replace(config, **numbers))
+    config: Any,
+    values: Array,
+    key: Any,
+    numbers: dict[str, Array],
+    *,
+    cls: type[SparkModule],
+    lags: int,
+    score: Score,
+    make: Any,
+) -> Float[Array, "settings 3"]:
+    """Score, spikes per second of a signal, and delay of each setting."""
+    one = lambda numbers: _one(cls(dataclasses.replace(config, **numbers)), values, key, lags, score, make)
+    return jax.vmap(one)(numbers) if numbers else one(numbers)[None]
+
+
+def _one(encoder: Any, values: Array, key: Any, lags: int, score: Score, make: Any) -> Float[Array, "3"]:
     spikes = encoder.unroll(values, encoder.init(values[0], key=_folded(key, 0)), key=_folded(key, 1))[0]["spikes"]
     decoder = make(encoder)
     first = jax.tree.map(lambda x: x[0], spikes)

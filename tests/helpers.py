@@ -18,6 +18,14 @@ def every(*conditions):
     return pytest.mark.parametrize("row", rows, ids=[row.name for row in rows])
 
 
+def with_sweep(*values):
+    """Parameters: the first of them everywhere, the others by `-m sweep` only."""
+    import pytest
+
+    first, *others = values
+    return [first, *(pytest.param(value, marks=pytest.mark.sweep) for value in others)]
+
+
 def assert_equal(tree, other):
     """Same structure, same dtypes, same bits."""
     leaves, structure = jax.tree.flatten(tree)

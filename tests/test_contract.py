@@ -11,7 +11,7 @@ import pytest
 
 import spark_eqx as spark
 
-from .helpers import arrays, assert_close, assert_equal, every, stack, take, trainable, tree_equal, x64
+from .helpers import arrays, assert_close, assert_equal, every, stack, take, trainable, tree_equal, with_sweep, x64
 
 
 STEPS = 40
@@ -209,14 +209,15 @@ def test_key_is_ignored_where_nothing_is_drawn(row, getkey):
 def test_build_is_init_and_reset(row, getkey):
     module = row.make()
     payload = row.payload(getkey())
-    specs = [spark.InputSpec.of(p) for p in payload] if row.many else spark.InputSpec.of(payload)
-    assert_equal(module.build({module.port.name: specs}, key=jr.key(7)), row.init(module))
+    assert_equal(module.build(row.specs(payload), key=jr.key(7)), row.init(module))
     if row.many:
         assert_equal(module.init(*payload), module.init(payload))
+    by_port = payload if row.ports else {module.port.name: payload}
+    assert_equal(module.init(**by_port, key=jr.key(7)), row.init(module))
 
 
 @every()
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32, jnp.bool_, jnp.int8])
+@pytest.mark.parametrize("dtype", with_sweep(jnp.bfloat16, jnp.float16, jnp.float32, jnp.bool_, jnp.int8))
 def test_dtypes_and_output_specs(row, dtype, getkey):
     if row.payload_type is spark.FloatArray and not jnp.issubdtype(dtype, jnp.floating):
         dtype = jnp.float32
@@ -224,7 +225,7 @@ def test_dtypes_and_output_specs(row, dtype, getkey):
 
 
 @every()
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", with_sweep(jnp.float64, jnp.bfloat16, jnp.float32))
 def test_dtypes_and_output_specs_x64(row, dtype, getkey):
     with x64():
         _check_dtypes(row, dtype, getkey, jnp.float64 if dtype == jnp.float64 else jnp.float32)
@@ -233,8 +234,7 @@ def test_dtypes_and_output_specs_x64(row, dtype, getkey):
 def _check_dtypes(row, dtype, getkey, state_dtype):
     module = row.make()
     payload = row.payload(getkey(), dtype)
-    specs = [spark.InputSpec.of(p) for p in payload] if row.many else spark.InputSpec.of(payload)
-    specs = {module.port.name: specs}
+    specs = row.specs(payload)
     state = module.build(specs, key=getkey())
     output, new = module(payload, state, key=getkey())
     assert {name: spark.InputSpec.of(value) for name, value in output.items()} == module.output_specs(specs)
@@ -255,13 +255,13 @@ def test_double_precision_is_the_same_spiker(row, getkey):
     with x64():
         wide = spark.FloatArray(payload.value.astype(jnp.float64))
         module = row.make()
-        double = spark.unroll(module, wide, module.init(take(wide, 0)), key=KEY)[0]["spikes"].value
+        double = spark.unroll(module, wide, module.init(take(wide, 0), key=jr.key(7)), key=KEY)[0]["spikes"].value
     # A crossing within rounding of the end of a step may fall on either side of it.
     assert np.abs(np.asarray(single).sum(0) - np.asarray(double).sum(0)).max() <= 1
 
 
 @every(lambda row: row.encodes)
-@pytest.mark.parametrize("dtype", [bool, jnp.int8, jnp.float16])
+@pytest.mark.parametrize("dtype", with_sweep(bool, jnp.int8, jnp.float16))
 def test_spikes_in_another_dtype(row, dtype, getkey):
     payload = row.payload(getkey(), lead=(STEPS,))
     run = lambda module: spark.unroll(module, payload, row.init(module), key=KEY)[0]["spikes"].spikes
@@ -278,11 +278,11 @@ def test_bare_arrays_and_numpy(row, getkey):
         with pytest.raises(TypeError, match="bare array"):
             module([p.value for p in payload] if row.many else payload.value, state)
         return
-    bare = payload.value if row.payload_type is spark.FloatArray else payload.spikes
-    unmasked = row.payload_type(bare)
-    expected = module(unmasked, state, key=KEY)
+    each = lambda change: jax.tree.map(change, payload, is_leaf=lambda x: isinstance(x, spark.SparkPayload))
+    bare = each(lambda p: p.value if row.payload_type is spark.FloatArray else p.spikes)
+    expected = module(jax.tree.map(row.payload_type, bare), state, key=KEY)
     assert_equal(module(bare, state, key=KEY), expected)
-    assert_equal(module(np.asarray(bare), state, key=KEY), expected)
+    assert_equal(module(jax.tree.map(np.asarray, bare), state, key=KEY), expected)
 
 
 @every(lambda row: row.trainable)
@@ -302,7 +302,7 @@ def test_gradients_reach_signal_and_parameters(row, getkey):
     floats, rest = eqx.partition(payload, eqx.is_inexact_array)
     grads = jax.grad(lambda args: loss(args[0], eqx.combine(args[1], rest)))((module, floats))
     leaves = jax.tree.leaves(grads)
-    assert len(leaves) == len(row.trainable) + row.leaves + 1
+    assert len(leaves) == len(row.trainable) + row.leaves + len(row.shapes)
     for leaf in leaves:
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0
     # Forward mode sees the same derivative.

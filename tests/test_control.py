@@ -10,6 +10,7 @@ import spark_eqx as spark
 from spark_eqx.nn.interfaces import Concat, ConcatReshape, Sampler
 
 from .helpers import assert_equal
+from .test_errors import complaint
 
 
 def run(module, inputs, state=None) -> Any:
@@ -96,6 +97,86 @@ def test_sampler_takes_the_same_units_of_spikes_and_mask(getkey):
     np.testing.assert_array_equal(output.spikes, np.ravel(payload.spikes)[state.indices])
     np.testing.assert_array_equal(output.inhibition_mask, np.ravel(payload.inhibition_mask)[state.indices])
     np.testing.assert_array_equal(output.value, np.ravel(payload.value)[state.indices])
+
+
+def test_sampler_draws_what_it_always_drew():
+    example = jnp.zeros((2, 5))
+    indices = Sampler(sample_size=12).init(spark.FloatArray(example), key=jr.key(3)).indices
+    np.testing.assert_array_equal(indices, jr.randint(jr.key(3), (12,), 0, 10, jnp.int32))
+
+
+@pytest.mark.parametrize("disjoint", [False, True])
+def test_sampler_of_several_outputs(disjoint, getkey):
+    """Each is a sample of its own, of spikes and mask alike; stepped as unrolled."""
+    payload = spikes(getkey(), (6, 3, 4))
+    module = Sampler(sample_size=5, num_outputs=3, disjoint=disjoint)
+    first = jax.tree.map(lambda x: x[0], payload)
+    state = module.init(first, key=getkey())
+    assert state.indices.shape == (3, 5)
+    output, last = spark.unroll(module, payload, state)
+    assert list(output) == ["output_0", "output_1", "output_2"] and module.output_specs(
+        {"inputs": spark.InputSpec.of(first)}
+    ) == {name: spark.InputSpec(spark.SpikeArray, (5,), jnp.float32) for name in output}
+    assert_equal(last, state)
+    for i, sample in enumerate(output.values()):
+        for name in ("spikes", "inhibition_mask"):
+            whole = np.reshape(getattr(payload, name), (6, 12))
+            np.testing.assert_array_equal(getattr(sample, name), whole[:, state.indices[i]])
+    assert_equal(module(first, state)[0], jax.tree.map(lambda x: x[0], output))
+    single = Sampler(sample_size=5, num_outputs=1).init(first, key=getkey())
+    assert single.indices.shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    "units, outputs, size", [(12, 3, 4), (12, 2, 5), (12, None, 12), (10, 3, 4), (3, 2, 7), (1, 2, 3), (12, 1, 30)]
+)
+def test_disjoint_outputs_share_no_unit_while_there_are_enough(units, outputs, size):
+    """Beyond that every unit is drawn as often as any other, or once more, and no output has one twice without need."""
+    module = Sampler(sample_size=size, num_outputs=outputs, disjoint=True)
+    init = lambda key: module.init(spark.FloatArray(jnp.zeros(units)), key=key).indices
+    for draw in np.asarray(jax.vmap(init)(jr.split(jr.key(0), 20))).reshape(20, outputs or 1, size):
+        counts = np.bincount(draw.ravel(), minlength=units)
+        assert counts.max() - counts.min() <= 1 and len(counts) == units
+        for one in draw:
+            within = np.bincount(one, minlength=units)
+            assert within.max() - within.min() <= 1
+
+
+def test_disjoint_draws_are_fair():
+    """Every unit is as likely to be in the first output as any other, and every pair to be in it together."""
+    draws, units, size = 3000, 6, 3
+    module = Sampler(sample_size=size, num_outputs=2, disjoint=True)
+    init = lambda key: module.init(spark.FloatArray(jnp.zeros(units)), key=key).indices[0]
+    first = np.asarray(jax.vmap(init)(jr.split(jr.key(1), draws)))
+    member = (first[:, :, None] == np.arange(units)).any(1)
+    assert (np.abs(member.mean(0) - 0.5) < 4.5 * np.sqrt(0.25 / draws)).all()
+    together = (member[:, :, None] & member[:, None]).mean(0)[np.triu_indices(units, 1)]
+    assert (np.abs(together - 0.2) < 4.5 * np.sqrt(0.16 / draws)).all()
+
+
+CASES = {
+    "no outputs": (lambda: Sampler(sample_size=1, num_outputs=0), ValueError, "SamplerConfig `num_outputs` positive 0"),
+    "half an output": (
+        lambda: Sampler(sample_size=1, num_outputs=1.5),  # pyright: ignore
+        TypeError,
+        "SamplerConfig `num_outputs` integer None 1.5",
+    ),
+    "disjoint or not": (
+        lambda: Sampler(sample_size=1, disjoint="no"),  # pyright: ignore
+        TypeError,
+        "SamplerConfig `disjoint` True or False 'no'",
+    ),
+    "no key": (
+        lambda: Sampler(sample_size=1, disjoint=True).init(spark.FloatArray(jnp.ones(3))),
+        ValueError,
+        "Sampler `key` indices",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_error(name):
+    assert complaint(CASES[name]) is None
 
 
 def test_masks_travel_through_transformations(getkey):

@@ -36,9 +36,9 @@ def test_short_form(tmp_path):
         [sys.executable, EXAMPLE, "--quick", "--figure", figure], capture_output=True, text=True, check=True
     )
     header, row = done.stdout.splitlines()[1:3]
-    assert header.split() == ["encoder", "accuracy", "encoder", "hidden", "output", "seconds"]
-    name, accuracy, *numbers = row.split()
-    assert name == "linear" and float(accuracy.rstrip("%")) > 85
+    assert header.split() == ["encoder", "[ms]", "accuracy", "encoder", "hidden", "output", "seconds"]
+    name, window, accuracy, *numbers = row.split()
+    assert (name, window) == ("linear", "rate") and float(accuracy.rstrip("%")) > 85
     assert len(numbers) == 4 and all(float(number) > 0 for number in numbers)
     assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 20_000
 
@@ -48,7 +48,7 @@ def test_learning_the_encoder_changes_it(digits, name):
     """Every number of the encoder that can be learnt moves, and stays where it makes a valid encoder."""
     train, test = digits.load(quick=True)
     train = jax.tree.map(lambda x: x[:128], train)
-    before = digits.ENCODERS[name].config
+    before = digits.CODES[name].interface.config
     result = digits.fit(name, train, test, epochs=2, learn_encoder=True)
     after = result.model.encoder().config
     changed = [
@@ -61,7 +61,9 @@ def test_learning_the_encoder_changes_it(digits, name):
     assert changed == learnable and "max_freq" in changed
     assert type(after).from_json(after.to_json()) == after  # made anew from concrete numbers: all checks hold
     assert isinstance(result.model.encoder(), spark.SparkModule)
-    assert not jax.tree.leaves(digits.Encoder(digits.ENCODERS[name], learn=False))  # without the option: constants
+    assert not jax.tree.leaves(
+        digits.Encoder(digits.CODES[name].interface, learn=False)
+    )  # without the option: constants
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from jax import export
 
 import spark_eqx as spark
-from spark_eqx.nn.interfaces import PoissonSpiker
+from spark_eqx.nn.interfaces import ControlInterface, PoissonSpiker
 
-from .helpers import ROWS, arrays, assert_equal, every, take, trainable
+from .helpers import ROWS, arrays, assert_equal, every, take, trainable, with_sweep
 
 
 STEPS = 20
@@ -47,13 +47,13 @@ def count_loops(function, *arguments):
 
 
 @every()
-@pytest.mark.parametrize("dtype", [jnp.float32, *(pytest.param(x, marks=SWEEP) for x in (jnp.bfloat16, jnp.bool_))])
+@pytest.mark.parametrize("dtype", with_sweep(jnp.float32, jnp.bfloat16, jnp.bool_))
 def test_number_of_loops(row, dtype):
     signals, boolean = row.payload_type is spark.FloatArray, dtype == jnp.bool_
-    config = {"dtype": bool} if signals and boolean and not row.many else {}  # of the spikes that are made
+    makes_spikes = signals and not isinstance(row.make(), ControlInterface)
     if signals and boolean:
         dtype = jnp.float32
-    module = row.make(**config)
+    module = row.make(**({"dtype": bool} if makes_spikes and boolean else {}))
     shapes = lambda *lead: jax.eval_shape(lambda: row.payload(KEY, dtype, lead))
     payload, payloads, batch = shapes(), shapes(STEPS), shapes(4, STEPS)
     state = jax.eval_shape(lambda: row.init(module))

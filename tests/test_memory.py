@@ -12,7 +12,7 @@ import pytest
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import LinearSpiker, PoissonSpiker, TopologicalLinearSpiker
 
-from .helpers import assert_close, assert_equal, every
+from .helpers import assert_close, assert_equal, every, with_sweep
 
 
 KEY = jr.key(3)
@@ -25,7 +25,7 @@ def extra_bytes(function, *arguments) -> int:
 
 
 @every()
-@pytest.mark.parametrize("checkpoint", [True, 7, 1000])
+@pytest.mark.parametrize("checkpoint", with_sweep(7, True, 1000))
 def test_checkpointed_is_the_same(row, checkpoint, getkey):
     """Forward bit for bit, and the gradient: whole chunks, a rest, one chunk longer than the sequence."""
     module, payload = row.make(), row.payload(getkey(), lead=(40,))

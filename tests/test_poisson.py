@@ -257,3 +257,41 @@ def test_steps_have_keys_up_to_the_last_of_32_bits():
     for start, steps in ((-1, 3), (2**32, 0), (2**32, 3), (2**32 - 2, 3), (np.int64(-5), 1), (jnp.asarray(-1), 1)):
         with pytest.raises(ValueError, match=r"unroll: `start` must be an integer, 0 or more .* got"):
             spark.unroll(module, x, None, steps=steps, start=start, key=jr.key(0))
+
+
+def test_signed():
+    """The draws are those of the signal's size, and a spike has its sign: unsigned, nothing has changed."""
+    key, module, plain = jr.key(10), PoissonSpiker(max_freq=400.0, signed=True), PoissonSpiker(max_freq=400.0)
+    for signal, steps in ((jr.uniform(key, (300, 40), minval=-1.2, maxval=1.2), None), (jnp.linspace(-1, 1, 41), 300)):
+        unroll = lambda module, signal, steps=steps: spark.unroll(module, signal, None, steps=steps, key=key)
+        spikes = unroll(module, signal)[0]["spikes"]
+        unsigned = unroll(plain, jnp.abs(signal))[0]["spikes"]
+        assert unsigned.inhibition_mask is None
+        np.testing.assert_array_equal(spikes.spikes, unsigned.spikes)
+        np.testing.assert_array_equal(spikes.inhibition_mask, jnp.broadcast_to(signal < 0, spikes.shape))
+        np.testing.assert_array_equal(spikes.value, np.sign(signal) * np.asarray(unsigned.value))
+        step = module(signal if steps else signal[3], None, key=jr.fold_in(key, 3))[0]["spikes"]
+        np.testing.assert_array_equal(step.value, spikes.value[3])
+    p, n = 0.4 * np.abs(signal), 300
+    off = np.abs(np.asarray(spikes.value).sum(0) - n * np.sign(signal) * p)
+    assert (off <= SIGMAS * np.sqrt(n * p * (1 - p)) + 1e-9).all()
+
+
+def test_signed_ends_gradients_and_rates():
+    x = jnp.asarray([0.0, -0.0, 0.4, -0.4, 1.0, -1.0, 1.5, -1.5, jnp.nan, -jnp.inf])
+    certain = PoissonSpiker(max_freq=1000.0, signed=True)
+    value = spark.unroll(certain, x, None, steps=2000, key=jr.key(11))[0]["spikes"].value
+    np.testing.assert_array_equal(np.asarray(value[:, 4:]).mean(0), [1, -1, 1, -1, 0, -1])
+    assert (value[:, :2] == 0).all()
+    total = lambda x: spark.unroll(certain, x, None, steps=50, key=jr.key(12))[0]["spikes"].value.sum()
+    np.testing.assert_allclose(jax.grad(total)(x), 50 * np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0]), rtol=1e-6)
+    module = PoissonSpiker(signed=True)
+    np.testing.assert_array_equal(module.rate(x)[2:], np.float32([40, -40, 100, -100, 100, -100, 0, -100]))
+    rates = jnp.asarray([-1e9, -25.0, 0.0, 50.0, jnp.nan, jnp.inf])
+    np.testing.assert_array_equal(module.signal(rates), [-1, -0.25, 0, 0.5, 0, 1])
+    checked = PoissonSpiker(signed=True, check_signal=True)
+    jax.block_until_ready(checked(jnp.asarray(-1.0), None, key=jr.key(0)))
+    with pytest.raises(RuntimeError, match="PoissonSpiker: `signal` must be within its range, -1 to 1, and not NaN"):
+        jax.block_until_ready(checked(jnp.asarray(-1.1), None, key=jr.key(0)))
+    with pytest.raises(TypeError, match="unknown field `signed`"):
+        TopologicalPoissonSpiker(signed=True)  # pyright: ignore[reportCallIssue]

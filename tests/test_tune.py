@@ -1,5 +1,7 @@
 """Search over a grid: each row is what a loop over encoders would find, and the best is the best."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -50,7 +52,7 @@ def test_rows_are_what_a_loop_finds():
     np.testing.assert_array_equal(found.table["max_freq"], [100, 100, 300, 300])
     np.testing.assert_array_equal(found.table["tau"], [20, 50, 20, 50])
     assert found.best == int(np.argmax([score for score, *_ in expected]))
-    best = {name: float(found.table[name][found.best]) for name in grid}
+    best: dict[str, Any] = {name: float(found.table[name][found.best]) for name in grid}
     assert found.encoder == LinearSpiker(**best)
 
 

@@ -3,19 +3,10 @@
 import numpy as np
 
 from ._registry import contestant
+from ._with_numpy import floor
 
 
 BOTH = {"dtypes": ("float32", "bool"), "memory": ("fresh", "reused")}
-
-
-def floor(case, data, dtype, memory):
-    """`a + 1` over an array of the size of the output."""
-    a = np.zeros(case.shape, {"float32": np.float32, "bool": np.uint8}[dtype])
-    one = a.dtype.type(1)
-    if memory == "fresh":
-        return lambda: a + one
-    out = np.zeros_like(a)
-    return lambda: np.add(a, one, out=out)
 
 
 contestant("poisson", "a + 1", role="floor", **BOTH)(floor)

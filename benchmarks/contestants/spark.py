@@ -1,4 +1,4 @@
-"""Spark 1.0.0, the library whose interfaces these are; in float32, compiled, in `lax.scan`."""
+"""Spark 1.2.2, the library whose interfaces these are; in float32, compiled, in `lax.scan`."""
 
 import jax
 import jax.numpy as jnp

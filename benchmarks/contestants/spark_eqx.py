@@ -14,26 +14,7 @@ from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker, Poisson
 
 from ._registry import Absent, contestant
 from ._with_jax import forward_and_backward, temporary_rasters, timed, timed_gradient
-
-
-BOTH = {"role": "ours", "dtypes": ("float32", "bool"), "memory": ("fresh", "reused")}
-
-
-def whole_sequence(module, example, steps=None):
-    """The function that a user would compile: a signal, a state and a key in, the spikes out."""
-
-    def run(signal, state, key):
-        output, _ = spark.unroll(module, signal, state, steps=steps, key=key)
-        return output["spikes"].value
-
-    return run, module.init(example)
-
-
-def encoder(module, case, data, memory):
-    signal = jnp.asarray(data["signal"])
-    held = case.signal == "held"
-    run, state = whole_sequence(module, signal if held else signal[0], case.steps if held else None)
-    return timed(run, memory, signal, state, jr.key(0))
+from ._with_spark_eqx import BOTH, encoder, whole_sequence
 
 
 @contestant("poisson", "PoissonSpiker", **BOTH)

@@ -24,13 +24,14 @@ def on_pre_build(config: Any) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """`{{ parameters of NAME }}` becomes the table of a config's (or a surrogate's) parameters."""
+    """`{{ parameters of NAME }}` becomes the table of a config's (or a surrogate's, a curve's) parameters."""
     del page, config, files
     return re.sub(r"\{\{ parameters of (\w+) \}\}", lambda found: parameters(found[1]), markdown)
 
 
 def parameters(name: str) -> str:
-    record = getattr(interfaces, name, None) or getattr(spark.surrogate, name)
+    modules = (interfaces, spark.surrogate, interfaces.curves)
+    record = next(getattr(module, name) for module in modules if hasattr(module, name))
     rows = ["| parameter | default | unit | what it is | must be |", "|---|---|---|---|---|"]
     for field in dataclasses.fields(record):
         about = field.metadata

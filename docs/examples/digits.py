@@ -29,17 +29,24 @@ from tqdm import tqdm
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import (
+    BurstSpiker,
     ExponentialIntegrator,
     InputInterface,
+    LatencySpiker,
     LinearSpiker,
+    PhaseSpiker,
     PoissonSpiker,
+    RankOrderSpiker,
+    RegularSpiker,
+    RenewalSpiker,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
+    WeightedPhaseSpiker,
 )
 
 
 DT = 1.0  # ms
-STEPS = 30  # for which an image is shown
+STEPS = 32  # for which an image is shown
 CLASSES = 10
 HIDDEN = 128  # units
 OUTPUT = 8 * CLASSES  # units, eight vote for each class
@@ -47,11 +54,29 @@ BATCH = 64  # images
 NOISE = 0.15  # standard deviation, on training images: against learning them by heart
 EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 60, 10, 480
 
-ENCODERS: dict[str, InputInterface[Any, Any]] = {
-    "linear": LinearSpiker(max_freq=500.0, tau=20.0, cd=1.0, dt=DT),
-    "poisson": PoissonSpiker(max_freq=500.0, dt=DT),
-    "topological-linear": TopologicalLinearSpiker(max_freq=500.0, tau=20.0, cd=1.0, resolution=4, sigma=0.35, dt=DT),
-    "topological-poisson": TopologicalPoissonSpiker(max_freq=500.0, resolution=4, sigma=0.35, dt=DT),
+
+class Code(NamedTuple):
+    """A code, and how images are shown to it."""
+
+    interface: InputInterface[Any, Any]
+    white: float = 1.0  # the signal of a white pixel; a black one is 0
+    window: float | None = None  # ms in which a value is said once; None: there is a rate
+
+
+CODES = {
+    "linear": Code(LinearSpiker(max_freq=500.0, tau=20.0, cd=1.0, dt=DT)),
+    "poisson": Code(PoissonSpiker(max_freq=500.0, dt=DT)),
+    "regular": Code(RegularSpiker(max_freq=500.0, dt=DT)),
+    "renewal": Code(RenewalSpiker(max_freq=500.0, order=4, cd=1.0, dt=DT)),
+    "topological-linear": Code(
+        TopologicalLinearSpiker(max_freq=500.0, tau=20.0, cd=1.0, resolution=4, sigma=0.35, dt=DT)
+    ),
+    "topological-poisson": Code(TopologicalPoissonSpiker(max_freq=500.0, resolution=4, sigma=0.35, dt=DT)),
+    "latency": Code(LatencySpiker(window=16.0, threshold=0.1, dt=DT), window=16.0),
+    "weighted-phase": Code(WeightedPhaseSpiker(bits=4, dt=DT), window=4.0),
+    "phase": Code(PhaseSpiker(window=16.0, dt=DT), white=0.5, window=16.0),  # half a circle: its ends are no one point
+    "burst": Code(BurstSpiker(window=32.0, dt=DT), window=32.0),
+    "rank-order": Code(RankOrderSpiker(window=32.0, dt=DT), window=32.0),
 }
 
 # Where each number of an encoder may go when it is learnt. Any combination makes a valid encoder: there is at most one
@@ -133,9 +158,11 @@ class Network(eqx.Module):
     hidden: LIF
     output: LIF
     decoder: ExponentialIntegrator
+    white: float = eqx.field(static=True)
 
-    def __init__(self, interface: InputInterface[Any, Any], *, learn_encoder: bool, key: PRNGKeyArray):
+    def __init__(self, code: Code, *, learn_encoder: bool, key: PRNGKeyArray):
         hidden_key, output_key = jr.split(key)
+        interface, self.white = code.interface, code.white
         specs = {"signal": spark.InputSpec(spark.FloatArray, (8, 8), np.dtype("float32"))}
         inputs = int(np.prod(interface.output_specs(specs)["spikes"].shape))
         self.encoder = Encoder(interface, learn_encoder)
@@ -149,8 +176,8 @@ class Network(eqx.Module):
             output, output_potential = self.output(hidden, potentials[1])
             return (hidden_potential, output_potential), (hidden, output)
 
-        encoder = self.encoder()
-        encoded, _ = spark.unroll(encoder, image, encoder.init(image), steps=STEPS, key=key)
+        encoder, signal = self.encoder(), self.white * image
+        encoded, _ = spark.unroll(encoder, signal, encoder.init(signal, key=key), steps=STEPS, key=key)
         spikes = encoded["spikes"].value.reshape(STEPS, -1)
         _, (hidden, output) = lax.scan(step, (self.hidden.init(), self.output.init()), spikes)
         decoded, _ = spark.unroll(self.decoder, output, self.decoder.init(output[0]))
@@ -223,7 +250,7 @@ def fit(name: str, train: Data, test: Data, *, epochs: int, seed: int = 0, learn
     """Train a network on the encoder of this name, one epoch a call of one compiled function."""
     start = time.perf_counter()
     model_key, epochs_key = jr.split(jr.key(seed))
-    model = Network(ENCODERS[name], learn_encoder=learn_encoder, key=model_key)
+    model = Network(CODES[name], learn_encoder=learn_encoder, key=model_key)
     optimiser = optax.adam(optax.cosine_decay_schedule(5e-3, epochs * (len(train.images) // BATCH)))
     opt_state = optimiser.init(model)  # pyright: ignore[reportArgumentType]
     history = []
@@ -238,19 +265,25 @@ def fit(name: str, train: Data, test: Data, *, epochs: int, seed: int = 0, learn
 
 def table(results: Sequence[Result]) -> str:
     lines = [
-        f"{'':<20}  {'':>8}  {'spikes per image':^25}  {'':>7}",
-        f"{'encoder':<20}  {'accuracy':>8}  {'encoder':>7}  {'hidden':>7}  {'output':>7}  {'seconds':>7}",
+        f"{'':<20}  {'window':>7}  {'':>8}  {'spikes per image':^25}  {'':>7}",
+        f"{'encoder':<20}  {'[ms]':>7}  {'accuracy':>8}  {'encoder':>7}  {'hidden':>7}  {'output':>7}  {'seconds':>7}",
     ]
     for name, _, epochs, seconds in results:
         spikes = "  ".join(f"{count:7.0f}" for count in epochs[-1].spikes)
-        lines.append(f"{name:<20}  {epochs[-1].accuracy:8.1%}  {spikes}  {seconds:7.1f}")
+        window = CODES[name].window
+        text = "rate" if window is None else f"{window:.0f}"
+        lines.append(f"{name:<20}  {text:>7}  {epochs[-1].accuracy:8.1%}  {spikes}  {seconds:7.1f}")
     return "\n".join(lines)
 
 
 def learnt(result: Result) -> str:
     """The encoder's numbers before and after."""
-    before, after = ENCODERS[result.name].config, result.model.encoder().config
-    lines = [f"{result.name}, learnt with the network:"]
+    before, after = CODES[result.name].interface.config, result.model.encoder().config
+    lines = [
+        f"{result.name}, learnt with the network:"
+        if result.model.encoder.logits
+        else f"{result.name}: nothing to learn"
+    ]
     for name in result.model.encoder.logits:
         lines.append(f"  {name:<8}  {getattr(before, name):8.3f} -> {getattr(after, name):8.3f} {BOUNDS[name][2]}")
     return "\n".join(lines)
@@ -322,7 +355,7 @@ def image_path(text: str) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Recognise handwritten digits with a spiking network.")
-    parser.add_argument("--encoder", choices=ENCODERS, default="linear", help="how images become spikes (%(default)s)")
+    parser.add_argument("--encoder", choices=CODES, default="linear", help="how images become spikes (%(default)s)")
     parser.add_argument("--all", action="store_true", help="train with each encoder; the figure shows --encoder")
     parser.add_argument("--learn-encoder", action="store_true", help="learn the encoder's numbers with the network")
     parser.add_argument("--epochs", type=whole_number(1, 10_000), help=f"({EPOCHS}; with --quick {QUICK_EPOCHS})")
@@ -334,7 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     train, test = load(options.quick)
     epochs = options.epochs or (QUICK_EPOCHS if options.quick else EPOCHS)
-    names = list(ENCODERS) if options.all else [options.encoder]
+    names = list(CODES) if options.all else [options.encoder]
     results = {
         name: fit(name, train, test, epochs=epochs, seed=options.seed, learn_encoder=options.learn_encoder)
         for name in names

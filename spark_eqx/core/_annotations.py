@@ -81,11 +81,17 @@ def _of(annotation: Any) -> Kind | None:
 
 def _of_union(args: tuple[Any, ...]) -> Kind | None:
     rest = [each for each in args if each is not type(None)]
+    choices = [each for literal in rest if typing.get_origin(literal) is Literal for each in typing.get_args(literal)]
+    others = [each for each in rest if typing.get_origin(each) is not Literal]
     # Also what `Number` is: a float, tuples of them, or an array.
-    if float in rest and all(each in (int, float, tuple, jax.Array) or _is_float_array(each) for each in rest):
+    if float in others and all(each in (int, float, tuple, jax.Array) or _is_float_array(each) for each in others):
         kind = kinds.number
     else:
-        kind = _of(rest[0]) if len(rest) == 1 else None
+        kind = _of(others[0]) if len(others) == 1 else None
+    if choices and not others:
+        kind = kinds.Choice(*choices)
+    elif choices and kind is not None:
+        kind = kinds.Either(kind, *choices)
     return kinds.Optional(kind) if kind is not None and len(rest) < len(args) else kind
 
 

@@ -77,7 +77,8 @@ def inherit_metadata(cls: type) -> None:
     **Raises:** `TypeError` for a name that cannot be used, and for a default without an annotation, which would do
         nothing.
     """
-    inherited = getattr(cls, "__dataclass_fields__", {})
+    fields = [vars(base).get("__dataclass_fields__", {}) for base in reversed(cls.__mro__)]
+    inherited = {name: field for each in fields for name, field in each.items()}
     annotations = inspect.get_annotations(cls)
     for name, value in list(vars(cls).items()):
         plain = not isinstance(value, dataclasses.Field)

@@ -14,6 +14,7 @@ from ._fields import distinct
 from ._keys import step_keys
 from ._placement import shard_like, vary_like
 from .payloads import SparkPayload
+from .ports import specs_of
 
 
 if TYPE_CHECKING:
@@ -156,8 +157,7 @@ def _signature(tree: Any) -> Any:
 
 def _check_state(module: "SparkModule", payload: Any, state: Any) -> None:
     """Compare the state with the one that `build` would return. At trace time only."""
-    port = module.port
-    specs = {port.name: port.specs_of(payload)}
+    specs = specs_of(module.ports, payload)
     build = lambda key: eqx.filter_eval_shape(lambda: module.build(specs, key=key))
     expected = build(jr.key(0))
     if _signature(expected) == _signature(state):
@@ -165,8 +165,8 @@ def _check_state(module: "SparkModule", payload: Any, state: Any) -> None:
     # A state may hold a key, and keys are of several kinds.
     kinds = (jr.PRNGKey(0), *(jr.key(0, impl=name) for name in ("rbg", "unsafe_rbg")))
     if all(_signature(build(key)) != _signature(state) for key in kinds):
-        given = ", ".join(str(spec) for spec in jax.tree.leaves(specs))
+        given = (f"`{name}` ({', '.join(map(str, jax.tree.leaves(each)))})" for name, each in specs.items())
         raise ValueError(
-            f"{type(module).__name__}: `state` does not fit `{port.name}` ({given}): expected {describe(expected)}, "
+            f"{type(module).__name__}: `state` does not fit {', '.join(given)}: expected {describe(expected)}, "
             f"got {describe(state)}. States come from `init` with an example of the payload, and from the last step."
         )

@@ -12,16 +12,16 @@ from jax.core import Tracer
 _MOST = 2**32  # steps that have a key of their own
 
 
-def count_steps(owner: str, port: str, payload: Any, steps: Any) -> Any:
-    """The number of steps to hold a payload, checked; or else the length of its leading axis of time."""
+def count_steps(owner: str, payloads: dict[str, Any], steps: Any) -> Any:
+    """The number of steps to hold payloads, by port, checked; or else the length of their leading axis of time."""
     if steps is not None:
         return _whole("steps", steps, 0)
-    leaves = jax.tree.leaves(payload)
-    lengths = {np.shape(leaf)[:1] for leaf in leaves}
+    lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(payloads)}
     if len(lengths) != 1 or () in lengths:
+        shapes = {name: [leaf.shape for leaf in jax.tree.leaves(each)] for name, each in payloads.items()}
         raise ValueError(
-            f"{owner}: without `steps`, `{port}` needs one leading axis of time steps, "
-            f"got shapes {[leaf.shape for leaf in leaves]}. Give `steps=` to hold a payload."
+            f"{owner}: without `steps`, {', '.join(f'`{name}` of shapes {each}' for name, each in shapes.items())} "
+            "must have one leading axis of time steps. Give `steps=` to hold a payload."
         )
     return lengths.pop()[0]
 

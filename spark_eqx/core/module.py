@@ -10,7 +10,7 @@ import jax
 import jax.random as jr
 from jaxtyping import PRNGKeyArray
 
-from . import _names
+from . import _names, ports as _ports
 from ._keys import check_key
 from ._placement import shard_like, vary_like
 from ._running import Argument, check_returned, run_sequence, run_step, scan
@@ -37,7 +37,8 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     argument of `equinox.filter_jit` and its kin, as in Equinox.)
 
     To write one, subclass one of the interfaces (or this class), name its config and state in brackets, and define
-    `build` and `step`; a direct subclass also says its `port`. See "Write your own" in the documentation.
+    `build` and `step`; a direct subclass also says its `port`, or its `ports`. See "Write your own" in the
+    documentation.
 
     ```python
     class MySpiker(InputInterface[MyConfig, MyState]):
@@ -46,14 +47,16 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     """
 
     config: ConfigT
-    port: ClassVar[Port]
+    port: ClassVar[Port]  # the only one, or the first
+    ports: ClassVar[tuple[Port, ...]]
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         _names.register(cls)
+        _ports.declare(cls)
         if any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls)):
             return
-        if not hasattr(cls, "port"):
+        if not hasattr(cls, "ports"):
             raise TypeError(
                 f"{cls.__name__}: `port` is missing: say what it takes, for instance "
                 "`port: ClassVar[Port] = Port('spikes', SpikeArray)`."
@@ -102,24 +105,21 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     @abc.abstractmethod
     def step(self, payload: Any, state: StateT, *, key: PRNGKeyArray | None) -> tuple[Any, StateT]:
         """The equations of one step: the output by port, and the new state. The payload is of the port's type and fits
-        the state; always traced."""
+        the state; where there are several ports, a dict of payloads, `None` for one that was left out. Always traced.
+        """
 
     def __call__(self, payload: Any, state: StateT, /, *, key: PRNGKeyArray | None = None) -> tuple[Any, StateT]:
         """One step of one example: the output by port, and the new state."""
         return self._call(payload, state, key)
 
-    def init(self, *payloads: Any, key: PRNGKeyArray | None = None) -> StateT:
-        """The initial state for examples of the payloads: one example, one time step. See `build`."""
+    def init(self, *payloads: Any, key: PRNGKeyArray | None = None, **by_port: Any) -> StateT:
+        """The initial state for examples of the payloads: one example, one time step. See `build`.
+
+        Where there are several ports, the payloads come by name: `init(x=..., y=...)`, or `init({"x": ..., "y": ...})`.
+        """
         check_key(self._name, key)
-        port = self.port
-        if port.many:
-            payload = payloads[0] if len(payloads) == 1 and isinstance(payloads[0], list | tuple) else payloads
-        elif len(payloads) == 1:
-            payload = payloads[0]
-        else:
-            raise ValueError(f"{self._name}: `{port.name}` is one payload, got {len(payloads)}.")
-        payload = port.wrap(self._name, payload)
-        state = self.build({port.name: port.specs_of(payload)}, key=key)
+        payload = _ports.gather(self._name, self.ports, payloads, by_port)
+        state = self.build(_ports.specs_of(self.ports, payload), key=key)
         return shard_like(vary_like(state, (payload, self, key)), self, payload)
 
     def output_specs(self, input_specs: Mapping[str, Any]) -> dict[str, InputSpec]:
@@ -145,8 +145,8 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     ) -> tuple[Any, StateT]:
         """Many steps at once; see [`unroll`][spark_eqx.unroll]."""
         check_key(self._name, key)
-        payload = self.validate(self.port.wrap(self._name, payload))
-        length = count_steps(self._name, self.port.name, payload, steps)
+        payload = self._wrap(payload)
+        length = count_steps(self._name, _ports.by_port(self.ports, payload), steps)
         chunk, start = chunk_length(checkpoint, length), first_step(start, length)
         return run_sequence(Argument(self), payload, state, key, start, steps is not None, length, chunk)
 
@@ -206,16 +206,21 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
 
     def _call(self, payload: Any, state: StateT, key: PRNGKeyArray | None) -> tuple[Any, StateT]:
         check_key(self._name, key)
-        payload = self.validate(self.port.wrap(self._name, payload))
+        payload = self._wrap(payload)
         return run_step(Argument(self), payload, state, key)
+
+    def _wrap(self, given: Any) -> Any:
+        """What was given to the module, as `step` takes it; checked."""
+        return self.validate(_ports.wrap(self._name, self.ports, given))
 
     def validate(self, payload: Any) -> Any:
         """Hook for checks of values at run time: the payload, checked."""
         return payload
 
     def spec(self, input_specs: Mapping[str, Any]) -> Any:
-        """The spec (or, where the port takes many, the list of specs) of the module's port, checked."""
-        return self.port.check(self._name, input_specs)
+        """The spec (or, where the port takes many, the list of specs) of the module's port, checked. Where there are
+        several ports, a dict of them, `None` for one that is left out."""
+        return _ports.check(self._name, self.ports, input_specs)
 
     def need_key(self, key: PRNGKeyArray | None, what: str) -> PRNGKeyArray:
         """The key; a `ValueError` that says what it is for where there is none."""

@@ -1,22 +1,25 @@
 """Ports: what goes into a module, by name and type of payload."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from . import _names
 from .payloads import FloatArray, SparkPayload
 from .specs import InputSpec
 
 
 class Port(NamedTuple):
-    """An input of a module: its name, the payload it takes, and whether it takes a sequence of them."""
+    """An input of a module: its name, the payload it takes, whether it takes a sequence of them, and whether it may be
+    left out where there are several ports."""
 
     name: str
     payload_type: type[SparkPayload]
     many: bool = False
+    optional: bool = False
 
     def wrap(self, owner: str, payload: Any) -> Any:
         """What was given to the port as a payload, or as a list of payloads."""
@@ -48,16 +51,9 @@ class Port(NamedTuple):
         """The spec (or, where the port takes many, the list of specs) of a payload."""
         return [InputSpec.of(each) for each in payload] if self.many else InputSpec.of(payload)
 
-    def check(self, owner: str, input_specs: Any) -> Any:
-        """The spec (or the list of specs) of this port among the specs by port, checked."""
+    def check(self, owner: str, specs: Any) -> Any:
+        """The spec (or, where the port takes many, the list of specs) that was given for the port, checked."""
         name = self.name
-        if not isinstance(input_specs, Mapping):
-            raise TypeError(f"{owner}: `input_specs` must map port names to InputSpec, got {input_specs!r}.")
-        if name not in input_specs:
-            raise ValueError(f"{owner}: no spec for port {name!r}; got specs for {sorted(input_specs)}.")
-        if extra := set(input_specs) - {name}:
-            raise ValueError(f"{owner}: there is no port {sorted(extra)[0]!r}; the only port is {name!r}.")
-        specs = input_specs[name]
         if self.many and not isinstance(specs, Sequence):
             raise TypeError(f"{owner}: port {name!r} takes a sequence of InputSpec, got {specs!r}.")
         for spec in specs if self.many else [specs]:
@@ -68,6 +64,102 @@ class Port(NamedTuple):
                     f"{owner}: port {name!r} takes a {self.payload_type.__name__}, got {spec.payload_type.__name__}."
                 )
         return list(specs) if self.many else specs
+
+
+# What a module takes is the payload of its port; where it has several, a dict of their payloads, with `None` for one
+# that was left out.
+
+
+def declare(cls: Any) -> None:
+    """Where a class says its `port`, or its `ports`, the other follows: `port` is the first."""
+    own = vars(cls)  # a view: what is set here is in it
+    if "port" in own and "ports" in own:  # properties
+        return
+    if "port" in own:
+        cls.ports = (cls.port,)
+    if "ports" in own:
+        ports = cls.ports
+        names = {port.name for port in ports if isinstance(port, Port)} if isinstance(ports, tuple) else ()
+        if not ports or len(names) < len(ports):
+            raise TypeError(
+                f"{cls.__name__}: `port` must be a `Port`, or `ports` a tuple of them, each with a name of its own; "
+                f"got {ports!r}."
+            )
+        cls.port = ports[0]
+
+
+def gather(owner: str, ports: tuple[Port, ...], payloads: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+    """What was given to `init`: a payload, or payloads by port; several where the port takes many."""
+    if named and payloads:
+        raise ValueError(f"{owner}: payloads are given by port or by position, got both.")
+    if named:
+        return _one_or_all(ports, _each(owner, ports, named, "payload", Port.wrap))
+    if len(payloads) == 1 and (not ports[0].many or isinstance(payloads[0], list | tuple | Mapping)):
+        return wrap(owner, ports, payloads[0])
+    if not ports[0].many:
+        raise ValueError(f"{owner}: {_takes(ports)}, got {len(payloads)}.")
+    return wrap(owner, ports, payloads)
+
+
+def wrap(owner: str, ports: tuple[Port, ...], given: Any) -> Any:
+    """What was given to a module as payloads, as `step` takes them."""
+    if len(ports) == 1:
+        return ports[0].wrap(owner, given)
+    if not isinstance(given, Mapping):
+        if not takes_one(ports):
+            raise TypeError(f"{owner}: {_takes(ports)}, got {_kind(given)}.")
+        given = {ports[0].name: given}
+    return _each(owner, ports, given, "payload", Port.wrap)
+
+
+def check(owner: str, ports: tuple[Port, ...], input_specs: Any) -> Any:
+    """The specs by port, checked: in the form of the payloads."""
+    if not isinstance(input_specs, Mapping):
+        raise TypeError(f"{owner}: `input_specs` must map port names to InputSpec, got {input_specs!r}.")
+    return _one_or_all(ports, _each(owner, ports, input_specs, "spec", Port.check))
+
+
+def by_port(ports: tuple[Port, ...], payload: Any) -> dict[str, Any]:
+    """The payloads that are there, by port."""
+    payloads = {ports[0].name: payload} if len(ports) == 1 else payload
+    return {name: each for name, each in payloads.items() if each is not None}
+
+
+def specs_of(ports: tuple[Port, ...], payload: Any) -> dict[str, Any]:
+    """The specs of the payloads that are there, by port."""
+    payloads = by_port(ports, payload)
+    return {port.name: port.specs_of(payloads[port.name]) for port in ports if port.name in payloads}
+
+
+def takes_one(ports: tuple[Port, ...]) -> bool:
+    """Whether a payload for the first port is enough."""
+    return all(port.optional for port in ports[1:])
+
+
+def _each(
+    owner: str, ports: tuple[Port, ...], given: Mapping[str, Any], what: str, convert: Callable[[Port, str, Any], Any]
+) -> dict[str, Any]:
+    names = [port.name for port in ports]
+    missing = [port.name for port in ports if port.name not in given and not port.optional]
+    unknown = [name for name in given if name not in names]
+    if unknown and len(names) > 1:
+        raise ValueError(f"{owner}: there is no port {unknown[0]!r}{_names.nearest(unknown[0], names)}")
+    if missing:
+        raise ValueError(f"{owner}: no {what} for port {missing[0]!r}; got {what}s for {sorted(given)}.")
+    if unknown:
+        raise ValueError(f"{owner}: there is no port {unknown[0]!r}; the only port is {names[0]!r}.")
+    absent = [port for port in ports if port.optional and given.get(port.name) is None]
+    return {port.name: None if port in absent else convert(port, owner, given[port.name]) for port in ports}
+
+
+def _one_or_all(ports: tuple[Port, ...], by_name: dict[str, Any]) -> Any:
+    return by_name[ports[0].name] if len(ports) == 1 else by_name
+
+
+def _takes(ports: tuple[Port, ...]) -> str:
+    if takes_one(ports):
+        return f"`{ports[0].name}` is one payload"
+    return f"takes payloads by port, {{{', '.join(f'{port.name!r}: ...' for port in ports)}}}"
 
 
 def _remedy(wanted: type, dtype: Any) -> str:

@@ -14,7 +14,7 @@ from ..core.module import SparkModule
 from ..core.numbers import concrete, rounded
 from ..core.parameters import parameter
 from ..core.payloads import SparkPayload, SpikeArray
-from ..core.ports import Port
+from ..core.ports import Port, takes_one
 from ..core.specs import InputSpec
 
 
@@ -47,8 +47,9 @@ def _time_step(stage: SparkModule) -> Any:
 class Sequential(SparkModule[SequentialConfig, tuple]):
     """Modules behind each other are a module: `Sequential([encoder, layer, decoder])`.
 
-    Each stage takes the one payload of the stage before that fits its port; the output is that of the last stage. The
-    state is a tuple, one entry a stage.
+    Each stage takes the one payload of the stage before that fits its port, or its first port where the others are
+    optional; the first stage takes what is given, by port where it has several. The output is that of the last stage.
+    The state is a tuple, one entry a stage.
 
     Stage `i`, counted from 0, gets the key `jax.random.fold_in(key, i)`, in `init` as in each step.
 
@@ -76,17 +77,22 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         """That of the first stage."""
         return self[0].port
 
+    @property
+    def ports(self) -> tuple[Port, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the first stage."""
+        return self[0].ports
+
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> tuple:
         """The states of all stages.
 
         **Raises:** what a stage raises; `TypeError` naming two stages where one does not take what the other gives.
         """
-        specs, states = self.spec(input_specs), []
+        self.spec(input_specs)
+        specs, states = input_specs, []
         for i, stage in enumerate(self):
             if i > 0:
-                before = self[i - 1]
-                specs = self._between(i, before.output_specs({before.port.name: specs}))
-            states.append(stage.build({stage.port.name: specs}, key=stage_key(key, i)))
+                specs = {stage.port.name: self._between(i, self[i - 1].output_specs(specs))}
+            states.append(stage.build(specs, key=stage_key(key, i)))
         return tuple(states)
 
     def _between(self, i: int, output: Mapping[str, Any]) -> Any:
@@ -94,13 +100,17 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         before, stage = self[i - 1], self[i]
         type_of = lambda each: each.payload_type if isinstance(each, InputSpec) else type(each)
         fitting = [each for each in output.values() if issubclass(type_of(each), stage.port.payload_type)]
-        if len(fitting) == 1 and not stage.port.many:
+        if len(fitting) == 1 and not stage.port.many and takes_one(stage.ports):
             return fitting[0]
         given = ", ".join(f"{name!r} ({type_of(each).__name__})" for name, each in output.items())
-        taken = f"{'a sequence of ' if stage.port.many else ''}{stage.port.payload_type.__name__}"
+        first, *others = stage.ports
+        needed = [first, *(port for port in others if not port.optional)]
+        taken = ", ".join(
+            f"{port.name!r} ({'a sequence of ' if port.many else ''}{port.payload_type.__name__})" for port in needed
+        )
         raise TypeError(
             f"Sequential: stage {i - 1}, {type(before).__name__}, gives {given}; stage {i}, {type(stage).__name__}, "
-            f"takes one payload for {stage.port.name!r} ({taken})."
+            f"takes {'one payload' if len(needed) == 1 else 'payloads'} for {taken}."
         )
 
     def validate(self, payload: Any) -> Any:
@@ -126,7 +136,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         output, states = {}, []
         for i, stage in enumerate(self):
             if i > 0:
-                payload = stage.validate(_as_between_programs(self._between(i, output)))
+                payload = stage._wrap(_as_between_programs(self._between(i, output)))
             output, new = run(stage, i, payload, state[i])
             states.append(new)
         return output, tuple(states)

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 
@@ -15,15 +16,16 @@ AT_ONCE_WITH_STATE = (0, 0, 0, 0, 0, 2)  # nor does this; but the state of a chu
 class Row(NamedTuple):
     name: str
     make: Callable[..., Any]  # the module; keyword arguments are fields of the config
-    shapes: tuple[tuple[int, ...], ...]  # of the payloads of one step; several where the port takes many
+    shapes: tuple[tuple[int, ...], ...]  # of the payloads of one step; several where a port takes many, or with `ports`
     payload_type: type[spark.SparkPayload]
     draws: bool = False  # at every step
     draws_once: bool = False  # in `init`
     masked: bool = False  # spikes with an inhibition mask
-    trainable: dict[str, float] = {}  # float parameters, to be given as arrays
+    trainable: dict[str, Any] = {}  # parameters that are numbers, to be given as arrays
     leaves: int = 0  # arrays that the module always has
     moves: bool = False  # nothing is computed: the values of the inputs come out
     decodes: bool = False  # a signal comes out, in the dtype of the state
+    ports: tuple[str, ...] = ()  # where there are several: one for each shape
     # Loops of the programs "step", "held", "varying", "mapped", "gradient", "gradient in chunks"; see test_lowering.
     loops: tuple[int, ...] = SCANNED
 
@@ -45,7 +47,14 @@ class Row(NamedTuple):
             else:
                 mask = jr.bernoulli(k2, jnp.float32(0.3), shape) if self.masked else None
                 payloads.append(spark.SpikeArray(jr.bernoulli(k1, jnp.float32(0.5), shape).astype(dtype), mask))
+        if self.ports:
+            return dict(zip(self.ports, payloads, strict=True))
         return payloads if self.many else payloads[0]
+
+    def specs(self, payload) -> dict[str, Any]:
+        """Of the payload, as `build` takes them."""
+        specs = jax.tree.map(spark.InputSpec.of, payload, is_leaf=lambda x: isinstance(x, spark.SparkPayload))
+        return specs if self.ports else {self.make().port.name: specs}
 
     def init(self, module, key=None) -> Any:
         example = self.payload(jr.key(0))

@@ -13,6 +13,7 @@ from .constants import (
     zero_one as zero_one,
 )
 from .objects import (
+    Either as Either,
     Instance as Instance,
     Many as Many,
     Optional as Optional,

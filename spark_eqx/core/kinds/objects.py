@@ -4,6 +4,7 @@ from typing import Any
 
 from .._names import find_class, name_of
 from ._base import Kind, fits_structure
+from .constants import Choice
 
 
 class Subclass(Kind):
@@ -91,3 +92,24 @@ class Optional(Kind):
 
     def decode(self, data):
         return None if data is None else self.kind.decode(data)
+
+
+class Either(Kind):
+    """Another kind, or one of some constants: a number or `"random"`, say."""
+
+    def __init__(self, kind: Kind, *choices: Any):
+        self.kind = kind
+        self.choice = Choice(*choices)
+        self.text = f"{kind.text}, or {self.choice.text}"
+
+    def convert(self, value):
+        return value if self._chosen(value) else self.kind.convert(value)
+
+    def encode(self, value):
+        return value if self._chosen(value) else self.kind.encode(value)
+
+    def decode(self, data):
+        return data if self._chosen(data) else self.kind.decode(data)
+
+    def _chosen(self, value: Any) -> bool:
+        return self.choice.convert(value) is not NotImplemented

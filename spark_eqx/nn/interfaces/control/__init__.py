@@ -9,4 +9,14 @@ from .concat import (
     ConcatReshape as ConcatReshape,
     ConcatReshapeConfig as ConcatReshapeConfig,
 )
+from .on_off import OnOff as OnOff, OnOffConfig as OnOffConfig
+from .receptive_fields import ReceptiveFields as ReceptiveFields, ReceptiveFieldsConfig as ReceptiveFieldsConfig
 from .sampler import Sampler as Sampler, SamplerConfig as SamplerConfig
+from .trace import (
+    SignalAccumulator as SignalAccumulator,
+    SignalAccumulatorConfig as SignalAccumulatorConfig,
+    SignalAverage as SignalAverage,
+    SignalAverageConfig as SignalAverageConfig,
+    SignalTrace as SignalTrace,
+    SignalTraceConfig as SignalTraceConfig,
+)

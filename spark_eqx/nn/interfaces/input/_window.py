@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ....core.payloads import FloatArray
+from ....surrogate import AbstractSurrogate
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
@@ -31,9 +32,10 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
     """Base of the encoders that latch the signal when a window opens, and say that value until it closes. Abstract."""
 
     @property
-    @abc.abstractmethod
     def window_steps(self) -> int:
-        """Steps in a window."""
+        """Steps in a window; by default those of a `WindowConfig`."""
+        config: Any = self.config
+        return config.steps
 
     @abc.abstractmethod
     def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
@@ -58,32 +60,62 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         if isinstance(steps, int) and steps == 0:
             return super().run(payload, state, keys=keys, steps=steps, held=held)
         length, first = self.window_steps, state.step
-        windows = (steps + length - 2) // length + 1
-        opens = (
-            length * jnp.arange(windows, dtype=jnp.int32) - first
-        )  # at which step; the first of them may have been open before
+        windows = count_windows(steps, length, held)
         if held:
             latched = jnp.stack([jnp.where(first > 0, state.latched, self._latch(payload)), self._latch(payload)])
-            last = latched[((first + steps - 1) // length > 0).astype(int)]
         else:
+            # The first window may have opened before.
+            opens = length * jnp.arange(windows, dtype=jnp.int32) - first
             openings = jax.tree.map(lambda x: x[jnp.clip(opens, 0, steps - 1)], payload)
             before = (opens < 0).reshape(-1, *(1 for _ in state.latched.shape))
             latched = jnp.where(before, state.latched, self._latch(openings))
-            last = latched[(first + steps - 1) // length]
 
         def window(x):
             step = lambda i: self.emit(*self.spikes_at(x, i), payload.dtype)
             return jax.vmap(step)(jnp.arange(length, dtype=jnp.int32))
 
-        tables = jax.vmap(window)(latched)
-        times = first + jnp.arange(steps, dtype=jnp.int32)
-        which = jnp.minimum(times // length, latched.shape[0] - 1)
-        rows = which * length + times % length if held else times
-        flat = lambda x: x.reshape(-1, *x.shape[2:])
-        output = jax.tree.map(
-            lambda x: flat(x)[rows] if held else lax.dynamic_slice_in_dim(flat(x), first, steps), tables
-        )
-        return output, WindowSpikerState((first + steps) % length, last)
+        output = out_of_windows(jax.vmap(window)(latched), first, steps, held)
+        last = jnp.minimum((first + steps - 1) // length, windows - 1)
+        return output, WindowSpikerState((first + steps) % length, latched[last])
 
     def _latch(self, payload: FloatArray) -> Float[Array, "*units"]:
         return jnp.where(jnp.isnan(payload.value), -1, self.excitation(payload))
+
+
+def newly(
+    surrogate: AbstractSurrogate,
+    fired: Bool[Array, "*units"],
+    now: Float[Array, "*units"],
+    before: Float[Array, "*units"],
+) -> Float[Array, "*units"]:
+    """`fired` as 0 or 1, for spikes that are the difference in time of "has been reached", and with the derivatives of
+    that difference: at the distance `now` less at that of the step `before`."""
+    # Not zeros: JAX mixes up the axes of two nested `vmap`s where only a derivative depends on what is mapped.
+    return surrogate.spike(fired, now) - surrogate.spike(fired & False, before)
+
+
+def count_windows(steps: Any, length: int, held: bool) -> Any:
+    """How many windows there are to lay out: all that so many steps may touch. Of a signal that is held two, the first,
+    which may have been open before, and one that stands for all that follow."""
+    return 2 if held else (steps + length - 2) // length + 1
+
+
+def in_windows(x: Float[Array, "time *units"], first: Int[Array, ""], length: int, windows: Any) -> Any:
+    """Steps laid out in windows, `(windows, length, *units)`, the first at step `first` of the first window."""
+    padded = jnp.pad(x, ((length, 2 * length), *((0, 0) for _ in x.shape[1:])))
+    return lax.dynamic_slice_in_dim(padded, length - first, windows * length).reshape(windows, length, *x.shape[1:])
+
+
+def out_of_windows(tree: Any, first: Int[Array, ""], steps: Any, held: bool) -> Any:
+    """The inverse of `in_windows`: the steps that follow step `first` of the first window. If `held`, the last window
+    repeats."""
+
+    def take(x):
+        windows, length = x.shape[:2]
+        flat = x.reshape(-1, *x.shape[2:])
+        if not held:
+            return lax.dynamic_slice_in_dim(flat, first, steps)
+        times = first + jnp.arange(steps, dtype=jnp.int32)
+        return flat[jnp.minimum(times // length, windows - 1) * length + times % length]
+
+    return jax.tree.map(take, tree)

@@ -18,6 +18,7 @@ from ....core.specs import InputSpec
 from ....surrogate import AbstractSurrogate, ATan
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
+from ..output.rate import RateDecoder
 
 
 class InputInterfaceConfig(TimedInterfaceConfig):
@@ -48,6 +49,23 @@ class RateConfig(InputInterfaceConfig):
                 f"{type(self).__name__}: `max_freq` [Hz] times `dt` [ms] must be at most 1000, one spike a step; "
                 f"got max_freq={self.max_freq} [Hz], dt={self.dt} [ms]. Take a smaller `dt` or `max_freq`."
             )
+
+
+def time_to_charge(config: Any) -> np.ndarray | None:
+    """What the refractory period `cd` leaves of the shortest interval [ms]; `None` while that is traced.
+
+    **Raises:** `ValueError` where it leaves nothing.
+    """
+    cd, max_freq, _ = together(config, "cd", "max_freq", "dt")
+    if cd is None or max_freq is None:
+        return None
+    charging = np.asarray(1000 / max_freq - cd)
+    if (charging <= 0).any():
+        raise ValueError(
+            f"{type(config).__name__}: `cd` must be shorter than the interval at full signal, 1000 / max_freq [ms]; "
+            f"got max_freq={config.max_freq} [Hz], cd={config.cd} [ms]. Take a smaller `cd` or `max_freq`."
+        )
+    return charging
 
 
 class InputInterfaceOutput(TypedDict):
@@ -150,7 +168,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
         """
         return excitation(payload.value)
 
-    def output(self, fired: Any, v: Any, signal: FloatArray) -> InputInterfaceOutput:
+    def output(self, fired: Any, v: Any, signal: FloatArray, negative: Any = None) -> InputInterfaceOutput:
         """Spikes in the dtype that is asked for, with the surrogate's derivatives at `v` where it has any.
 
         **Arguments:**
@@ -158,13 +176,14 @@ class InputInterface(Interface[InputConfigT, StateT]):
         - `fired`: which units spike.
         - `v`: the distance above the threshold, in units of it.
         - `signal`: the payload, for its dtype.
+        - `negative`: which spikes are negative, as in `emit`.
 
         **Raises:** `TypeError` for anything but booleans and floats of one shape.
         """
         if fired.dtype != bool or not jnp.issubdtype(v.dtype, jnp.floating) or fired.shape != v.shape:
             got = f"{fired.dtype} of shape {fired.shape} and {v.dtype} of shape {v.shape}"
             raise TypeError(f"{self._name}.output: `fired` must be booleans and `v` floats of one shape, got {got}.")
-        return self.emit(fired, lambda: self.config.surrogate.spike(fired, v), signal.dtype)
+        return self.emit(fired, lambda: self.config.surrogate.spike(fired, v), signal.dtype, negative)
 
     def emit(
         self, fired: Any, spikes: Callable[[], Any], dtype: Any, negative: Bool[Array, "*units"] | None = None
@@ -209,6 +228,10 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
     def signal(self, rate: Any) -> Float[Array, "*units"]:
         """The signal that makes units fire at a rate [Hz]: the inverse of `rate`. 0 where they are to be silent, 1 from
         `max_freq` on."""
+
+    def decoder(self, **overrides: Any) -> RateDecoder:
+        """The decoder of the rate in a sliding window; see [`RateDecoder`][]. `overrides`: fields of its config."""
+        return RateDecoder(**({"encoder": self, "dt": self.config.dt} | overrides))
 
 
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

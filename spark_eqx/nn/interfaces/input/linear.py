@@ -11,7 +11,7 @@ from ....core.numbers import Number, together
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ._membrane import LinearSpikerState, advance, linear_rate, linear_signal, pack, slowest_rise, unpack
-from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation
+from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation, time_to_charge
 
 
 class LinearSpikerConfig(RateConfig):
@@ -26,21 +26,13 @@ class LinearSpikerConfig(RateConfig):
     detach_reset: bool = parameter(default=True, description="whether the reset carries no gradient")
 
     def __check_init__(self):
-        tau, cd, max_freq, _ = together(self, "tau", "cd", "max_freq", "dt")
-        if max_freq is None or cd is None:
-            return
-        charging = 1000 / max_freq - cd
-        given = f"max_freq={self.max_freq} [Hz], cd={self.cd} [ms]"
-        if (charging <= 0).any():
-            raise ValueError(
-                f"{type(self).__name__}: `cd` must be shorter than the interval at full signal, 1000 / max_freq [ms]; "
-                f"got {given}. Take a smaller `cd` or `max_freq`."
-            )
-        if tau is not None and (charging / tau > 11.5).any():
+        tau, *_ = together(self, "tau", "cd", "max_freq", "dt")
+        charging = time_to_charge(self)
+        if charging is not None and tau is not None and (charging / tau > 11.5).any():
             raise ValueError(
                 f"{type(self).__name__}: `tau` must be at least (1000 / max_freq - cd) / 11.5 [ms], or the gain "
-                f"cannot be told from 1 in float32; got tau={self.tau} [ms], {given}. Take a larger `tau`, "
-                "or a larger `max_freq`."
+                f"cannot be told from 1 in float32; got tau={self.tau} [ms], max_freq={self.max_freq} [Hz], "
+                f"cd={self.cd} [ms]. Take a larger `tau`, or a larger `max_freq`."
             )
 
 

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 from ....core.numbers import rounded
 from .._windows import WindowConfig
 from ..output.phase import PhaseDecoder
-from ._window import Fired, WindowSpiker, WindowSpikerState as WindowSpikerState
+from ._window import Fired, WindowSpiker, WindowSpikerState as WindowSpikerState, newly
 from .base import InputInterfaceConfig
 
 
@@ -32,21 +32,15 @@ class PhaseSpiker(WindowSpiker[PhaseSpikerConfig]):
     def __init__(self, config: PhaseSpikerConfig | None = None, **kwargs: Any):
         self.config = PhaseSpikerConfig.of(config, kwargs)
 
-    @property
-    def window_steps(self) -> int:
-        return self.config.steps
-
     def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
-        length = self.window_steps
+        length = self.config.steps
         nearest = jnp.floor(rounded(x * length) + 0.5).astype(jnp.int32)
         fired = (x >= 0) & (jnp.where(nearest == length, 0, nearest) == step)
 
         def spikes():
-            surrogate = self.config.surrogate
             turns = lambda half: (step.astype(x.dtype) + half) / length - x
             radians = lambda v: 2 * jnp.pi * (v - jnp.round(v))
-            now, before = radians(turns(0.5)), radians(turns(-0.5))
-            relaxed = surrogate.spike(fired, now) - surrogate.spike(fired & False, before)
+            relaxed = newly(self.config.surrogate, fired, radians(turns(0.5)), radians(turns(-0.5)))
             return jnp.where(x >= 0, relaxed, 0)
 
         return fired, spikes

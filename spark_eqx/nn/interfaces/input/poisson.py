@@ -8,16 +8,16 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
 
 from ....core.checks import Check
-from ....core.numbers import as_array, derived
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, StraightThrough
+from ._proportional import SignedConfig, SignedSpiker, spikes_per_step
 from ._threefry import JAX_ROUNDS, is_fused, random_words, random_words_of_steps
-from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation, saturate
+from .base import InputInterface, InputInterfaceOutput, RateConfig
 
 
-class PoissonSpikerConfig(RateConfig):
-    """Config of [`PoissonSpiker`][]."""
+class PoissonConfig(RateConfig):
+    """Base of the configs of the encoders that draw every spike."""
 
     surrogate: AbstractSurrogate = parameter(
         default=StraightThrough(), description="derivative that stands for that of the spike"
@@ -29,8 +29,12 @@ class PoissonSpikerConfig(RateConfig):
     )
 
 
+class PoissonSpikerConfig(PoissonConfig, SignedConfig):
+    """Config of [`PoissonSpiker`][]."""
+
+
 @final
-class PoissonSpiker(RateSpiker[PoissonSpikerConfig, None]):
+class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None]):
     r"""Spikes at random, at a rate proportional to the signal; no state.
 
     $$s \sim \mathrm{Bernoulli}(p), \qquad p = \mathrm{clip}(x, 0, 1) \cdot f_\mathrm{max} \cdot dt / 1000$$
@@ -43,6 +47,8 @@ class PoissonSpiker(RateSpiker[PoissonSpikerConfig, None]):
     Each unit compares 32 random bits, `jax.random.bits(key, shape)`, with a threshold; `p` is kept to 2^-32. With
     `rounds=13` they are those of the same generator with 13 rounds instead of 20: another stream, in about half the
     time, with less of a margin of safety (Salmon et al. 2011, who discuss how many rounds are enough).
+
+    With `signed=True` the range is [-1, 1]: the probability is that of the signal's size, and the spike has its sign.
     """
 
     def __init__(self, config: PoissonSpikerConfig | None = None, **kwargs: Any):
@@ -53,32 +59,24 @@ class PoissonSpiker(RateSpiker[PoissonSpikerConfig, None]):
         self.signal_spec(input_specs)
 
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
-        return poisson_step(self, payload, excitation, key), state
+        return poisson_step(self, payload, self.magnitude, key, self.negative(payload.value)), state
 
     def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
         del steps
-        return poisson_run(self, payload, excitation, keys, held), state
-
-    def rate(self, signal: Any) -> Float[Array, "*units"]:
-        return poisson_rate(self.config, excitation(self._floats("rate", "signal", signal)))
-
-    def signal(self, rate: Any) -> Float[Array, "*units"]:
-        rate = self._floats("signal", "rate", rate)
-        return saturate(rate / as_array(self.config.max_freq, rate.dtype, rate.shape))
-
-
-def poisson_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The rate [Hz] of units with the signals `x`, from 0 to 1."""
-    return x * as_array(config.max_freq, x.dtype, x.shape)
+        return poisson_run(self, payload, self.magnitude, keys, held, self.negative(payload.value)), state
 
 
 def poisson_step(
-    module: InputInterface, payload: FloatArray, encode: Callable[[Array], Array], key: PRNGKeyArray | None
+    module: InputInterface,
+    payload: FloatArray,
+    encode: Callable[[Array], Array],
+    key: PRNGKeyArray | None,
+    negative: Bool[Array, "*units"] | None = None,
 ) -> InputInterfaceOutput:
     """One step of the encoder whose units get the signals `encode(payload)`."""
-    p = _probability(encode(payload.value), module.config)
+    p = spikes_per_step(module.config, encode(payload.value))
     words = random_words(_checked(module, key, p.size), p.shape, module.config.rounds)
-    return _draw(module, payload, p, _threshold(p), words)
+    return _draw(module, payload, p, _threshold(p), words, negative)
 
 
 def poisson_run(
@@ -87,9 +85,10 @@ def poisson_run(
     encode: Callable[[Array], Array],
     keys: Any,
     held: bool,
+    negative: Bool[Array, "..."] | None = None,
 ) -> InputInterfaceOutput:
     """All steps at once: nothing is carried from one to the next."""
-    probability = lambda signal: _probability(encode(signal), module.config)
+    probability = lambda signal: spikes_per_step(module.config, encode(signal))
     p = probability(payload.value) if held else jax.vmap(probability)(payload.value)
     threshold = _threshold(p)
     shape = p.shape if held else p.shape[1:]
@@ -97,8 +96,9 @@ def poisson_run(
     if held:
         # Without the barrier XLA computes the threshold anew at every step.
         threshold = lax.optimization_barrier(threshold)
-        p, threshold = jax.tree.map(lambda x: jnp.broadcast_to(x, words.shape), (p, threshold))
-    return _draw(module, payload, p, threshold, words)
+        at_all_steps = lambda x: jnp.broadcast_to(x, words.shape)
+        p, threshold, negative = jax.tree.map(at_all_steps, (p, threshold, negative))
+    return _draw(module, payload, p, threshold, words, negative)
 
 
 def _checked(module: InputInterface, key: Any, size: int) -> Any:
@@ -115,12 +115,6 @@ def _checked(module: InputInterface, key: Any, size: int) -> Any:
     return key
 
 
-def _probability(x: Float[Array, "*units"], config: PoissonSpikerConfig) -> Float[Array, "*units"]:
-    return x * derived(
-        lambda _, max_freq, dt: max_freq * dt / 1000, config.max_freq, config.dt, dtype=x.dtype, shape=x.shape
-    )
-
-
 def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool[Array, "*units"]]:
     """Words below the first fire; all do where the second is true."""
     # Integers: a float32 uniform has 24 bits, which puts the rate of a weak signal off by up to 2^-24 / p.
@@ -134,7 +128,8 @@ def _draw(
     p: Float[Array, "*units"],
     threshold: tuple[UInt32[Array, "*units"], Bool[Array, "*units"]],
     words: UInt32[Array, "*units"],
+    negative: Bool[Array, "*units"] | None,
 ) -> InputInterfaceOutput:
     below, certain = threshold
     fired = (words < below) | certain
-    return module.output(fired, p - words.astype(p.dtype) * 2.0**-32, payload)
+    return module.output(fired, p - words.astype(p.dtype) * 2.0**-32, payload, negative)

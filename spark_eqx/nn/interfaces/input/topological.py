@@ -13,10 +13,12 @@ from ....core.module import StateT
 from ....core.numbers import Number, as_array, concrete, rounded, state_dtype, together
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
+from ..output.population import PopulationDecoder
 from ._membrane import LinearSpikerState, linear_rate
+from ._proportional import proportional_rate
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 from .linear import LinearSpikerConfig, linear_run, linear_state, linear_step
-from .poisson import PoissonSpikerConfig, poisson_rate, poisson_run, poisson_step
+from .poisson import PoissonConfig, poisson_run, poisson_step
 
 
 class TopologicalSpikerConfig(InputInterfaceConfig):
@@ -95,6 +97,9 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
         """The rate [Hz] at which a held signal makes each unit fire: that of its activity, by the closed form."""
 
+    def decoder(self, **overrides: Any) -> PopulationDecoder:
+        return PopulationDecoder(**({"encoder": self, "dt": self.config.dt} | overrides))
+
     def activity(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
         """The bumps, from 0 to 1, in the dtype of the state."""
         config = self.config
@@ -134,7 +139,7 @@ def _distance(u: Float[Array, "*shape"], resolution: int, glued: bool) -> Float[
     return (a - b) / (a + b)
 
 
-class TopologicalPoissonSpikerConfig(PoissonSpikerConfig, TopologicalSpikerConfig):
+class TopologicalPoissonSpikerConfig(PoissonConfig, TopologicalSpikerConfig):
     """Config of [`TopologicalPoissonSpiker`][]."""
 
 
@@ -160,7 +165,7 @@ class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig,
         return poisson_run(self, payload, self.activity, keys, held), state
 
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
-        return poisson_rate(self.config, self._activity_of(signal))
+        return proportional_rate(self.config, self._activity_of(signal))
 
 
 class TopologicalLinearSpikerConfig(LinearSpikerConfig, TopologicalSpikerConfig):

@@ -1,6 +1,7 @@
-"""Sums of groups of units."""
+"""Sums of groups of units, and what follows them step by step."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,10 +10,31 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Shaped
 
+from ....core._running import scan
+from ....core.numbers import Number, derived
+
 
 def even_sizes(units: int, outputs: int) -> Int[np.ndarray, " outputs"]:
     """Units in each group: they differ by at most one, the first groups being the larger."""
     return np.full(outputs, units // outputs) + (np.arange(outputs) < units % outputs)
+
+
+def spike_weights(
+    sizes: tuple[int, ...], saturation_freq: Number, dt: Number, *, dtype: Any, shape: tuple[int, ...]
+) -> Float[Array, " outputs"]:
+    """What a spike counts in groups of these sizes, to make 1 on average at the saturation frequency."""
+    weight = lambda xp, size, freq, dt: 1000 / (size * freq * dt)
+    return derived(weight, sizes, saturation_freq, dt, dtype=dtype, shape=shape)
+
+
+def sums_then(step: Callable[[Any, Any], tuple[Any, Any]], sums: Any, state: Any, steps: Any, held: bool) -> Any:
+    """The output and the last state of `step(sums, state)`, one step after the other, for the sums of all steps."""
+
+    def body(state, step_sums):
+        return step(sums if held else step_sums, state)[::-1]
+
+    state, output = scan(body, state, None if held else sums, steps)
+    return output, state
 
 
 def group_sums(

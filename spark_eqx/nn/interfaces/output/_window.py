@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ....core.numbers import state_dtype
 from ....core.payloads import FloatArray, SpikeArray
@@ -19,7 +19,7 @@ class WindowDecoderState(eqx.Module):
 
     step: Int[Array, ""]  # of the window, counted from 0, that is to come
     gathered: Any  # arrays: what the window has said so far
-    value: Float[Array, "*units"]  # of the last whole window; 0 before the first
+    value: Float[Array, "*values"]  # of the last whole window; 0 before the first
 
 
 WindowConfigT = TypeVar("WindowConfigT", bound=OutputInterfaceConfig)
@@ -32,9 +32,10 @@ class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState]):
     """
 
     @property
-    @abc.abstractmethod
     def window_steps(self) -> int:
-        """Steps in a window."""
+        """Steps in a window; by default those of a `WindowConfig`."""
+        config: Any = self.config
+        return config.steps
 
     @abc.abstractmethod
     def empty(self, zeros: Float[Array, "*units"]) -> Any:
@@ -45,14 +46,25 @@ class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState]):
         """What is gathered after a step of the window; an inhibitory spike is -1."""
 
     @abc.abstractmethod
-    def read(self, gathered: Any) -> Float[Array, "*units"]:
+    def read(self, gathered: Any) -> Float[Array, "*values"]:
         """The value of a whole window."""
+
+    def value_after(
+        self, gathered: Any, closes: Bool[Array, ""], value: Float[Array, "*values"]
+    ) -> Float[Array, "*values"]:
+        """The value after a step, which closes the window or leaves the value as it was."""
+        return jnp.where(closes, self.read(gathered), value)
+
+    def value_shape(self, units: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a value, for spikes of a shape; by default the same."""
+        return units
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
         del key
         spec = self.spec(input_specs)
-        zeros = lambda: jnp.zeros(spec.shape, state_dtype(spec.dtype))
-        return WindowDecoderState(step=jnp.zeros((), jnp.int32), gathered=self.empty(zeros()), value=zeros())
+        zeros = lambda shape: jnp.zeros(shape, state_dtype(spec.dtype))
+        gathered, value = self.empty(zeros(spec.shape)), zeros(self.value_shape(spec.shape))
+        return WindowDecoderState(step=jnp.zeros((), jnp.int32), gathered=gathered, value=value)
 
     def step(
         self, payload: SpikeArray, state: WindowDecoderState, *, key: PRNGKeyArray | None
@@ -61,11 +73,11 @@ class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState]):
         spikes = payload.value.astype(state.value.dtype)
         opened = jax.tree.map(
             lambda new, old: jnp.where(state.step == 0, new, old),
-            self.empty(jnp.zeros_like(state.value)),
+            self.empty(jnp.zeros_like(spikes)),
             state.gathered,
         )
         gathered = self.gather(opened, spikes, state.step)
         closes = state.step == self.window_steps - 1
-        value = jnp.where(closes, self.read(gathered), state.value)
+        value = self.value_after(gathered, closes, state.value)
         step = jnp.where(closes, 0, state.step + 1)
         return {"signal": FloatArray(value)}, WindowDecoderState(step, gathered, value)

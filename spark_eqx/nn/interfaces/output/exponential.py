@@ -8,13 +8,13 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ....core._running import scan
 from ....core.checks import positive
-from ....core.numbers import Number, derived, state_dtype
+from ....core.numbers import Number, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.specs import InputSpec
-from ._groups import even_sizes, group_sums
+from .._averages import share
+from ._groups import even_sizes, group_sums, spike_weights, sums_then
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 
 
@@ -135,20 +135,14 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         del keys
         values = payload.value.reshape(*(() if held else (steps,)), math.prod(state.units))
         sums = group_sums(values, state.assignment, self.config.num_outputs, state.trace.dtype)
-
-        def body(state, step_sums):
-            output, state = self._smooth(sums if held else step_sums, state)
-            return state, output
-
-        state, output = scan(body, state, None if held else sums, steps)
-        return output, state
+        return sums_then(self._smooth, sums, state, steps, held)
 
     def _smooth(
         self, sums: Float[Array, " outputs"], state: ExponentialIntegratorState
     ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
         config, like = self.config, {"dtype": sums.dtype, "shape": sums.shape}
-        k = derived(lambda xp, dt, tau: -xp.expm1(-dt / tau), config.dt, config.tau, **like)
-        weight = derived(_weight, self._sizes(state), config.saturation_freq, config.dt, **like)
+        k = share(config.dt, config.tau, **like)
+        weight = spike_weights(self._sizes(state), config.saturation_freq, config.dt, **like)
         trace = state.trace + k * (weight * sums - state.trace)
         smooth = None if state.smooth is None else state.smooth + k * (trace - state.smooth)
         state = ExponentialIntegratorState(trace, smooth, state.assignment, state.units)
@@ -159,9 +153,3 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         if config.output_map is None:
             return tuple(even_sizes(int(np.prod(state.units)), config.num_outputs).tolist())
         return tuple(np.bincount(config.output_map, minlength=config.num_outputs).tolist())
-
-
-def _weight(xp: Any, size: Any, saturation_freq: Any, dt: Any) -> Any:
-    """Of a spike in a group of this size."""
-    del xp
-    return 1000 / (size * saturation_freq * dt)

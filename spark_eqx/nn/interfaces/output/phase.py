@@ -26,15 +26,11 @@ class PhaseDecoder(WindowDecoder[PhaseDecoderConfig]):
     def __init__(self, config: PhaseDecoderConfig | None = None, **kwargs: Any):
         self.config = PhaseDecoderConfig.of(config, kwargs)
 
-    @property
-    def window_steps(self) -> int:
-        return self.config.steps
-
     def empty(self, zeros: Float[Array, "*units"]) -> Any:
         return zeros, jnp.zeros_like(zeros)
 
     def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
-        angles = 2 * np.pi * np.arange(self.window_steps) / self.window_steps
+        angles = 2 * np.pi * np.arange(self.config.steps) / self.config.steps
         circle = (jnp.asarray(function(angles), spikes.dtype)[step] for function in (np.cos, np.sin))
         return tuple(total + spikes * each for total, each in zip(gathered, circle, strict=True))
 

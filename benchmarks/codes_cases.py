@@ -1,0 +1,113 @@
+"""The cases of the suite `codes`, and their arrays: a signal over time, held or varying; one window of static values.
+
+A long signal has many windows; a code that says one value a window says the first of each. For the peers, which encode
+static values, these are picked out in advance.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from cases import SEED, Case
+
+
+LONG, QUICK_LONG = (1000, 32, 700), (200, 4, 100)
+STATIC, QUICK_STATIC = (64, 784), (8, 784)
+SMALL, QUICK_SMALL = (1000, 1, 100), (200, 1, 20)
+FIELDS, QUICK_FIELDS = (100, 32, 700), (10, 8, 100)
+
+# Steps of a window: of the static cases, and of the long ones.
+WINDOWS = {work: ((16, 64), 50) for work in ("latency", "phase", "burst", "rank-order")}
+WINDOWS["weighted-phase"] = (8, 16), 8  # binary digits; a float32 has no 64
+
+
+class Burst(NamedTuple):
+    """What every library's burst code is asked for; intervals count the steps from one spike to the next."""
+
+    max_spikes: int = 5
+    min_interval: int = 2
+    max_interval: int = 4
+
+
+CONTRAST = ("delta", "step-forward", "send-on-delta", "moving-window")
+IN_PYTHON = ("step-forward", "moving-window")  # spikify's loops over time and units, too slow for the large shape
+THRESHOLD, AVERAGED = 0.02, 5  # of the contrast codes; steps of the moving window
+
+ENCODERS = ("regular", "renewal", "poisson-signed", *WINDOWS, *CONTRAST)
+TITLES = {
+    "rate": "PoissonSpiker, static values",
+    "regular": "RegularSpiker",
+    "renewal": "RenewalSpiker",
+    "poisson-signed": "PoissonSpiker, signed",
+    "latency": "LatencySpiker",
+    "phase": "PhaseSpiker",
+    "burst": "BurstSpiker",
+    "rank-order": "RankOrderSpiker",
+    "weighted-phase": "WeightedPhaseSpiker",
+    "delta": "DeltaSpiker",
+    "step-forward": "StepForwardSpiker",
+    "send-on-delta": "SendOnDeltaSpiker",
+    "moving-window": "MovingWindowSpiker",
+    "receptive-fields": "ReceptiveFields",
+    "rate-decoder": "RateDecoder",
+}
+FIRST = "Ours says the first value of each window; the peers get these picked out, or held for the window."
+PYTHON = " spikify loops over time and units in Python, so that only the small shape has it."
+NOTES = {
+    "rate": "One window of 64 x 784 static values. Spikes at random, at most 100 Hz.",
+    "regular": "JAX is a running sum in a loop by hand, which drifts; nengo's step is called in a loop.",
+    "renewal": "No peer has one. PoissonSpiker beside it says what order and refractory period cost.",
+    "poisson-signed": "A signal in [-1, 1]; a spike has its sign.",
+    "latency": (
+        "The linear curve, on one window of static values and on many. Peers encode static values: what a long held "
+        "signal is in the time is their one window, repeated. Ours compares a varying signal live, which none does."
+    ),
+    "phase": FIRST + " Spyx gets the phases, half a step on, so that it rounds as ours does.",
+    "burst": FIRST + " spikify averages over the window.",
+    "rank-order": FIRST + " An example is the 784 or 700 units; the batch is a `vmap`, for braintools as for us.",
+    "weighted-phase": FIRST + " A window has as many steps as binary digits.",
+    "delta": "Sines of 5 to 40 Hz, signed spikes, for bool as int8. braintools makes no sign.",
+    "step-forward": "The same signals." + PYTHON,
+    "send-on-delta": "The same signals. No peer has one.",
+    "moving-window": "The same signals, the mean of 5 samples." + PYTHON,
+    "receptive-fields": "8 Gaussian fields for each value, as in Bohte et al. (2002): 8 outputs for each unit.",
+    "rate-decoder": "Spikes of 5 % density, a sliding mean over 100 steps. No library has one: by hand, running sums.",
+}
+
+
+def cases(quick: bool) -> list[Case]:
+    """All cases, in the order of the report."""
+    static, long = (QUICK_STATIC, QUICK_LONG) if quick else (STATIC, LONG)
+    found = []
+    for work in ("rate", "regular"):
+        found += [Case(work, steps, *static, "held", {"window": steps}) for steps in (16, 64)]
+    for work in ("regular", "renewal", "poisson-signed"):
+        found += [Case(work, *long, signal) for signal in ("held", "varying")]
+    for work, (short, window) in WINDOWS.items():
+        found += [Case(work, steps, *static, "held", {"window": steps}) for steps in short]
+        found += [Case(work, *long, signal, {"window": window}) for signal in ("held", "varying")]
+    found += [Case(work, *(QUICK_SMALL if quick else SMALL)) for work in IN_PYTHON]
+    found += [Case(work, *long) for work in CONTRAST]
+    found += [Case("receptive-fields", *(QUICK_FIELDS if quick else FIELDS), options={"fields": 8})]
+    found += [Case("rate-decoder", *long, options={"window": 100})]
+    return found
+
+
+def inputs(case: Case) -> dict[str, np.ndarray]:
+    """The arrays of a case: the same for everybody, and the same in every run."""
+    draw = np.random.default_rng(SEED).random(case.shape[1:] if case.signal == "held" else case.shape, np.float32)
+    if case.work == "rate-decoder":
+        return {"spikes": draw < 0.05}
+    if case.work == "poisson-signed":
+        return {"signal": 2 * draw - 1}
+    if case.work in CONTRAST:
+        frequency, phase = draw[:2]  # of each unit
+        turns = (0.005 + 0.035 * frequency) * np.arange(case.steps, dtype=np.float32)[:, None, None] + phase
+        return {"signal": (0.5 + 0.4 * np.sin(2 * np.pi * turns)).astype(np.float32)}
+    if case.work == "weighted-phase":  # SpikingJelly refuses what has more digits before the point than it has steps
+        return {"signal": draw * np.float32(1 - 2.0 ** -case.options["window"])}
+    return {"signal": draw}
+
+
+def openings(case: Case, signal: np.ndarray) -> np.ndarray:
+    """The values that the windows of a signal say: `(windows, batch, units)`; one window for a held signal."""
+    return signal[None] if case.signal == "held" else signal[:: case.options["window"]]

@@ -1,0 +1,30 @@
+"""The targets of the suite `codes`, computed from its results."""
+
+from typing import Any
+
+from codes_cases import TITLES, WINDOWS
+from compare import ratios
+from targets import cost, least
+
+
+BAR = 1.5  # times as fast as the best peer
+LOOP_FREE = ("regular", *(work for work in WINDOWS if work != "rank-order"), "delta")
+ALONE = ("renewal", "send-on-delta")  # no peer has one
+MOST = 3.0  # times the cost of PoissonSpiker, for the codes without a loop over time
+
+
+def targets(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each target with what was measured, and whether it is met. `None`: not measured in this run."""
+    found = []
+    for work, title in TITLES.items():
+        for memory in ("fresh", "reused"):
+            where = lambda case, entry: entry["memory"] == memory
+            name = f"{title}, {memory} output"
+            if work not in ALONE:
+                peers = ratios(report, work, lambda other: True, where=where)
+                found.append(least(name, "best peer", peers, f"≥ {BAR:g} everywhere", BAR))
+            if work in LOOP_FREE:
+                poisson = lambda other: other["name"] == "PoissonSpiker"
+                costs = ratios(report, work, poisson, role="baseline", where=where)
+                found.append(cost(name, "PoissonSpiker", costs, MOST))
+    return found

@@ -1,0 +1,96 @@
+"""The codes, and the parameters that are searched."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spark_eqx import fir
+from spark_eqx.nn import interfaces as of
+
+
+class Search(NamedTuple):
+    """One grid; a code may have several, where the decoder has parameters too."""
+
+    encoder: Callable[[float], Any]  # of the first value of the signal
+    grid: dict[str, Any]
+    decoder: Callable[[Any], Any] | None = None
+
+
+FREQUENCIES = np.geomspace(10, 1000, 40)
+WINDOWS = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)  # ms
+THRESHOLDS = np.geomspace(0.004, 0.4, 80)
+
+
+def _decoded_over(window: float) -> Callable[[Any], Any]:
+    return lambda encoder: encoder.decoder(window=window)
+
+
+DECODED_OVER = {window: _decoded_over(window) for window in WINDOWS}  # the same functions for all: one program
+
+
+def _rate(make: Callable[[float], Any], **grid: Any) -> list[Search]:
+    grid = {"max_freq": FREQUENCIES} | grid
+    return [Search(make, grid, decoder) for decoder in DECODED_OVER.values()]
+
+
+def _kernels(gains: Any) -> list[np.ndarray]:
+    """Low-pass filters of a few lengths, each with a few cut-offs and gains."""
+    found = []
+    for taps in (8, 16, 32, 64):
+        cutoffs = [f for f in (5.0, 10.0, 20.0, 40.0) if f > 150 / taps] or [40.0]
+        found.append(np.stack([gain * np.asarray(fir.lowpass(taps, f, 1.0)) for f in cutoffs for gain in gains]))
+    return found
+
+
+def _windowed(make: Callable[[float], Any], **grid: Any) -> list[Search]:
+    return [Search(make, grid)]
+
+
+RATE = {
+    "Poisson": _rate(lambda _: of.PoissonSpiker()),
+    "Renewal, order 16": _rate(lambda _: of.RenewalSpiker(order=16)),
+    "Regular": _rate(lambda _: of.RegularSpiker()),
+    "Linear (leaky)": _rate(lambda _: of.LinearSpiker(cd=0.5), tau=[20.0, 100.0]),
+}
+WINDOW = {
+    "Latency": _windowed(lambda _: of.LatencySpiker(), window=[4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0]),
+    "Phase": _windowed(lambda _: of.PhaseSpiker(), window=[4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0]),
+    "Weighted phase": _windowed(lambda _: of.WeightedPhaseSpiker(), bits=[2, 3, 4, 5, 6, 8, 10]),
+    "Burst": [
+        Search(lambda _: of.BurstSpiker(max_spikes=n, min_interval=1.0, max_interval=2.0, window=40.0), {"window": w})
+        for n, w in ((2, [4.0, 8.0, 16.0, 32.0]), (4, [8.0, 16.0, 32.0]), (8, [16.0, 32.0, 64.0]))
+        for n, w in ((n, w),)
+    ],
+}
+POPULATION = {
+    "Population of 8 (Poisson)": [
+        Search(lambda _: of.TopologicalPoissonSpiker(resolution=8), {"max_freq": FREQUENCIES, "sigma": [0.2, 0.5]}, d)
+        for d in DECODED_OVER.values()
+    ],
+}
+CONTRAST = {
+    "Delta": [Search(lambda x: of.DeltaSpiker(start=x), {"threshold": THRESHOLDS})],
+    "Step forward": [Search(lambda x: of.StepForwardSpiker(start=x), {"threshold": THRESHOLDS})],
+    "Send on delta": [Search(lambda x: of.SendOnDeltaSpiker(start=x), {"threshold": THRESHOLDS})],
+    "Moving window": [
+        Search(lambda x: of.MovingWindowSpiker(start=x), {"threshold": THRESHOLDS, "window": [3.0, 5.0, 10.0]})
+    ],
+}
+DECONVOLUTION = {
+    "Hough": [
+        Search(lambda _, h=tuple(k[0]): of.HoughSpiker(kernel=h), {"kernel": k, "tolerance": [0.0, 0.03, 0.1, 0.3]})
+        for k in _kernels((0.1, 0.2, 0.4, 0.8))
+    ],
+    "Ben's": [
+        Search(
+            lambda _, h=tuple(k[0]): of.BensSpiker(kernel=h, threshold=0.1),
+            {"kernel": k, "threshold": [0.003, 0.01, 0.03, 0.1, 0.3]},
+        )
+        for k in _kernels((0.2, 0.4, 0.8))
+    ],
+}
+CODES: dict[str, list[Search]] = RATE | WINDOW | POPULATION | CONTRAST | DECONVOLUTION
+STATIC: dict[str, list[Search]] = (
+    RATE | WINDOW | POPULATION | {"Rank order": [Search(lambda _: of.RankOrderSpiker(), {"window": [8.0, 16.0, 32.0]})]}
+)

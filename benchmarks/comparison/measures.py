@@ -1,0 +1,150 @@
+"""What is measured of a code at its best setting."""
+
+import functools
+import statistics
+import time
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+import spark_eqx as spark
+from spark_eqx import tune
+
+from .grids import Search
+
+
+CAPS = 50.0, 100.0, 200.0  # spikes of a signal [1/s]
+LONGEST_DELAY = 250.0  # ms
+KEY = jr.key(0)
+BATCH = 256  # signals whose time is measured
+
+
+class Best(NamedTuple):
+    """The best setting within a cap."""
+
+    snr: float  # dB
+    spikes_per_s: float
+    efficiency: float  # share of the steps without a spike
+    delay: float  # ms
+    lossy: float  # dB, after 5 % of the spikes are lost
+    jittered: float  # dB, after each is moved by a normal variate of 1 ms
+    cost: float  # ns for a step of a signal, encoded and decoded
+    setting: str
+
+
+def static_score(signal: Any, decoded: Any) -> Any:
+    """Of values that are held [dB]: their variance over the squared error at the end."""
+    return 10 * jnp.log10(jnp.var(signal[-1]) / jnp.mean(jnp.square(signal[-1] - decoded[-1])))
+
+
+def search_all(searches: list[Search], signal: np.ndarray, static: bool) -> list[tuple[Search, tune.SearchResult]]:
+    found = []
+    for search in searches:
+        encoder = search.encoder(float(signal[0, 0]))
+        how: dict[str, Any] = (
+            {"score": static_score, "longest_delay": 0.0} if static else {"longest_delay": LONGEST_DELAY}
+        )
+        found.append((search, tune.search(encoder, signal, search.grid, decoder=search.decoder, key=KEY, **how)))
+    return found
+
+
+def frontier(found: list[tuple[Search, tune.SearchResult]]) -> tuple[list[float], list[float]]:
+    """The best score that no more than so many spikes buy."""
+    rate = np.concatenate([result.table["spikes_per_s"] for _, result in found])
+    score = np.concatenate([result.table["score"] for _, result in found])
+    order = np.argsort(rate, kind="stable")
+    rate, edge = rate[order], np.fmax.accumulate(score[order])
+    rises = np.flatnonzero(np.diff(edge, prepend=-np.inf) > 0)
+    return rate[rises].tolist(), edge[rises].tolist()
+
+
+def best(found: list[tuple[Search, tune.SearchResult]], signal: np.ndarray, cap: float, static: bool) -> Best | None:
+    """`None`: every setting has more spikes."""
+    chosen = None
+    for search, result in found:
+        table = result.table
+        allowed = np.where(table["spikes_per_s"] <= cap, table["score"], np.nan)
+        if not np.isnan(allowed).all():
+            i = int(np.nanargmax(allowed))
+            if chosen is None or table["score"][i] > chosen[0]:
+                chosen = float(table["score"][i]), search, table, i
+    if chosen is None:
+        return None
+    score, search, table, i = chosen
+    fields = {name: table[name][i] for name in search.grid}
+    base = search.encoder(float(signal[0, 0]))
+    encoder = type(base)(base.config, **{name: _plain(value) for name, value in fields.items()})
+    decoder = encoder.decoder() if search.decoder is None else search.decoder(encoder)
+    lag = int(table["delay"][i])
+    lossy, jittered = (_disturbed(encoder, decoder, signal, lag, static, how) for how in ("lossy", "jittered"))
+    rate = float(table["spikes_per_s"][i])
+    cost = _cost(encoder, decoder, signal)
+    return Best(score, rate, 1 - rate / 1000, float(lag), lossy, jittered, cost, _described(fields, decoder, search))
+
+
+def _plain(value: Any) -> Any:
+    return tuple(np.asarray(value).tolist()) if np.ndim(value) else np.asarray(value).item()
+
+
+def _described(fields: dict[str, Any], decoder: Any, search: Search) -> str:
+    show = lambda value: (
+        f"{np.asarray(value).size} taps" if np.ndim(value) or isinstance(value, tuple) else f"{value:.3g}"
+    )
+    parts = [f"{name} {show(value)}" for name, value in fields.items()]
+    return ", ".join(parts + ([f"decoded over {decoder.config.window:g} ms"] if search.decoder is not None else []))
+
+
+@eqx.filter_jit
+def _round_trip(encoder: Any, decoder: Any, signal: Any, how: str, key: Any) -> Any:
+    spikes = encoder.unroll(signal, encoder.init(signal[0], key=jr.fold_in(KEY, 0)), key=jr.fold_in(KEY, 1))[0][
+        "spikes"
+    ]
+    if how == "lossy":
+        kept = jr.bernoulli(key, 0.95, spikes.shape)
+        spikes = spark.SpikeArray(jnp.where(kept, spikes.spikes, 0), spikes.inhibition_mask)
+    if how == "jittered":
+        moved = jnp.round(jr.normal(key, spikes.shape)).astype(jnp.int32)
+        steps = jnp.arange(len(signal)).reshape(-1, *(1 for _ in spikes.shape[1:]))
+        to = jnp.clip(steps + moved, 0, len(signal) - 1)
+        to = jnp.where(spikes.spikes != 0, to, len(signal))
+        signs = jnp.sign(spikes.value)
+        units = jnp.indices(spikes.shape)[1:]
+        value = jnp.zeros_like(signs).at[(to, *units)].add(signs, mode="drop")
+        value = jnp.clip(value, -1, 1)  # two that meet are one
+        spikes = spark.SpikeArray(jnp.abs(value), None if spikes.inhibition_mask is None else value < 0)
+    first = jax.tree.map(lambda x: x[0], spikes)
+    return decoder.unroll(spikes, decoder.init(first), key=KEY)[0]["signal"].value
+
+
+def _disturbed(encoder: Any, decoder: Any, signal: np.ndarray, lag: int, static: bool, how: str) -> float:
+    """The mean over five disturbances."""
+    scores = []
+    for seed in range(5):
+        decoded = _round_trip(encoder, decoder, jnp.asarray(signal), how, jr.key(seed))
+        if static:
+            scores.append(float(static_score(jnp.asarray(signal), decoded)))
+        else:
+            kept = len(signal) - int(LONGEST_DELAY)
+            scores.append(float(tune.snr_without_mean(jnp.asarray(signal[:kept]), decoded[lag : lag + kept])))
+    return statistics.mean(scores)
+
+
+@eqx.filter_jit
+def _encode_and_decode(encoder: Any, decoder: Any, signal: Any) -> Any:
+    return jax.vmap(lambda x: _round_trip(encoder, decoder, x, "", KEY), in_axes=1)(signal)
+
+
+def _cost(encoder: Any, decoder: Any, signal: np.ndarray) -> float:
+    many = jnp.asarray(np.repeat(signal[:, :1, None], BATCH, axis=1))
+    run = functools.partial(_encode_and_decode, encoder, decoder, many)
+    jax.block_until_ready(run())
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        jax.block_until_ready(run())
+        seconds.append(time.perf_counter() - start)
+    return 1e9 * statistics.median(seconds) / many.size

@@ -1,0 +1,160 @@
+"""What the output of each code is, in NumPy and double precision.
+
+A contestant is compared with it before it is timed, so that times are of the same work.
+"""
+
+import numpy as np
+from codes import AVERAGED, THRESHOLD, Burst, openings
+
+
+ALLOWED = 1e-3  # share of the output that may differ: float32 rounds a value over the edge of a step
+
+
+def checked(run, wrong):
+    """`run`, after one call whose output was looked at; `wrong` gives the share of it that is not the code's."""
+    share = float(wrong(np.asarray(run())))
+    if not share <= ALLOWED:
+        raise AssertionError(f"{share:.2%} of the output is not that of the code")
+    return run
+
+
+def spikes(expected, skip=0):
+    """Which share of the spikes is at another place, in no place or of another sign; the first steps do not count."""
+
+    def wrong(output):
+        assert output.shape == expected.shape, f"the shape is {output.shape}, not {expected.shape}"
+        return np.count_nonzero((output != expected)[skip:]) / np.count_nonzero(expected)
+
+    return wrong
+
+
+def numbers(expected):
+    """Which share of the numbers is another one. The shape may be another."""
+    return lambda output: np.mean(np.abs(output.reshape(expected.shape) - expected) > 1e-4)
+
+
+def signals(case, data):
+    """The values that windows say, in double precision."""
+    return openings(case, data["signal"]).astype(np.float64)
+
+
+def raster(case, times):
+    """One spike in each window: `(windows, batch, units)` steps, and the same windows again where they are too few."""
+    window = case.options["window"]
+    return repeated(case, times[:, None] == np.arange(window)[:, None, None])
+
+
+def repeated(case, windows):
+    """`(windows, window, batch, units)` as one sequence, from the beginning again while it is too short."""
+    row = windows.reshape(-1, *windows.shape[2:])
+    return np.tile(row, (case.steps // len(row), 1, 1))
+
+
+def rates(case, data):
+    """0 where every unit has a spike each time that `sum(x) / 10` passes a whole number, within one; 100 Hz at 1."""
+    x = data["signal"].astype(np.float64)
+    due = 0.1 * (case.steps * x if case.signal == "held" else x.sum(0))
+    return lambda output: np.mean(np.abs(output.astype(np.float64).sum(0) - due) > 1.001)
+
+
+def random(case, data):
+    """0 where the mean of `|s|` is that of `|x| / 10` within six standard deviations, and the signs are those of x."""
+    x = data["signal"].astype(np.float64)
+    p = 0.1 * np.abs(x)
+
+    def wrong(output):
+        deviations = np.abs(np.mean(np.abs(output.astype(np.float32))) - p.mean()) / np.sqrt(p.mean() / case.size)
+        return deviations > 6 or np.mean(output * x < 0)
+
+    return wrong
+
+
+def latency(case, data):
+    """The step nearest to `(1 - x) (W - 1)`; for a varying signal the first in which `x` is above the curve."""
+    last = case.options["window"] - 1
+    if case.signal == "held":
+        return raster(case, np.round((1 - signals(case, data)) * last))
+    live = data["signal"].reshape(-1, last + 1, *case.shape[1:])
+    above = live >= 1 - (np.arange(last + 1)[:, None, None] + 0.5) / last
+    first = np.cumsum(above, 1) == 1
+    return repeated(case, first & above)
+
+
+def phase(case, data):
+    """The step nearest to `x W`, on a circle."""
+    window = case.options["window"]
+    return raster(case, np.floor(signals(case, data) * window + 0.5) % window)
+
+
+def burst(case, data):
+    """`ceil(N x)` spikes from the first step on, every `ceil(longest - x (longest - shortest))` steps."""
+    x, (most, shortest, longest) = signals(case, data), Burst()
+    count, interval = np.ceil(most * x), np.ceil(longest - x * (longest - shortest))
+    step = np.arange(case.options["window"])[:, None, None]
+    due = (step % interval[:, None] == 0) & (step // interval[:, None] < count[:, None])
+    return repeated(case, due)
+
+
+def rank_order(case, data, span=None):
+    """The k-th largest of n values at `k W // n`; with `span` in place of `W`."""
+    ranks = np.argsort(np.argsort(-signals(case, data), kind="stable"), kind="stable")
+    return raster(case, ranks * (span or case.options["window"]) // case.units)
+
+
+def weighted_phase(case, data):
+    """The binary digits of the value, the highest first."""
+    bits = case.options["window"]
+    whole = np.floor(signals(case, data) * 2**bits).astype(np.int64)
+    return repeated(case, whole[:, None] >> np.arange(bits)[::-1, None, None] & 1 == 1)
+
+
+def delta(case, data):
+    """The sign of what the signal has moved by since the last step, where that is more than the threshold."""
+    v = np.diff(data["signal"].astype(np.float64), axis=0, prepend=data["signal"][:1])
+    return np.where(np.abs(v) > THRESHOLD, np.sign(v), 0)
+
+
+def follower(follow):
+    """The contrast code whose base becomes `follow(base, x, spikes)`."""
+
+    def expected(case, data):
+        signal = data["signal"].astype(np.float64)
+        base, out = signal[0], np.zeros(signal.shape)
+        for x, row in zip(signal, out):
+            row[...] = np.where(np.abs(x - base) > THRESHOLD, np.sign(x - base), 0)
+            base = follow(base, x, row)
+        return out
+
+    return expected
+
+
+step_forward = follower(lambda base, x, spikes: base + THRESHOLD * spikes)
+send_on_delta = follower(lambda base, x, spikes: np.where(spikes, x, base))
+
+
+def moving_window(case, data):
+    """The sign of the distance from the mean of the samples before, where that is more than the threshold."""
+    signal = data["signal"].astype(np.float64)
+    before = np.stack([np.roll(signal, shift, 0) for shift in range(1, AVERAGED + 1)])
+    v = signal - before.mean(0)
+    for step in range(AVERAGED):
+        v[step] = signal[step] - signal[: max(step, 1)].mean(0)
+    return np.where(np.abs(v) > THRESHOLD, np.sign(v), 0)
+
+
+def fields(case):
+    """Centres and width of Gaussian fields on [0, 1], as in Bohte et al. (2002), with beta = 1.5."""
+    count = case.options["fields"]
+    return (2 * np.arange(1, count + 1) - 3) / (2 * (count - 2)), 1 / (1.5 * (count - 2))
+
+
+def receptive_fields(case, data):
+    centres, width = fields(case)
+    return np.exp(-0.5 * ((data["signal"][..., None] - centres) / width) ** 2).astype(np.float32)
+
+
+def decoded_rates(case, data):
+    """The mean of the last `window` steps, at the start of those that have been, over that of 100 Hz; at most 1."""
+    window, sums = case.options["window"], np.cumsum(data["spikes"], 0, dtype=np.float32)
+    sums[window:] -= sums[:-window].copy()
+    return np.minimum(sums / np.minimum(np.arange(1, case.steps + 1), window)[:, None, None] * 10, 1)

@@ -1,0 +1,101 @@
+"""One figure a code: the spikes that a range of signals gives, and what comes back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import matplotlib.pyplot as plt
+import numpy as np
+
+import spark_eqx as spark
+from spark_eqx import plot
+from spark_eqx.nn import interfaces as of
+
+
+# What is held: a ramp over 40 units; to the right what the matched decoder makes of 51 signals.
+HELD: dict[str, Callable[[], Any]] = {
+    "regular": lambda: of.RegularSpiker(),
+    "renewal": lambda: of.RenewalSpiker(order=16, cd=2.0),
+    "latency": lambda: of.LatencySpiker(window=32.0),
+    "weighted_phase": lambda: of.WeightedPhaseSpiker(bits=8),
+    "phase": lambda: of.PhaseSpiker(window=32.0),
+    "burst": lambda: of.BurstSpiker(window=32.0),
+    "rank_order": lambda: of.RankOrderSpiker(window=32.0),
+}
+# What varies: a wave, its spikes, what comes back.
+VARYING: dict[str, Callable[[], Any]] = {
+    "delta": lambda: of.DeltaSpiker(threshold=0.004),
+    "step_forward": lambda: of.StepForwardSpiker(threshold=0.05),
+    "send_on_delta": lambda: of.SendOnDeltaSpiker(threshold=0.05),
+    "moving_window": lambda: of.MovingWindowSpiker(threshold=0.02, window=5.0),
+    "hough": lambda: of.HoughSpiker(kernel=KERNEL),
+    "bens": lambda: of.BensSpiker(kernel=KERNEL, threshold=0.3),
+}
+KERNEL = tuple(0.4 * np.exp(-np.arange(24) / 6.0))
+
+
+def held(encoder: Any) -> None:
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    signal = jnp.linspace(0.0, 1.0, 40)
+    state = encoder.init(signal, key=jr.key(0))
+    spikes = spark.unroll(encoder, signal, state, steps=96, key=jr.key(1))[0]["spikes"]
+    plot.raster(spikes, dt=encoder.config.dt, ax=left)
+    left.set_ylabel("unit, signal from 0 to 1")
+    duration = 100.0 if isinstance(encoder, of.RateSpiker) else 96.0
+    plot.transfer_curve(encoder, decoded=True, duration=duration, ax=right)
+
+
+def varying(encoder: Any) -> None:
+    t = np.arange(400)
+    wave = 0.5 + 0.4 * np.sin(2 * np.pi * t / 100) + 0.1 * np.sin(2 * np.pi * t / 25)
+    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(6.4, 4.6), layout="constrained")
+    figure.align_ylabels(axes)
+    plot.round_trip(jnp.asarray(wave, jnp.float32)[:, None], encoder, axes=axes)
+
+
+def curves() -> None:
+    t = np.linspace(0, 1, 201)
+    for curve in (of.curves.Linear(), of.curves.Exponential(tau=0.3), of.curves.Charging(tau=0.3, theta=0.2)):
+        plt.plot(t, np.asarray(curve.threshold(jnp.asarray(t, jnp.float32))), label=type(curve).__name__)
+    plt.xlabel("time in the window [0 to 1]")
+    plt.ylabel("threshold")
+    plt.legend(frameon=False)
+
+
+def receptive_fields() -> None:
+    plot.tuning_curves(of.ReceptiveFields(resolution=8))
+
+
+def population_bias() -> None:
+    """The mean of what comes back over many windows, less the point that was given."""
+    encoder = of.TopologicalPoissonSpiker(max_freq=400.0, resolution=8, sigma=0.35)
+    points = jnp.linspace(0.0, 1.0, 51)
+    spikes = spark.unroll(encoder, points, None, steps=50_000, key=jr.key(0))[0]["spikes"]
+    for by in ("likelihood", "mean"):
+        decoder = encoder.decoder(by=by, window=100.0)
+        state = decoder.init(jax.tree.map(lambda x: x[0], spikes))
+        decoded = spark.unroll(decoder, spikes, state)[0]["signal"].value[99::100]
+        plt.plot(points, np.asarray(decoded).mean(0) - points, label=f'by="{by}"')
+    plt.axhline(0, color=plt.rcParams["text.color"], linewidth=0.8)
+    plt.xlabel("point [0 to 1]")
+    plt.ylabel("bias of 500 windows of 100 ms")
+    plt.legend(frameon=False)
+
+
+def traces() -> None:
+    """A unit delivered once, and a level that is held."""
+    once, level = jnp.zeros(100).at[10].set(1.0), (jnp.arange(100) >= 10).astype(jnp.float32)
+    for trace in (of.SignalAccumulator(tau=20.0), of.SignalAverage(tau=20.0)):
+        for signal, style, what in ((once, "-", "of 1, once"), (level, "--", "of 1, held")):
+            output, _ = spark.unroll(trace, signal, trace.init(signal[0]))
+            if isinstance(trace, of.SignalAccumulator) and style == "--":
+                continue  # its level is 1 / k
+            plt.plot(np.arange(100), output["output"].value, style, label=f"{type(trace).__name__} {what}")
+    plt.xlabel("time [ms]")
+    plt.ylabel("trace")
+    plt.legend(frameon=False)
+
+
+OTHERS: list[Callable[[], None]] = [curves, receptive_fields, population_bias, traces]

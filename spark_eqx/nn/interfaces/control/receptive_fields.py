@@ -1,0 +1,104 @@
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ....core._running import pin, run_at_once
+from ....core.checks import Check, finite, positive
+from ....core.numbers import Number, as_array, state_dtype, together
+from ....core.parameters import parameter
+from ....core.payloads import FloatArray
+from ....core.ports import Port
+from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
+
+
+class ReceptiveFieldsConfig(ControlInterfaceConfig):
+    """Config of [`ReceptiveFields`][].
+
+    `mins`, `maxs` and `beta` are scalars, or broadcast against the signal.
+
+    **Raises:** `ValueError` if `mins >= maxs`.
+    """
+
+    resolution: int = parameter(
+        default=8, description="fields along each axis", check=Check("3 or more", lambda x: x >= 3)
+    )
+    mins: Number = parameter(default=0.0, description="lower end of the signal's range", check=finite)
+    maxs: Number = parameter(default=1.0, description="upper end of the signal's range", check=finite)
+    beta: Number = parameter(
+        default=1.5, description="distance of the centres over the width of a field", check=positive
+    )
+
+    def __check_init__(self):
+        mins, maxs, _ = together(self, "mins", "maxs", "beta")
+        if mins is not None and maxs is not None and (mins >= maxs).any():
+            raise ValueError(
+                f"{type(self).__name__}: `mins` must be below `maxs`; got mins={self.mins}, maxs={self.maxs}."
+            )
+
+
+@final
+class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
+    r"""Each component of a signal as the activities of overlapping Gaussian fields, for an encoder behind it; no state.
+
+    $$y_i = e^{-(x - \mu_i)^2 / (2 \sigma^2)}, \qquad
+    \mu_i = \mathrm{mins} + \frac{2 i - 3}{2} \cdot \frac{\mathrm{maxs} - \mathrm{mins}}{m - 2}, \qquad
+    \sigma = \frac{1}{\beta} \cdot \frac{\mathrm{maxs} - \mathrm{mins}}{m - 2}$$
+
+    for the fields $i = 1, \dots, m$, the `resolution`. The first and the last centre are half a distance outside of the
+    range. `(*shape, resolution)` comes out, from 0 to 1, in the float type of the signal, but at least float32.
+    Components outside of the range count as the nearest end of it, with derivative 0. One that is NaN has no activity.
+
+    Population coding by latency is this and a [`LatencySpiker`][]: the better a unit's field fits, the earlier it
+    fires.
+
+    ```python
+    Sequential([ReceptiveFields(mins=-1.0), LatencySpiker(threshold=0.1)])
+    ```
+
+    Bohte, Kok and La Poutré (2002), "Error-backpropagation in temporally encoded networks of spiking neurons".
+    """
+
+    port: ClassVar[Port] = Port("signal", FloatArray)
+
+    def __init__(self, config: ReceptiveFieldsConfig | None = None, **kwargs: Any):
+        self.config = ReceptiveFieldsConfig.of(config, kwargs)
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
+        del key
+        spec = self.spec(input_specs)
+        for name in ("mins", "maxs", "beta"):
+            try:
+                as_array(getattr(self.config, name), state_dtype(spec.dtype), spec.shape)
+            except ValueError:
+                raise ValueError(
+                    f"{self._name}: `{name}` of shape {np.shape(getattr(self.config, name))} does not broadcast to "
+                    f"{spec.shape}, the shape of port 'signal'."
+                ) from None
+
+    def step(
+        self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None
+    ) -> tuple[ControlInterfaceOutput, None]:
+        del key
+        x = pin(payload.value.astype(state_dtype(payload.dtype)))  # of all steps at once
+        return {"output": FloatArray(self._activity(x))}, state
+
+    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
+        del keys
+        return run_at_once(self, payload, state, steps, held)
+
+    def _activity(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape fields"]:
+        config, spaces = self.config, self.config.resolution - 2
+        mins, maxs, beta = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs, config.beta))
+        # Masked before the division, whose derivative would make NaN of 0 times infinity.
+        inside = (x >= mins) & (x <= maxs)
+        u = (jnp.where(inside, x, mins) - mins) / (maxs - mins)
+        u = jnp.where(inside, u, jnp.where(x > maxs, 1, 0).astype(x.dtype))
+        fields = lambda component: jnp.broadcast_to(component[..., None], (*x.shape, config.resolution))
+        centres = (2 * np.arange(1, config.resolution + 1) - 3) / (2 * spaces)
+        distance = fields(u) - jnp.broadcast_to(jnp.asarray(centres, x.dtype), (*x.shape, config.resolution))
+        scale = fields(jnp.broadcast_to(beta * (spaces * 0.5**0.5), x.shape))
+        activity = jnp.exp(-jnp.square(distance * scale))
+        return jnp.where(fields(jnp.isnan(x)), 0, activity)

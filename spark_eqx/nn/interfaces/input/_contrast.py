@@ -1,0 +1,113 @@
+"""What the encoders share that say how a signal changes."""
+
+import abc
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ....core.checks import finite, positive
+from ....core.numbers import Number, as_array, state_dtype
+from ....core.parameters import parameter
+from ....core.payloads import FloatArray
+from ..output.contrast import ContrastDecoder
+from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
+
+
+class ContrastSpikerConfig(InputInterfaceConfig):
+    """Base of the configs of the contrast codes."""
+
+    threshold: Number = parameter(default=0.05, description="change of the signal that makes a spike", check=positive)
+    start: Number | None = parameter(
+        default=None,
+        description="the base before the first sample; None: that sample, which then makes no spike",
+        check=finite,
+    )
+
+
+class ContrastSpikerState(eqx.Module):
+    """State of a contrast code."""
+
+    started: Bool[Array, "*units"]  # whether there is a base
+    memory: Any  # arrays: the base, or what it is made of
+
+
+ContrastConfigT = TypeVar("ContrastConfigT", bound=ContrastSpikerConfig)
+
+
+class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
+    r"""Base of the contrast codes: a signed spike where the signal has left its base. Abstract.
+
+    $$v = x - b, \qquad s = H(v - \theta) - H(-v - \theta)$$
+
+    with the base $b$, the threshold $\theta$ and the step $H$, $H(0) = 0$. What the base becomes is all in which the
+    codes differ. Any finite value of the signal is taken; one that is not finite makes no spike and leaves the base.
+    """
+
+    @abc.abstractmethod
+    def follow(self, memory: Any, x: Float[Array, "*units"], spikes: Float[Array, "*units"]) -> Any:
+        """What is remembered after a sample and its signed spikes."""
+
+    def begin(self, x: Float[Array, "*units"]) -> Any:
+        """What is remembered so that the base is `x`: the base, unless a class says more."""
+        return x
+
+    def base(self, memory: Any) -> Float[Array, "*units"]:
+        """The base, of what is remembered."""
+        return memory
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> ContrastSpikerState:
+        del key
+        shape, dtype = self.signal_spec(input_specs)
+        start = self.config.start
+        base = jnp.broadcast_to(as_array(0.0 if start is None else start, dtype, shape), shape)
+        memory = self.begin(jnp.array(base))  # a copy: the state may be donated, and the parameter not with it
+        return ContrastSpikerState(started=jnp.full(shape, start is not None), memory=memory)
+
+    def step(
+        self, payload: FloatArray, state: ContrastSpikerState, *, key: PRNGKeyArray | None
+    ) -> tuple[InputInterfaceOutput, ContrastSpikerState]:
+        del key
+        x, sampled = self.samples(payload)
+        base = jnp.where(sampled & state.started, self.base(state.memory), x)
+        output, spikes = self.compare(x, base, payload.dtype)
+        memory = _where(state.started, self.follow(state.memory, x, spikes), self.begin(x))
+        memory = _where(sampled, memory, state.memory)
+        return output, ContrastSpikerState(state.started | sampled, memory)
+
+    def samples(self, payload: FloatArray) -> tuple[Float[Array, "*units"], Bool[Array, "*units"]]:
+        """The signal in the dtype of the state, and where it is one."""
+        x = payload.value.astype(state_dtype(payload.dtype))
+        sampled = jnp.isfinite(x)
+        return jnp.where(sampled, x, 0), sampled
+
+    def compare(
+        self, x: Float[Array, "*units"], base: Float[Array, "*units"], dtype: Any
+    ) -> tuple[InputInterfaceOutput, Float[Array, "*units"]]:
+        """The output, and the signed spikes with their derivatives, of a signal and its base."""
+        threshold = as_array(self.config.threshold, x.dtype, x.shape)
+        up, down = x > base + threshold, x < base - threshold
+        v, spike = (x - base) / threshold, self.config.surrogate.spike
+        signed = spike(up, v - 1) - spike(down, -v - 1)
+        return self.emit(up | down, lambda: jnp.where(down, -signed, signed), dtype, negative=down), signed
+
+    def decoder(self, **overrides: Any) -> ContrastDecoder:
+        """The decoder with this encoder's `threshold`, and its `start` if that is a number; else it starts at 0."""
+        start = 0.0 if self.config.start is None else self.config.start
+        same: dict[str, Any] = {"threshold": self.config.threshold, "start": start, "dt": self.config.dt}
+        return ContrastDecoder(**(same | overrides))
+
+    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+        del shape
+        return jnp.finfo(dtype).min, jnp.finfo(dtype).max
+
+    def _range_text(self) -> str:
+        return "any finite value"
+
+
+def _where(condition: Bool[Array, "*units"], tree: Any, other: Any) -> Any:
+    """One tree or the other, by unit; units are the last axes."""
+    return jax.tree.map(lambda a, b: jnp.where(jnp.broadcast_to(condition, a.shape), a, b), tree, other)

@@ -1,0 +1,111 @@
+"""What the encoders share that look for a kernel in the signal and take it away."""
+
+import abc
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from ....core.numbers import derived
+from ....core.payloads import FloatArray
+from .._kernels import KernelConfig
+from ..output.filter import FilterDecoder
+from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
+
+
+class DeconvolutionSpikerConfig(InputInterfaceConfig, KernelConfig):
+    """Base of the configs of encoders that look for a kernel in the signal."""
+
+
+class DeconvolutionSpikerState(eqx.Module):
+    """State of an encoder that looks for a kernel in the signal."""
+
+    seen: Int[Array, ""]  # how many samples there have been, up to `delay`
+    rest: Float[Array, "*units delay"]  # what the spikes have left of the last samples; the last one comes last
+
+
+DeconvolutionConfigT = TypeVar("DeconvolutionConfigT", bound=DeconvolutionSpikerConfig)
+
+
+class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpikerState]):
+    r"""Base of the encoders that spike where the signal holds the kernel, and take the kernel away. Abstract.
+
+    $$s_t = H\Big(\sum_k m(x_{t+k}, h_k) - \theta\Big), \qquad x_{t+k} \leftarrow x_{t+k} - s_t h_k$$
+
+    with the kernel $h$ and the step $H$, $H(0) = 1$. How well a sample matches, $m$, and the least sum $\theta$ that
+    makes a spike are all in which the codes differ. A spike comes `delay` steps after the sample $x_t$; there is none
+    before.
+
+    The derivatives are those that [`HoughSpiker`][] describes.
+    """
+
+    @abc.abstractmethod
+    def match(self, x: Float[Array, "*units taps"], kernel: Float[Array, "*units taps"]) -> Float[Array, "*units taps"]:
+        """How well each sample of a window matches the kernel."""
+
+    @abc.abstractmethod
+    def least(self, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
+        """The least sum of what `match` gives that makes a spike."""
+
+    @property
+    def delay(self) -> int:
+        """How many steps after its sample a spike comes: one less than the kernel has."""
+        return self.config.taps - 1
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> DeconvolutionSpikerState:
+        del key
+        shape, dtype = self.signal_spec(input_specs)
+        return DeconvolutionSpikerState(jnp.zeros((), jnp.int32), jnp.zeros((*shape, self.delay), dtype))
+
+    def step(
+        self, payload: FloatArray, state: DeconvolutionSpikerState, *, key: PRNGKeyArray | None
+    ) -> tuple[InputInterfaceOutput, DeconvolutionSpikerState]:
+        del key
+        x = payload.value.astype(state.rest.dtype)
+        x = jnp.where(jnp.isfinite(x), x, 0)
+        window = jnp.concatenate([state.rest, x[..., None]], -1)
+        kernel = jnp.broadcast_to(jnp.asarray(self.config.kernel, x.dtype), window.shape)
+        full = state.seen == self.delay
+
+        score, least = _total(self.match(window, kernel)), self.least(x.shape, x.dtype)
+        fired = full & (score >= least)
+        of_kernel = lambda function: derived(function, self.config.kernel, dtype=x.dtype, shape=(self.config.taps,))
+        size, share = of_kernel(_size), _total(window * kernel) / of_kernel(_pairs)
+        v = lax.stop_gradient(score / size) - least / lax.stop_gradient(size) + (share - lax.stop_gradient(share))
+        spikes = jnp.where(full, self.config.surrogate.spike(fired, v), 0)
+
+        rest = (window - spikes[..., None] * kernel)[..., 1:]
+        seen = jnp.minimum(state.seen + 1, self.delay)
+        return self.emit(fired, lambda: spikes, payload.dtype), DeconvolutionSpikerState(seen, rest)
+
+    def decoder(self, **overrides: Any) -> FilterDecoder:
+        same: dict[str, Any] = {"kernel": self.config.kernel, "dt": self.config.dt}
+        return FilterDecoder(**(same | overrides))
+
+    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+        del shape
+        return jnp.finfo(dtype).min, jnp.finfo(dtype).max
+
+    def _range_text(self) -> str:
+        return "any finite value"
+
+
+def _size(xp: Any, h: Any) -> Any:
+    """The sum of the taps, whatever their signs."""
+    return xp.sum(xp.abs(h))
+
+
+def _pairs(xp: Any, h: Any) -> Any:
+    """The sum of the products of each tap with itself and with those behind it."""
+    return (xp.sum(h) ** 2 + xp.sum(h * h)) / 2
+
+
+def _total(terms: Float[Array, "*units taps"]) -> Float[Array, "*units"]:
+    """The sum over the taps, in an order that does not depend on the program, as that of `jnp.sum` does."""
+    while (taps := terms.shape[-1]) > 1:
+        half = taps // 2
+        terms = jnp.concatenate([terms[..., :half] + terms[..., half : 2 * half], terms[..., 2 * half :]], -1)
+    return terms[..., 0]

@@ -1,0 +1,36 @@
+"""Numbers from 0 to 1 as integers of 32 bits, in units of 2^-32. What wraps of their sums is the whole part."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, UInt32
+
+from ....core.numbers import Number, derived
+
+
+def in_units(function: Callable[..., Any], *numbers: Number, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """`function` of numbers in units of 2^-32; of constants in double precision, a NumPy number or array."""
+    if any(isinstance(each, jax.Array) for each in numbers):
+        return derived(lambda _, *each: function(*each), *numbers, dtype=dtype, shape=shape) * 2.0**32
+    return function(*(np.asarray(each, float) for each in numbers)) * 2.0**32
+
+
+def rounded_up(units: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """The next integer, and where that is 2^32, which becomes 0."""
+    xp = jnp if isinstance(units, jax.Array) else np
+    units = xp.ceil(units)
+    whole = units >= 2.0**32
+    word = xp.where(whole, 0, units).astype(np.uint32)
+    return jnp.broadcast_to(jnp.asarray(word), shape), jnp.broadcast_to(jnp.asarray(whole), shape)
+
+
+def product(a: UInt32[Array, "*shape"], b: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    """`a b / 2^32`, up to the next integer: by halves of 16 bits, as there may be no integers of 64."""
+    (a1, a0), (b1, b0) = ((x >> 16, x & 0xFFFF) for x in (a, b))
+    low, cross, other = a0 * b0, a1 * b0, a0 * b1
+    middle = (low >> 16) + (cross & 0xFFFF) + (other & 0xFFFF)
+    high = a1 * b1 + (cross >> 16) + (other >> 16) + (middle >> 16)
+    return high + (((low | middle) & 0xFFFF) != 0).astype(jnp.uint32)

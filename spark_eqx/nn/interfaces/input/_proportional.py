@@ -1,0 +1,71 @@
+"""What the encoders share whose rate is proportional to the signal, and those of them whose signal has a sign."""
+
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from ....core.module import StateT
+from ....core.numbers import as_array, derived
+from ....core.parameters import parameter
+from .base import RateConfig, RateSpiker, excitation, saturate
+
+
+def proportional_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """The rate [Hz] of units with the signals `x`, from 0 to 1."""
+    return x * as_array(config.max_freq, x.dtype, x.shape)
+
+
+def proportional_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """The inverse of `proportional_rate`."""
+    return saturate(rate / as_array(config.max_freq, rate.dtype, rate.shape))
+
+
+def spikes_per_step(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """How many spikes there are in a step, on average: at most 1."""
+    return x * derived(
+        lambda _, max_freq, dt: max_freq * dt / 1000, config.max_freq, config.dt, dtype=x.dtype, shape=x.shape
+    )
+
+
+class SignedConfig(RateConfig):
+    """Base of the configs of encoders whose signal may have a sign."""
+
+    signed: bool = parameter(
+        default=False, description="whether the range is -1 to 1, and a spike has the sign of the signal"
+    )
+
+
+SignedConfigT = TypeVar("SignedConfigT", bound=SignedConfig)
+
+
+class SignedSpiker(RateSpiker[SignedConfigT, StateT]):
+    """Base of the encoders with a rate proportional to the signal, whose spikes may have its sign. Abstract."""
+
+    def magnitude(self, signal: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        """The size of the signal within [0, 1], NaN as 0, in the dtype of the state."""
+        return excitation(self._turned(signal, signal))
+
+    def negative(self, signal: Float[Array, "*units"]) -> Bool[Array, "*units"] | None:
+        """Where spikes are negative; `None`: nowhere."""
+        return signal < 0 if self.config.signed else None
+
+    def rate(self, signal: Any) -> Float[Array, "*units"]:
+        signal = self._floats("rate", "signal", signal)
+        return self._turned(proportional_rate(self.config, self.magnitude(signal)), signal)
+
+    def signal(self, rate: Any) -> Float[Array, "*units"]:
+        rate = self._floats("signal", "rate", rate)
+        return self._turned(proportional_signal(self.config, self._turned(rate, rate)), rate)
+
+    def _turned(self, value: Float[Array, "*units"], like: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        """The value with the opposite sign where the other one is below 0, if signs count."""
+        # For the size of a value too: the derivative of `abs` at 0 is 0.
+        return jnp.where(like < 0, -value, value) if self.config.signed else value
+
+    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+        del shape, dtype
+        return (-1.0 if self.config.signed else 0.0), 1.0
+
+    def _range_text(self) -> str:
+        return "-1 to 1" if self.config.signed else "0 to 1"

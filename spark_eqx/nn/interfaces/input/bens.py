@@ -1,0 +1,45 @@
+from typing import Any, final
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ....core.checks import non_negative
+from ....core.numbers import Number, as_array
+from ....core.parameters import parameter
+from ._deconvolution import DeconvolutionSpiker, DeconvolutionSpikerConfig
+
+
+class BensSpikerConfig(DeconvolutionSpikerConfig):
+    """Config of [`BensSpiker`][]."""
+
+    threshold: Number = parameter(
+        description="how much nearer the signal must come to 0, summed over the kernel", check=non_negative
+    )
+
+
+@final
+class BensSpiker(DeconvolutionSpiker[BensSpikerConfig]):
+    r"""A spike where the signal is nearer to the kernel than to 0, which is then taken away: Ben's algorithm, BSA.
+
+    $$s_t = 1 \quad \text{where} \quad \sum_k |x_{t+k} - h_k| \le \sum_k |x_{t+k}| - \theta, \qquad
+    x_{t+k} \leftarrow x_{t+k} - s_t h_k$$
+
+    with the kernel $h$, one for all units, and the `threshold` $\theta$, which is additive: from 0, where anything
+    nearer will do, to $\sum |h|$, which the sums never differ by more than. The decoder, [`FilterDecoder`][], adds the
+    kernels up again; it errs to either side.
+
+    Range, delay, gradient, and what NaN does, are those of [`HoughSpiker`][], with the distance of the difference of
+    the two sums from $\theta$. A negative value does not silence the steps around it, but makes spikes rarer.
+
+    Schrauwen and Van Campenhout (2003), "BSA, a fast and accurate spike train encoding scheme".
+    """
+
+    def __init__(self, config: BensSpikerConfig | None = None, **kwargs: Any):
+        self.config = BensSpikerConfig.of(config, kwargs)
+
+    def match(self, x: Float[Array, "*units taps"], kernel: Float[Array, "*units taps"]) -> Float[Array, "*units taps"]:
+        # One sum of differences, not the difference of two sums, which would lose a kernel in a large signal.
+        return jnp.abs(x) - jnp.abs(x - kernel)
+
+    def least(self, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
+        return as_array(self.config.threshold, dtype, shape)

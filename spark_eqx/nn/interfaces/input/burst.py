@@ -1,0 +1,60 @@
+from typing import Any, final
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ..output.burst import BurstConfig, BurstDecoder
+from ._window import Fired, WindowSpiker
+from .base import InputInterfaceConfig
+
+
+class BurstSpikerConfig(InputInterfaceConfig, BurstConfig):
+    """Config of [`BurstSpiker`][]."""
+
+
+@final
+class BurstSpiker(WindowSpiker[BurstSpikerConfig]):
+    r"""A burst at the beginning of every window: the stronger the signal, the more spikes, and the closer together.
+
+    $$N = \lceil N_\mathrm{max} x \rceil, \quad I = \lceil I_\mathrm{max} - x (I_\mathrm{max} - I_\mathrm{min}) \rceil$$
+
+    spikes in the steps $0, I, \dots, (N - 1) I$ of a window, for the signal $x$ when it opened; intervals count the
+    steps from one spike to the next. The count keeps a value within `1 / max_spikes`; see [`BurstDecoder`][].
+
+    Both are decided by comparing $x$ with $n / N_\mathrm{max}$ and $m / (I_\mathrm{max} - I_\mathrm{min})$ as they are
+    rounded in its dtype, so that such a fraction has the count and the interval that it has in exact arithmetic.
+
+    Spike $n$, from 0, is the crossing of $n / N_\mathrm{max}$: the surrogate stands at $N_\mathrm{max} x - n$. When a
+    spike comes has no gradient.
+
+    Guo, Fouda, Eltawil and Salama (2021), "Neural coding in spiking neural networks: A comparative study for robust
+    neuromorphic systems".
+    """
+
+    def __init__(self, config: BurstSpikerConfig | None = None, **kwargs: Any):
+        self.config = BurstSpikerConfig.of(config, kwargs)
+
+    def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
+        most, (shortest, longest) = self.config.max_spikes, self.config.intervals
+        span = longest - shortest
+        count = _how_many(np.arange(most) / most, x, "left")
+        interval = longest - _how_many(np.arange(1, span + 1) / max(span, 1), x, "right")
+        n = step // interval
+        due = n * interval == step
+        fired = due & (n < count)
+
+        def spikes():
+            relaxed = self.config.surrogate.spike(fired, x * most - n.astype(x.dtype))
+            return jnp.where(due & (n < most), relaxed, 0)
+
+        return fired, spikes
+
+    def decoder(self, **overrides: Any) -> BurstDecoder:
+        fields = "window", "max_spikes", "min_interval", "max_interval", "dt"
+        return BurstDecoder(**({name: getattr(self.config, name) for name in fields} | overrides))
+
+
+def _how_many(levels: np.ndarray, x: Float[Array, "*units"], side: str) -> Int[Array, "*units"]:
+    """How many of the ascending levels are below `x`, or with "right" at most `x`."""
+    return jnp.searchsorted(jnp.asarray(levels, x.dtype), x, side=side, method="compare_all")

@@ -1,0 +1,99 @@
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ....core.checks import positive
+from ....core.kinds import number
+from ....core.numbers import Number, concrete, state_dtype
+from ....core.payloads import FloatArray
+from .._prefix import running
+from ._contrast import ContrastSpiker, ContrastSpikerConfig, ContrastSpikerState
+
+
+class DeltaSpikerConfig(ContrastSpikerConfig):
+    """Config of [`DeltaSpiker`][]."""
+
+
+@final
+class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
+    r"""A spike where the signal has changed by more than a threshold since the last step.
+
+    $$v = x_t - x_{t-1}, \qquad s = H(v - \theta) - H(-v - \theta)$$
+
+    with the threshold $\theta$ and signed spikes $s$, $H(0) = 0$. With a threshold from
+    [`fit`][spark_eqx.nn.interfaces.DeltaSpiker.fit] this is the threshold-based representation.
+
+    Open loop: a change below the threshold is never said, and one above it counts for one threshold, so that the signal
+    that [`ContrastDecoder`][] makes of the spikes drifts away; [`StepForwardSpiker`][] has no such drift. Whole
+    sequences need no loop over time.
+
+    The first sample makes no spike; or there is one before it, `start`. Any finite signal is taken; NaN and infinity
+    make no spike, and the next change is that since the sample before.
+
+    The surrogate stands at `|v| / threshold - 1` on either side. With $k_t$ the sum of its derivatives there, the
+    gradient of the decoded value is $\sum_t k_t (dx_t - dx_{t-1})$: 0 for a shift of the whole signal, which changes no
+    difference, and $k_t$ for a shift from step $t$ on.
+    """
+
+    def __init__(self, config: DeltaSpikerConfig | None = None, **kwargs: Any):
+        self.config = DeltaSpikerConfig.of(config, kwargs)
+
+    @classmethod
+    def fit(cls, signals: Any, factor: Number, **config: Any) -> "DeltaSpiker":
+        """The threshold-based representation: the encoder with `threshold = mean(d) + factor * std(d)`, `d` the changes
+        from one step to the next (Kasabov et al. 2016).
+
+        **Arguments:**
+
+        - `signals`: a [`FloatArray`][] or an array of floats with a leading axis of time. Each component gets a
+            threshold of its own: an array for JAX arrays, constants for NumPy's.
+        - `factor`: how many standard deviations (of a population) the threshold is above the mean.
+        - `config`: further fields of the config.
+
+        **Raises:** `TypeError` or `ValueError` for anything else, for less than two steps, and if a threshold is not
+            positive and finite.
+        """
+        x = signals.value if isinstance(signals, FloatArray) else signals
+        if not isinstance(x, jax.Array | np.ndarray) or not jnp.issubdtype(x.dtype, jnp.floating):
+            raise TypeError(f"{cls.__name__}.fit: `signals` must be a FloatArray or an array of floats, got {x!r}.")
+        if x.shape[:1] < (2,):
+            raise ValueError(
+                f"{cls.__name__}.fit: `signals` must have a leading axis of 2 time steps or more, got shape {x.shape}."
+            )
+        if number.convert(factor) is NotImplemented:
+            raise TypeError(f"{cls.__name__}.fit: `factor` must be {number.text}, got {factor!r}.")
+        numpy, dtype = (jnp, state_dtype(x.dtype)) if isinstance(x, jax.Array) else (np, float)
+        changes = numpy.diff(x.astype(dtype), axis=0)
+        threshold = changes.mean(0) + numpy.asarray(factor, dtype) * changes.std(0)
+        values = concrete(threshold)
+        if values is not None and not positive.holds(values).all():
+            raise ValueError(
+                f"{cls.__name__}.fit: mean + factor * std of the changes must be {positive.text} to be a threshold, "
+                f"got {values} for factor={factor}. Take a larger `factor`, or signals that change."
+            )
+        return cls(threshold=threshold, **config)
+
+    def follow(
+        self, memory: Float[Array, "*units"], x: Float[Array, "*units"], spikes: Float[Array, "*units"]
+    ) -> Float[Array, "*units"]:
+        del memory, spikes
+        return x
+
+    def run(self, payload: FloatArray, state: ContrastSpikerState, *, keys: Any, steps: Any, held: bool):
+        """All steps at once: the base is the last sample, whatever the spikes were."""
+        del keys
+        if held:
+            payload = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), payload)
+        x, sampled = self.samples(payload)
+        # Where the last sample is, up to each step; the first place is that of what was there before.
+        samples, there = jnp.concatenate([state.memory[None], x]), jnp.concatenate([state.started[None], sampled])
+        places = jnp.arange(steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in x.shape[1:]))
+        last = running(jnp.maximum, jnp.where(there, places, 0), steps + 1)
+        base = jnp.take_along_axis(samples, last, axis=0, mode="clip")
+        started = state.started[None] | (last > 0)
+        before = jnp.where(sampled & started[:-1], base[:-1], x)
+        output, _ = jax.vmap(lambda x, base: self.compare(x, base, payload.dtype))(x, before)
+        return output, ContrastSpikerState(started[-1], base[-1])

@@ -1,0 +1,63 @@
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from .._windows import WindowConfig
+from ._contrast import ContrastSpiker, ContrastSpikerConfig
+
+
+class MovingWindowSpikerConfig(ContrastSpikerConfig, WindowConfig):
+    """Config of [`MovingWindowSpiker`][]."""
+
+
+class _Window(eqx.Module):
+    samples: Float[Array, "window *units"]  # the last comes last; 0 where there has been none
+    seen: Int[Array, "*units"]  # how many there have been, up to the length of the window
+
+
+@final
+class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
+    r"""The base is the mean of the samples of the last `window` ms, the present one not counted.
+
+    $$v = x_t - b, \qquad s = H(v - \theta) - H(-v - \theta), \qquad b = \frac{1}{W} \sum_{i=1}^{W} x_{t-i}$$
+
+    with the threshold $\theta$, $W$ steps in a window and signed spikes $s$, $H(0) = 0$. At the start the mean is that
+    of the samples that have been. It is computed anew from them in every step: nothing drifts.
+
+    Open loop: the spikes say where the signal is above or below its recent mean, again and again while it rises or
+    falls. The decoder, [`ContrastDecoder`][], follows its direction; its level drifts.
+
+    The first sample makes no spike; or there is one before it, `start`, which counts as any other. Any finite signal is
+    taken; NaN and infinity make no spike, and the mean is that of the samples before.
+
+    The surrogate stands at `|v| / threshold - 1` on either side. With $k_t$ the sum of its derivatives there, the
+    gradient of the decoded value is $\sum_t k_t (dx_t - db_t)$, $db$ the mean of the $dx$ of the window: 0 for a shift
+    of the whole signal, and for a shift from some step on what comes until it has filled the window.
+
+    Kasabov et al. (2016), "Evolving spatio-temporal data machines based on the NeuCube neuromorphic framework".
+    """
+
+    def __init__(self, config: MovingWindowSpikerConfig | None = None, **kwargs: Any):
+        self.config = MovingWindowSpikerConfig.of(config, kwargs)
+
+    def begin(self, x: Float[Array, "*units"]) -> _Window:
+        samples = jnp.zeros((self.config.steps, *x.shape), x.dtype).at[-1].set(x)
+        return _Window(samples, jnp.ones(x.shape, jnp.int32))
+
+    def base(self, memory: _Window) -> Float[Array, "*units"]:
+        return _sum(memory.samples) / memory.seen.astype(memory.samples.dtype)
+
+    def follow(self, memory: _Window, x: Float[Array, "*units"], spikes: Float[Array, "*units"]) -> _Window:
+        del spikes
+        samples = jnp.concatenate([memory.samples[1:], x[None]])
+        return _Window(samples, jnp.minimum(memory.seen + 1, self.config.steps))
+
+
+def _sum(x: Float[Array, "window *units"]) -> Float[Array, "*units"]:
+    """The sum along the first axis, in an order that does not depend on the program, as that of `jnp.sum` does."""
+    while len(x) > 1:
+        half = len(x) // 2
+        x = jnp.concatenate([x[:half] + x[half : 2 * half], x[2 * half :]])
+    return x[0]

@@ -1,0 +1,161 @@
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int8, PRNGKeyArray, UInt32
+
+from ....core.checks import Check
+from ....core.numbers import Number
+from ....core.parameters import parameter
+from ....core.payloads import FloatArray
+from ....surrogate import AbstractSurrogate, StraightThrough
+from .._prefix import running
+from ._fixed_point import in_units, product, rounded_up
+from ._proportional import SignedConfig, SignedSpiker, spikes_per_step
+from .base import InputInterfaceOutput
+
+
+class RegularSpikerConfig(SignedConfig):
+    """Config of [`RegularSpiker`][]."""
+
+    surrogate: AbstractSurrogate = parameter(
+        default=StraightThrough(), description="derivative that stands for that of the spike"
+    )
+    phase: Number | Literal["random"] = parameter(
+        default=0.0,
+        description='what the sum starts with; "random": each unit draws its own, in init',
+        check=Check("0 or more, less than 1", lambda x: isinstance(x, str) or (x >= 0) & (x < 1)),
+    )
+
+
+class RegularSpikerState(eqx.Module):
+    """State of the encoder."""
+
+    fraction: UInt32[Array, "*units"]  # of the sum, in units of 2^-32
+    ahead: Bool[Array, "*units"] | None  # signed: whether the spikes count one more than the whole part of the sum
+
+
+@final
+class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
+    r"""Spikes at even intervals, at a rate proportional to the signal: integrate and fire without leak.
+
+    $$n_t = \left\lfloor \phi + \sum_{i \le t} p_i \right\rfloor, \qquad
+    p = \mathrm{clip}(x, 0, 1) \cdot f_\mathrm{max} \cdot dt / 1000$$
+
+    is the number of spikes up to a step: a unit fires when the sum, which starts with the `phase`, passes a whole
+    number. Its fraction is kept as an integer of 32 bits, with `p` rounded up by less than 2^-31. So nothing drifts,
+    the number of spikes is within one of the sum after any number of steps, and a spike that is due at the end of a
+    step comes in it: `p = 0.1` fires at every tenth. A signal of 0 never fires; `p = 1` always does. `phase="random"`
+    puts a population out of step.
+
+    With `signed=True` the range is [-1, 1]. A unit fires when the sum has moved by one from the whole number that it
+    met last: upwards a spike, downwards a negative one. The signed number of spikes is within one of the sum, and
+    without a `phase`, `-x` has the spikes of `x` with the other sign.
+
+    The surrogate stands at the distance of the sum from where the unit fires next. The default one makes the gradient
+    of a spike that of its expectation, `max_freq * dt / 1000`. The state carries none, so that `phase` has none.
+
+    Voelker, Rasmussen and Eliasmith (2020), "A spike in performance: training hybrid-spiking neural networks with
+    quantized activation functions".
+    """
+
+    def __init__(self, config: RegularSpikerConfig | None = None, **kwargs: Any):
+        self.config = RegularSpikerConfig.of(config, kwargs)
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RegularSpikerState:
+        shape, dtype = self.signal_spec(input_specs)
+        if isinstance(self.config.phase, str):
+            key = self.need_key(key, '`phase="random"` draws it once, in `init`')
+            fraction = jr.bits(key, shape, jnp.uint32)
+        else:
+            phase = in_units(lambda phase: phase, self.config.phase, dtype=dtype, shape=shape)
+            fraction = jnp.broadcast_to(jnp.asarray(phase.astype(np.uint32)), shape)
+        return RegularSpikerState(fraction, jnp.zeros(shape, bool) if self.config.signed else None)
+
+    def step(
+        self, payload: FloatArray, state: RegularSpikerState, *, key: PRNGKeyArray | None
+    ) -> tuple[InputInterfaceOutput, RegularSpikerState]:
+        del key
+        move = self._move(payload)
+        fraction, ahead = state.fraction + move.by, None
+        if state.ahead is not None:
+            ahead = _latest(_said(state.ahead), move.says(fraction)) == _AHEAD
+        new = RegularSpikerState(fraction, ahead)
+        return self._spikes(payload, move, state.ahead, new), new
+
+    def run(self, payload: FloatArray, state: RegularSpikerState, *, keys: Any, steps: Any, held: bool):
+        """All steps at once: a running sum of integers is the same in any order."""
+        if isinstance(steps, int) and steps == 0:
+            return super().run(payload, state, keys=keys, steps=steps, held=held)
+        move, start = self._move(payload), jax.tree.map(lambda x: x[None], state)
+        if held:
+            move = jax.tree.map(lambda x: x[None], move)
+            number = jnp.arange(steps, dtype=jnp.uint32).reshape(-1, *(1 for _ in state.fraction.shape)) + 1
+            moved = number * move.by
+        else:
+            moved = running(jnp.add, move.by, steps)
+        fraction, before, ahead = start.fraction + moved, None, None
+        if start.ahead is not None:
+            ahead = _latest(_said(start.ahead), running(_latest, move.says(fraction), steps)) == _AHEAD
+            before = jnp.concatenate([start.ahead, ahead[:-1]])
+        new = RegularSpikerState(fraction, ahead)
+        return self._spikes(payload, move, before, new), jax.tree.map(lambda x: x[-1], new)
+
+    def _move(self, payload: FloatArray) -> "_Move":
+        config, x = self.config, self.magnitude(payload.value)
+        like = {"dtype": x.dtype, "shape": x.shape}
+        size, full = rounded_up(x * 2.0**32, x.shape)
+        gain, always = rounded_up(in_units(lambda f, dt: f * dt / 1000, config.max_freq, config.dt, **like), x.shape)
+        by = jnp.where(full, gain, jnp.where(always, size, product(size, gain)))
+        negative = self.negative(payload.value)
+        by = by if negative is None else jnp.where(negative, 0 - by, by)
+        return _Move(spikes_per_step(config, x), by, full & always, negative)
+
+    def _spikes(
+        self, payload: FloatArray, move: "_Move", ahead: Bool[Array, "..."] | None, new: RegularSpikerState
+    ) -> InputInterfaceOutput:
+        """Those of a step, or of many: `ahead` before it, and the state after it."""
+        up, down = move.passes(new.fraction)
+        rest = (new.fraction - move.by).astype(move.p.dtype) * 2.0**-32  # of the sum before, beyond the spikes
+        if ahead is None or new.ahead is None:
+            return self.output(up, rest + move.p - 1, payload)
+        fired = up.astype(jnp.int8) - down.astype(jnp.int8) + new.ahead.astype(jnp.int8) - ahead.astype(jnp.int8) != 0
+        rest = rest - ahead.astype(rest.dtype)
+        v = jnp.where(move.negative, -rest, rest) + move.p - 1
+        return self.output(fired, v, payload, jnp.broadcast_to(move.negative, fired.shape))
+
+
+class _Move(NamedTuple):
+    """Of the sum, in a step."""
+
+    p: Float[Array, "..."]  # how far
+    by: UInt32[Array, "..."]  # the same in units of 2^-32, downwards too; 0 for 1
+    whole: Bool[Array, "..."]  # by 1
+    negative: Any  # whether downwards; None: nowhere
+
+    def passes(self, fraction: UInt32[Array, "..."]) -> tuple[Bool[Array, "..."], Any]:
+        """Whether the whole part changes, upwards or downwards, on the way to a fraction."""
+        before = fraction - self.by
+        up, down = (fraction < before) | self.whole, (fraction > before) | self.whole
+        return (up, None) if self.negative is None else (up & ~self.negative, down & self.negative)
+
+    def says(self, fraction: UInt32[Array, "..."]) -> Int8[Array, "..."]:
+        """Where a whole number is met on the way to a fraction: whether the sum ends below the last of them."""
+        up, down = self.passes(fraction)
+        met = fraction == 0
+        return jnp.where(up | down | met, _said(down & ~met), _NOTHING)
+
+
+_NOTHING, _LEVEL, _AHEAD = (np.int8(i) for i in range(3))
+
+
+def _said(ahead: Bool[Array, "..."]) -> Int8[Array, "..."]:
+    return jnp.where(ahead, _AHEAD, _LEVEL)
+
+
+def _latest(before: Int8[Array, "..."], now: Int8[Array, "..."]) -> Int8[Array, "..."]:
+    return jnp.where(now == _NOTHING, before, now)

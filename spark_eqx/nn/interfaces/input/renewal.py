@@ -1,0 +1,144 @@
+import math
+from collections.abc import Mapping
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ....core.checks import non_negative, positive
+from ....core.numbers import Number, as_array, derived, rounded
+from ....core.parameters import parameter
+from ....core.payloads import FloatArray
+from ....surrogate import AbstractSurrogate, StraightThrough
+from ._proportional import proportional_rate, proportional_signal, spikes_per_step
+from ._threefry import JAX_ROUNDS, random_words
+from .base import InputInterfaceOutput, RateConfig, RateSpiker, excitation, time_to_charge
+
+
+class RenewalSpikerConfig(RateConfig):
+    """Config of [`RenewalSpiker`][].
+
+    **Raises:** `ValueError` if `cd >= 1000 / max_freq`: no time is left to wait.
+    """
+
+    surrogate: AbstractSurrogate = parameter(
+        default=StraightThrough(), description="derivative that stands for that of the spike"
+    )
+    order: int = parameter(
+        default=4,
+        description="of the gamma distribution of the intervals: 1 is exponential; the larger, the more regular",
+        check=positive,
+    )
+    cd: Number = parameter(default=0.0, unit="ms", description="refractory period after a spike", check=non_negative)
+
+    def __check_init__(self):
+        time_to_charge(self)
+
+
+class RenewalSpikerState(eqx.Module):
+    """What is left of the interval of each unit."""
+
+    # ms of the refractory period. Below 0: nothing has begun, and minus this is a number from 0 to 1, which says where
+    # in its first interval the unit is.
+    refractory: Float[Array, "*units"]
+    left: Float[Array, "*units"]  # of the rest, in units of its mean; below 0: a spike is overdue
+
+
+@final
+class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
+    r"""Spikes at random intervals, from those of a Poisson process to nearly regular ones: a gamma process.
+
+    $$T = cd + \left(\frac{1000}{f_\mathrm{max} x} - cd\right) G, \qquad
+    G \sim \mathrm{Gamma}(k, 1/k)$$
+
+    is the time [ms] from a spike to the next, drawn anew for each: a refractory period, and a rest of order $k$. Its
+    mean is `1000 / (max_freq * x)`, its coefficient of variation `(1 - cd * rate / 1000) / sqrt(order)`. `order=1` is a
+    Poisson process, with a refractory period if `cd` is not 0. A signal of 0 never fires.
+
+    The rate holds for any `dt` up to the shortest interval: what is left of an interval is a real number, so that
+    nothing is lost to the grid, and a spike that falls into a step that has one already comes in the next. Intervals
+    in whole steps vary by `dt^2 / 6` more. A signal that varies runs through the rest of an interval faster and slower:
+    the hazard integrates to what was drawn.
+
+    A process that has been running, when it is first looked at: `init` draws where in its first interval each unit is,
+    and so a population under a held signal fires alike in all steps. In float32 the rate may be off by some 2^-24 for
+    each step in an interval; give a signal that hardly fires as float64.
+
+    The default surrogate makes the gradient of a spike that of its expectation, `max_freq * dt / 1000`. The surrogate
+    stands at the part of the mean interval that is left after the step; the state carries no gradient.
+
+    Cox (1962), "Renewal theory"; Gerstner and Kistler (2002), "Spiking Neuron Models", chapter 5.
+    """
+
+    def __init__(self, config: RenewalSpikerConfig | None = None, **kwargs: Any):
+        self.config = RenewalSpikerConfig.of(config, kwargs)
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RenewalSpikerState:
+        shape, dtype = self.signal_spec(input_specs)
+        key = self.need_key(key, "what is left of the first intervals is drawn once, in `init`")
+        where, length = jr.split(key)
+        return RenewalSpikerState(-_uniform(where, shape, dtype), self._draw(length, shape, dtype))
+
+    def _draw(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Float[Array, "*units"]:
+        """Gamma variates with mean 1: sums of exponential ones."""
+        order = self.config.order
+        uniform = _uniform(key, (order, *shape), dtype)
+        # A logarithm for three of them, whose product is a normal number: at least 2^-99. XLA fuses no sum over an axis.
+        total = jnp.zeros(shape, dtype)
+        for i in range(0, order, 3):
+            total -= jnp.log(math.prod(uniform[j] for j in range(i, min(i + 3, order))))
+        return rounded(total / order)
+
+    def step(
+        self, payload: FloatArray, state: RenewalSpikerState, *, key: PRNGKeyArray | None
+    ) -> tuple[InputInterfaceOutput, RenewalSpikerState]:
+        key = self.need_key(key, "an interval is drawn at every step")
+        config, x = self.config, excitation(payload.value)
+        cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.cd, config.dt))
+        rate = x * derived(lambda _, f: f / 1000, config.max_freq, dtype=x.dtype, shape=x.shape)  # spikes per ms
+        busy = rounded(rate * cd)  # part of the mean interval, and so of the time
+        speed = rate / (1 - busy)  # at which the rest passes
+        refractory, left = self._begun(state, rate, busy)
+        to_go = lax.stop_gradient(rounded(refractory * rate) + rounded(left * (1 - busy)))  # of the mean interval
+
+        waits = left - rounded(speed * jnp.maximum(dt - refractory, 0))
+        fired = (waits <= 0) & (rate > 0)
+        over = waits + rounded(speed * cd)  # below 0: the spike's refractory period is over, too
+        next_refractory = jnp.maximum(over, 0) / jnp.where(fired, speed, 1)
+        next_left = self._draw(key, x.shape, x.dtype) + jnp.minimum(over, 0)
+        new = RenewalSpikerState(
+            refractory=jnp.where(fired, next_refractory, jnp.maximum(refractory - dt, 0)),
+            left=jnp.where(fired, next_left, waits),
+        )
+        return self.output(fired, spikes_per_step(config, x) - to_go, payload), lax.stop_gradient(new)
+
+    def _begun(
+        self, state: RenewalSpikerState, rate: Float[Array, "*units"], busy: Float[Array, "*units"]
+    ) -> tuple[Float[Array, "*units"], Float[Array, "*units"]]:
+        """What is left of the refractory period and of the rest, once the signal says how long they are."""
+        order, where = self.config.order, -state.refractory
+        resting = where < busy
+        refractory = jnp.where(resting, where / jnp.where(resting, rate, 1), 0)
+        # What is left of a sum of `order` exponential variates, seen at any time: all of it with the probability
+        # 1 / order, else any part of it alike. That is the sum of so many of them as there are still to come.
+        order_left = rounded((where - busy) / (1 - busy) * order)
+        part = jnp.where(resting | (order_left < 1), 1, (order_left - 1) / max(order - 1, 1))
+        left = rounded(part * state.left)
+        begins = state.refractory < 0
+        return jnp.where(begins, refractory, state.refractory), jnp.where(begins, left, state.left)
+
+    def rate(self, signal: Any) -> Float[Array, "*units"]:
+        return proportional_rate(self.config, excitation(self._floats("rate", "signal", signal)))
+
+    def signal(self, rate: Any) -> Float[Array, "*units"]:
+        return proportional_signal(self.config, self._floats("signal", "rate", rate))
+
+
+def _uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Float[Array, "*shape"]:
+    """Numbers from 0 to 1, and never 0."""
+    # Without the barrier, a function of them may be rounded otherwise where the key is a constant.
+    words = lax.optimization_barrier(random_words(key, shape, JAX_ROUNDS))
+    return (words.astype(dtype) + 0.5) * 2.0**-32

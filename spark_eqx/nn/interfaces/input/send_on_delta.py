@@ -1,0 +1,49 @@
+from typing import Any, final
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from ....core.numbers import as_array
+from ._contrast import ContrastSpiker, ContrastSpikerConfig
+
+
+class SendOnDeltaSpikerConfig(ContrastSpikerConfig):
+    """Config of [`SendOnDeltaSpiker`][]."""
+
+
+@final
+class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
+    r"""A spike moves the base to the signal: the next comes when it has moved by a threshold from there.
+
+    $$v = x - b, \qquad s = H(v - \theta) - H(-v - \theta), \qquad b \leftarrow x \ \text{if} \ s \neq 0$$
+
+    with the threshold $\theta$ and signed spikes $s$, $H(0) = 0$.
+
+    The decoder, [`ContrastDecoder`][], moves by one threshold a spike and holds in between. At each spike it loses what
+    $|v|$ is above the threshold: at most what the signal moves in that step. That adds up, up and down against each
+    other. After $m$ spikes of a signal that moves by at most $\delta$ a step, from the start to the first sample too,
+    the decoded signal is within $\theta + m \delta$ of it. [`StepForwardSpiker`][] loses nothing, and needs a spike for
+    every threshold.
+
+    The first sample is the base, and makes no spike; or the base is a number, `start`, which the decoder then has too.
+    Any finite signal is taken; NaN and infinity make no spike and leave the base.
+
+    The surrogate stands at `|v| / threshold - 1` on either side, and the base has the gradient of the spikes:
+    `db <- db + k (dx - db)` with $k$ the sum of the surrogate's derivatives. So the gradient of the decoded value with
+    respect to a shift of the signal goes to 1 for a start that is a number, and is 0 for one that is the first sample,
+    which is shifted with the rest.
+
+    Miskowicz (2006), "Send-on-delta concept: an event-based data reporting strategy".
+    """
+
+    def __init__(self, config: SendOnDeltaSpikerConfig | None = None, **kwargs: Any):
+        self.config = SendOnDeltaSpikerConfig.of(config, kwargs)
+
+    def follow(
+        self, memory: Float[Array, "*units"], x: Float[Array, "*units"], spikes: Float[Array, "*units"]
+    ) -> Float[Array, "*units"]:
+        # The derivative is that of a move by one threshold, which is what the signal has moved when a spike just comes.
+        threshold = lax.stop_gradient(as_array(self.config.threshold, x.dtype, x.shape))
+        moved = memory + threshold * spikes
+        return lax.stop_gradient(jnp.where(spikes != 0, x, memory)) + (moved - lax.stop_gradient(moved))

@@ -1,0 +1,53 @@
+from typing import Any, final
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ..output.weighted_phase import WeightedPhaseConfig, WeightedPhaseDecoder
+from ._window import Fired, WindowSpiker
+from .base import InputInterfaceConfig
+
+
+class WeightedPhaseSpikerConfig(InputInterfaceConfig, WeightedPhaseConfig):
+    """Config of [`WeightedPhaseSpiker`][]."""
+
+
+@final
+class WeightedPhaseSpiker(WindowSpiker[WeightedPhaseSpikerConfig]):
+    r"""The binary digits of the signal, the highest first: a spike in step $i$ of a window weighs $2^{-i}$.
+
+    $$s_i = H(r_i - 2^{-i}), \qquad r_{i+1} = r_i - 2^{-i} s_i, \qquad r_1 = x, \quad i = 1, \dots, \mathrm{bits}$$
+
+    where $H(0) = 1$ and $x$ is the signal when the window of `bits` steps opened. These are the digits of
+    $\min(\lfloor x 2^\mathrm{bits} \rfloor, 2^\mathrm{bits} - 1)$: the code keeps a value within `2^-bits`, see
+    [`WeightedPhaseDecoder`][].
+
+    The surrogate stands at $(r_i - 2^{-i}) / 2^{-i}$, and what is left, $r$, carries its gradient. With $k_i$ the
+    surrogate's derivatives, that of the decoded value is $1 - \prod_i (1 - k_i)$: near 1 with more than a few bits, and
+    from 0 to 2 as long as no $k_i$ is above 2, as with surrogates of the derivative 1 at the threshold, the default.
+
+    Kim, Kim, Huh, Lee and Choi (2018), "Deep neural networks with weighted spikes".
+    """
+
+    def __init__(self, config: WeightedPhaseSpikerConfig | None = None, **kwargs: Any):
+        self.config = WeightedPhaseSpikerConfig.of(config, kwargs)
+
+    def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
+        bits = self.config.bits
+        # Powers of two, so that everything is exact.
+        number = jnp.clip(jnp.floor(x * 2**bits), 0, 2**bits - 1).astype(jnp.int32)
+        digit = lambda i: (number >> (bits - 1 - i)) & 1 == 1
+
+        def spikes():
+            rest, rows = x, []
+            for i in range(bits):
+                weight = 2.0 ** -(i + 1)
+                spike = self.config.surrogate.spike(digit(i), (rest - weight) / weight)
+                rest = rest - weight * spike
+                rows.append(spike)
+            return jnp.stack(rows)[step]
+
+        return digit(step), spikes
+
+    def decoder(self, **overrides: Any) -> WeightedPhaseDecoder:
+        return WeightedPhaseDecoder(**({"bits": self.config.bits, "dt": self.config.dt} | overrides))

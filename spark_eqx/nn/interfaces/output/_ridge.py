@@ -1,0 +1,87 @@
+"""Ridge regression of a target on the averages of spikes, over sequences of any length."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from ....core.module import SparkModule
+from ....core.numbers import state_dtype
+from ....core.payloads import FloatArray, SpikeArray
+from ....core.ports import Port
+
+
+def ridge(
+    owner: str,
+    spikes: Any,
+    target: Any,
+    averages: Callable[[int], SparkModule],
+    *,
+    regularization: float,
+    bias: bool,
+    batched: bool,
+    chunk: int,
+) -> tuple[Float[Array, "... units"], Float[Array, "..."] | None]:
+    """The weights and the bias for `owner`, `LinearDecoder.fit`, which says what the arguments are; `averages` makes
+    the decoder of the averages of so many units."""
+    if not (np.ndim(regularization) == 0 and np.isfinite(regularization) and regularization > 0):
+        raise ValueError(f"{owner}: `regularization` must be a number, positive and finite, got {regularization!r}.")
+    if not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"{owner}: `chunk` must be an integer [steps], 1 or more, got {chunk!r}.")
+    spikes, dtype = _sequences(owner, Port("spikes", SpikeArray), spikes, batched)
+    target, _ = _sequences(owner, Port("target", FloatArray), target, batched)
+    if spikes.shape[:2] != target.shape[:2]:
+        what, first = ("sequences and steps", 0) if batched else ("steps", 1)
+        got = f"{spikes.shape[first:2]} and {target.shape[first:2]}"
+        raise ValueError(f"{owner}: `spikes` and `target` must have as many {what}, got {got}.")
+
+    (sequences, steps, *_), outputs = spikes.shape, target.shape[2:]
+    spikes, target = (each.reshape(sequences, steps, math.prod(each.shape[2:])) for each in (spikes, target))
+    units = spikes.shape[-1]
+    of_units = averages(units)
+    state = jax.vmap(of_units.init)(jnp.zeros((sequences, units), dtype))
+    total, largest = np.zeros((units + bias, units + bias + target.shape[-1])), 0.0
+    for start in range(0, steps, chunk):
+        part = slice(start, start + chunk)
+        (products, top), state = _products(of_units, state, spikes[:, part], target[:, part], bias)
+        total += np.asarray(products, float)
+        largest = max(largest, float(top))
+    if not np.isfinite(total).all():
+        raise ValueError(f"{owner}: `spikes` and `target` must be finite.")
+    if not largest > 0:
+        raise ValueError(f"{owner}: `spikes` must hold a spike, got none in {sequences * steps} steps.")
+
+    gram, moments = np.split(total, [units + bias], axis=1)
+    penalty = np.full(units + bias, sequences * steps * (regularization * largest) ** 2)
+    penalty[units:] = 0  # of the bias
+    solution = jnp.asarray(np.linalg.solve(gram + np.diag(penalty), moments).T, state_dtype(dtype))
+    return solution[:, :units].reshape(*outputs, units), solution[:, units].reshape(outputs) if bias else None
+
+
+def _sequences(owner: str, port: Port, given: Any, batched: bool) -> tuple[Any, Any]:
+    """What was given for a port as an array `(sequences, steps, ...)`, and its dtype as a payload."""
+    array = given.value if isinstance(given, port.payload_type) else given
+    # Of an array of NumPy, which may be a file, chunks are all that becomes one of JAX.
+    payload = port.wrap(owner, array[:0] if isinstance(array, np.ndarray) and array.ndim else array)
+    if array.ndim < 1 + batched:
+        lead = "sequences and one of steps" if batched else "steps"
+        raise ValueError(f"{owner}: `{port.name}` needs a leading axis of {lead}, got shape {array.shape}.")
+    return array if batched else array[None], payload.value.dtype
+
+
+@functools.partial(jax.jit, static_argnames="bias")
+def _products(averages: SparkModule, state: Any, spikes: Array, target: Array, bias: bool) -> Any:
+    """The sums over the steps of a chunk of the products of the averages, and a 1 for the bias, with one another and
+    with the target; the largest average; and the last state."""
+    output, state = jax.vmap(averages.unroll)(spikes, state)
+    a = output["signal"].value
+    terms = jnp.concatenate([a, jnp.ones_like(a[..., :1])], axis=-1) if bias else a
+    columns = jnp.concatenate([terms, target.astype(a.dtype)], axis=-1)
+    products = jnp.einsum("bti,btj->ij", terms, columns, precision=lax.Precision.HIGHEST)
+    return (products, a.max()), state

@@ -1,0 +1,128 @@
+from typing import Any, Literal, final
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from ....core.checks import positive
+from ....core.kinds import constant
+from ....core.parameters import parameter
+from .._windows import WindowConfig, count_steps
+from ._window import WindowDecoder
+from .base import OutputInterfaceConfig
+
+
+class BurstConfig(WindowConfig):
+    """Base of the configs of the two halves of the burst code.
+
+    **Raises:** `ValueError` if a time is not a whole number of steps, if `min_interval` is above `max_interval`, or if
+    the longest burst does not fit into the window.
+    """
+
+    window: float = parameter(
+        default=32.0,
+        kind=constant,
+        unit="ms",
+        description="length of a window, a whole number of steps",
+        check=positive,
+    )
+    max_spikes: int = parameter(default=5, description="spikes at full signal", check=positive)
+    min_interval: float = parameter(
+        default=2.0,
+        kind=constant,
+        unit="ms",
+        description="from one spike to the next at full signal, a whole number of steps",
+        check=positive,
+    )
+    max_interval: float = parameter(
+        default=4.0,
+        kind=constant,
+        unit="ms",
+        description="from one spike to the next of a weak signal, a whole number of steps",
+        check=positive,
+    )
+
+    def __check_init__(self):
+        name = type(self).__name__
+        shortest, longest = self.intervals
+        if shortest > longest:
+            raise ValueError(
+                f"{name}: `min_interval` must be at most `max_interval`; "
+                f"got {self.min_interval:g} and {self.max_interval:g} [ms]."
+            )
+        # A burst of n + 1 spikes is longest for the weakest signal that has it, just above n / max_spikes.
+        span, most = longest - shortest, self.max_spikes
+        needed = 1 + max(n * (longest - span * n // most) for n in range(most))
+        if needed > self.steps:
+            raise ValueError(
+                f"{name}: `window` must hold the longest burst, {needed} steps of dt={self.dt:g} [ms]; "
+                f"got window={self.window:g} [ms], {self.steps} steps, for max_spikes={most}, "
+                f"min_interval={self.min_interval:g} [ms], max_interval={self.max_interval:g} [ms]."
+            )
+
+    @property
+    def intervals(self) -> tuple[int, int]:
+        """`min_interval` and `max_interval` in steps."""
+        return count_steps(self, "min_interval"), count_steps(self, "max_interval")
+
+
+class BurstDecoderConfig(OutputInterfaceConfig, BurstConfig):
+    """Config of [`BurstDecoder`][]."""
+
+    by: Literal["count", "interval"] = parameter(
+        default="count", description="what is read: how many spikes there are, or also how far apart they are"
+    )
+
+
+@final
+class BurstDecoder(WindowDecoder[BurstDecoderConfig]):
+    r"""How many spikes a window has, and, if asked, how far apart: the decoder of [`BurstSpiker`][].
+
+    With `by="count"` the signal is $y = N / N_\mathrm{max}$ for the $N$ spikes of the last whole window. What
+    [`BurstSpiker`][] encoded comes back less than `1 / max_spikes` too high and never too low, to rounding: $x \le y <
+    x + 1 / N_\mathrm{max}$.
+
+    With `by="interval"` it is the middle of the values that have this count and this interval between the spikes,
+
+    $$\frac{N - 1}{N_\mathrm{max}} < x \le \frac{N}{N_\mathrm{max}}, \qquad \frac{f}{D} \le x < \frac{f + 1}{D}$$
+
+    where $D = I_\mathrm{max} - I_\mathrm{min}$ and $f = I_\mathrm{max} - I$, all in steps: within `1 / (2 max_spikes)`,
+    and where two spikes came also within `1 / (2 D)`, which is the finer of the two for $D$ above `max_spikes`. Its
+    derivative is that of the count.
+
+    0 for a silent window, and before the first has passed.
+    """
+
+    def __init__(self, config: BurstDecoderConfig | None = None, **kwargs: Any):
+        self.config = BurstDecoderConfig.of(config, kwargs)
+
+    def empty(self, zeros: Float[Array, "*units"]) -> Any:
+        if self.config.by == "count":
+            return zeros
+        first, last = (jnp.full(zeros.shape, -1, jnp.int32) for _ in range(2))
+        return zeros, first, last
+
+    def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
+        if self.config.by == "count":
+            return gathered + spikes
+        count, first, last = gathered
+        fired = spikes != 0
+        return count + spikes, jnp.where(fired & (first < 0), step, first), jnp.where(fired, step, last)
+
+    def read(self, gathered: Any) -> Float[Array, "*units"]:
+        if self.config.by == "count":
+            return gathered / self.config.max_spikes
+        count, first, last = gathered
+        middle = jnp.sign(count) * self._middle(jnp.abs(count), (last - first).astype(count.dtype))
+        nothing = count - lax.stop_gradient(count)  # but for its derivative
+        return lax.stop_gradient(middle) + nothing / self.config.max_spikes
+
+    def _middle(self, count: Float[Array, "*units"], length: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        """Of the values with a burst of this many spikes, and this many steps from the first to the last."""
+        shortest, longest = self.config.intervals
+        span, most = longest - shortest, self.config.max_spikes
+        several = count > 1
+        interval = jnp.where(several, length / jnp.where(several, count - 1, 1), longest)
+        part = jnp.clip(longest - interval, 0, span)
+        floor, ceiling = (jnp.where(several, (part + i) / max(span, 1), i) for i in (0, 1))
+        return (jnp.maximum((count - 1) / most, floor) + jnp.minimum(count / most, ceiling)) / 2

@@ -1,0 +1,63 @@
+from collections.abc import Mapping
+from typing import Any, final
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from ....core.checks import finite, positive
+from ....core.numbers import Number, as_array, state_dtype
+from ....core.parameters import parameter
+from ....core.payloads import FloatArray, SpikeArray
+from .._levels import Count, add, count, level
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+
+
+class ContrastDecoderConfig(OutputInterfaceConfig):
+    """Config of [`ContrastDecoder`][]."""
+
+    threshold: Number = parameter(default=0.05, description="change of the signal that a spike says", check=positive)
+    start: Number = parameter(default=0.0, description="the signal before the first spike", check=finite)
+
+
+@final
+class ContrastDecoder(OutputInterface[ContrastDecoderConfig, Count]):
+    r"""A start, and one threshold up or down for each signed spike: the decoder of the contrast codes.
+
+    $$y_t = y_0 + \theta \sum_{i \le t} s_i$$
+
+    with the start $y_0$ and the threshold $\theta$. What [`StepForwardSpiker`][] encoded comes back within `threshold`;
+    see there, and [`SendOnDeltaSpiker`][], [`DeltaSpiker`][] and [`MovingWindowSpiker`][] for what those lose.
+
+    The state is the sum, as an integer of 32 bits: nothing drifts. Beside it is what of the spikes is no whole number.
+    That is 0 for spikes of 0 and 1, and carries the derivatives of float spikes: that of the signal is the threshold
+    times the sum of theirs. Linear in the spikes; an inhibitory spike counts as -1.
+
+    `threshold` and `start` are scalars, or broadcast against the spikes. The signal is in the dtype of the state: the
+    float type of the spikes, but at least float32.
+    """
+
+    def __init__(self, config: ContrastDecoderConfig | None = None, **kwargs: Any):
+        self.config = ContrastDecoderConfig.of(config, kwargs)
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> Count:
+        del key
+        spec = self.spec(input_specs)
+        dtype = state_dtype(spec.dtype)
+        for name in ("threshold", "start"):
+            try:
+                as_array(getattr(self.config, name), dtype, spec.shape)
+            except ValueError:
+                raise ValueError(
+                    f"{self._name}: `{name}` of shape {np.shape(getattr(self.config, name))} does not broadcast to "
+                    f"{spec.shape}, the shape of port 'spikes' ({spec})."
+                ) from None
+        return count(jnp.zeros(spec.shape, dtype))
+
+    def step(
+        self, payload: SpikeArray, state: Count, *, key: PRNGKeyArray | None
+    ) -> tuple[OutputInterfaceOutput, Count]:
+        del key
+        state = add(state, count(payload.value.astype(state.rest.dtype)))
+        start = as_array(self.config.start, state.rest.dtype, state.rest.shape)
+        return {"signal": FloatArray(level(start, self.config.threshold, state))}, state

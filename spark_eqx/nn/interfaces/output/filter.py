@@ -1,0 +1,66 @@
+from collections.abc import Mapping
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ....core.numbers import state_dtype
+from ....core.payloads import FloatArray, SpikeArray
+from .._kernels import KernelConfig
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+
+
+class FilterDecoderConfig(OutputInterfaceConfig, KernelConfig):
+    """Config of [`FilterDecoder`][]."""
+
+
+class FilterDecoderState(eqx.Module):
+    """State of [`FilterDecoder`][]."""
+
+    past: Float[Array, "*units lags"]  # the last spikes, one less than the kernel has; the last one comes last
+
+
+@final
+class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
+    r"""Each spike is the kernel, and the signal is their sum: the decoder of [`HoughSpiker`][] and [`BensSpiker`][].
+
+    $$y_t = \sum_k h_k s_{t-k}$$
+
+    with the kernel $h$, one for all units, and signed spikes $s$. A causal filter of finite impulse response, without a
+    delay but that of its kernel, for the spikes of any encoder; [`fir.lowpass`][spark_eqx.fir.lowpass] makes kernels.
+    """
+
+    def __init__(self, config: FilterDecoderConfig | None = None, **kwargs: Any):
+        self.config = FilterDecoderConfig.of(config, kwargs)
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> FilterDecoderState:
+        del key
+        spec = self.spec(input_specs)
+        return FilterDecoderState(jnp.zeros((*spec.shape, self.config.taps - 1), state_dtype(spec.dtype)))
+
+    def step(
+        self, payload: SpikeArray, state: FilterDecoderState, *, key: PRNGKeyArray | None
+    ) -> tuple[OutputInterfaceOutput, FilterDecoderState]:
+        del key
+        signal, state = self._filter(payload.value[None], state)
+        return {"signal": FloatArray(signal[0])}, state
+
+    def run(self, payload: SpikeArray, state: FilterDecoderState, *, keys: Any, steps: Any, held: bool):
+        del keys
+        spikes = payload.value
+        signal, state = self._filter(jnp.broadcast_to(spikes, (steps, *spikes.shape)) if held else spikes, state)
+        return {"signal": FloatArray(signal)}, state
+
+    def _filter(
+        self, spikes: Any, state: FilterDecoderState
+    ) -> tuple[Float[Array, "steps *units"], FilterDecoderState]:
+        dtype, lags, steps = state.past.dtype, self.config.taps - 1, spikes.shape[0]
+        kernel = jnp.asarray(self.config.kernel, dtype)
+        series = jnp.concatenate([jnp.moveaxis(state.past, -1, 0), spikes.astype(dtype)])
+        # The same bits for one step and for many: the order of the sum is that of the taps, and a product with 0, 1 or
+        # -1 is exact, so that it makes no difference whether it is contracted with the sum.
+        signal = kernel[0] * series[lags:]
+        for k in range(1, lags + 1):
+            signal = signal + kernel[k] * series[lags - k : lags - k + steps]
+        return signal, FilterDecoderState(jnp.moveaxis(series[steps:], 0, -1))

@@ -1,0 +1,187 @@
+import contextlib
+import functools
+from typing import Any, Literal, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from ....core._running import pin
+from ....core.module import SparkModule
+from ....core.numbers import as_array, rounded
+from ....core.parameters import parameter
+from ....core.payloads import FloatArray, SpikeArray
+from .._windows import WindowConfig
+from ._exact import product, slices
+from ._window import WindowDecoder, WindowDecoderState
+from .base import OutputInterfaceConfig
+
+
+_PER_COMPONENT = ("glue", "mins", "maxs", "sigma")  # of the signal; the encoder's other numbers are of a unit each
+_LEAST_SPIKES = 0.1  # that are expected of any unit in a window, so that a stray one rules out nothing
+
+
+class PopulationDecoderConfig(OutputInterfaceConfig, WindowConfig):
+    """Config of [`PopulationDecoder`][].
+
+    **Raises:** `TypeError` for an encoder that is no topological one, `ValueError` for one of another `dt`.
+    """
+
+    window: float = 100.0
+    encoder: SparkModule = parameter(description="the topological encoder whose spikes are read")
+    by: Literal["likelihood", "mean"] = parameter(
+        default="likelihood", description="what is read: the most likely point, or the mean of where the spikes are"
+    )
+
+    def __check_init__(self):
+        name, config = type(self).__name__, self.encoder.config
+        fields = ("mins", "maxs", "glue", "resolution", "dt")
+        if not (hasattr(self.encoder, "rate") and all(hasattr(config, field) for field in fields)):
+            raise TypeError(f"{name}: `encoder` must be a topological encoder, got {type(self.encoder).__name__}.")
+        if not isinstance(config.dt, jax.Array) and np.any(np.asarray(config.dt) != self.dt):
+            raise ValueError(
+                f"{name}: `dt` must be that of the encoder; got dt={self.dt:g} [ms], and {config.dt} [ms] for the "
+                f"{type(self.encoder).__name__}."
+            )
+
+
+@final
+class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
+    r"""The point that a topological encoder was given, from the spikes of a window: the decoder of
+    [`TopologicalPoissonSpiker`][] and [`TopologicalLinearSpiker`][].
+
+    With `by="likelihood"` the most likely point: for $n_j$ spikes of unit $j$ in a window of length $T$, and the rate
+    $a_j(x)$ at which the encoder makes it fire for a point $x$,
+
+    $$y = \arg \max_x \sum_j n_j \log a_j(x) - T \sum_j a_j(x)$$
+
+    over a grid of 4 points a unit and 128 at least, and between them by a parabola. With 200 spikes it is unbiased to 1
+    % of the range from end to end, on open axes and on circles. The spikes need not be Poisson, their mean is enough. A
+    unit is taken to fire 0.1 spikes a window at least. The derivative is that of the score, which is 0 at the maximum:
+    $dy = - \sum_j (\log a_j)'(y)\, dn_j / l''(y)$ with the logarithm $l$ of the likelihood.
+
+    With `by="mean"` the centre of mass of the spikes' units, on a circle the circular mean. It costs less, and needs no
+    rates. On a circle it is unbiased. On an open axis it is drawn inwards near the ends, where half of the bump is cut
+    off: with the default `sigma` and `resolution` by 4.3 % of the range at an end, 1.8 % at 5 % of the range from it,
+    0.5 % at 10 %, and 0.1 % at 15 %; with twice the `sigma` by 15 % at an end.
+
+    Takes `(*shape, resolution)`, gives `(*shape,)`, from `mins` to `maxs`. On a circle both are one point. The signal
+    is the value of the last whole window; 0 before the first, and for a window without spikes. An inhibitory spike
+    takes one away.
+    """
+
+    def __init__(self, config: PopulationDecoderConfig | None = None, **kwargs: Any):
+        self.config = PopulationDecoderConfig.of(config, kwargs)
+
+    def value_shape(self, units: tuple[int, ...]) -> tuple[int, ...]:
+        encoder: Any = self.config.encoder
+        if units[-1:] != (encoder.config.resolution,):
+            raise ValueError(
+                f"{self._name}: port 'spikes' must have a last axis of the {encoder.config.resolution} units "
+                f"(resolution) of the {encoder._name}, got shape {units}."
+            )
+        jax.eval_shape(encoder.rate, jax.ShapeDtypeStruct(units[:-1], jnp.float32))  # raises if its arrays do not fit
+        return units[:-1]
+
+    def empty(self, zeros: Float[Array, "*units"]) -> Any:
+        return zeros
+
+    def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
+        del step
+        return gathered + spikes
+
+    def read(self, gathered: Any) -> Float[Array, "*values"]:
+        config: Any = self.config.encoder.config
+        counts = pin(gathered)  # of all windows at once, as a constant
+        total = counts.sum(-1)
+        silent = total <= 0
+        glued = np.broadcast_to(np.asarray(config.glue, bool), total.shape)
+        if self.config.by == "mean":
+            u = self._mean(counts, jnp.where(silent, 1, total), glued)
+        else:
+            u = self._most_likely(counts, glued)
+        mins, maxs = (as_array(each, u.dtype, u.shape) for each in (config.mins, config.maxs))
+        return jnp.where(silent, 0, mins + rounded(u * (maxs - mins)))
+
+    def value_after(
+        self, gathered: Any, closes: Bool[Array, ""], value: Float[Array, "*values"]
+    ) -> Float[Array, "*values"]:
+        return lax.cond(closes, lambda: self.read(gathered), lambda: value)  # reading takes longer than all else
+
+    def run(self, payload: SpikeArray, state: WindowDecoderState, *, keys: Any, steps: Any, held: bool):
+        """The counts of all windows that the steps touch, and the values of all at once."""
+        if isinstance(steps, int) and steps == 0:
+            return super().run(payload, state, keys=keys, steps=steps, held=held)
+        length, first, dtype = self.window_steps, state.step, state.value.dtype
+        spikes = payload.value if not held else jnp.broadcast_to(payload.value, (steps, *payload.shape))
+        windows = (steps + length - 2) // length + 1
+        padded = jnp.zeros((windows * length, *state.gathered.shape), spikes.dtype)
+        padded = lax.dynamic_update_slice_in_dim(padded, spikes, first, axis=0)
+        counts = padded.reshape(windows, length, *state.gathered.shape).sum(1, dtype=dtype)
+        counts = counts.at[0].add(jnp.where(first == 0, 0, state.gathered))
+        values = jnp.concatenate([state.value[None], jax.vmap(self.read)(counts)])
+        passed = (first + 1 + jnp.arange(steps, dtype=jnp.int32)) // length  # windows, at the end of each step
+        last = WindowDecoderState((first + steps) % length, counts[(first + steps - 1) // length], values[passed[-1]])
+        return {"signal": FloatArray(values[passed])}, last
+
+    def _mean(
+        self, counts: Float[Array, "*shape units"], total: Float[Array, "*shape"], glued: Bool[np.ndarray, "*shape"]
+    ) -> Float[Array, "*shape"]:
+        """The mean position of the spikes, from 0 to 1."""
+        units = counts.shape[-1]
+        angles = 2 * np.pi * np.arange(units) / units
+        rows = np.stack([np.arange(units) / (units - 1), np.cos(angles), np.sin(angles)])
+        parts = slices(jnp.asarray(rows, counts.dtype), self.window_steps * units)
+        along, x, y = jnp.moveaxis(product("...u,ku->...k", counts, parts), -1, 0)
+        nowhere = (x == 0) & (y == 0)  # the angle of nothing has no derivative
+        turns = jnp.arctan2(jnp.where(nowhere, 0, y), jnp.where(nowhere, 1, x)) / (2 * jnp.pi)
+        return jnp.where(glued, jnp.where(turns < 0, turns + 1, turns), along / total)
+
+    def _most_likely(
+        self, counts: Float[Array, "*shape units"], glued: Bool[np.ndarray, "*shape"]
+    ) -> Float[Array, "*shape"]:
+        """The position at the maximum of the likelihood, from 0 to 1."""
+        # A constant of the program, and the same in all, where the encoder is one.
+        constant = not jax.tree.leaves(self)
+        with jax.ensure_compile_time_eval() if constant else contextlib.nullcontext():
+            logs, expected = _model(self, counts.dtype)
+        likelihood = product("...u,...gu->...g", counts, logs)
+        likelihood = likelihood - jnp.broadcast_to(expected, likelihood.shape)
+        points = likelihood.shape[-1]
+        best = jnp.argmax(lax.stop_gradient(likelihood), axis=-1)
+        centre = jnp.where(glued, best, jnp.clip(best, 1, points - 2))
+        at = lambda i: jnp.take_along_axis(likelihood, (i % points)[..., None], axis=-1)[..., 0]
+        before, here, after = at(centre - 1), at(centre), at(centre + 1)
+        # The derivative of the vertex is that of the score of the parabola.
+        curvature = before - 2 * here + after
+        flat = curvature >= 0
+        vertex = 0.5 * (before - after) / jnp.where(flat, -1, curvature)
+        offset = jnp.where(flat, (best - centre).astype(vertex.dtype), vertex)
+        u = (centre.astype(vertex.dtype) + offset) / np.where(glued, points, points - 1).astype(vertex.dtype)
+        return jnp.where(glued, u - jnp.floor(u), jnp.clip(u, 0, 1))
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+def _model(
+    decoder: PopulationDecoder, dtype: Any
+) -> tuple[list[Float[Array, "*axes points units"]], Float[Array, "*axes points"]]:
+    """At the points of the grid along each axis: the logarithm of the spikes that are expected of each unit in a
+    window, but for a constant of the unit, in slices; and those of all units."""
+    encoder: Any = decoder.config.encoder
+    config = encoder.config
+    shape_of = lambda name: np.shape(getattr(config, name))
+    shapes = (shape_of(name) if name in _PER_COMPONENT else shape_of(name)[:-1] for name in config._kinds)
+    axes = np.broadcast_shapes(*shapes)  # one for all components of the signal, if all have the same
+    points = max(4 * config.resolution, 128)
+    glued = np.broadcast_to(np.asarray(config.glue, bool), axes)
+    index = np.arange(points).reshape(points, *(1 for _ in axes))
+    u = jnp.asarray(index / np.where(glued, points, points - 1), dtype)
+    mins, maxs = (as_array(each, dtype, axes) for each in (config.mins, config.maxs))
+    rates = jnp.moveaxis(jax.vmap(lambda u: encoder.rate(mins + u * (maxs - mins)))(u), 0, -2)
+    seconds = decoder.window_steps * float(np.asarray(decoder.config.dt)) / 1000
+    spikes = jnp.maximum(rates * seconds, _LEAST_SPIKES)
+    logs = jnp.log(spikes)
+    logs = logs - lax.stop_gradient(logs.max(-2, keepdims=True))  # the smaller, the finer
+    return slices(logs, decoder.window_steps * config.resolution), spikes.sum(-1)

@@ -1,0 +1,110 @@
+from collections.abc import Mapping
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
+
+from ....core.module import SparkModule
+from ....core.numbers import as_array, state_dtype
+from ....core.parameters import parameter
+from ....core.payloads import FloatArray, SpikeArray
+from .._prefix import running
+from .._windows import WindowConfig
+from ._sliding import Raster, from_frames, shifted, silence, to_frames
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+
+
+class RateDecoderConfig(OutputInterfaceConfig, WindowConfig):
+    """Config of [`RateDecoder`][].
+
+    **Raises:** `TypeError` for an encoder that has no `signal(rate)`.
+    """
+
+    window: float = 100.0
+    encoder: SparkModule | None = parameter(
+        default=None, description="whose signal(rate) makes a signal of the rate; None: the signal is the rate [Hz]"
+    )
+
+    def __check_init__(self):
+        if self.encoder is not None and not callable(getattr(self.encoder, "signal", None)):
+            raise TypeError(
+                f"{type(self).__name__}: `encoder` must have a method `signal(rate)`, as those derived from RateSpiker "
+                f"have, or be None for the rate [Hz] itself; got {type(self.encoder).__name__}."
+            )
+
+
+class RateDecoderState(eqx.Module):
+    """State of the decoder."""
+
+    raster: Raster  # of one window
+    count: Float[Array, "*units"] | Int[Array, "*units"]  # of the spikes in it
+    steps: Int[Array, ""]  # that have been, up to one window
+
+
+@final
+class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
+    r"""The rate in a sliding window, and the signal that makes an encoder fire at it.
+
+    $$r_t = \frac{1000}{T} \sum_{t - W < i \le t} s_i, \qquad y_t = \mathrm{signal}(r_t)$$
+
+    over the last $W$ steps, `window` [ms] in all, and as long as there are fewer over those; $T$ is their time [ms].
+    `signal` is that of `encoder`, which any [`RateSpiker`][] sets in its `decoder`; without one the signal is the rate.
+    An inhibitory spike counts as -1.
+
+    A window is off by one spike at most where the spikes are even: what [`RegularSpiker`][] encoded comes back within
+    `1000 / (max_freq T)`, and what [`LinearSpiker`][] did as a rate within `1000 / T`. What was drawn has the spread of
+    the counts on top.
+
+    The count is exact at any time. The window is kept as it is where the spikes are floats, for gradients to pass, and
+    as bits (one for each sign) where they are booleans or integers: in 1/16 of the memory.
+    """
+
+    def __init__(self, config: RateDecoderConfig | None = None, **kwargs: Any):
+        self.config = RateDecoderConfig.of(config, kwargs)
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RateDecoderState:
+        del key
+        spec = self.spec(input_specs)
+        dtype = state_dtype(spec.dtype)
+        jax.eval_shape(self._signal, jax.ShapeDtypeStruct(spec.shape, dtype))  # what does not fit is found here
+        dtype = dtype if jnp.issubdtype(spec.dtype, jnp.floating) else jnp.int32
+        raster = silence(spec.shape, self.config.steps, dtype)
+        return RateDecoderState(raster, jnp.zeros(spec.shape, dtype), jnp.zeros((), jnp.int32))
+
+    def step(
+        self, payload: SpikeArray, state: RateDecoderState, *, key: PRNGKeyArray | None
+    ) -> tuple[OutputInterfaceOutput, RateDecoderState]:
+        del key
+        window, spikes = self.config.steps, _numbers(payload, state)
+        oldest, raster = shifted(state.raster, spikes, window)
+        count, steps = state.count + (spikes - oldest), jnp.minimum(state.steps + 1, window)
+        return {"signal": FloatArray(self._decode(count, steps))}, RateDecoderState(raster, count, steps)
+
+    def run(self, payload: SpikeArray, state: RateDecoderState, *, keys: Any, steps: Any, held: bool):
+        """All steps at once: the running sum of what comes into the window and what leaves it."""
+        window, spikes = self.config.steps, _numbers(payload, state)
+        if held:
+            spikes = jnp.broadcast_to(spikes, (steps, *spikes.shape))
+        before = to_frames(state.raster, window)
+        spikes = jnp.concatenate([before, spikes.astype(before.dtype)])
+        change = spikes[window:].astype(state.count.dtype) - spikes[:steps].astype(state.count.dtype)
+        count = jnp.concatenate([state.count[None], state.count[None] + running(jnp.add, change, steps)])
+        times = jnp.minimum(state.steps + jnp.arange(steps + 1, dtype=jnp.int32), window)
+        signal = jax.vmap(self._decode)(count[1:], times[1:])
+        return {"signal": FloatArray(signal)}, RateDecoderState(from_frames(spikes[steps:]), count[-1], times[-1])
+
+    def _decode(self, count: Shaped[Array, "*units"], steps: Int[Array, ""]) -> Float[Array, "*units"]:
+        dtype = state_dtype(count.dtype)
+        return self._signal(count.astype(dtype) * 1000 / (steps.astype(dtype) * as_array(self.config.dt, dtype)))
+
+    def _signal(self, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        encoder: Any = self.config.encoder
+        return rate if encoder is None else encoder.signal(rate)
+
+
+def _numbers(spikes: SpikeArray, state: RateDecoderState) -> Shaped[Array, "..."]:
+    """The spikes in the dtype of the count: -1, 0 and 1 where they are no floats."""
+    numbers = spikes.value.astype(state.count.dtype)
+    return numbers if jnp.issubdtype(numbers.dtype, jnp.floating) else jnp.sign(numbers)

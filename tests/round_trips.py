@@ -1,0 +1,31 @@
+"""One window of a signal that is held, encoded and decoded again, each in one compiled program."""
+
+import equinox as eqx
+import numpy as np
+
+import spark_eqx as spark
+
+
+def encode(encoder, x):
+    """The spikes of a window, `(steps, *units)`, as NumPy floats."""
+    return np.asarray(_encode(encoder, x), float)
+
+
+def decode(decoder, spikes):
+    """The signal after each step, as a NumPy array."""
+    return np.asarray(_decode(decoder, spikes))
+
+
+def round_trip(encoder, decoder, x):
+    """What is decoded when the window has passed: differentiable in all three."""
+    return _decode(decoder, _encode(encoder, x))[-1]
+
+
+@eqx.filter_jit
+def _encode(encoder, x):
+    return spark.unroll(encoder, x, encoder.init(x), steps=encoder.config.steps)[0]["spikes"].value
+
+
+@eqx.filter_jit
+def _decode(decoder, spikes):
+    return spark.unroll(decoder, spikes, decoder.init(spikes[0]))[0]["signal"].value

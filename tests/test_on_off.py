@@ -1,0 +1,82 @@
+"""Signed spikes as two channels."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import OnOff, StepForwardSpiker
+from spark_eqx.surrogate import ATan
+
+from .helpers import assert_equal
+from .test_errors import complaint
+
+
+def channels(spikes, negative=None) -> Any:
+    return OnOff()(spark.SpikeArray(spikes, negative), None)[0]["output"]
+
+
+@pytest.mark.parametrize("dtype", [bool, jnp.int8, jnp.bfloat16, jnp.float32])
+def test_each_sign_has_a_channel(dtype):
+    spikes = jnp.array([[1, 0, 1], [0, 1, 0]]).astype(dtype)
+    negative = jnp.array([[False, True, True], [False, True, False]])
+    output = channels(spikes, negative)
+    assert output.inhibition_mask is None and output.spikes.dtype == dtype and output.shape == (2, 3, 2)
+    assert output.spikes.astype(int)[..., 0].tolist() == [[1, 0, 0], [0, 0, 0]]
+    assert output.spikes.astype(int)[..., 1].tolist() == [[0, 0, 1], [0, 1, 0]]
+
+
+def test_without_a_mask_all_are_on():
+    spikes = jr.bernoulli(jr.key(0), jnp.float32(0.5), (4, 5))
+    output = channels(spikes)
+    assert_equal(output.spikes[..., 0], spikes)
+    assert not output.spikes[..., 1].any()
+
+
+def test_gradients_have_the_sign_of_the_channel():
+    """Two thresholds, at 0.5 and -0.5: what pushes the signal up is for the one and against the other."""
+
+    def signed(x):
+        negative = x < 0
+        v = jnp.where(negative, -x, x) - 0.5
+        return spark.SpikeArray(ATan().spike(v > 0, v), negative)
+
+    def output(x):
+        return OnOff()(signed(x), None)[0]["output"].value
+
+    x = jnp.array([0.9, 0.6, 0.1, -0.1, -0.6, -0.9])
+    values, slopes = output(x), jnp.diagonal(jax.jacobian(output)(x), axis1=0, axis2=2)
+    assert values.tolist() == [[1, 0], [1, 0], [0, 0], [0, 0], [0, 1], [0, 1]]
+    assert (slopes[0, :3] > 0).all() and (slopes[0, 3:] == 0).all()
+    assert (slopes[1, :3] == 0).all() and (slopes[1, 3:] < 0).all()
+    # On less off is the signed value, and so is its gradient.
+    signal = lambda x: signed(x).value
+    assert_equal(values[:, 0] - values[:, 1], signal(x))
+    np.testing.assert_array_equal(slopes[0] - slopes[1], jnp.diagonal(jax.jacobian(signal)(x)))
+
+
+def test_behind_a_contrast_code():
+    """The channels' counts are those of the steps up and down."""
+    chain = spark.Sequential([StepForwardSpiker(threshold=0.25), OnOff()])
+    signal = jnp.array([0.0, 0.3, 0.6, 0.9, 0.5, 0.2, 0.1])
+    counts = chain.unroll(signal, chain.init(signal[0]))[0]["output"].value.sum(0)
+    assert counts.tolist() == [3, 2]
+
+
+CASES = {
+    "a signal": (
+        lambda: OnOff()(spark.FloatArray(jnp.ones(2)), None),
+        TypeError,
+        "OnOff: `spikes` SpikeArray FloatArray",
+    ),
+    "a field": (lambda: OnOff(threshold=1.0), TypeError, "OnOffConfig: unknown `threshold`"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_errors(name):
+    assert complaint(CASES[name]) is None

@@ -1,0 +1,270 @@
+"""A sliding count, exact at any time; and what was encoded comes back within one spike a window."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import spark_eqx as spark
+from spark_eqx import SpikeArray
+from spark_eqx.nn.interfaces import (
+    LinearSpiker,
+    PhaseSpiker,
+    PoissonSpiker,
+    RateDecoder,
+    RegularSpiker,
+    RenewalSpiker,
+    TopologicalPoissonSpiker,
+)
+
+from .helpers import assert_equal, take
+from .test_errors import complaint
+
+
+KEY = jr.key(4)
+nan = float("nan")
+
+
+def decode(module, spikes, state=None):
+    state = module.init(take(spikes, 0)) if state is None else state
+    output, state = spark.unroll(module, spikes, state)
+    return output["signal"].value, state
+
+
+def round_trip(encoder, signal, steps=None, /, **overrides):
+    """What comes out of the encoder and its decoder."""
+    chain = spark.Sequential([encoder, encoder.decoder(**overrides)])
+    state = chain.init(signal if steps else signal[0], key=KEY)
+    return spark.unroll(chain, signal, state, steps=steps, key=jr.key(5))[0]["signal"].value
+
+
+def sliding_rate(spikes, window, dt):
+    """[Hz], by a sum for each step."""
+    spikes = np.asarray(spikes, float)
+    rows = [spikes[max(t + 1 - window, 0) : t + 1] for t in range(len(spikes))]
+    return np.stack([1000 * row.sum(0) / (len(row) * dt) for row in rows])
+
+
+@pytest.mark.parametrize(
+    "window, dtype", [(1, jnp.float32), (100, jnp.bfloat16), (31, bool), (64, bool), (100, jnp.int8)]
+)
+def test_a_sliding_mean(window, dtype):
+    """Of signed spikes; in a whole sequence, in chunks shorter than a window, and step by step."""
+    steps, units, dt = 150, (2, 3), 0.5
+    spikes = SpikeArray(
+        jr.bernoulli(jr.key(0), 0.4, (steps, *units)).astype(dtype), jr.bernoulli(jr.key(1), 0.3, (steps, *units))
+    )
+    module = RateDecoder(window=window * dt, dt=dt)
+    signal, state = decode(module, spikes)
+    np.testing.assert_allclose(signal, sliding_rate(spikes.value, window, dt), rtol=1e-6)
+    np.testing.assert_array_equal(state.count, np.asarray(spikes.value, float)[-window:].sum(0))
+    assert state.steps == window
+
+    parts, current = [], module.init(take(spikes, 0))
+    for start in range(0, steps, 50):
+        part, current = decode(module, jax.tree.map(lambda x: x[start : start + 50], spikes), current)  # noqa: B023
+        parts.append(part)
+    assert_equal((jnp.concatenate(parts), current), (signal, state))
+
+    def body(state, frame):
+        output, state = module(frame, state)
+        return state, output["signal"].value
+
+    assert_equal(jax.lax.scan(body, module.init(take(spikes, 0)), spikes)[::-1], (signal, state))
+
+
+def test_the_raster_of_bits():
+    """As `raster.pack` packs it: what came in the last window, the positive spikes beside the negative ones."""
+    value = jr.randint(jr.key(2), (90, 4), -1, 2, jnp.int8)
+    module = RateDecoder(window=70.0)
+    _, state = decode(module, SpikeArray(value))
+    for i, sign in enumerate((1, -1)):
+        np.testing.assert_array_equal(state.raster[:, i].T, spark.raster.pack(value[-70:] == sign))
+    assert state.raster.nbytes * 16 > value[-70:].size * 4 and state.raster.nbytes * 8 < value[-70:].size * 4
+    assert module.init(SpikeArray(jnp.zeros(4))).raster.shape == (4, 70)
+
+
+def test_nothing_drifts():
+    """After a million steps the count is that of the window."""
+    for dtype in (jnp.float32, bool):
+        spikes = jr.bernoulli(jr.key(3), 0.7, (1_000_003, 2)).astype(dtype)
+        signal, state = decode(RateDecoder(window=1000.0), spikes)
+        expected = np.asarray(spikes, float)[-1000:].sum(0)
+        np.testing.assert_array_equal(signal[-1], expected)
+        np.testing.assert_array_equal(state.count, expected)
+
+
+ENCODERS: dict[str, Any] = {
+    "default": (RegularSpiker(), 100.0),
+    "bits": (RegularSpiker(max_freq=333.0, dt=2.0, dtype=bool), 34.0),
+    "fine": (RegularSpiker(max_freq=700.0, dt=0.1, phase=0.9), 12.8),
+    "signed": (RegularSpiker(max_freq=900.0, dt=0.5, signed=True), 20.0),
+    "learned": (RegularSpiker(max_freq=jnp.asarray(400.0)), 25.0),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@settings(derandomize=True, deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**31), low=st.floats(-1, 1), width=st.floats(0, 2))
+def test_round_trip(name, seed, low, width):
+    """Within one spike of the time that the mean goes over, always; in the first window too."""
+    encoder, window = ENCODERS[name]
+    x = np.random.default_rng(seed).uniform(low, low + width, 64).astype(np.float32)
+    steps = 300
+    decoded = np.asarray(round_trip(encoder, jnp.asarray(x), steps, window=window))
+    time = np.minimum(np.arange(1, steps + 1) * encoder.config.dt, window)[:, None]
+    bound = 1000 / (float(encoder.config.max_freq) * time)
+    assert (np.abs(decoded - np.clip(x, -1 if encoder.config.signed else 0, 1)) < bound * (1 + 1e-5)).all()
+
+
+def test_the_bound_is_tight():
+    x = jnp.linspace(0, 1, 101)
+    decoded = round_trip(RegularSpiker(), x, 2000)
+    error = np.abs(np.asarray(decoded) - np.asarray(x))
+    assert 0.09 < error[100:].max() < 0.1 + 1e-6
+    exact = round_trip(RegularSpiker(max_freq=1000.0), x, 2000, window=100.0)[-1]
+    np.testing.assert_allclose(exact, x, atol=1e-6)  # whole numbers of spikes
+
+
+def test_round_trip_of_rates():
+    """A leaky integrator fires evenly, too: the rate is off by one spike at most, the signal through its curve."""
+    dt, window = 0.5, 150.0
+    encoder, x = LinearSpiker(dt=dt, cd=1.0), jnp.linspace(0, 1, 64)
+    decoded = round_trip(encoder, x, 800, window=window)
+    settled = np.arange(800) * dt >= window
+    off = np.abs(np.asarray(encoder.rate(decoded)) - np.asarray(encoder.rate(x)))[settled]
+    assert 0.9 * 1000 / window < off.max() <= 1000 / window * (1 + 1e-4)
+    rate = round_trip(encoder, x, 800, window=window, encoder=None)[-1]
+    np.testing.assert_allclose(encoder.signal(rate), decoded[-1], atol=1e-6)
+    silent = np.asarray(encoder.rate(x)) == 0
+    assert silent.sum() > 3 and (np.asarray(decoded)[:, silent] == 0).all()
+
+
+@pytest.mark.parametrize("encoder, cv", [(PoissonSpiker(max_freq=200.0), 0), (RenewalSpiker(max_freq=200.0), 0.5)])
+def test_what_was_drawn_comes_back_on_average(encoder, cv):
+    units, window = 20_000, 100
+    decoded = np.asarray(round_trip(encoder, jnp.full(units, 0.5), window)[-1])
+    assert abs(decoded.mean() - 0.5) < 4.5 * decoded.std() / np.sqrt(units)
+    p = 0.1  # spikes a step; of a renewal process the number in a window varies by cv^2 of it, and its ends
+    variance = (p * (1 - p) * window if cv == 0 else cv**2 * p * window + (1 - cv**4) / 6) / (0.2 * window) ** 2
+    assert abs(decoded.var() / variance - 1) < 4.5 * np.sqrt(2 / units) + 0.02 * (cv > 0)
+
+
+@pytest.mark.parametrize(
+    "make, varying", [(RegularSpiker, False), (RegularSpiker, True), (PoissonSpiker, True), (RenewalSpiker, False)]
+)
+def test_gradient_of_a_shift(make, varying):
+    """A shift of the signal is decoded as itself: the derivative is 1, where there is no saturation."""
+    encoder, steps = make(max_freq=80.0), 330
+    x = np.linspace(0.2, 0.4, 20, dtype=np.float32)
+    if varying:
+        x = x + np.float32(0.15) * np.sin(np.arange(steps) / 7, dtype=np.float32)[:, None]
+
+    def shifted(shift):
+        return round_trip(encoder, jnp.asarray(x) + shift, None if varying else steps, window=300.0)
+
+    if varying:
+        _, slope = jax.jvp(shifted, (jnp.zeros(()),), (jnp.ones(()),))
+        np.testing.assert_allclose(slope[250:], 1, rtol=1e-5)
+    else:
+        np.testing.assert_allclose(jax.grad(lambda shift: shifted(shift)[-1].mean())(0.0), 1, rtol=1e-5)
+
+
+def test_gradients_reach_back_one_window():
+    """To each spike of it alike, over chunks and steps as in a whole sequence; and to the numbers of the encoder."""
+    spikes, window = jr.bernoulli(jr.key(6), 0.3, (30, 3)).astype(jnp.float32), 10
+    module = RateDecoder(window=10.0, encoder=RegularSpiker(max_freq=1000.0))
+    weights = jr.normal(jr.key(7), (30, 3))
+
+    def stepped(spikes):
+        def body(state, frame):
+            output, state = module(frame, state)
+            return state, output["signal"].value
+
+        return jax.lax.scan(body, module.init(spikes[0]), spikes)[1]
+
+    whole = lambda spikes, **how: spark.unroll(module, spikes, module.init(spikes[0]), **how)[0]["signal"].value
+    functions = whole, stepped, lambda spikes: whole(spikes, checkpoint=7)
+    grads = [jax.grad(lambda s, f=f: jnp.sum(weights * f(s)))(spikes) for f in functions]
+    per_step = np.asarray(weights) / np.minimum(np.arange(30) + 1, window)[:, None]
+    expected = np.stack([per_step[t : t + window].sum(0) for t in range(30)])
+    for grad in grads:
+        np.testing.assert_allclose(grad, expected, atol=1e-5)
+
+    def decoded(max_freq):
+        decoder = RegularSpiker(max_freq=max_freq).decoder(window=20.0)
+        return decode(decoder, spikes[:20])[0][-1].sum()
+
+    assert jax.tree.leaves(RegularSpiker(max_freq=jnp.asarray(900.0)).decoder())[0] == 900
+    count = spikes[:20].sum()
+    np.testing.assert_allclose(jax.grad(decoded)(jnp.asarray(900.0)), -count * 50 / 900**2, rtol=1e-5)
+
+
+def test_decoders_of_encoders():
+    for encoder in (LinearSpiker(dt=0.5), PoissonSpiker(), RegularSpiker(signed=True), RenewalSpiker(order=2, cd=1.0)):
+        decoder = encoder.decoder()
+        assert decoder.config.encoder == encoder and decoder.config.window == 100
+        assert decoder.config.dt == encoder.config.dt
+        assert encoder.decoder(window=50.0, encoder=None) == RateDecoder(window=50.0, dt=encoder.config.dt)
+        assert spark.SparkModule.from_json(decoder.to_json()) == decoder
+    signed = jnp.asarray([[0.0, 1.0, 1.0]] * 10)
+    mask = jnp.asarray([[False, False, True]] * 10)
+    decoded, _ = decode(RegularSpiker(max_freq=1000.0, signed=True).decoder(), SpikeArray(signed, mask))
+    assert decoded[-1].tolist() == [0, 1, -1]
+    decoded, _ = decode(RegularSpiker(max_freq=1000.0).decoder(), SpikeArray(signed, mask))
+    assert decoded[-1].tolist() == [0, 1, 0]
+
+
+def test_nan_travels():
+    spikes = jnp.zeros((30, 2)).at[10, 1].set(nan)
+    decoded, _ = decode(RateDecoder(window=5.0), spikes)
+    assert (decoded[:, 0] == 0).all() and (decoded[:10, 1] == 0).all() and jnp.isnan(decoded[10:15, 1]).all()
+
+
+CASES: dict[str, Any] = {
+    "window": (
+        lambda: RateDecoder(window=10.5),
+        ValueError,
+        "RateDecoderConfig: `window` whole dt=1 [ms] window=10.5 [ms] nearest 10 [ms]",
+    ),
+    "window=0": (lambda: RateDecoder(window=0.0), ValueError, "RateDecoderConfig `window` [ms], positive 0.0"),
+    "dt an array": (
+        lambda: RegularSpiker(dt=jnp.asarray(1.0)).decoder(),
+        TypeError,
+        "RateDecoderConfig: `dt` one constant number [ms]",
+    ),
+    "no encoder": (
+        lambda: RateDecoder(encoder="linear"),
+        TypeError,
+        "RateDecoderConfig: `encoder` SparkModule 'linear'",
+    ),  # pyright: ignore
+    "an encoder of phases": (
+        lambda: RateDecoder(encoder=PhaseSpiker()),
+        TypeError,
+        "RateDecoderConfig: `encoder` `signal(rate)` RateSpiker None PhaseSpiker",
+    ),
+    "an encoder of points": (
+        lambda: RateDecoder(encoder=TopologicalPoissonSpiker()),
+        TypeError,
+        "RateDecoderConfig: `encoder` TopologicalPoissonSpiker",
+    ),
+    "other units": (
+        lambda: RegularSpiker(max_freq=(1.0, 2.0)).decoder().init(jnp.zeros(3)),
+        ValueError,
+        "RegularSpiker: `max_freq` (2,) (3,)",
+    ),
+    "an unknown field": (
+        lambda: PoissonSpiker().decoder(windows=3.0),
+        TypeError,
+        "RateDecoderConfig `windows` 'window'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_error(name):
+    assert complaint(CASES[name]) is None

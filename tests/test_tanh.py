@@ -1,0 +1,156 @@
+"""Two populations against each other, against the closed form."""
+
+# pyright: reportArgumentType=false
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import TanhIntegrator
+
+from .test_errors import complaint
+
+
+PERIOD = 20  # steps between the spikes of a unit
+
+
+def regular(units, steps):
+    """Each unit fires every `PERIOD` steps, and in every step as many as in any other."""
+    return (jnp.arange(steps)[:, None] + jnp.arange(units)[None]) % PERIOD == 0
+
+
+def run(module, x, y):
+    spikes = {"x_spikes": x, "y_spikes": y}
+    output, state = spark.unroll(module, spikes, module.init(jax.tree.map(lambda each: each[0], spikes)))
+    assert output["signal"].shape == (len(jax.tree.leaves(x)[0]), 1)
+    return output["signal"].value[:, 0], state
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("smooth, tau, smooth_tau", [(True, 5.0, 5.0), (True, 2.0, 9.0), (False, 4.0, 5.0)])
+def test_gain_is_one(dt, smooth, tau, smooth_tau):
+    """Rates over `saturation_freq`, for every time step, time constant and smoothing, and a size for each."""
+    freq, steps = 2 * 1000 / (PERIOD * dt), round(25 * (tau + smooth_tau) / dt)
+    config = {"dt": dt, "tau": tau, "smooth_tau": smooth_tau, "smooth_trace": smooth}
+    module = TanhIntegrator(saturation_freq=freq, **config)
+    half, silent = regular(40, steps), jnp.zeros((steps, 40), bool)
+    quarter = jnp.concatenate([half[:, :20], silent[:, :20], half[:, :20], silent[:, :20]], 1)
+    x, y = jnp.stack([half, silent, half]), jnp.stack([jnp.tile(each, (1, 2)) for each in (silent, half, half)])
+    y = y.at[2].set(quarter)
+    signal = jax.vmap(lambda x, y: run(module, x, y)[0][-1])(x, y)
+    np.testing.assert_allclose(np.arctanh(np.asarray(signal, float)) / np.pi, [0.5, -0.5, 0.25], rtol=1e-4)
+
+
+def test_saturation_reads_tanh_pi_and_more_is_no_more():
+    for factor in (1.0, 3.0):
+        module = TanhIntegrator(saturation_freq=1000 / PERIOD / factor)
+        signal, state = run(module, regular(40, 200), jnp.zeros((200, 4), bool))
+        np.testing.assert_allclose(signal[-1], np.tanh(np.pi), rtol=1e-5)
+        assert np.abs(state.traces).max() <= 1
+        assert 0.996 < np.tanh(np.pi) < 0.9963
+
+
+def closed_form(sums, config, sizes):
+    """In double precision, by the equations as they stand."""
+    rate, smooth = np.zeros(2), 0.0
+    k, ks = -np.expm1(-config.dt / config.tau), -np.expm1(-config.dt / config.smooth_tau)
+    levels = []
+    for each in sums:
+        z = 1000 / (np.asarray(sizes) * config.saturation_freq * config.dt) * each
+        rate = np.clip(rate + k * (z - rate), -1, 1)
+        smooth = smooth + ks * (rate[0] - rate[1] - smooth)
+        levels.append(np.tanh(np.pi * (smooth if config.smooth_trace else rate[0] - rate[1])))
+    return np.asarray(levels)
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+def test_equation(smooth, masked):
+    """The limit counts, for inhibitory spikes too, of populations of any shape."""
+    module = TanhIntegrator(saturation_freq=150.0, tau=4.0, smooth_tau=7.0, smooth_trace=smooth, dt=0.5)
+    keys = jr.split(jr.key(0), 4)
+    spikes = [jr.bernoulli(key, jnp.float32(0.2), (80, *shape)) for key, shape in zip(keys, ((2, 3), (4,)))]
+    masks = [jr.bernoulli(key, jnp.float32(0.5), each.shape[1:]) for key, each in zip(keys[2:], spikes)]
+    if not masked:
+        masks = [jnp.zeros_like(mask) for mask in masks]
+    x, y = (spark.SpikeArray(each, jnp.stack([mask] * 80)) for each, mask in zip(spikes, masks))
+    signal, _ = run(module, x, y)
+    sums = np.stack([np.asarray(each.value, float).reshape(80, -1).sum(1) for each in (x, y)], 1)
+    expected = closed_form(sums, module.config, (6, 4))
+    np.testing.assert_allclose(signal, expected, atol=2e-6)
+    raw = np.abs(1000 / (np.asarray([6, 4]) * 150 * 0.5) * sums)
+    assert raw.max() > 5 and (masked or (expected > -1).all())
+
+
+def test_a_number_for_each_population():
+    module = TanhIntegrator(saturation_freq=(100.0, 200.0), tau=jnp.asarray([5.0, 9.0]), smooth_trace=False)
+    signal, state = run(module, regular(40, 200), regular(60, 200))
+    np.testing.assert_allclose(state.traces, [0.5, 0.25], rtol=1e-4)
+    np.testing.assert_allclose(signal[-1], np.tanh(np.pi / 4), rtol=1e-4)
+
+
+def test_gradients_are_those_of_finite_differences_and_0_beyond_the_limit():
+    x, y = (jr.uniform(jr.key(i), (30, 5)) for i in range(2))
+
+    @jax.jit
+    def loss(*point):
+        scale, freq, tau, smooth_tau = point
+        module = TanhIntegrator(saturation_freq=freq, tau=tau, smooth_tau=smooth_tau)
+        return run(module, scale * x, y)[0][-5:].sum()
+
+    point = tuple(map(jnp.asarray, (1.1, 900.0, 5.0, 6.0)))
+    gradients = jax.grad(loss, (0, 1, 2, 3))(*point)
+    for i, step in enumerate((0.02, 10.0, 0.1, 0.1)):
+        moved = [loss(*point[:i], point[i] + h, *point[i + 1 :]) for h in (step, -step)]
+        np.testing.assert_allclose(gradients[i], (moved[0] - moved[1]) / (2 * step), rtol=2e-2)
+    assert jax.grad(loss)(jnp.asarray(50.0), *point[1:]) == 0
+
+
+def test_shift_of_the_rate_comes_back():
+    """The slope of what is behind the `tanh` in the rate of a population, within the range: 1."""
+    module = TanhIntegrator(saturation_freq=500.0)
+    silent = jnp.zeros(3)
+
+    def last(rate):  # as spikes per step, expected
+        spikes = {"x_spikes": jnp.full(4, rate), "y_spikes": silent}
+        output, _ = spark.unroll(module, spikes, module.init(spikes), steps=100)
+        return jnp.arctanh(output["signal"].value[-1, 0]) / jnp.pi
+
+    rates = jnp.linspace(0.01, 0.45, 12)
+    slopes = 0.5 * jax.vmap(jax.grad(last))(rates)  # of rate over saturation: 1000 * rate / 500
+    np.testing.assert_allclose(slopes, 1, rtol=1e-2)
+
+
+def test_nan_travels_through():
+    x = jnp.zeros((3, 4)).at[1, 0].set(jnp.nan)
+    signal, _ = run(TanhIntegrator(), x, jnp.zeros((3, 4)))
+    np.testing.assert_array_equal(np.isnan(signal), [False, True, True])
+
+
+S = jnp.ones(4)
+CASES = {
+    "no units": (
+        lambda: TanhIntegrator().init(x_spikes=S, y_spikes=jnp.ones((0, 3))),
+        ValueError,
+        "TanhIntegrator port 'y_spikes' must have units SpikeArray (0, 3)",
+    ),
+    "three frequencies": (
+        lambda: TanhIntegrator(saturation_freq=jnp.ones(3)).init(x_spikes=S, y_spikes=S),
+        ValueError,
+        "TanhIntegrator `saturation_freq` a number, or two (3,)",
+    ),
+    "two smoothings": (
+        lambda: TanhIntegrator(smooth_tau=(1.0, 2.0)).init(x_spikes=S, y_spikes=S),
+        ValueError,
+        "TanhIntegrator `smooth_tau` one number (2,)",
+    ),
+    "a time constant of 0": (lambda: TanhIntegrator(smooth_tau=0), ValueError, "`smooth_tau` [ms] positive 0"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_error(name):
+    assert complaint(CASES[name]) is None
