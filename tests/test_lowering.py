@@ -56,7 +56,7 @@ def test_number_of_loops(row, dtype):
     module = row.make(**({"dtype": bool} if makes_spikes and boolean else {}))
     shapes = lambda *lead: jax.eval_shape(lambda: row.payload(KEY, dtype, lead))
     payload, payloads, batch = shapes(), shapes(STEPS), shapes(4, STEPS)
-    state = jax.eval_shape(lambda: row.init(module))
+    state = jax.eval_shape(lambda: module.init(row.payload(KEY, dtype), key=KEY))  # of spikes of this dtype
     programs = {
         "step": (lambda m, p, s, k: m(p, s, key=k), module, payload, state, KEY),
         "held": (lambda *x: unroll(*x, steps=STEPS), module, payload, state, KEY),

@@ -26,14 +26,14 @@ HELD: dict[str, Callable[[], Any]] = {
 }
 # What varies: a wave, its spikes, what comes back.
 VARYING: dict[str, Callable[[], Any]] = {
-    "delta": lambda: of.DeltaSpiker(threshold=0.004),
-    "step_forward": lambda: of.StepForwardSpiker(threshold=0.05),
-    "send_on_delta": lambda: of.SendOnDeltaSpiker(threshold=0.05),
-    "moving_window": lambda: of.MovingWindowSpiker(threshold=0.02, window=5.0),
-    "hough": lambda: of.HoughSpiker(kernel=KERNEL),
-    "bens": lambda: of.BensSpiker(kernel=KERNEL, threshold=0.3),
+    "delta": lambda: of.DeltaSpiker(threshold=0.02, start=0.5),
+    "step_forward": lambda: of.StepForwardSpiker(threshold=0.05, start=0.5),
+    "send_on_delta": lambda: of.SendOnDeltaSpiker(threshold=0.05, start=0.5),
+    "moving_window": lambda: of.MovingWindowSpiker(threshold=0.05, window=3.0, start=0.5),
+    "hough": lambda: of.HoughSpiker(kernel=KERNEL, tolerance=0.1),
+    "bens": lambda: of.BensSpiker(kernel=KERNEL, threshold=0.95),
 }
-KERNEL = tuple(0.4 * np.exp(-np.arange(24) / 6.0))
+KERNEL = tuple(0.16 * np.exp(-np.arange(24) / 6.0))
 
 
 def held(encoder: Any) -> None:
@@ -98,4 +98,17 @@ def traces() -> None:
     plt.legend(frameon=False)
 
 
-OTHERS: list[Callable[[], None]] = [curves, receptive_fields, population_bias, traces]
+def _named(name: str, draw: Callable[[Any], None], make: Callable[[], Any]) -> Callable[[], None]:
+    figure = lambda: draw(make())
+    figure.__name__ = name
+    return figure
+
+
+FIGURES: list[Callable[[], None]] = [
+    *(_named(name, held, make) for name, make in HELD.items()),
+    *(_named(name, varying, make) for name, make in VARYING.items()),
+    curves,
+    receptive_fields,
+    population_bias,
+    traces,
+]

@@ -15,6 +15,11 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import code_figures  # noqa: E402
+
 import spark_eqx as spark  # noqa: E402
 from spark_eqx import plot  # noqa: E402
 from spark_eqx.nn.interfaces import (  # noqa: E402
@@ -136,6 +141,7 @@ FIGURES: list[Callable[[], None]] = [
     rates,
     round_trip,
     surrogates,
+    *code_figures.FIGURES,
 ]
 STYLES = {"light": "default", "dark": "dark_background"}
 

@@ -73,14 +73,19 @@ def positive_number(function: str, name: str, value: Any, unit: str) -> float:
     return float(as_scalar(function, name, value, unit, positive))  # pyright: ignore[reportArgumentType]
 
 
-def range_of(function: str, interface: Any, kind: type) -> tuple[float, float]:
+def range_of(function: str, interface: Any, kinds: tuple[type, ...], what: str) -> tuple[float, float]:
     """Of the signal, for an interface with one set of parameters."""
-    if not isinstance(interface, kind):
-        what = "an input interface" if kind is InputInterface else "a topological encoder"
+    if not isinstance(interface, kinds):
         raise TypeError(f"{function}: `interface` must be {what}, got {type(interface).__name__}.")
     try:
         interface.init(jnp.zeros(()), key=jr.key(0))
     except ValueError as error:
         raise ValueError(f"{function}: `interface` must have scalars for parameters. {error}") from error
-    low, high = interface._range((), jnp.zeros(()).dtype)
+    if isinstance(interface, InputInterface):
+        low, high = interface._range((), jnp.zeros(()).dtype)
+    else:
+        low, high = interface.config.mins, interface.config.maxs
+    if abs(high) > 1e30:
+        name = type(interface).__name__
+        raise TypeError(f"{function}: `interface` must say a signal that is held, within a range; {name} says changes.")
     return float(low), float(high)

@@ -10,12 +10,14 @@ import numpy as np
 
 from ..core.payloads import FloatArray
 from ..core.specs import InputSpec
+from ..nn.interfaces.control.receptive_fields import ReceptiveFields
 from ..nn.interfaces.input.base import InputInterface, RateSpiker
 from ..nn.interfaces.input.topological import TopologicalSpiker
 from ._arguments import as_floats, positive_number, range_of
 from ._style import Axes, axes_of, color_of, from_zero, legend, shades_seen_on, text_color, whole_numbers
 
 
+_TUNED = "a topological encoder, or ReceptiveFields"
 _CHUNK = 2**22  # unit-steps of a raster that is made only to be counted
 
 
@@ -50,7 +52,7 @@ def transfer_curve(
 
     **Raises:** `TypeError` or `ValueError` for anything else.
     """
-    low, high = range_of("transfer_curve", interface, InputInterface)
+    low, high = range_of("transfer_curve", interface, (InputInterface,), "an input interface")
     if signals is None:
         x = np.linspace(low, high, 51)
     else:
@@ -78,13 +80,14 @@ def transfer_curve(
 
 
 def tuning_curves(interface: Any, *, rate: bool = False, ax: Any = None) -> Axes:
-    """The activity of each unit of a topological encoder against the signal, over the encoder's range.
+    """The activity of each unit of a topological encoder, or of `ReceptiveFields`, against the signal, over its range.
 
     On a glued axis the curve of a unit near an end goes on at the other end.
 
     **Arguments:**
 
-    - `interface`: a topological encoder whose parameters are the same for all components: scalars.
+    - `interface`: a topological encoder, or `ReceptiveFields`, whose parameters are the same for all components:
+        scalars.
     - `rate`: whether to draw the rate [Hz] that the activity gives, by the closed form, instead.
     - `ax`: the axes to draw into; `None`: the current ones.
 
@@ -92,7 +95,7 @@ def tuning_curves(interface: Any, *, rate: bool = False, ax: Any = None) -> Axes
 
     **Raises:** `TypeError` or `ValueError` for anything else.
     """
-    low, high = range_of("tuning_curves", interface, TopologicalSpiker)
+    low, high = range_of("tuning_curves", interface, (TopologicalSpiker, ReceptiveFields), _TUNED)
     law = _closed_form(interface) if rate else lambda x: np.asarray(interface.activity(jnp.asarray(x)), float)
     if law is None:
         raise TypeError(f"tuning_curves: `rate` must be False for a {type(interface).__name__}: no closed form.")
@@ -134,7 +137,7 @@ def _measure(interface: InputInterface, x: np.ndarray, duration: float, key: Any
     return value if decoded else total * 1000 / (steps * dt)
 
 
-def _closed_form(interface: InputInterface) -> Callable[[np.ndarray], np.ndarray] | None:
+def _closed_form(interface: Any) -> Callable[[np.ndarray], np.ndarray] | None:
     """Rates [Hz] of the units for an array of signals; `None` where there is no formula."""
     if not isinstance(interface, RateSpiker | TopologicalSpiker):
         return None

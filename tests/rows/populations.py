@@ -29,7 +29,6 @@ ROWS = [
         population_decoder,
         ((2, 3, 7),),
         spark.SpikeArray,
-        masked=True,
         trainable={"mins": -0.5, "maxs": 1.5, "sigma": 0.5, "max_freq": 400.0},
         decodes=True,
         loops=AT_ONCE_WITH_STATE,

@@ -83,13 +83,14 @@ class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
     ) -> tuple[ControlInterfaceOutput, None]:
         del key
         x = pin(payload.value.astype(state_dtype(payload.dtype)))  # of all steps at once
-        return {"output": FloatArray(self._activity(x))}, state
+        return {"output": FloatArray(self.activity(x))}, state
 
     def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
         del keys
         return run_at_once(self, payload, state, steps, held)
 
-    def _activity(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape fields"]:
+    def activity(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape fields"]:
+        """The activities, from 0 to 1, in the dtype of `x`."""
         config, spaces = self.config, self.config.resolution - 2
         mins, maxs, beta = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs, config.beta))
         # Masked before the division, whose derivative would make NaN of 0 times infinity.

@@ -91,12 +91,13 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         """All steps at once: a running sum of integers is the same in any order."""
         if isinstance(steps, int) and steps == 0:
             return super().run(payload, state, keys=keys, steps=steps, held=held)
-        move, start = self._move(payload), jax.tree.map(lambda x: x[None], state)
+        start = jax.tree.map(lambda x: x[None], state)
         if held:
-            move = jax.tree.map(lambda x: x[None], move)
+            move = jax.tree.map(lambda x: x[None], self._move(payload))
             number = jnp.arange(steps, dtype=jnp.uint32).reshape(-1, *(1 for _ in state.fraction.shape)) + 1
             moved = number * move.by
         else:
+            move = jax.vmap(self._move)(payload)
             moved = running(jnp.add, move.by, steps)
         fraction, before, ahead = start.fraction + moved, None, None
         if start.ahead is not None:

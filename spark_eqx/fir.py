@@ -1,0 +1,46 @@
+"""Kernels of finite impulse response, for the encoders and decoders that take one."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from .core._arguments import as_scalar, as_size
+from .core.checks import finite, positive
+
+
+def lowpass(taps: Any, cutoff: Any, dt: Any = 1.0, gain: Any = 1.0) -> Float64[np.ndarray, " taps"]:
+    r"""A low-pass filter of linear phase: a sinc under a Hamming window.
+
+    $$h_k \propto w_k \, \mathrm{sinc}\Big(2 f_c \, dt \, \big(k - \tfrac{n - 1}{2}\big)\Big), \qquad
+    w_k = 0.54 - 0.46 \cos \frac{2 \pi k}{n - 1}, \qquad \sum_k h_k = g$$
+
+    for $n$ taps, the cutoff $f_c$ in 1/ms, $\mathrm{sinc}(u) = \sin(\pi u) / (\pi u)$ and the gain $g$. These are the
+    numbers of `scipy.signal.firwin(taps, cutoff, fs=1000 / dt)` for a gain of 1, to rounding. Symmetric; no tap is
+    negative while `cutoff` is at most `1000 / ((taps - 1) dt)`.
+
+    **Arguments:**
+
+    - `taps`: how many steps the kernel has. An integer.
+    - `cutoff`: the frequency [Hz] above which the filter stops, below that of Nyquist, `500 / dt`.
+    - `dt`: the time step [ms].
+    - `gain`: the sum of the kernel, which is what a spike in each step decodes to.
+
+    **Returns:** a NumPy array of shape `(taps,)`. As a parameter it is a constant; `jnp.asarray` makes one to be
+    trained.
+
+    **Raises:** `TypeError` or `ValueError` for anything else.
+    """
+    taps = as_size("lowpass", "taps", taps, "steps")
+    given = (("cutoff", cutoff, "Hz", positive), ("dt", dt, "ms", positive), ("gain", gain, "1", finite))
+    cutoff, dt, gain = (float(as_scalar("lowpass", *each)) for each in given)  # pyright: ignore[reportArgumentType]
+    if taps == 0:
+        raise ValueError("lowpass: `taps` must be 1 or more [steps], got 0.")
+    if cutoff >= 500 / dt:
+        raise ValueError(
+            f"lowpass: `cutoff` must be below the Nyquist frequency, 500 / dt = {500 / dt:g} [Hz]; got {cutoff:g} [Hz]."
+        )
+    k = np.arange(taps) - (taps - 1) / 2
+    window = 0.54 + 0.46 * np.cos(np.linspace(-np.pi, np.pi, taps))
+    kernel = window * np.sinc(cutoff * dt / 500 * k)
+    return kernel * (gain / kernel.sum())
