@@ -37,10 +37,15 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         config: Any = self.config
         return config.steps
 
+    def prepare(self, x: Float[Array, "*units"]) -> Any:
+        """Arrays that `spikes_at` is given instead of the signals with which a window opened: what need not be computed
+        in each step of it."""
+        return x
+
     @abc.abstractmethod
-    def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
-        """Which units spike in a step of a window that opened with the signals `x`; and the same as a function that
-        gives 0 and 1 with the derivatives of the relaxation. Silent where `x` is -1."""
+    def spikes_at(self, x: Any, step: Int[Array, ""]) -> Fired:
+        """Which units spike in a step of a window that opened with the signals of which `prepare` made `x`; and the
+        same as a function that gives 0 and 1 with the derivatives of the relaxation. Silent where a signal is -1."""
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowSpikerState:
         del key
@@ -52,31 +57,31 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
     ) -> tuple[InputInterfaceOutput, WindowSpikerState]:
         del key
         latched = jnp.where(state.step == 0, self._latch(payload), state.latched)
-        output = self.emit(*self.spikes_at(latched, state.step), payload.dtype)
+        output = self.emit(*self.spikes_at(self.prepare(latched), state.step), payload.dtype)
         return output, WindowSpikerState((state.step + 1) % self.window_steps, latched)
 
     def run(self, payload: FloatArray, state: WindowSpikerState, *, keys: Any, steps: Any, held: bool):
         """The spikes of every window that the steps touch, all at once; and out of them the steps."""
         if isinstance(steps, int) and steps == 0:
             return super().run(payload, state, keys=keys, steps=steps, held=held)
-        length, first = self.window_steps, state.step
-        windows = count_windows(steps, length, held)
-        if held:
+        length, first, ones = self.window_steps, state.step, [1 for _ in state.latched.shape]
+        times = first + jnp.arange(steps, dtype=jnp.int32)
+        window = times // length
+        if held:  # in the first window, which may have been open before, and in all others
+            window = jnp.minimum(window, 1)
             latched = jnp.stack([jnp.where(first > 0, state.latched, self._latch(payload)), self._latch(payload)])
         else:
-            # The first window may have opened before.
-            opens = length * jnp.arange(windows, dtype=jnp.int32) - first
+            opens = length * jnp.arange(count_windows(steps, length), dtype=jnp.int32) - first
             openings = jax.tree.map(lambda x: x[jnp.clip(opens, 0, steps - 1)], payload)
-            before = (opens < 0).reshape(-1, *(1 for _ in state.latched.shape))
-            latched = jnp.where(before, state.latched, self._latch(openings))
-
-        def window(x):
-            step = lambda i: self.emit(*self.spikes_at(x, i), payload.dtype)
-            return jax.vmap(step)(jnp.arange(length, dtype=jnp.int32))
-
-        output = out_of_windows(jax.vmap(window)(latched), first, steps, held)
-        last = jnp.minimum((first + steps - 1) // length, windows - 1)
-        return output, WindowSpikerState((first + steps) % length, latched[last])
+            latched = jnp.where((opens < 0).reshape(-1, *ones), state.latched, self._latch(openings))
+        said = jax.vmap(self.prepare)(latched)
+        if held:  # faster than rows of two
+            said = jax.tree.map(lambda x: jnp.where((window == 0).reshape(-1, *ones), x[0], x[1]), said)
+        else:
+            said = jax.tree.map(lambda x: x[window], said)
+        step = lambda said, i: self.emit(*self.spikes_at(said, i), payload.dtype)
+        output = jax.vmap(step)(said, times % length)
+        return output, WindowSpikerState((first + steps) % length, latched[window[-1]])
 
     def _latch(self, payload: FloatArray) -> Float[Array, "*units"]:
         return jnp.where(jnp.isnan(payload.value), -1, self.excitation(payload))
@@ -94,10 +99,9 @@ def newly(
     return surrogate.spike(fired, now) - surrogate.spike(fired & False, before)
 
 
-def count_windows(steps: Any, length: int, held: bool) -> Any:
-    """How many windows there are to lay out: all that so many steps may touch. Of a signal that is held two, the first,
-    which may have been open before, and one that stands for all that follow."""
-    return 2 if held else (steps + length - 2) // length + 1
+def count_windows(steps: Any, length: int) -> Any:
+    """How many windows so many steps may touch."""
+    return (steps + length - 2) // length + 1
 
 
 def in_windows(x: Float[Array, "time *units"], first: Int[Array, ""], length: int, windows: Any) -> Any:
@@ -106,16 +110,6 @@ def in_windows(x: Float[Array, "time *units"], first: Int[Array, ""], length: in
     return lax.dynamic_slice_in_dim(padded, length - first, windows * length).reshape(windows, length, *x.shape[1:])
 
 
-def out_of_windows(tree: Any, first: Int[Array, ""], steps: Any, held: bool) -> Any:
-    """The inverse of `in_windows`: the steps that follow step `first` of the first window. If `held`, the last window
-    repeats."""
-
-    def take(x):
-        windows, length = x.shape[:2]
-        flat = x.reshape(-1, *x.shape[2:])
-        if not held:
-            return lax.dynamic_slice_in_dim(flat, first, steps)
-        times = first + jnp.arange(steps, dtype=jnp.int32)
-        return flat[jnp.minimum(times // length, windows - 1) * length + times % length]
-
-    return jax.tree.map(take, tree)
+def out_of_windows(x: Any, first: Int[Array, ""], steps: Any) -> Any:
+    """The inverse of `in_windows`: the steps that follow step `first` of the first window."""
+    return lax.dynamic_slice_in_dim(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), first, steps)

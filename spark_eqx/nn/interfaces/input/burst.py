@@ -35,11 +35,17 @@ class BurstSpiker(WindowSpiker[BurstSpikerConfig]):
     def __init__(self, config: BurstSpikerConfig | None = None, **kwargs: Any):
         self.config = BurstSpikerConfig.of(config, kwargs)
 
-    def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
+    def prepare(self, x: Float[Array, "*units"]) -> Any:
+        """The signals, how many spikes they make, and how many steps apart."""
         most, (shortest, longest) = self.config.max_spikes, self.config.intervals
         span = longest - shortest
         count = _how_many(np.arange(most) / most, x, "left")
         interval = longest - _how_many(np.arange(1, span + 1) / max(span, 1), x, "right")
+        return x, count, interval
+
+    def spikes_at(self, x: Any, step: Int[Array, ""]) -> Fired:
+        x, count, interval = x
+        most = self.config.max_spikes
         n = step // interval
         due = n * interval == step
         fired = due & (n < count)

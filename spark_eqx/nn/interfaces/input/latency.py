@@ -2,6 +2,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -75,18 +76,37 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         return output, LatencySpikerState((state.step + 1) % self.config.steps, now)
 
     def run(self, payload: FloatArray, state: LatencySpikerState, *, keys: Any, steps: Any, held: bool):
-        """All windows that the steps touch at once: `(windows, steps of a window, *units)`."""
+        """All steps of a signal that is held at once; of one that varies all windows that the steps touch."""
         if isinstance(steps, int) and steps == 0:
             return super().run(payload, state, keys=keys, steps=steps, held=held)
-        first, units, x = state.step, state.distance.shape, self.excitation(payload)
-        length, end = self.config.steps, first + steps
-        windows, ones = count_windows(steps, length, held), [1 for _ in units]
+        run = self._run_held if held else self._run_varying
+        return run(payload, state, steps)
+
+    def _run_held(self, payload: FloatArray, state: LatencySpikerState, steps: Any):
+        """Of a signal that is held the last distance is the largest: the curve falls."""
+        length, x = self.config.steps, self.excitation(payload)[None]
+        times = jnp.arange(steps, dtype=jnp.int32)
+        along = lambda each: each.reshape(-1, *(1 for _ in x.shape[1:]))
+        window, step = (along(each) for each in jnp.divmod(state.step + times, length))
+        least = self._least(x.shape[1:], x.dtype)[step.ravel()]
+        # The first window may have been open before.
+        past = jnp.where((window == 0) & (state.step > 0), state.distance[None], _FAR)
+        now = jnp.maximum(past, x - least)
+        opens = (step == 0) | (along(times) == 0)
+        before = jnp.where(opens, past, jnp.maximum(past, x - jnp.roll(least, 1, 0)))
+        output = self._spikes((now >= 0) & (before < 0), now, before, payload)
+        return output, LatencySpikerState((state.step + steps) % length, now[-1])
+
+    def _run_varying(self, payload: FloatArray, state: LatencySpikerState, steps: Any):
+        """In arrays of shape `(windows, steps of a window, *units)`."""
+        first, units, length, end = state.step, state.distance.shape, self.config.steps, state.step + steps
+        windows, ones = count_windows(steps, length), [1 for _ in units]
         step = jnp.arange(length, dtype=jnp.int32).reshape(1, -1, *ones)
         # The first window may have been open before.
         resumed = (jnp.arange(windows, dtype=jnp.int32).reshape(-1, 1, *ones) == 0) & (first > 0)
         past = jnp.where(resumed, state.distance[None, None], _FAR)
 
-        x = x[None, None] if held else in_windows(x, first, length, windows)
+        x = in_windows(self.excitation(payload), first, length, windows)
         distance = jnp.where(resumed & (step < first), _FAR, x - self._least(units, x.dtype)[None])
         # Which step fires takes less than a running maximum, which only derivatives need.
         earliest = jnp.min(jnp.where(distance >= 0, step, length), 1, keepdims=True)
@@ -94,15 +114,16 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         before = jnp.concatenate([past, now[:, :-1]], 1)
         output = self._spikes((step == earliest) & (past < 0), now, before, payload)
 
-        last = jnp.minimum((end - 1) // length, windows - 1)
+        last = (end - 1) // length
         seen = jnp.where(step[0] <= (end - 1) % length, distance[last], _FAR)
         new = LatencySpikerState(end % length, jnp.maximum(past[last, 0], seen.max(0)))
-        return out_of_windows(output, first, steps, held), new
+        return jax.tree.map(lambda x: out_of_windows(x, first, steps), output), new
 
     def _least(self, units: tuple[int, ...], dtype: Any) -> Float[Array, "steps ..."]:
         """The smallest signal that fires, at every step; it broadcasts against the units."""
-        curve = self.config.thresholds(units, dtype, later=0.5)
+        curve = lax.cummin(self.config.thresholds(units, dtype, later=0.5))  # falls, whatever a user's does
         threshold = as_array(self.config.threshold, dtype, (1, *units))
+        # Above `threshold` is from the next number on, and 0 is never enough.
         fixed = lax.stop_gradient(threshold)
         above = jnp.maximum(jnp.nextafter(fixed, jnp.ones_like(fixed)), jnp.finfo(dtype).tiny)
         return jnp.maximum(curve, threshold + (above - fixed))

@@ -47,13 +47,18 @@ class RankOrderSpiker(WindowSpiker[RankOrderSpikerConfig]):
     def __init__(self, config: RankOrderSpikerConfig | None = None, **kwargs: Any):
         self.config = RankOrderSpikerConfig.of(config, kwargs)
 
-    def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
-        length, units = self.config.steps, max(x.size, 1)
+    def prepare(self, x: Float[Array, "*units"]) -> Any:
+        """The signals, their ranks, and the steps in which they are due."""
         # The bits of numbers from 0 to 1 are in their order, and faster to sort. The sort is stable.
         bits = lax.bitcast_convert_type(x.reshape(-1), np.dtype(f"int{8 * x.dtype.itemsize}"))
         order, ranks = jnp.argsort(~bits), jnp.arange(x.size, dtype=jnp.int32)
         rank = jnp.zeros_like(ranks).at[order].set(ranks, unique_indices=True).reshape(x.shape)
-        due = jnp.asarray(np.arange(units) * length // units, jnp.int32)[rank]
+        units = max(x.size, 1)
+        return x, rank, jnp.asarray(np.arange(units) * self.config.steps // units, jnp.int32)[rank]
+
+    def spikes_at(self, x: Any, step: Int[Array, ""]) -> Fired:
+        x, rank, due = x
+        length, units = self.config.steps, max(x.size, 1)
         heard = (x > as_array(self.config.threshold, x.dtype, x.shape)) & (x >= 0)
         fired = heard & (due == step)
 
