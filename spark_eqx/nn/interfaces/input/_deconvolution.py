@@ -72,6 +72,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
 
         score, least = _total(self.match(window, kernel)), self.least(x.shape, x.dtype)
         fired = full & (score >= least)
+        # Where the surrogate stands: at the distance. What it multiplies: the derivatives of `least` and of the share.
         of_kernel = lambda function: derived(function, self.config.kernel, dtype=x.dtype, shape=(self.config.taps,))
         size, share = of_kernel(_size), _total(window * kernel) / of_kernel(_pairs)
         v = lax.stop_gradient(score / size) - least / lax.stop_gradient(size) + (share - lax.stop_gradient(share))

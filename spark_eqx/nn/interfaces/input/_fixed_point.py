@@ -19,15 +19,16 @@ def in_units(function: Callable[..., Any], *numbers: Number, dtype: Any, shape: 
 
 
 def rounded_up(units: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """The next integer, and where that is 2^32, which becomes 0."""
+    """The next integer, and where that is 2^32, which becomes 0; broadcast to `shape`, but for a scalar."""
     xp = jnp if isinstance(units, jax.Array) else np
     units = xp.ceil(units)
     whole = units >= 2.0**32
     word = xp.where(whole, 0, units).astype(np.uint32)
-    return jnp.broadcast_to(jnp.asarray(word), shape), jnp.broadcast_to(jnp.asarray(whole), shape)
+    arrays = jnp.asarray(word), jnp.asarray(whole)
+    return arrays if word.ndim == 0 else tuple(jnp.broadcast_to(each, shape) for each in arrays)
 
 
-def product(a: UInt32[Array, "*shape"], b: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+def product(a: UInt32[Array, "*shape"], b: UInt32[Array, "*shape"] | UInt32[Array, ""]) -> UInt32[Array, "*shape"]:
     """`a b / 2^32`, up to the next integer: by halves of 16 bits, as there may be no integers of 64."""
     (a1, a0), (b1, b0) = ((x >> 16, x & 0xFFFF) for x in (a, b))
     low, cross, other = a0 * b0, a1 * b0, a0 * b1

@@ -41,7 +41,8 @@ class HoughSpiker(DeconvolutionSpiker[HoughSpikerConfig]):
 
     **Delay.** A spike comes `delay = len(kernel) - 1` steps after the sample at which its kernel begins, because all
     samples under the kernel must have come; the decoder adds no delay. The first `delay` steps are silent. To have the
-    spikes of the last samples of a signal, give it as many more.
+    spikes of the last samples of a signal, give it as many more. Its first samples, up to the length of the kernel, are
+    decoded too low, because no kernel begins before them.
 
     **Gradient.** The surrogate stands at the distance of the sum from $\epsilon$, in units of $\sum |h|$. For the
     `tolerance` it multiplies the derivative of that distance; for signal and kernel, that of
