@@ -15,7 +15,8 @@ def every(*conditions):
     import pytest
 
     rows = [row for row in ROWS if all(condition(row) for condition in conditions)]
-    return pytest.mark.parametrize("row", rows, ids=[row.name for row in rows])
+    params = [pytest.param(row, id=row.name, marks=[pytest.mark.sweep] if row.more else []) for row in rows]
+    return pytest.mark.parametrize("row", params)
 
 
 def with_sweep(*values):

@@ -286,7 +286,7 @@ def test_signed_ends_gradients_and_rates():
     total = lambda x: spark.unroll(certain, x, None, steps=50, key=jr.key(12))[0]["spikes"].value.sum()
     np.testing.assert_allclose(jax.grad(total)(x), 50 * np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0]), rtol=1e-6)
     module = PoissonSpiker(signed=True)
-    np.testing.assert_array_equal(module.rate(x)[2:], np.float32([40, -40, 100, -100, 100, -100, 0, -100]))
+    np.testing.assert_array_equal(module.rate(x)[2:], np.asarray([40, -40, 100, -100, 100, -100, 0, -100], np.float32))
     rates = jnp.asarray([-1e9, -25.0, 0.0, 50.0, jnp.nan, jnp.inf])
     np.testing.assert_array_equal(module.signal(rates), [-1, -0.25, 0, 0.5, 0, 1])
     checked = PoissonSpiker(signed=True, check_signal=True)

@@ -130,6 +130,18 @@ def test_the_bound_is_tight():
     np.testing.assert_allclose(exact, x, atol=1e-6)  # whole numbers of spikes
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_mean_of_a_varying_signal(signed):
+    """Within one spike of it; within two where the signal changes its sign."""
+    steps, window = 500, 50
+    t = np.arange(steps)[:, None]
+    x = np.sin(t / np.arange(20, 40)).astype(np.float32) * (1 if signed else 0.5) + (0 if signed else 0.5)
+    encoder = RegularSpiker(max_freq=300.0, signed=signed, dtype=bool)
+    decoded = np.asarray(round_trip(encoder, jnp.asarray(x, jnp.float32), window=float(window)))
+    error = np.abs(decoded - sliding_rate(x, window, 1.0) / 1000)[window:] * 0.3 * window  # spikes
+    assert 0.9 < error.max() < (2 if signed else 1) + 1e-4
+
+
 def test_round_trip_of_rates():
     """A leaky integrator fires evenly, too: the rate is off by one spike at most, the signal through its curve."""
     dt, window = 0.5, 150.0

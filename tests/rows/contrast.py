@@ -30,6 +30,7 @@ ROWS = [
         ((3, 5),),
         spark.FloatArray,
         trainable=THRESHOLD,
+        more=True,
     ),
     Row(
         "moving-window",
@@ -37,6 +38,7 @@ ROWS = [
         ((3, 5),),
         spark.FloatArray,
         trainable=THRESHOLD,
+        more=True,
     ),
     Row(
         "contrast-decoder",

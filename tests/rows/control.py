@@ -21,6 +21,7 @@ ROWS = [
         trainable={"tau": 10.0, "base": 0.3},
         decodes=True,
         ports=("signal", "trace"),
+        more=True,
     ),
     Row(
         "tanh",

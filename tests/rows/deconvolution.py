@@ -20,6 +20,7 @@ ROWS = [
         ((3, 5),),
         spark.FloatArray,
         trainable={"kernel": KERNEL, "threshold": 0.4},
+        more=True,
     ),
     Row(
         "filter-decoder",

@@ -37,6 +37,7 @@ ROWS = [
         ((7,),),
         spark.FloatArray,
         trainable={"tau": 1.5, "cd": 0.5, "max_freq": 400.0},
+        more=True,
     ),
     Row(
         "topological-poisson",
@@ -46,6 +47,7 @@ ROWS = [
         True,
         trainable=TOPOLOGICAL | {"max_freq": 400.0},
         loops=AT_ONCE,
+        more=True,
     ),
     Row(
         "topological-linear",
@@ -79,6 +81,7 @@ ROWS = [
         spark.SpikeArray,
         trainable={"tau": 5.0, "saturation_freq": 50.0},
         decodes=True,
+        more=True,
     ),
     Row(
         "concat",
@@ -96,6 +99,7 @@ ROWS = [
         spark.FloatArray,
         moves=True,
         loops=AT_ONCE,
+        more=True,
     ),
     Row(
         "sequential",
@@ -136,6 +140,7 @@ ROWS = [
         decodes=True,
         # Three stages with a loop, in chunks all in one loop over chunks.
         loops=(0, 3, 3, 3, 6, 17),
+        more=True,
     ),
     Row(
         "user-encoder",

@@ -20,6 +20,7 @@ ROWS = [
         spark.FloatArray,
         draws_once=True,
         loops=AT_ONCE,
+        more=True,
     ),
     Row(
         "renewal",

@@ -26,6 +26,7 @@ class Row(NamedTuple):
     moves: bool = False  # nothing is computed: the values of the inputs come out
     decodes: bool = False  # a signal comes out, in the dtype of the state
     ports: tuple[str, ...] = ()  # where there are several: one for each shape
+    more: bool = False  # what another row has, in another form: by `-m sweep` only
     # Loops of the programs "step", "held", "varying", "mapped", "gradient", "gradient in chunks"; see test_lowering.
     loops: tuple[int, ...] = SCANNED
 

@@ -40,6 +40,7 @@ ROWS = [
         spark.SpikeArray,
         decodes=True,
         masked=True,
+        more=True,
     ),
     Row(
         "weighted-phase",
@@ -55,6 +56,7 @@ ROWS = [
         spark.SpikeArray,
         decodes=True,
         masked=True,
+        more=True,
     ),
     Row("burst", with_defaults(BurstSpiker, window=14.0), ((3, 5),), spark.FloatArray, loops=AT_ONCE_WITH_STATE),
     Row(
@@ -64,6 +66,7 @@ ROWS = [
         spark.SpikeArray,
         decodes=True,
         masked=True,
+        more=True,
     ),
     Row(
         "rank-order",
@@ -80,5 +83,6 @@ ROWS = [
         decodes=True,
         masked=True,
         trainable={"modulation": 0.9},
+        more=True,
     ),
 ]

@@ -24,8 +24,8 @@ def rounded_up(units: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     units = xp.ceil(units)
     whole = units >= 2.0**32
     word = xp.where(whole, 0, units).astype(np.uint32)
-    arrays = jnp.asarray(word), jnp.asarray(whole)
-    return arrays if word.ndim == 0 else tuple(jnp.broadcast_to(each, shape) for each in arrays)
+    spread = lambda each: jnp.broadcast_to(jnp.asarray(each), shape if each.ndim else ())
+    return spread(word), spread(whole)
 
 
 def product(a: UInt32[Array, "*shape"], b: UInt32[Array, "*shape"] | UInt32[Array, ""]) -> UInt32[Array, "*shape"]:

@@ -57,10 +57,10 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
 
     $$y = \arg \max_x \sum_j n_j \log a_j(x) - T \sum_j a_j(x)$$
 
-    over a grid of 4 points a unit and 128 at least, and between them by a parabola. With 200 spikes it is unbiased to 1
-    % of the range from end to end, on open axes and on circles. The spikes need not be Poisson, their mean is enough. A
-    unit is taken to fire 0.1 spikes a window at least. The derivative is that of the score, which is 0 at the maximum:
-    $dy = - \sum_j (\log a_j)'(y)\, dn_j / l''(y)$ with the logarithm $l$ of the likelihood.
+    over a grid of 4 points a unit and 128 at least, and between them by a parabola. With 200 spikes the bias is below
+    1 % of the range from end to end, on open axes and on circles. The spikes need not be Poisson, their mean is enough.
+    A unit is taken to fire 0.1 spikes a window at least. The derivative is that of the score, which is 0 at the
+    maximum: $dy = - \sum_j (\log a_j)'(y)\, dn_j / l''(y)$ with the logarithm $l$ of the likelihood.
 
     With `by="mean"` the centre of mass of the spikes' units, on a circle the circular mean. It costs less, and needs no
     rates. On a circle it is unbiased. On an open axis it is drawn inwards near the ends, where half of the bump is cut
