@@ -51,12 +51,8 @@ class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
     range. `(*shape, resolution)` comes out, from 0 to 1, in the float type of the signal, but at least float32.
     Components outside of the range count as the nearest end of it, with derivative 0. One that is NaN has no activity.
 
-    Population coding by latency is this and a [`LatencySpiker`][]: the better a unit's field fits, the earlier it
-    fires.
-
-    ```python
-    Sequential([ReceptiveFields(mins=-1.0), LatencySpiker(threshold=0.1)])
-    ```
+    Population coding by latency is `Sequential([ReceptiveFields(), LatencySpiker()])`: the better a unit's field fits,
+    the earlier it fires. See [`LatencySpiker`][].
 
     Bohte, Kok and La Poutré (2002), "Error-backpropagation in temporally encoded networks of spiking neurons".
     """
