@@ -154,6 +154,7 @@ def test_play_goes_on_after_a_failure(loop, controller):
     assert (loop.survived(jnp.zeros((2, 500), bool)) == 500).all()
 
 
+@pytest.mark.sweep
 def test_same_seed_same_controller(loop):
     """Bit for bit; only the layer has learnt."""
     first, second, other = (loop.fit(generations=2, seed=seed) for seed in (5, 5, 6))

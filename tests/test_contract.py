@@ -224,8 +224,9 @@ def test_dtypes_and_output_specs(row, dtype, getkey):
     _check_dtypes(row, dtype, getkey, jnp.float32)
 
 
+@pytest.mark.sweep
 @every()
-@pytest.mark.parametrize("dtype", with_sweep(jnp.float64, jnp.bfloat16, jnp.float32))
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16, jnp.float32])
 def test_dtypes_and_output_specs_x64(row, dtype, getkey):
     with x64():
         _check_dtypes(row, dtype, getkey, jnp.float64 if dtype == jnp.float64 else jnp.float32)
@@ -248,6 +249,7 @@ def _check_dtypes(row, dtype, getkey, state_dtype):
     assert_equal(jax.tree.map(jnp.zeros_like, state), jax.tree.map(jnp.zeros_like, new))
 
 
+@pytest.mark.sweep
 @every(lambda row: row.encodes)
 def test_double_precision_is_the_same_spiker(row, getkey):
     payload = row.payload(getkey(), lead=(200,))

@@ -12,7 +12,7 @@ import pytest
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import LinearSpiker, PoissonSpiker, TopologicalLinearSpiker
 
-from .helpers import assert_close, assert_equal, every, with_sweep
+from .helpers import assert_close, assert_equal, every
 
 
 KEY = jr.key(3)
@@ -24,8 +24,9 @@ def extra_bytes(function, *arguments) -> int:
     return plan.temp_size_in_bytes
 
 
+@pytest.mark.sweep
 @every()
-@pytest.mark.parametrize("checkpoint", with_sweep(7, True, 1000))
+@pytest.mark.parametrize("checkpoint", [7, True, 1000])
 def test_checkpointed_is_the_same(row, checkpoint, getkey):
     """Forward bit for bit, and the gradient: whole chunks, a rest, one chunk longer than the sequence."""
     module, payload = row.make(), row.payload(getkey(), lead=(40,))

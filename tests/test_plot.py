@@ -680,7 +680,7 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
         (
             lambda: plot.tuning_curves(PoissonSpiker()),
             TypeError,
-            "tuning_curves: `interface` must be a topological encoder, got PoissonSpiker",
+            "tuning_curves: `interface` must be a topological encoder, or ReceptiveFields, got PoissonSpiker",
         ),
         (
             lambda: plot.tuning_curves(TopologicalPoissonSpiker(mins=(0.0, -1.0))),

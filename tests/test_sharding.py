@@ -45,6 +45,7 @@ def finish(*processes, timeout):
     return [output for output, _ in printed]
 
 
+@pytest.mark.sweep
 def test_same_bits_on_any_number_of_devices_without_collectives():
     (printed,) = finish(start(8, ROOT / "tests" / "sharding_devices.py"), timeout=240)
     records = [json.loads(line) for line in printed.splitlines()]
@@ -63,6 +64,7 @@ def test_same_bits_on_any_number_of_devices_without_collectives():
 @pytest.mark.skipif(
     not (hasattr(jax, "shard_map") and hasattr(jax, "set_mesh")), reason="this JAX lacks jax.shard_map or jax.set_mesh"
 )
+@pytest.mark.sweep
 def test_same_bits_in_shard_map_and_on_explicit_axes():
     (printed,) = finish(start(8, ROOT / "tests" / "sharding_meshes.py"), timeout=240)
     records = [json.loads(line) for line in printed.splitlines()]

@@ -149,6 +149,7 @@ ROWS = [
         spark.FloatArray,
         True,
         trainable={"threshold": 1.0, "noise": 0.1},
+        more=True,
     ),
     Row(
         "user-layer",

@@ -32,6 +32,7 @@ ROWS = [
         trainable={"mins": -0.5, "maxs": 1.5, "sigma": 0.5, "max_freq": 400.0},
         decodes=True,
         loops=AT_ONCE_WITH_STATE,
+        more=True,
     ),
     Row(
         "linear-decoder",

@@ -86,7 +86,8 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         """Gamma variates with mean 1: sums of exponential ones."""
         order = self.config.order
         uniform = _uniform(key, (order, *shape), dtype)
-        # A logarithm for three of them, whose product is a normal number: at least 2^-99. XLA fuses no sum over an axis.
+        # A logarithm for three of them, whose product is at least 2^-99: a normal number. Not a sum over an axis, which
+        # XLA fuses with nothing on a CPU.
         total = jnp.zeros(shape, dtype)
         for i in range(0, order, 3):
             total -= jnp.log(math.prod(uniform[j] for j in range(i, min(i + 3, order))))
@@ -98,7 +99,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         key = self.need_key(key, "an interval is drawn at every step")
         config, x = self.config, excitation(payload.value)
         cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.cd, config.dt))
-        rate = x * derived(lambda _, f: f / 1000, config.max_freq, dtype=x.dtype, shape=x.shape)  # spikes per ms
+        rate = rounded(x * derived(lambda _, f: f / 1000, config.max_freq, dtype=x.dtype, shape=x.shape))  # per ms
         busy = rounded(rate * cd)  # part of the mean interval, and so of the time
         speed = rate / (1 - busy)  # at which the rest passes
         refractory, left = self._begun(state, rate, busy)

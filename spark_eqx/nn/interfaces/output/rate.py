@@ -54,8 +54,8 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
     An inhibitory spike counts as -1.
 
     A window is off by one spike at most where the spikes are even: the mean of what [`RegularSpiker`][] encoded comes
-    back within `1000 / (max_freq T)` (twice that where it changes its sign), and what [`LinearSpiker`][] did, as a rate,
-    within `1000 / T`. What was drawn has the spread of the counts on top.
+    back within `1000 / (max_freq T)` (twice that where it changes its sign), and the rate of what [`LinearSpiker`][]
+    encoded within `1000 / T`. What was drawn has the spread of the counts on top.
 
     The count is exact at any time. The window is kept as it is where the spikes are floats, for gradients to pass, and
     as bits, one for each sign, where they are booleans or integers: in 1/16 of the memory.
