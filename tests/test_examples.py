@@ -98,6 +98,7 @@ def test_sweep(sweep, tmp_path, capsys, monkeypatch):
     assert result.snr[-1, -1] > 18 and result.snr[0, 0] < 0
 
 
+@pytest.mark.sweep
 def test_sharded(tmp_path):
     figure = tmp_path / "sharded.png"
     env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}

@@ -319,6 +319,7 @@ def test_silence_stays_silent(tau, held):
     assert output["spikes"].value.sum() == 0
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("detach", [True, False])
 def test_op_by_op_makes_no_nan(detach):
     """Nor does its gradient, with JAX's own search for NaN on, where parameters are arrays and where they are not."""

@@ -91,6 +91,7 @@ def test_two_processes_equal_one(tmp_path):
     assert {float(each.split()[-1]) for each in printed} == {float(spikes.sum())}
 
 
+@pytest.mark.sweep
 def test_page_runs_as_printed(tmp_path):
     (tmp_path / "page.py").write_text("\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.S)))
     finish(start(8, "page.py", folder=tmp_path), timeout=120)

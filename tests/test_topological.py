@@ -99,6 +99,7 @@ def test_values_outside_saturate(cls, glue):
     assert (grad == 0).all()
 
 
+@pytest.mark.sweep
 @BOTH
 @pytest.mark.parametrize("glue", [0, 1, (0, 1)])
 def test_gradients_of_the_activity_are_those_of_finite_differences(cls, glue):
