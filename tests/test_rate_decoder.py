@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 import spark_eqx as spark
 from spark_eqx import SpikeArray
 from spark_eqx.nn.interfaces import (
+    BurstDecoder,
     LinearSpiker,
     PhaseSpiker,
     PoissonSpiker,
@@ -274,3 +275,9 @@ CASES: dict[str, Any] = {
 @pytest.mark.parametrize("name", CASES)
 def test_error(name):
     assert complaint(CASES[name]) is None
+
+
+@pytest.mark.parametrize("decoder", [RateDecoder, BurstDecoder])
+def test_a_window_with_another_default_is_still_one_constant_number(decoder):
+    with pytest.raises(TypeError, match=r"`window` must be one constant number \[ms\]"):
+        decoder(window=jnp.asarray(100.0))

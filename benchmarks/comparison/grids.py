@@ -43,10 +43,6 @@ def _kernels(gains: Any) -> list[np.ndarray]:
     return found
 
 
-def _windowed(make: Callable[[float], Any], **grid: Any) -> list[Search]:
-    return [Search(make, grid)]
-
-
 RATE = {
     "Poisson": _rate(lambda _: of.PoissonSpiker()),
     "Renewal, order 16": _rate(lambda _: of.RenewalSpiker(order=16)),
@@ -54,13 +50,16 @@ RATE = {
     "Linear (leaky)": _rate(lambda _: of.LinearSpiker(cd=0.5), tau=[20.0, 100.0]),
 }
 WINDOW = {
-    "Latency": _windowed(lambda _: of.LatencySpiker(), window=[4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0]),
-    "Phase": _windowed(lambda _: of.PhaseSpiker(), window=[4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0]),
-    "Weighted phase": _windowed(lambda _: of.WeightedPhaseSpiker(), bits=[2, 3, 4, 5, 6, 8, 10]),
+    "Latency": [Search(lambda _: of.LatencySpiker(), {"window": [4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0]})],
+    "Phase": [Search(lambda _: of.PhaseSpiker(), {"window": [4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0]})],
+    "Weighted phase": [Search(lambda _: of.WeightedPhaseSpiker(), {"bits": [2, 3, 4, 5, 6, 8, 10]})],
     "Burst": [
-        Search(lambda _: of.BurstSpiker(max_spikes=n, min_interval=1.0, max_interval=2.0, window=40.0), {"window": w})
-        for n, w in ((2, [4.0, 8.0, 16.0, 32.0]), (4, [8.0, 16.0, 32.0]), (8, [16.0, 32.0, 64.0]))
-        for n, w in ((n, w),)
+        # The number by its value: a loop's variable has its last one when the encoder is made.
+        Search(
+            lambda _, n=n: of.BurstSpiker(max_spikes=n, min_interval=1.0, max_interval=2.0, window=64.0),
+            {"window": windows},
+        )
+        for n, windows in ((2, [4.0, 8.0, 16.0, 32.0]), (4, [8.0, 16.0, 32.0]), (8, [16.0, 32.0, 64.0]))
     ],
 }
 POPULATION = {

@@ -85,7 +85,10 @@ def inherit_metadata(cls: type) -> None:
         if name not in annotations and (name in inherited or not plain):
             raise TypeError(f"{cls.__name__}: `{name}` has no annotation, as in `{name}: float = ...`.")
         if name in annotations and name in inherited and plain:
-            metadata = inherited[name].metadata | {"type": None}  # the kind is that of the new annotation
+            old = next(all_[name] for base in cls.__mro__[1:] if name in (all_ := inspect.get_annotations(base)))
+            # Another annotation says another kind; the same one may have been given a narrower kind beside it.
+            kind = {} if annotations[name] == old else {"type": None}
+            metadata = inherited[name].metadata | kind
             setattr(cls, name, dataclasses.field(default=value, metadata=metadata))
     if taken := [name for name in _RESERVED if name in annotations]:
         raise TypeError(f"{cls.__name__}: `{taken[0]}` cannot be the name of a parameter. Take another one.")

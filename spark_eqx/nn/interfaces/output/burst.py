@@ -19,13 +19,7 @@ class BurstConfig(WindowConfig):
     the longest burst does not fit into the window.
     """
 
-    window: float = parameter(
-        default=32.0,
-        kind=constant,
-        unit="ms",
-        description="length of a window, a whole number of steps",
-        check=positive,
-    )
+    window: float = 32.0
     max_spikes: int = parameter(default=5, description="spikes at full signal", check=positive)
     min_interval: float = parameter(
         default=2.0,
