@@ -45,8 +45,8 @@ def main() -> None:
             found[code] = _one(searches, signal, name == static)
             print(f"{name}: {code}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
         results["signals"][name] = found
-        if name != static:
-            results["peers"][name] = peers.measure(signal[:, 0].astype(float))
+    varying = {name: signal[:, 0].astype(float) for name, (signal, _) in tasks.items() if name != static}
+    results["peers"] = peers.measure(varying, thresholds=grids.THRESHOLDS.tolist(), caps=measures.CAPS)
     results["minutes"] = round((time.perf_counter() - started) / 60, 1)
     if not arguments.quick:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")

@@ -5,6 +5,7 @@ for another does not change the scale of the gradients.
 """
 
 import abc
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -45,27 +46,33 @@ class AbstractSurrogate(Parameters, abc.ABC):
 
     def spike(self, fired: Bool[Array, "*units"], v: Float[Array, "*units"]) -> Float[Array, "*units"]:
         """`fired` as 0 or 1 with the derivatives of `relaxation` at `v`: for a spike that is decided otherwise."""
-        return _spike(Argument(self), v, fired.astype(v.dtype))
+        # Differentiating the surrogate too is what gives a learnable slope its gradient.
+        return with_derivatives(fired.astype(v.dtype), _relaxed, self, v)
 
 
-@jax.custom_jvp
-def _spike(surrogate: Argument, v: Array, fired: Array) -> Array:
-    del surrogate, v
-    return fired
+def with_derivatives(value: Array, relaxation: Callable[..., Array], *arguments: Any) -> Array:
+    """`value`, with the derivatives of `relaxation(*arguments)`, which is computed only where those are asked for.
+
+    `relaxation` is a function that closes over no arrays; all of them are in `arguments`.
+    """
+    return _with_derivatives(relaxation, Argument(arguments), value)
 
 
-@_spike.defjvp
-def _(primals: Any, tangents: Any):
-    surrogate, v, fired = primals
-    # Differentiating the surrogate too is what gives a learnable slope its gradient.
-    relaxed, tangent = jax.jvp(_relaxed, (surrogate, v), tangents[:2])
-    del relaxed
-    return _spike(surrogate, v, fired), tangent
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _with_derivatives(relaxation: Callable[..., Array], arguments: Argument, value: Array) -> Array:
+    del relaxation, arguments
+    return value
 
 
-def _relaxed(argument: Argument, v: Array) -> Array:
+@_with_derivatives.defjvp
+def _(relaxation: Callable[..., Array], primals: Any, tangents: Any):
+    arguments, value = primals
+    _, tangent = jax.jvp(lambda arguments: relaxation(*arguments.tree), (arguments,), tangents[:1])
+    return _with_derivatives(relaxation, arguments, value), tangent
+
+
+def _relaxed(surrogate: AbstractSurrogate, v: Array) -> Array:
     """The relaxation at `v`, checked: another shape or dtype would be an error within JAX that names no class."""
-    surrogate: AbstractSurrogate = argument.tree
     relaxed: Any = surrogate.relaxation(v)
     if not isinstance(relaxed, jax.Array):
         got, error = f"{type(relaxed).__name__}: {relaxed!r}", TypeError

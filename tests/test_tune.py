@@ -9,8 +9,9 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx import tune
-from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker, PhaseSpiker, PoissonSpiker
+from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker, PhaseSpiker, PoissonSpiker, StepForwardSpiker
 
+from .golden import golden
 from .test_errors import complaint
 
 
@@ -84,11 +85,26 @@ def test_chunks_are_whole(monkeypatch, capsys):
     grid = {"max_freq": np.linspace(100, 400, 7)}
     search = lambda **how: tune.search(linear, SIGNAL, grid, decoder=integrator, **how)
     whole = search()
-    monkeypatch.setattr(tune, "_BYTES", 3 * 8 * 4 * SIGNAL.size)  # three settings at a time
+    monkeypatch.setattr(tune._search, "_BYTES", 3 * 8 * 4 * SIGNAL.size)  # three settings at a time
     chunked = search(progress=True)
     for name, column in whole.table.items():
         np.testing.assert_allclose(chunked.table[name], column, rtol=1e-5)
     assert "7 of 7 settings" in capsys.readouterr().err
+
+
+def test_the_best_threshold_of_a_peer():
+    """Of those that were tried with spikify's step-forward on the same signal, with its SNR there: 20.0 dB."""
+    peer = {th: golden("innuce-spikify", f"sf_th{th}") for th in (0.02, 0.05)}
+    y = np.asarray(peer[0.05]["input"], np.float32)[:, None]
+    encoder = StepForwardSpiker(start=float(y[0, 0]))
+    found = tune.search(encoder, y, {"threshold": [0.02, 0.03, 0.05, 0.1]}, longest_delay=0.0)
+    assert found.encoder.config.threshold == 0.05
+    spikes = {th: np.sum(each["spikes"] != 0) / 0.4 for th, each in peer.items()}
+    assert found.table["spikes_per_s"][[0, 2]] == pytest.approx([spikes[0.02], spikes[0.05]])
+    power = lambda x: np.sum(np.square(x))
+    (x, decoded), mean = (np.ravel(peer[0.05][name]) for name in ("input", "rec")), np.mean(peer[0.05]["input"])
+    # Where the signal is a whole number of thresholds from its start, single precision decides otherwise.
+    assert found.table["score"][2] == pytest.approx(10 * np.log10(power(x - mean) / power(x - decoded)), abs=0.05)
 
 
 def test_own_score():

@@ -35,7 +35,7 @@ def _rate(make: Callable[[float], Any], **grid: Any) -> list[Search]:
 
 
 def _kernels(gains: Any) -> list[np.ndarray]:
-    """Low-pass filters of a few lengths, each with a few cut-offs and gains."""
+    """Low-pass filters of a few lengths, cut-offs and gains. A signal of 1 is `1 / gain` spikes a step."""
     found = []
     for taps in (8, 16, 32, 64):
         cutoffs = [f for f in (5.0, 10.0, 20.0, 40.0) if f > 150 / taps] or [40.0]
@@ -79,14 +79,14 @@ CONTRAST = {
 DECONVOLUTION = {
     "Hough": [
         Search(lambda _, h=tuple(k[0]): of.HoughSpiker(kernel=h), {"kernel": k, "tolerance": [0.0, 0.03, 0.1, 0.3]})
-        for k in _kernels((0.1, 0.2, 0.4, 0.8))
+        for k in _kernels((2.0, 4.0, 8.0, 16.0))
     ],
     "Ben's": [
         Search(
             lambda _, h=tuple(k[0]): of.BensSpiker(kernel=h, threshold=0.1),
-            {"kernel": k, "threshold": [0.003, 0.01, 0.03, 0.1, 0.3]},
+            {"kernel": k, "threshold": [0.01, 0.1, 0.3, 1.0, 3.0]},
         )
-        for k in _kernels((0.2, 0.4, 0.8))
+        for k in _kernels((2.0, 4.0, 8.0, 16.0))
     ],
 }
 CODES: dict[str, list[Search]] = RATE | WINDOW | POPULATION | CONTRAST | DECONVOLUTION

@@ -1,41 +1,128 @@
-"""The same codes of other packages, where they are installed: their own encoders and decoders, in loops."""
+"""The same codes of other packages: their own encoders and decoders, in their loops and their environments.
 
-from collections.abc import Callable, Iterable
+`python peers.py SIGNALS.json` is run by the Python of each environment that `setup_peers.py` makes and prints, for the
+packages that it finds there, the best SNR [dB] of each code on each signal within each cap.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .grids import THRESHOLDS
-from .measures import CAPS
+
+ENVIRONMENTS = Path(__file__).parents[2] / ".venv-bench"
+# What a spike of the deconvolution codes adds up to; the kernels of these packages have 1, so that signals are scaled.
+GAINS = (2.0, 4.0, 8.0, 16.0)
+Trials = Iterator[tuple[np.ndarray, int]]
 
 
-def measure(signal: np.ndarray) -> dict[str, dict[str, Any]]:
-    """By package and code the best SNR [dB] within each cap, over the same thresholds as ours."""
-    found = {}
-    for name, trials in _trials(signal).items():
-        rows = [(_snr(signal, decoded), 1000 * count / len(signal)) for decoded, count in trials]
-        found[name] = {str(cap): max((score for score, rate in rows if rate <= cap), default=None) for cap in CAPS}
+def measure(signals: dict[str, np.ndarray], **settings: Any) -> dict[str, dict[str, dict[str, float | None]]]:
+    """By signal, package and code, and cap."""
+    found: dict[str, dict] = {name: {} for name in signals}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "signals.json")
+        file.write_text(json.dumps({"signals": {name: x.tolist() for name, x in signals.items()}} | settings))
+        for environment in ("codes", "torch"):
+            python = ENVIRONMENTS / environment / "bin" / "python"
+            if not python.exists():
+                print(f"no environment {environment!r}: `python benchmarks/setup_peers.py` makes it", file=sys.stderr)
+                continue
+            answer = subprocess.run([python, __file__, file], stdout=subprocess.PIPE, check=True, text=True).stdout
+            for name, codes in json.loads(answer).items():
+                found[name] |= codes
     return found
 
 
-def _trials(signal: np.ndarray) -> dict[str, Iterable[tuple[np.ndarray, int]]]:
-    trials: dict[str, Iterable[tuple[np.ndarray, int]]] = {}
+def main() -> None:
+    given = json.loads(Path(sys.argv[1]).read_text())
+    answers, sys.stdout = sys.stdout, open(os.devnull, "w")  # packages print what they like
+    found: dict[str, dict] = {name: {} for name in given["signals"]}
+    for name, signal in given["signals"].items():
+        x = np.asarray(signal)
+        for code, trials in (_spikify(x, given["thresholds"]) | _spike_encoding(x, given["thresholds"])).items():
+            rows = [(_snr(x, decoded), 1000 * count / len(x)) for decoded, count in trials]
+            best = lambda cap, rows=rows: max((score for score, rate in rows if rate <= cap), default=None)
+            found[name][code] = {str(cap): best(cap) for cap in given["caps"]}
+    print(json.dumps(found), file=answers)
+
+
+def _spikify(x: np.ndarray, thresholds: list[float]) -> dict[str, Trials]:
     try:
         from spikify.decoders.temporal.contrast import contrast_decoder
+        from spikify.decoders.temporal.deconvolution import deconvolution_decoder
         from spikify.encoders.temporal.contrast import moving_window, step_forward
+        from spikify.encoders.temporal.deconvolution import bens_spiker, hough_spiker
     except ImportError:
-        return trials
+        return {}
 
-    def contrast(encode: Callable[[float], Any]) -> Iterable[tuple[np.ndarray, int]]:
-        for threshold in THRESHOLDS:
-            spikes, *rest = encode(float(threshold))
-            yield np.ravel(contrast_decoder(spikes, *rest, signal[0])), int(np.abs(spikes).sum())
+    def contrast(encoders: Iterable[Callable[[float], Any]]) -> Trials:
+        for encode in encoders:
+            for threshold in thresholds:
+                spikes, *rest = encode(threshold)
+                yield np.ravel(contrast_decoder(spikes, *rest, x[0])), int(np.abs(spikes).sum())
 
-    trials["spikify: step forward"] = contrast(lambda threshold: step_forward(signal, threshold))
-    trials["spikify: moving window"] = contrast(lambda threshold: moving_window(signal, 3, threshold))
-    return trials
+    def deconvolution(encode: Callable[..., Any], levels: Iterable[tuple[float, ...]]) -> Trials:
+        for taps, cutoff, gain in _kernels():
+            for level in levels:
+                scaled = tuple(value / gain for value in level)
+                spikes, *rest = encode(x / gain, taps, cutoff / 500, *scaled, window_type="hamming")
+                yield gain * np.ravel(deconvolution_decoder(spikes, *rest)), int(spikes.sum())
+
+    windows = [lambda threshold, n=n: moving_window(x, n, threshold) for n in (3, 5, 10)]
+    return {
+        "spikify: step forward": contrast([lambda threshold: step_forward(x, threshold)]),
+        "spikify: moving window": contrast(windows),
+        "spikify: Hough": deconvolution(hough_spiker, [()]),
+        "spikify: Ben's": deconvolution(bens_spiker, [(0.01,), (0.1,), (0.3,), (1.0,)]),
+    }
+
+
+def _spike_encoding(x: np.ndarray, thresholds: list[float]) -> dict[str, Trials]:
+    try:
+        import torch
+        from spike_encoding.bens_spiker_algorithm import BensSpikerAlgorithm
+        from spike_encoding.step_forward_converter import StepForwardConverter
+    except ImportError:
+        return {}
+    torch.set_num_threads(1)
+    signal = torch.tensor(x, dtype=torch.float32)
+
+    def contrast() -> Trials:
+        for threshold in thresholds:
+            converter = StepForwardConverter(threshold)
+            spikes = converter.encode(signal)
+            yield np.ravel(converter.decode(spikes, float(x[0])).numpy()), int(spikes.abs().sum())
+
+    def deconvolution() -> Trials:
+        # Each trial takes it seconds: the ranges that its own `optimize` searches, coarsely.
+        for gain in GAINS:
+            for cutoff in (0.01, 0.04):
+                for level in (0.1, 1.0):
+                    coder = BensSpikerAlgorithm(level / gain, filter_order=40, filter_cutoff=[cutoff])
+                    coder.scale_factor, coder.min_value = [1.0], [0.0]
+                    spikes = coder.encode(signal[None] / gain, isNormed=True)
+                    yield gain * np.ravel(coder.decode(spikes.clone())), int(spikes.sum())
+
+    return {"spike-encoding: step forward": contrast(), "spike-encoding: Ben's": deconvolution()}
+
+
+def _kernels() -> Iterator[tuple[int, float, float]]:
+    """Taps, cutoff [Hz], gain: what is searched of ours too."""
+    for taps in (8, 16, 32, 64):
+        for cutoff in [f for f in (5.0, 10.0, 20.0, 40.0) if f > 150 / taps] or [40.0]:
+            yield from ((taps, cutoff, gain) for gain in GAINS)
 
 
 def _snr(signal: np.ndarray, decoded: np.ndarray) -> float:
     power, error = np.sum((signal - signal.mean()) ** 2), np.sum((signal - decoded[: len(signal)]) ** 2)
     return float(10 * np.log10(power / error))
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,7 @@ A contestant is compared with it before it is timed, so that times are of the sa
 """
 
 import numpy as np
-from codes import AVERAGED, THRESHOLD, Burst, openings
+from codes_cases import AVERAGED, THRESHOLD, Burst, openings
 
 
 ALLOWED = 1e-3  # share of the output that may differ: float32 rounds a value over the edge of a step

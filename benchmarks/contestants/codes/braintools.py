@@ -4,7 +4,7 @@ import brainstate
 import braintools
 import jax
 import jax.numpy as jnp
-from codes import THRESHOLD, openings
+from codes_cases import THRESHOLD, openings
 
 from .._registry import Absent, contestant
 from ._references import checked, delta, latency, random, rank_order, spikes

@@ -1,7 +1,7 @@
 """Plain JAX: the floor, and what a user would write by hand."""
 
 import jax.numpy as jnp
-from codes import TITLES
+from codes_cases import TITLES
 from jax import lax
 
 from .._registry import contestant

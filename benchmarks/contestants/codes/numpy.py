@@ -1,7 +1,7 @@
 """NumPy: the floor, and a sliding mean by hand."""
 
 import numpy as np
-from codes import TITLES
+from codes_cases import TITLES
 
 from .._registry import contestant
 from .._with_numpy import floor

@@ -1,7 +1,7 @@
 """snnTorch."""
 
 import torch
-from codes import THRESHOLD
+from codes_cases import THRESHOLD
 from snntorch import spikegen
 
 from .._registry import Absent, contestant

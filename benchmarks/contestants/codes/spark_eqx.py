@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from codes import AVERAGED, ENCODERS, THRESHOLD, Burst
+from codes_cases import AVERAGED, ENCODERS, THRESHOLD, Burst
 
 import spark_eqx as spark
 from spark_eqx.nn import interfaces

@@ -1,7 +1,7 @@
 """spikify. It takes `(time, features)`, averages over windows, and makes int8."""
 
 import numpy as np
-from codes import AVERAGED, THRESHOLD, Burst, openings
+from codes_cases import AVERAGED, THRESHOLD, Burst, openings
 from spikify.encoders.temporal.contrast import moving_window, step_forward
 from spikify.encoders.temporal.global_referenced import time_to_first_spike
 from spikify.encoders.temporal.latency import burst_coding

@@ -1,7 +1,7 @@
 """SpikingJelly. Its encoders of static values make the raster of a window in one call, `single_step_encode`."""
 
 import torch
-from codes import openings
+from codes_cases import openings
 from spikingjelly.activation_based.encoding import (
     LatencyEncoder,
     PoissonEncoder,

@@ -6,7 +6,7 @@ import jax.random as jr
 import numpy as np
 import spyx.data
 import spyx.phasor
-from codes import openings
+from codes_cases import openings
 
 from .._registry import Absent, contestant
 from ._references import checked, latency, phase, random, spikes

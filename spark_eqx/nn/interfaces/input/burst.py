@@ -1,8 +1,10 @@
+import functools
+import operator
 from typing import Any, final
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ..output.burst import BurstConfig, BurstDecoder
 from ._window import Fired, WindowSpiker
@@ -46,13 +48,12 @@ class BurstSpiker(WindowSpiker[BurstSpikerConfig]):
     def spikes_at(self, x: Any, step: Int[Array, ""]) -> Fired:
         x, count, interval = x
         most = self.config.max_spikes
-        n = step // interval
-        due = n * interval == step
+        n, due = _number(step, interval, most)
         fired = due & (n < count)
 
         def spikes():
             relaxed = self.config.surrogate.spike(fired, x * most - n.astype(x.dtype))
-            return jnp.where(due & (n < most), relaxed, 0)
+            return jnp.where(due, relaxed, 0)
 
         return fired, spikes
 
@@ -64,3 +65,15 @@ class BurstSpiker(WindowSpiker[BurstSpikerConfig]):
 def _how_many(levels: np.ndarray, x: Float[Array, "*units"], side: str) -> Int[Array, "*units"]:
     """How many of the ascending levels are below `x`, or with "right" at most `x`."""
     return jnp.searchsorted(jnp.asarray(levels, x.dtype), x, side=side, method="compare_all")
+
+
+def _number(
+    step: Int[Array, ""], interval: Int[Array, "*units"], most: int
+) -> tuple[Int[Array, "*units"], Bool[Array, "*units"]]:
+    """Which spike of the longest burst a step has, and whether it has one."""
+    if most > 64:
+        n = step // interval
+        return n, (n * interval == step) & (n < most)
+    # A division of integers takes longer than all of these products.
+    due = [n * interval == step for n in range(most)]
+    return sum(jnp.where(each, n, 0) for n, each in enumerate(due)), functools.reduce(operator.or_, due)

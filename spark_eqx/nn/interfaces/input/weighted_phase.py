@@ -1,8 +1,11 @@
+import functools
+from collections.abc import Callable
 from typing import Any, final
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from ....surrogate import AbstractSurrogate, with_derivatives
 from ..output.weighted_phase import WeightedPhaseConfig, WeightedPhaseDecoder
 from ._window import Fired, WindowSpiker
 from .base import InputInterfaceConfig
@@ -33,21 +36,28 @@ class WeightedPhaseSpiker(WindowSpiker[WeightedPhaseSpikerConfig]):
         self.config = WeightedPhaseSpikerConfig.of(config, kwargs)
 
     def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
-        bits = self.config.bits
-        # Powers of two, so that everything is exact.
-        number = jnp.clip(jnp.floor(x * 2**bits), 0, 2**bits - 1).astype(jnp.int32)
-        digit = lambda i: (number >> (bits - 1 - i)) & 1 == 1
-
-        def spikes():
-            rest, rows = x, []
-            for i in range(bits):
-                weight = 2.0 ** -(i + 1)
-                spike = self.config.surrogate.spike(digit(i), (rest - weight) / weight)
-                rest = rest - weight * spike
-                rows.append(spike)
-            return jnp.stack(rows)[step]
-
-        return digit(step), spikes
+        digit = _digits(x, self.config.bits)(step)
+        # All steps before have a part in the derivatives of one, but none in its spikes.
+        relaxed = functools.partial(_relaxed, self.config.bits)
+        return digit, lambda: with_derivatives(digit.astype(x.dtype), relaxed, self.config.surrogate, x, step)
 
     def decoder(self, **overrides: Any) -> WeightedPhaseDecoder:
         return WeightedPhaseDecoder(**({"bits": self.config.bits, "dt": self.config.dt} | overrides))
+
+
+def _digits(x: Float[Array, "*units"], bits: int) -> Callable[[Any], Bool[Array, "*units"]]:
+    """Whether a digit, counted from the highest, is 1. Powers of two, so that everything is exact."""
+    number = jnp.clip(jnp.floor(x * 2**bits), 0, 2**bits - 1).astype(jnp.int32)
+    return lambda i: (number >> (bits - 1 - i)) & 1 == 1
+
+
+def _relaxed(
+    bits: int, surrogate: AbstractSurrogate, x: Float[Array, "*units"], step: Int[Array, ""]
+) -> Float[Array, "*units"]:
+    """The spikes of a step as what is left of the signal by those before it."""
+    digit, rest, rows = _digits(x, bits), x, []
+    for i in range(bits):
+        weight = 2.0 ** -(i + 1)
+        rows.append(surrogate.spike(digit(i), (rest - weight) / weight))
+        rest = rest - weight * rows[-1]
+    return jnp.stack(rows)[step]

@@ -1,15 +1,8 @@
-"""Parameters of an encoder by exhaustive search: every combination of a grid, in one compiled program.
-
-For a fit by gradient no help is needed: numbers that are JAX arrays have one. See "Fit an encoder" in the
-documentation.
-"""
+"""The search itself: every setting encoded, decoded and scored."""
 
 import dataclasses
 import functools
-import itertools
 import math
-import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -19,13 +12,15 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
-from .core._arguments import as_scalar
-from .core.checks import non_negative, positive
-from .core.kinds import number
-from .core.module import SparkModule
-from .core.payloads import FloatArray
-from .measure import snr
-from .nn.interfaces.input.base import InputInterface
+from ..core._arguments import as_scalar
+from ..core.checks import non_negative, positive
+from ..core.kinds import number
+from ..core.module import SparkModule
+from ..core.payloads import FloatArray
+from ..measure import snr
+from ..nn.interfaces.input.base import InputInterface
+from ._grid import as_column, as_constant, check, combinations, of_one_program
+from ._progress import Progress
 
 
 Score = Callable[[Float[Array, "steps *units"], Float[Array, "steps *units"]], Any]
@@ -95,19 +90,19 @@ def search(
     whose score is NaN is never the best.
     """
     values = _signals(encoder, signals)
-    names, columns = _settings(encoder, grid)
+    names, columns = combinations(encoder, grid)
     most = None if most_spikes is None else float(as_scalar("search", "most_spikes", most_spikes, "1/s", positive))  # pyright: ignore[reportArgumentType]
     delay = float(as_scalar("search", "longest_delay", longest_delay, "ms", non_negative))  # pyright: ignore[reportArgumentType]
     make = _matched if decoder is None else decoder
-    report = _Progress(len(columns[0]), progress)
+    report = Progress(len(columns[0]), progress)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     mapped = [name for name in names if encoder.config._kinds[name] is number]
     fixed = [name for name in names if name not in mapped]
-    for rows in _groups([columns[names.index(name)] for name in fixed], len(columns[0])):
+    for rows in of_one_program([columns[names.index(name)] for name in fixed], len(columns[0])):
         constants = {name: columns[names.index(name)][rows[0]] for name in fixed}
         numbers = {name: np.stack([columns[names.index(name)][i] for i in rows]).astype(float) for name in mapped}
         config = dataclasses.replace(encoder.config, **constants)
-        _check(config, numbers)
+        check(config, numbers)
         lags = int(delay / float(np.max(np.asarray(config.dt))) + 1e-9)
         if lags >= len(values):
             raise ValueError(
@@ -118,10 +113,10 @@ def search(
         parts.append((rows, _in_chunks(run, numbers, len(rows), values, config, report)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     found = np.concatenate([each for _, each in parts])[order]
-    table = dict(zip(names, map(_as_column, columns), strict=True))
+    table = dict(zip(names, map(as_column, columns), strict=True))
     table |= dict(zip(("score", "spikes_per_s", "delay"), found.T, strict=True))
     best = _best(table, most)
-    chosen = {name: _plain(column[best]) for name, column in zip(names, columns, strict=True)}
+    chosen = {name: as_constant(column[best]) for name, column in zip(names, columns, strict=True)}
     return SearchResult(type(encoder)(dataclasses.replace(encoder.config, **chosen)), best, table)
 
 
@@ -140,47 +135,7 @@ def _signals(encoder: Any, signals: Any) -> Float[Array, "steps *units"]:
     return jnp.asarray(value)
 
 
-def _settings(encoder: InputInterface, grid: Any) -> tuple[list[str], list[list[Any]]]:
-    """The names, and for each of them its value in every combination."""
-    if not isinstance(grid, Mapping) or not grid:
-        raise TypeError(f"search: `grid` must map names of fields to the values to try, got {grid!r}.")
-    kinds = encoder.config._kinds
-    for name, values in grid.items():
-        if name not in kinds or name == "dt":
-            others = ", ".join(each for each in kinds if each != "dt")
-            raise TypeError(
-                f"search: `grid` must name fields of {type(encoder.config).__name__} ({others}), got {name!r}."
-            )
-        if isinstance(values, str) or not hasattr(values, "__len__") or not len(values):
-            raise TypeError(f"search: `grid[{name!r}]` must be a sequence of values to try, got {values!r}.")
-    combinations = list(itertools.product(*(list(values) for values in grid.values())))
-    return list(grid), [list(column) for column in zip(*combinations, strict=True)]
-
-
-def _groups(columns: list[list[Any]], count: int) -> list[np.ndarray]:
-    """The settings that share a program: of the same values, which are the same objects, in all columns."""
-    groups: dict[Any, list[int]] = {}
-    for i in range(count):
-        groups.setdefault(tuple(id(column[i]) for column in columns), []).append(i)
-    return [np.asarray(rows) for rows in groups.values()]
-
-
-def _check(config: Any, numbers: dict[str, np.ndarray]) -> None:
-    """That the config admits all settings: while traced, it cannot look."""
-    try:
-        dataclasses.replace(config, **{name: jnp.asarray(each) for name, each in numbers.items()})
-    except ValueError:
-        for i in range(len(next(iter(numbers.values())))):
-            setting = {name: _plain(each[i]) for name, each in numbers.items()}
-            try:
-                dataclasses.replace(config, **setting)
-            except ValueError as error:
-                text = ", ".join(f"{name}={value}" for name, value in setting.items())
-                raise ValueError(f"search: `grid` has a combination that is none, {text}. {error}") from None
-        raise
-
-
-def _in_chunks(run: Any, numbers: dict, count: int, values: Array, config: Any, report: "_Progress") -> np.ndarray:
+def _in_chunks(run: Any, numbers: dict, count: int, values: Array, config: Any, report: Progress) -> np.ndarray:
     """The results of all settings, in chunks of one size, so that there is one program."""
     units = math.prod(values.shape[1:]) * getattr(config, "resolution", 1)
     chunk = min(count, max(1, _BYTES // (_PER_VALUE * values.dtype.itemsize * len(values) * max(units, 1))))
@@ -252,35 +207,3 @@ def _best(table: dict[str, np.ndarray], most: float | None) -> int:
         cap = "" if most is None else f" within `most_spikes` = {most:g} [1/s]"
         raise ValueError(f"search: no setting of {len(table['score'])} has a score{cap}{least}.")
     return int(np.argmax(np.where(allowed, table["score"], -np.inf)))
-
-
-def _as_column(values: list[Any]) -> np.ndarray:
-    plain = [_plain(value) for value in values]
-    if all(isinstance(value, bool | int | float | str) for value in plain):
-        return np.asarray(plain)
-    column = np.empty(len(plain), object)
-    column[:] = plain
-    return column
-
-
-def _plain(value: Any) -> Any:
-    """A value of the grid as a constant."""
-    if isinstance(value, jax.Array | np.ndarray | np.generic):
-        plain = np.asarray(value).tolist()
-        return tuple(plain) if isinstance(plain, list) else plain
-    return value
-
-
-class _Progress:
-    """Says how many settings are done, every few seconds."""
-
-    def __init__(self, total: int, wanted: bool):
-        self.total, self.wanted, self.done = total, wanted, 0
-        self.start = self.last = time.monotonic()
-
-    def __call__(self, more: int) -> None:
-        self.done += more
-        now = time.monotonic()
-        if self.wanted and (now - self.last > 2 or self.done == self.total):
-            self.last = now
-            print(f"search: {self.done} of {self.total} settings, {now - self.start:.0f} s", file=sys.stderr)

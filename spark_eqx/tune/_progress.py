@@ -1,0 +1,17 @@
+import sys
+import time
+
+
+class Progress:
+    """Says how many settings are done, every few seconds."""
+
+    def __init__(self, total: int, wanted: bool):
+        self.total, self.wanted, self.done = total, wanted, 0
+        self.start = self.last = time.monotonic()
+
+    def __call__(self, more: int) -> None:
+        self.done += more
+        now = time.monotonic()
+        if self.wanted and (now - self.last > 2 or self.done == self.total):
+            self.last = now
+            print(f"search: {self.done} of {self.total} settings, {now - self.start:.0f} s", file=sys.stderr)
