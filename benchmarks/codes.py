@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 from comparison import grids, measures, page, peers, signals
 
+from spark_eqx import tune
+from spark_eqx.nn.interfaces import StepForwardSpiker
+
 
 RESULTS = Path(__file__).parent / "results" / "comparison.json"
 
@@ -46,12 +49,28 @@ def main() -> None:
             print(f"{name}: {code}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
         results["signals"][name] = found
     varying = {name: signal[:, 0].astype(float) for name, (signal, _) in tasks.items() if name != static}
-    results["peers"] = peers.measure(varying, thresholds=grids.THRESHOLDS.tolist(), caps=measures.CAPS)
+    settings = {"thresholds": grids.THRESHOLDS.tolist(), "caps": measures.CAPS, "longest": int(measures.LONGEST_DELAY)}
+    results["peers"] = peers.measure(varying, **settings)
+    results["search"] = _time_of_a_search(100 if arguments.quick else 10_000)
     results["minutes"] = round((time.perf_counter() - started) / 60, 1)
     if not arguments.quick:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
         page.write(results)
     print(page.table(results))
+
+
+def _time_of_a_search(settings: int) -> dict:
+    """Of step-forward thresholds on a signal of 4000 steps, compilation and all, beside a loop over spikify's."""
+    t = np.arange(4000)
+    signal = 0.5 + 0.4 * np.sin(2 * np.pi * t / 1000) + 0.1 * np.sin(2 * np.pi * t / 250)
+    thresholds = np.geomspace(0.004, 0.4, settings)
+    encoder = StepForwardSpiker(start=float(signal[0]))
+    start = time.perf_counter()
+    tune.search(encoder, signal[:, None].astype(np.float32), {"threshold": thresholds}, progress=True)
+    seconds = time.perf_counter() - start
+    one = peers.seconds_per_setting(signal, thresholds[:: settings // 50])
+    ratio = None if one is None else one * settings / seconds
+    return {"settings": settings, "steps": len(t), "seconds": seconds, "spikify_seconds_each": one, "ratio": ratio}
 
 
 def _one(searches: list, signal: np.ndarray, static: bool) -> dict:

@@ -3,6 +3,7 @@
 import functools
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -80,7 +81,7 @@ def best(found: list[tuple[Search, tune.SearchResult]], signal: np.ndarray, cap:
     encoder = type(base)(base.config, **{name: _plain(value) for name, value in fields.items()})
     decoder = encoder.decoder() if search.decoder is None else search.decoder(encoder)
     lag = int(table["delay"][i])
-    lossy, jittered = (_disturbed(encoder, decoder, signal, lag, static, how) for how in ("lossy", "jittered"))
+    lossy, jittered = (_disturbed(encoder, decoder, signal, lag, static, disturb) for disturb in (_lossy, _jittered))
     rate = float(table["spikes_per_s"][i])
     cost = _cost(encoder, decoder, signal)
     return Best(score, rate, 1 - rate / 1000, float(lag), lossy, jittered, cost, _described(fields, decoder, search))
@@ -98,33 +99,45 @@ def _described(fields: dict[str, Any], decoder: Any, search: Search) -> str:
     return ", ".join(parts + ([f"decoded over {decoder.config.window:g} ms"] if search.decoder is not None else []))
 
 
+Disturbance = Callable[[spark.SpikeArray, Any], spark.SpikeArray]  # of a raster, with a key
+
+
+def _lossy(spikes: spark.SpikeArray, key: Any) -> spark.SpikeArray:
+    """One spike in twenty is lost."""
+    kept = jr.bernoulli(key, 0.95, spikes.shape)
+    return spark.SpikeArray(jnp.where(kept, spikes.spikes, 0), spikes.inhibition_mask)
+
+
+def _jittered(spikes: spark.SpikeArray, key: Any) -> spark.SpikeArray:
+    """Each spike is moved by a normal variate of 1 ms; those of one sign that meet are one."""
+    steps = len(spikes.spikes)
+    moved = jnp.round(jr.normal(key, spikes.shape)).astype(jnp.int32)
+    to = jnp.clip(jnp.arange(steps).reshape(-1, *(1 for _ in spikes.shape[1:])) + moved, 0, steps - 1)
+    to = jnp.where(spikes.spikes != 0, to, steps)  # silence goes nowhere
+    signs = jnp.sign(spikes.value)
+    value = jnp.zeros_like(signs).at[(to, *jnp.indices(spikes.shape)[1:])].add(signs, mode="drop")
+    value = jnp.clip(value, -1, 1)
+    return spark.SpikeArray(jnp.abs(value), None if spikes.inhibition_mask is None else value < 0)
+
+
+def _undisturbed(spikes: spark.SpikeArray, key: Any) -> spark.SpikeArray:
+    del key
+    return spikes
+
+
 @eqx.filter_jit
-def _round_trip(encoder: Any, decoder: Any, signal: Any, how: str, key: Any) -> Any:
-    spikes = encoder.unroll(signal, encoder.init(signal[0], key=jr.fold_in(KEY, 0)), key=jr.fold_in(KEY, 1))[0][
-        "spikes"
-    ]
-    if how == "lossy":
-        kept = jr.bernoulli(key, 0.95, spikes.shape)
-        spikes = spark.SpikeArray(jnp.where(kept, spikes.spikes, 0), spikes.inhibition_mask)
-    if how == "jittered":
-        moved = jnp.round(jr.normal(key, spikes.shape)).astype(jnp.int32)
-        steps = jnp.arange(len(signal)).reshape(-1, *(1 for _ in spikes.shape[1:]))
-        to = jnp.clip(steps + moved, 0, len(signal) - 1)
-        to = jnp.where(spikes.spikes != 0, to, len(signal))
-        signs = jnp.sign(spikes.value)
-        units = jnp.indices(spikes.shape)[1:]
-        value = jnp.zeros_like(signs).at[(to, *units)].add(signs, mode="drop")
-        value = jnp.clip(value, -1, 1)  # two that meet are one
-        spikes = spark.SpikeArray(jnp.abs(value), None if spikes.inhibition_mask is None else value < 0)
+def _round_trip(encoder: Any, decoder: Any, signal: Any, disturb: Disturbance, key: Any) -> Any:
+    state = encoder.init(signal[0], key=jr.fold_in(KEY, 0))
+    spikes = disturb(encoder.unroll(signal, state, key=jr.fold_in(KEY, 1))[0]["spikes"], key)
     first = jax.tree.map(lambda x: x[0], spikes)
     return decoder.unroll(spikes, decoder.init(first), key=KEY)[0]["signal"].value
 
 
-def _disturbed(encoder: Any, decoder: Any, signal: np.ndarray, lag: int, static: bool, how: str) -> float:
+def _disturbed(encoder: Any, decoder: Any, signal: np.ndarray, lag: int, static: bool, disturb: Disturbance) -> float:
     """The mean over five disturbances."""
     scores = []
     for seed in range(5):
-        decoded = _round_trip(encoder, decoder, jnp.asarray(signal), how, jr.key(seed))
+        decoded = _round_trip(encoder, decoder, jnp.asarray(signal), disturb, jr.key(seed))
         if static:
             scores.append(float(static_score(jnp.asarray(signal), decoded)))
         else:
@@ -135,7 +148,7 @@ def _disturbed(encoder: Any, decoder: Any, signal: np.ndarray, lag: int, static:
 
 @eqx.filter_jit
 def _encode_and_decode(encoder: Any, decoder: Any, signal: Any) -> Any:
-    return jax.vmap(lambda x: _round_trip(encoder, decoder, x, "", KEY), in_axes=1)(signal)
+    return jax.vmap(lambda x: _round_trip(encoder, decoder, x, _undisturbed, KEY), in_axes=1)(signal)
 
 
 def _cost(encoder: Any, decoder: Any, signal: np.ndarray) -> float:

@@ -19,20 +19,30 @@ def write(results: dict[str, Any]) -> None:
 
 
 def table(results: dict[str, Any]) -> str:
-    """A summary over signals, then a table a signal."""
+    """A summary over signals, then the tables of each signal, of which that of the middle cap is open."""
     parts = [_summary(results)]
     for signal, codes in results["signals"].items():
+        parts.append(f"### {signal.capitalize()}")
         for cap in map(str, results["caps"]):
             rows = [(code, found["best"][cap]) for code, found in codes.items() if found["best"][cap]]
             rows.sort(key=lambda row: -row[1]["snr"])
-            lines = [f"### {signal.capitalize()}, at most {float(cap):g} spikes per second", "", HEADER]
-            lines += ["|---|" + "---:|" * 7 + "---|"]
-            lines += [_row(code, best) for code, best in rows]
+            lines = [HEADER, "|---|" + "---:|" * 7 + "---|", *(_row(code, best) for code, best in rows)]
             for peer, bests in results["peers"].get(signal, {}).items():
                 if bests[cap] is not None:
                     lines.append(f"| *{peer}* | {bests[cap]:.1f} | | | | | | | |")
-            parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+            opened = " open" if cap == str(results["caps"][1]) else ""
+            summary = f"<summary>At most {float(cap):g} spikes per second</summary>"
+            parts.append("\n".join([f'<details markdown="1"{opened}>', summary, "", *lines, "", "</details>"]))
+    return "\n\n".join([*parts, _search(results["search"])]) + "\n"
+
+
+def _search(search: dict[str, Any]) -> str:
+    """What the search took, beside a loop over a peer."""
+    beside = "" if search["ratio"] is None else f", {search['ratio']:.0f} times as fast as a loop over spikify's"
+    return (
+        f"### The search\n\n{search['settings']} thresholds of the step-forward code on a signal of {search['steps']} "
+        f"steps: {search['seconds']:.1f} s, compilation included{beside}."
+    )
 
 
 def _row(code: str, best: dict[str, Any]) -> str:

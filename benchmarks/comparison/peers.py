@@ -1,6 +1,6 @@
 """The same codes of other packages: their own encoders and decoders, in their loops and their environments.
 
-`python peers.py SIGNALS.json` is run by the Python of each environment that `setup_peers.py` makes and prints, for the
+`python peers.py REQUEST.json` is run by the Python of each environment that `setup_peers.py` makes and prints, for the
 packages that it finds there, the best SNR [dB] of each code on each signal within each cap.
 """
 
@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,28 +26,44 @@ Trials = Iterator[tuple[np.ndarray, int]]
 def measure(signals: dict[str, np.ndarray], **settings: Any) -> dict[str, dict[str, dict[str, float | None]]]:
     """By signal, package and code, and cap."""
     found: dict[str, dict] = {name: {} for name in signals}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "signals.json")
-        file.write_text(json.dumps({"signals": {name: x.tolist() for name, x in signals.items()}} | settings))
-        for environment in ("codes", "torch"):
-            python = ENVIRONMENTS / environment / "bin" / "python"
-            if not python.exists():
-                print(f"no environment {environment!r}: `python benchmarks/setup_peers.py` makes it", file=sys.stderr)
-                continue
-            answer = subprocess.run([python, __file__, file], stdout=subprocess.PIPE, check=True, text=True).stdout
-            for name, codes in json.loads(answer).items():
-                found[name] |= codes
+    request = {"signals": {name: x.tolist() for name, x in signals.items()}} | settings
+    for environment in ("codes", "torch"):
+        for name, codes in (_ask(environment, request) or {}).items():
+            found[name] |= codes
     return found
+
+
+def seconds_per_setting(signal: np.ndarray, thresholds: np.ndarray) -> float | None:
+    """What a loop over spikify's step-forward encoder and its decoder takes for one threshold."""
+    return _ask("codes", {"timed": signal.tolist(), "thresholds": thresholds.tolist()})
+
+
+def _ask(environment: str, request: dict[str, Any]) -> Any:
+    python = ENVIRONMENTS / environment / "bin" / "python"
+    if not python.exists():
+        print(f"no environment {environment!r}: `python benchmarks/setup_peers.py` makes it", file=sys.stderr)
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "request.json")
+        file.write_text(json.dumps(request))
+        answer = subprocess.run([python, __file__, file], stdout=subprocess.PIPE, check=True, text=True).stdout
+    return json.loads(answer)
 
 
 def main() -> None:
     given = json.loads(Path(sys.argv[1]).read_text())
     answers, sys.stdout = sys.stdout, open(os.devnull, "w")  # packages print what they like
+    if "timed" in given:
+        trials = _spikify(np.asarray(given["timed"]), given["thresholds"])["spikify: step forward"]
+        start = time.perf_counter()
+        count = sum(1 for _ in trials)
+        print(json.dumps((time.perf_counter() - start) / count), file=answers)
+        return
     found: dict[str, dict] = {name: {} for name in given["signals"]}
     for name, signal in given["signals"].items():
         x = np.asarray(signal)
         for code, trials in (_spikify(x, given["thresholds"]) | _spike_encoding(x, given["thresholds"])).items():
-            rows = [(_snr(x, decoded), 1000 * count / len(x)) for decoded, count in trials]
+            rows = [(_snr(x, decoded, given["longest"]), 1000 * count / len(x)) for decoded, count in trials]
             best = lambda cap, rows=rows: max((score for score, rate in rows if rate <= cap), default=None)
             found[name][code] = {str(cap): best(cap) for cap in given["caps"]}
     print(json.dumps(found), file=answers)
@@ -119,9 +136,12 @@ def _kernels() -> Iterator[tuple[int, float, float]]:
             yield from ((taps, cutoff, gain) for gain in GAINS)
 
 
-def _snr(signal: np.ndarray, decoded: np.ndarray) -> float:
-    power, error = np.sum((signal - signal.mean()) ** 2), np.sum((signal - decoded[: len(signal)]) ** 2)
-    return float(10 * np.log10(power / error))
+def _snr(signal: np.ndarray, decoded: np.ndarray, longest: int) -> float:
+    """As of our codes [dB]: at the delay, up to `longest` steps, at which the error is least."""
+    kept = len(signal) - longest
+    x = signal[:kept]
+    error = min(np.sum((x - decoded[lag : lag + kept]) ** 2) for lag in range(longest + 1))
+    return float(10 * np.log10(np.sum((x - x.mean()) ** 2) / error))
 
 
 if __name__ == "__main__":
