@@ -19,12 +19,13 @@ def every(*conditions):
     return pytest.mark.parametrize("row", params)
 
 
-def with_sweep(*values):
-    """Parameters: the first of them everywhere, the others by `-m sweep` only."""
+def with_sweep(*values, several=False):
+    """Parameters: the first of them everywhere, the others by `-m sweep` only. `several`: each is a tuple of them."""
     import pytest
 
     first, *others = values
-    return [first, *(pytest.param(value, marks=pytest.mark.sweep) for value in others)]
+    of = lambda value: value if several else (value,)
+    return [first, *(pytest.param(*of(value), marks=pytest.mark.sweep) for value in others)]
 
 
 def assert_equal(tree, other):

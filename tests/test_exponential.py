@@ -8,6 +8,8 @@ import spark_eqx as spark
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker
 from spark_eqx.nn.interfaces.output._groups import group_sums
 
+from .helpers import with_sweep
+
 
 def decode(module, spikes, key=None):
     spikes = spikes if isinstance(spikes, spark.SpikeArray) else spark.SpikeArray(jnp.asarray(spikes))
@@ -127,7 +129,7 @@ def test_large_groups_are_counted_exactly(dtype):
     np.testing.assert_allclose(signal[0, 0], 4999 / 5000 * -np.expm1(-1 / 5), rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [bool, jnp.int8, jnp.float32])
+@pytest.mark.parametrize("dtype", with_sweep(bool, jnp.int8, jnp.float32))
 @pytest.mark.parametrize("units, outputs", [(10, 3), (300, 2), (260, 2), (131, 1), (7, 7)])
 @pytest.mark.parametrize("assigned", [False, True])
 def test_every_way_to_sum_groups_is_the_sum(units, outputs, assigned, dtype, getkey):

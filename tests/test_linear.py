@@ -10,7 +10,7 @@ import spark_eqx as spark
 from spark_eqx.nn.interfaces import LinearSpiker, TopologicalLinearSpiker
 from spark_eqx.nn.interfaces.input.linear import LinearSpikerState
 
-from .helpers import assert_close, x64
+from .helpers import assert_close, with_sweep, x64
 
 
 SIGNALS = np.array([0.0, 0.1, 0.3, 0.5, 0.8, 1.0])
@@ -48,7 +48,7 @@ def cases(dt):
 
 
 @pytest.mark.parametrize("constant", [True, False], ids=["constants", "arrays"])
-@pytest.mark.parametrize("dt", [0.05, 0.1, 0.25, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("dt", with_sweep(0.25, 1.0, 0.05, 0.1, 0.5, 2.0))
 def test_rate_is_the_closed_form(dt, constant):
     """20 s, within 0.1 % and one spike; by the series (constants) and by the functions (arrays)."""
     grid = np.array(cases(dt))

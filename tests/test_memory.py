@@ -12,7 +12,7 @@ import pytest
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import LinearSpiker, PoissonSpiker, TopologicalLinearSpiker
 
-from .helpers import assert_close, assert_equal, every
+from .helpers import assert_close, assert_equal, every, with_sweep
 
 
 KEY = jr.key(3)
@@ -49,7 +49,7 @@ def test_checkpointed_is_the_same(row, checkpoint, getkey):
         assert_close(jax.grad(loss)(floats, 7), jax.grad(loss)(floats, False), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [LinearSpiker, TopologicalLinearSpiker])
+@pytest.mark.parametrize("cls", with_sweep(LinearSpiker, TopologicalLinearSpiker))
 def test_checkpoint_memory_grows_with_the_square_root(cls):
     """The gradient of what is left after T steps: 100 000 steps keep some 2 sqrt(T) states, not T."""
     module, signal = cls(), jnp.full(10, 0.5)

@@ -17,7 +17,7 @@ from spark_eqx.nn.interfaces import (
     TopologicalPoissonSpiker,
 )
 
-from .helpers import assert_equal, stack
+from .helpers import assert_equal, stack, with_sweep
 from .test_errors import complaint
 
 
@@ -93,7 +93,7 @@ ENCODERS = {
 }
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", with_sweep(*ENCODERS))
 def test_round_trip(name):
     """Both windows give the point back within 1 % of the range."""
     encoder, config = ENCODERS[name], ENCODERS[name].config

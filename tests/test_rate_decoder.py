@@ -22,7 +22,7 @@ from spark_eqx.nn.interfaces import (
     TopologicalPoissonSpiker,
 )
 
-from .helpers import assert_equal, take
+from .helpers import assert_equal, take, with_sweep
 from .test_errors import complaint
 
 
@@ -51,7 +51,8 @@ def sliding_rate(spikes, window, dt):
 
 
 @pytest.mark.parametrize(
-    "window, dtype", [(1, jnp.float32), (100, jnp.bfloat16), (31, bool), (64, bool), (100, jnp.int8)]
+    "window, dtype",
+    with_sweep((31, bool), (1, jnp.float32), (100, jnp.bfloat16), (64, bool), (100, jnp.int8), several=True),
 )
 def test_a_sliding_mean(window, dtype):
     """Of signed spikes; in a whole sequence, in chunks shorter than a window, and step by step."""
@@ -165,7 +166,10 @@ def test_what_was_drawn_comes_back_on_average(encoder, cv):
 
 
 @pytest.mark.parametrize(
-    "make, varying", [(RegularSpiker, False), (RegularSpiker, True), (PoissonSpiker, True), (RenewalSpiker, False)]
+    "make, varying",
+    with_sweep(
+        (PoissonSpiker, True), (RegularSpiker, False), (RegularSpiker, True), (RenewalSpiker, False), several=True
+    ),
 )
 def test_gradient_of_a_shift(make, varying):
     """A shift of the signal is decoded as itself: the derivative is 1, where there is no saturation."""

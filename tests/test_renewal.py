@@ -14,6 +14,7 @@ import pytest
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import RenewalSpiker
 
+from .helpers import with_sweep
 from .test_errors import complaint
 
 
@@ -85,7 +86,7 @@ def z_of_counts(spikes, p):
     return (spikes.sum(1) - units * p) / np.sqrt(units * p * (1 - p))
 
 
-@pytest.mark.parametrize("order, cd", [(16, 5.0), (4, 2.0), (1, 3.0), (2, 0.0)])
+@pytest.mark.parametrize("order, cd", with_sweep((4, 2.0), (16, 5.0), (1, 3.0), (2, 0.0), several=True))
 def test_population_is_flat_in_time(order, cd):
     """From the first step on a population fires alike in every step: it started in equilibrium. Another start is far
     from it: with all intervals at their beginning, say."""

@@ -8,7 +8,7 @@ from jax.test_util import check_grads
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import LinearSpiker, TopologicalLinearSpiker, TopologicalPoissonSpiker
 
-from .helpers import x64
+from .helpers import with_sweep, x64
 
 
 BOTH = pytest.mark.parametrize("cls", [TopologicalPoissonSpiker, TopologicalLinearSpiker])
@@ -58,7 +58,7 @@ def test_per_component_fields():
 
 
 @BOTH
-@pytest.mark.parametrize("shape", [(), (3,), (3, 4), (4, 3), (3, 3), (2, 3, 4)])
+@pytest.mark.parametrize("shape", with_sweep((2, 3, 4), (), (3,), (3, 4), (4, 3), (3, 3)))
 def test_any_rank(cls, shape, getkey):
     """Each component is encoded alone, with one more axis behind those of the signal."""
     module = cls(resolution=7, max_freq=300.0)
@@ -89,7 +89,7 @@ def test_ends_of_an_open_axis_are_apart():
 
 
 @BOTH
-@pytest.mark.parametrize("glue", [0, 1])
+@pytest.mark.parametrize("glue", with_sweep(1, 0))
 def test_values_outside_saturate(cls, glue):
     low, high = activity([-1.0, 4.0], cls, glue=glue, mins=-1.0, maxs=4.0)
     out = activity([-1.5, 9.0, -np.inf, np.inf], cls, glue=glue, mins=-1.0, maxs=4.0)
@@ -123,7 +123,7 @@ def test_same_key_is_the_same_raster_across_the_seam():
 
 
 @BOTH
-@pytest.mark.parametrize("glue", [0, 1, (0, 1)])
+@pytest.mark.parametrize("glue", with_sweep((0, 1), 0, 1))
 def test_one_bad_sample_spoils_no_gradient(cls, glue):
     """To the ends of the range, which all samples share: that of the good samples alone."""
     good = jnp.asarray([[0.3, 0.9], [0.2, 0.4]])
