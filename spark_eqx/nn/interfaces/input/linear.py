@@ -51,6 +51,8 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
     The spike has the derivative of the surrogate at `V - 1`, with `V` the potential at the end of the step had
     nothing happened. The reset carries no gradient unless `detach_reset=False`: then the derivative of the state is the
     exact one of the hybrid system, between spikes that of the flow, at a spike that of the crossing time.
+    With the default surrogate the gradient of a value that [`RateDecoder`][] makes of the spikes has the sign of the
+    rate's slope and 6 to 31 times its size, since each step near the threshold adds to it; `rate` has the slope itself.
 
     Lapicque (1907); Gerstner and Kistler (2002), "Spiking Neuron Models", section 4.1.
     """
