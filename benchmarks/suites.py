@@ -15,6 +15,7 @@ from pool import LIBRARIES
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
+STYLES = {"light": "default", "dark": "dark_background"}  # of the site, and of matplotlib
 
 
 class Suite(NamedTuple):
@@ -22,11 +23,11 @@ class Suite(NamedTuple):
 
     - `titles`, `notes`, `baselines`: by work, the heading and the sentence of its table, and what our own library is
       compared with. `marks`: what stands for a work in the plot.
-    - `losing`: a case in which the time of the best peer over ours is below this is listed.
     """
 
     name: str
     title: str
+    about: str  # the page's first words
     package: str  # of the contestants: one module a library
     cases: Callable[[bool], list[Case]]
     inputs: Callable[[Case], dict[str, np.ndarray]]
@@ -35,7 +36,6 @@ class Suite(NamedTuple):
     notes: dict[str, str]
     baselines: dict[str, str]
     marks: dict[str, str]
-    losing: float
     results: Path
     page: Path
 
@@ -44,9 +44,12 @@ class Suite(NamedTuple):
         folder = HERE / self.package.replace(".", "/")
         return [library for library in LIBRARIES if (folder / f"{library}.py").exists()]
 
+    def plot(self, style: str) -> Path:
+        return DOCS / "assets" / f"{self.page.stem}-{style}.png"
+
     @property
-    def plot(self) -> Path:
-        return DOCS / "assets" / f"{self.page.stem}.png"
+    def missed(self) -> Path:
+        return HERE / f"{self.page.stem.replace('benchmarks', 'targets')}.md"
 
     @property
     def reasons(self) -> Path:
@@ -56,7 +59,11 @@ class Suite(NamedTuple):
 
 INTERFACES = Suite(
     name="interfaces",
-    title="Benchmarks",
+    title="Benchmarks: interfaces",
+    about=(
+        "How long encoders, a decoder, gradients and rasters take, beside NumPy, PyTorch, JAX and the libraries that "
+        "one would take instead. [Another page](benchmarks_codes.md) has the other codes."
+    ),
     package="contestants",
     cases=cases.cases,
     inputs=cases.inputs,
@@ -106,14 +113,17 @@ INTERFACES = Suite(
         "unpack": "unpack",
         "step": "one step",
     },
-    losing=1.0,
     results=HERE / "results" / "cpu.json",
     page=DOCS / "benchmarks.md",
 )
 
 CODES = Suite(
     name="codes",
-    title="Benchmarks of the codes",
+    title="Benchmarks: codes",
+    about=(
+        "How long each code takes, beside the libraries that have it. How *well* a code says a signal is in "
+        "[Choose a code](codes.md); [another page](benchmarks.md) has random spikes and leaky integrators."
+    ),
     package="contestants.codes",
     cases=codes_cases.cases,
     inputs=codes_cases.inputs,
@@ -122,7 +132,6 @@ CODES = Suite(
     notes=codes_cases.NOTES,
     baselines={work: "ours, PoissonSpiker" for work in codes_cases.ENCODERS},
     marks=codes_cases.TITLES,
-    losing=codes_targets.BAR,
     results=HERE / "results" / "codes.json",
     page=DOCS / "benchmarks_codes.md",
 )

@@ -1,11 +1,11 @@
 """The tables of the pages, in Markdown."""
 
+import textwrap
 from collections.abc import Collection
 from typing import Any
 
 from compare import best, comparable
-from suites import suite_of
-from text import TARGETS, number, target_rows
+from text import number
 
 
 NAMES = {
@@ -30,29 +30,28 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
 
 
-def targets_page(results: dict[str, Any]) -> str:
-    return markdown(TARGETS, target_rows(results))
+def folded(title: str, text: str) -> str:
+    return f'??? note "{title}"\n\n' + textwrap.indent(text, "    ")
 
 
 def losses_page(results: dict[str, Any]) -> str:
-    """Every case in which the best peer is too close to us, or faster."""
-    losing = suite_of(results).losing
+    """Every case in which the best peer is faster, folded away."""
     rows = [
         (entry["ratio_to_best_peer"], case["name"], entry)
         for case in results["cases"]
         for entry in case["results"]
-        if entry.get("ratio_to_best_peer", losing) < losing
+        if entry.get("ratio_to_best_peer", 1) < 1
     ]
     if not rows:
-        return "None in this run."
-    header = ["case", "dtype", "output", "best peer", "ratio"]
-    return markdown(
-        header,
+        return "Nowhere in this run."
+    table = markdown(
+        ["case", "dtype", "output", "best peer", "times as fast"],
         [
             [name, entry["dtype"], entry["memory"], _peer(entry["best_peer"]), f"{ratio:.2f}"]
             for ratio, name, entry in sorted(rows, key=lambda row: row[0])
         ],
     )
+    return folded(f"All {len(rows)} results", table)
 
 
 def _peer(name: str) -> str:
@@ -84,7 +83,7 @@ def work_page(baseline: str, cases: list[dict[str, Any]]) -> str:
     titles = [baseline if library == "spark_eqx" else NAMES[library] for library in libraries]
     if work in NAIVE:
         titles = ["JAX, naive" if title == "JAX" else title for title in titles]
-    header = ["case", "dtype", "output", "ms", "ns/unit-step", *titles] + (["floor"] if floor else [])
+    header = ["case", "dtype", "output", "ms", "ns per unit-step", *titles] + (["floor"] if floor else [])
     missing = {f"{NAMES[each['library']]}: {each['reason']}" for case in cases for each in case["absent"]}
     note = "".join(f"\n\nAbsent: {each}." for each in sorted(missing))
     return (markdown(header, rows) if rows else "Not measured.") + note
@@ -100,11 +99,11 @@ def _shape(case: dict[str, Any], kinds: Collection[str] = ()) -> str:
     parts = [options[key].format(value) for key, value in case["options"].items() if key in options]
     if len(kinds) > 1:
         parts.append(case["signal"])
-    return ", ".join([text, *parts])
+    return ", ".join([text, *parts]).replace(" ", "\N{NO-BREAK SPACE}")  # tables scroll, their lines do not break
 
 
 def _time(entry: dict[str, Any]) -> str:
-    return f"{_plain(entry['median_ms'])} ± {_plain(entry['iqr_ms'])}"
+    return f"{_plain(entry['median_ms'])}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{_plain(entry['iqr_ms'])}"
 
 
 def _plain(value: float) -> str:

@@ -164,7 +164,7 @@ def cost(work: str, against: str, found: dict[str, float], most: float) -> Targe
 def _at_most(work: str, against: str, found: dict[str, float], bar: str, most: float) -> Target:
     if not found:
         return _target(work, against, bar, None, None, {})
-    return _target(work, against, bar, _range(found), max(found.values()) <= most, found)
+    return _target(work, against, bar, _range(found), max(found.values()) <= most, found, lower_is_better=True)
 
 
 def _range(found: dict[str, float]) -> str:
@@ -172,5 +172,14 @@ def _range(found: dict[str, float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _target(work: str, against: str, bar: str, measured: str | None, met: bool | None, values: dict) -> Target:
-    return {"work": work, "against": against, "bar": bar, "measured": measured, "met": met, "values": values}
+def _target(
+    work: str,
+    against: str,
+    bar: str,
+    measured: str | None,
+    met: bool | None,
+    values: dict[str, float],
+    lower_is_better: bool = False,
+) -> Target:
+    worst = dict(sorted(values.items(), key=lambda each: each[1], reverse=lower_is_better)[:3])
+    return {"work": work, "against": against, "bar": bar, "measured": measured, "met": met, "worst": worst}

@@ -1,10 +1,12 @@
-"""Every block of Python on the pages, and in the docstrings, runs as printed."""
+"""Every block of Python on the pages, and in the docstrings, runs as printed and prints what is shown below it. The
+pages of the API have all that is public."""
 
-import importlib
+import dataclasses
+import importlib.util
 import inspect
+import math
 import pkgutil
 import re
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ import jax.random as jr
 import pytest
 
 import spark_eqx as spark
+from spark_eqx.core import Parameters
+from spark_eqx.nn import interfaces
 from spark_eqx.nn.interfaces import InputInterface, PoissonSpiker, PoissonSpikerConfig
+from tests.helpers import ROWS
+from tests.pages import BLOCK, execute
 
 
 DOCS = Path(__file__).parents[1] / "docs"
-# Blocks with a title are files of their own, or of another library.
-BLOCK = re.compile(r"^( *)```python\n(.*?)^ *```", re.S | re.M)
+MODULES = ("fir", "measure", "plot", "raster", "surrogate", "tune")
 ELSEWHERE = ["scaling.md"]  # on eight devices, by test_sharding.py
 PAGES = [
     page
@@ -28,18 +33,37 @@ PAGES = [
 ]
 
 
-def execute(text: str, name: str, names: dict[str, Any]) -> None:
-    """All blocks, one after the other, each at the lines that it has in the text."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        for block in BLOCK.finditer(text):
-            code = "\n" * text.count("\n", 0, block.start(2)) + textwrap.dedent(block[2])
-            exec(compile(code, name, "exec"), names)
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_page_runs_as_printed(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     execute(page.read_text(), str(page), {})
+
+
+PAGE = """
+1. Print:
+
+    ```python
+    print("one ")
+    print([1, 2], end="")
+    ```
+
+    ```text
+    one
+    [1, 2]
+    ```
+
+```python
+print("not shown")
+```
+"""
+
+
+def test_shown_output_is_compared():
+    execute(PAGE, "page.md", {})
+    execute(PAGE.replace("```text", '```text title="Output"'), "page.md", {})
+    message = r"page\.md, line 4: .* shows\n\none\n\[1, 3\]\n.* prints\n\none\n\[1, 2\]"
+    with pytest.raises(AssertionError, match="(?s)" + message):
+        execute(PAGE.replace("    [1, 2]", "    [1, 3]"), "page.md", {})
 
 
 def test_pages_are_found():
@@ -95,3 +119,66 @@ def test_docstrings_run():
                 "MyState": None,
             },
         )
+
+
+def load_reference():
+    """What the pages of the API say beside the docstrings. It is no part of the package."""
+    spec: Any = importlib.util.spec_from_file_location("reference", DOCS / "_site/reference.py")
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+reference = load_reference()
+
+
+def test_documented_objects_have_a_signature_and_a_text():
+    for page in reference.PAGES:
+        for path, named in reference.documented(page.read_text()).items():
+            text = vars(named).get("__doc__") if inspect.isclass(named) else named.__doc__
+            assert text and not text.startswith(f"{path.rpartition('.')[2]}("), f"{path}: no text"
+            if inspect.ismodule(named):
+                continue
+            signature = reference.signature(named)
+            assert not re.search(r"<| at 0x", str(signature)), f"{path}{signature}"
+            if inspect.isclass(named) and issubclass(named, Parameters):
+                fields = dataclasses.fields(named)
+                assert all(field.metadata["description"] for field in fields), f"{path}: a parameter without a text"
+            elif inspect.isclass(named) and not issubclass(named, spark.SparkModule):
+                texts = text + (vars(named)["__init__"].__doc__ or "" if "__init__" in vars(named) else "")
+                missing = [name for name in signature.parameters if f"`{name}`" not in texts]
+                assert not missing, f"{path}: fields without a text, {missing}"
+
+
+def test_public_names_are_documented_once():
+    pages = {page.name: reference.documented(page.read_text()) for page in reference.PAGES}
+    for module in (spark, interfaces, interfaces.curves, *(getattr(spark, name) for name in MODULES)):
+        for name, value in vars(module).items():
+            is_file = not hasattr(module, "__path__")  # a package has no names but those that it exports
+            home = getattr(value, "__module__", None) or ""
+            if name.startswith("_") or not home.startswith("spark_eqx") or (is_file and home != module.__name__):
+                continue
+            where = [page for page, objects in pages.items() for each in objects.values() if each is value]
+            assert len(where) == 1, f"{module.__name__}.{name} is documented on {where}"
+
+
+def test_shapes_and_keys_are_as_documented():
+    for row in ROWS:
+        module, name = row.make(), type(row.make()).__name__
+        if reference.config_of(type(module)) is None:
+            continue
+        names = vars(getattr(module.config, "encoder", module).config) | vars(module.config)
+        takes = reference.TAKES.get(name, "(*shape,)")
+        names["shape"] = row.shapes[0] if takes == "(*shape,)" else row.shapes[0][:-1]
+        names["size"] = sum(map(math.prod, row.shapes))
+        assert eval(takes, names) == row.shapes[0], row.name
+        given = module.output_specs(row.specs(row.payload(jr.key(0))))
+        documented = reference.outputs_of(type(module))
+        if getattr(module.config, "num_outputs", None) is None or name != "Sampler":
+            assert documented.keys() == given.keys(), row.name
+        for spec in given.values():
+            assert spec.shape == tuple(eval(reference.GIVES.get(name, "(*shape,)"), names)), row.name
+            assert issubclass(spec.payload_type, *documented.values()), row.name
+        needed = reference.KEYS.get(name, "")
+        if "," not in needed:  # it does not depend on the parameters
+            assert ("every step" in needed, "`init`" in needed) == (row.draws, row.draws_once), row.name

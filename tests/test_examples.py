@@ -98,6 +98,15 @@ def test_sweep(sweep, tmp_path, capsys, monkeypatch):
     assert result.snr[-1, -1] > 18 and result.snr[0, 0] < 0
 
 
+def test_train():
+    """In full. What is not learnt is what the page shows; guessing gives 10 %."""
+    done = subprocess.run([sys.executable, FOLDER / "train.py"], capture_output=True, text=True, check=True)
+    shown = (FOLDER.parent / "assets/output/train.txt").read_text()
+    assert done.stdout.splitlines()[:3] == shown.splitlines()[:3]
+    for text in (done.stdout, shown):
+        assert float(text.split()[-1].rstrip("%")) > 95
+
+
 @pytest.mark.sweep
 def test_sharded(tmp_path):
     figure = tmp_path / "sharded.png"

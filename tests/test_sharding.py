@@ -19,6 +19,9 @@ from spark_eqx.nn.interfaces import PoissonSpiker
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "scaling.md").read_text()
+RECENT = pytest.mark.skipif(
+    not (hasattr(jax, "shard_map") and hasattr(jax, "set_mesh")), reason="this JAX lacks jax.shard_map or jax.set_mesh"
+)
 
 
 def start(devices, *arguments, folder=ROOT):
@@ -61,9 +64,7 @@ def test_same_bits_on_any_number_of_devices_without_collectives():
         assert all(error <= bound for error, bound in zip(record["errors"], bounds, strict=False)), record
 
 
-@pytest.mark.skipif(
-    not (hasattr(jax, "shard_map") and hasattr(jax, "set_mesh")), reason="this JAX lacks jax.shard_map or jax.set_mesh"
-)
+@RECENT
 @pytest.mark.sweep
 def test_same_bits_in_shard_map_and_on_explicit_axes():
     (printed,) = finish(start(8, ROOT / "tests" / "sharding_meshes.py"), timeout=240)
@@ -91,7 +92,8 @@ def test_two_processes_equal_one(tmp_path):
     assert {float(each.split()[-1]) for each in printed} == {float(spikes.sum())}
 
 
+@RECENT
 @pytest.mark.sweep
 def test_page_runs_as_printed(tmp_path):
-    (tmp_path / "page.py").write_text("\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.S)))
-    finish(start(8, "page.py", folder=tmp_path), timeout=120)
+    code = "import sys; from tests.pages import execute; execute(open(sys.argv[1]).read(), sys.argv[1], {})"
+    finish(start(8, "-c", code, ROOT / "docs" / "scaling.md", folder=tmp_path), timeout=120)

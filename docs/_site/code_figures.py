@@ -31,13 +31,14 @@ VARYING: dict[str, Callable[[], Any]] = {
     "send_on_delta": lambda: of.SendOnDeltaSpiker(threshold=0.05, start=0.5),
     "moving_window": lambda: of.MovingWindowSpiker(threshold=0.05, window=3.0, start=0.5),
     "hough": lambda: of.HoughSpiker(kernel=KERNEL, tolerance=0.1),
-    "bens": lambda: of.BensSpiker(kernel=KERNEL, threshold=0.95),
+    "bens": lambda: of.BensSpiker(kernel=KERNEL, threshold=1.2),
 }
-KERNEL = tuple(0.16 * np.exp(-np.arange(24) / 6.0))
+_HANN = np.hanning(14)[1:-1]
+KERNEL = tuple(2 * _HANN / _HANN.sum())  # a signal of 1 is half a spike a step
 
 
 def held(encoder: Any) -> None:
-    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    _, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.9), layout="constrained")
     signal = jnp.linspace(0.0, 1.0, 40)
     state = encoder.init(signal, key=jr.key(0))
     spikes = spark.unroll(encoder, signal, state, steps=96, key=jr.key(1))[0]["spikes"]
@@ -50,7 +51,7 @@ def held(encoder: Any) -> None:
 def varying(encoder: Any) -> None:
     t = np.arange(400)
     wave = 0.5 + 0.4 * np.sin(2 * np.pi * t / 100) + 0.1 * np.sin(2 * np.pi * t / 25)
-    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(6.4, 4.6), layout="constrained")
+    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(5.6, 4.4), layout="constrained")
     figure.align_ylabels(axes)
     plot.round_trip(jnp.asarray(wave, jnp.float32)[:, None], encoder, axes=axes)
 

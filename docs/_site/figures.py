@@ -1,4 +1,7 @@
-"""The figures of the site, light and dark. `python docs/_site/figures.py FOLDER` draws them alone."""
+"""The figures of the site, light and dark. `python docs/_site/figures.py FOLDER` draws them alone.
+
+That of the start page and README is kept in the repository: `python docs/_site/figures.py docs/assets start`.
+"""
 
 import io
 import sys
@@ -9,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import matplotlib
+from cycler import cycler
 
 
 matplotlib.use("Agg")
@@ -24,8 +28,10 @@ import spark_eqx as spark  # noqa: E402
 from spark_eqx import plot  # noqa: E402
 from spark_eqx.nn.interfaces import (  # noqa: E402
     ExponentialIntegrator,
+    LatencySpiker,
     LinearSpiker,
     PoissonSpiker,
+    StepForwardSpiker,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
 )
@@ -39,10 +45,10 @@ def transfer_poisson():
 
 def transfer_linear():
     # --8<-- [start:transfer_linear]
-    _, axes = plt.subplots(1, 2, sharey=True, figsize=(8, 3.4), layout="constrained")
+    _, axes = plt.subplots(2, sharex=True, figsize=(5.6, 4.6), layout="constrained")
     for tau, ax in zip((100.0, 10.0), axes):  # ms
         plot.transfer_curve(LinearSpiker(max_freq=100.0, tau=tau), ax=ax)
-        ax.set_title(f"tau = {tau:g} ms", loc="left", fontsize="medium")
+        ax.set_title(f"tau = {tau:g} ms", loc="left")
     # --8<-- [end:transfer_linear]
 
 
@@ -66,7 +72,9 @@ def tuning_open():
 
 def tuning_glued():
     # --8<-- [start:tuning_glued]
-    plot.tuning_curves(TopologicalPoissonSpiker(resolution=8, sigma=0.35, glue=1, mins=-180.0, maxs=180.0))
+    degrees = {"mins": -180.0, "maxs": 180.0}
+    encoder = TopologicalPoissonSpiker(resolution=8, sigma=0.35, glue=1, **degrees)
+    plot.tuning_curves(encoder)
     # --8<-- [end:tuning_glued]
 
 
@@ -79,11 +87,11 @@ def tuning_rates():
 def rasters():
     # --8<-- [start:rasters]
     signal = jnp.linspace(0, 1, 40)
-    _, axes = plt.subplots(2, 1, sharex=True, figsize=(6.4, 5), layout="constrained")
+    _, axes = plt.subplots(2, sharex=True, figsize=(5.6, 4.6), layout="constrained")
     for spiker, ax in zip((PoissonSpiker(), LinearSpiker()), axes):
         output, _ = spark.unroll(spiker, signal, spiker.init(signal), steps=300, key=jr.key(0))
         plot.raster(output["spikes"], ax=ax)
-        ax.set_title(type(spiker).__name__, loc="left", fontsize="medium")
+        ax.set_title(type(spiker).__name__, loc="left")
     # --8<-- [end:rasters]
 
 
@@ -107,26 +115,64 @@ def rates():
 
 def round_trip():
     # --8<-- [start:round_trip]
-    wave = jnp.broadcast_to(slow_wave()[:, None], (1000, 50))  # the same signal to 50 units
+    wave = jnp.tile(slow_wave()[:, None], 50)  # the same signal to 50 units
     encoder = PoissonSpiker(max_freq=300.0)
-    decoder = ExponentialIntegrator(num_outputs=1, saturation_freq=300.0, tau=10.0, shuffle=False)
-    spikes = spark.unroll(encoder, wave, encoder.init(wave[0]), key=jr.key(2))[0]["spikes"]
-    decoded = spark.unroll(decoder, spikes, decoder.init(spark.SpikeArray(spikes.spikes[0])))[0]["signal"]
-    plot.round_trip(wave[:, :1], spikes, decoded)
+    decoder = ExponentialIntegrator(num_outputs=1, saturation_freq=300.0, shuffle=False)
+    spikes, _ = spark.unroll(encoder, wave, encoder.init(wave[0]), key=jr.key(2))
+    spikes = spikes["spikes"]
+    decoded, _ = spark.unroll(decoder, spikes, decoder.init(spikes.spikes[0]))
+    plot.round_trip(wave[:, :1], spikes, decoded["signal"])
     # --8<-- [end:round_trip]
 
 
 def surrogates():
     # --8<-- [start:surrogates]
     v = jnp.linspace(-1.5, 1.5, 601)
-    names = ("Sigmoid", "FastSigmoid", "ATan", "Triangular", "Boxcar", "Gaussian", "StraightThrough")
-    for name in names:
+    names = ("StraightThrough", "Boxcar", "Triangular", "Gaussian")
+    names += ("Sigmoid", "FastSigmoid", "ATan")
+    figure, axes = plt.subplots(2, 4, sharex=True, sharey=True, layout="constrained")
+    for name, ax in zip(names, axes.flat):
         surrogate = getattr(spark.surrogate, name)()
-        plt.plot(v, jax.vmap(jax.grad(surrogate))(v), label=name)
+        ax.fill_between(v, jax.vmap(jax.grad(surrogate))(v), alpha=0.5)
+        ax.set_title(name)
     # --8<-- [end:surrogates]
-    plt.xlabel("potential above threshold")
-    plt.ylabel("derivative of the spike")
-    plt.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axes[0, 3].tick_params(labelbottom=True)
+    axes[1, 3].axis("off")
+    figure.supxlabel("potential above threshold", fontsize="medium")
+    figure.supylabel("derivative of the spike", fontsize="medium")
+
+
+def start():
+    """One signal in four codes: the spikes, and what the decoder makes of them."""
+    t = jnp.arange(400.0)
+    wave = 0.5 + 0.3 * jnp.sin(2 * jnp.pi * t / 200) + 0.15 * jnp.sin(2 * jnp.pi * t / 67)
+    poisson, population = PoissonSpiker(max_freq=200.0), TopologicalPoissonSpiker(max_freq=300.0, resolution=24)
+    latency, change = LatencySpiker(window=16.0), StepForwardSpiker(threshold=0.05, start=0.5)
+    mean = ExponentialIntegrator(num_outputs=1, saturation_freq=200.0, shuffle=False)
+    codes = {
+        "rate": (poisson, mean, jnp.broadcast_to(wave[:, None], (400, 24))),
+        "population": (population, population.decoder(window=10.0), wave),
+        "latency": (latency, latency.decoder(), wave),
+        "change": (change, change.decoder(), wave),
+    }
+    figure = plt.figure(figsize=(5.6, 4.4), layout="constrained")
+    axes = figure.subplots(4, 2, sharex=True, height_ratios=(1, 1.2, 1, 1.2))
+    for i, (name, (encoder, decoder, signal)) in enumerate(codes.items()):
+        above, below = axes[i // 2 * 2 : i // 2 * 2 + 2, i % 2]
+        spikes = spark.unroll(encoder, signal, encoder.init(signal[0]), key=jr.key(0))[0]["spikes"]
+        decoded = spark.unroll(decoder, spikes, decoder.init(jax.tree.map(lambda x: x[0], spikes)))[0]["signal"]
+        raster = spikes.value.reshape(400, -1)
+        for sign, colour in ((1, "C0"), (-1, "C2")):
+            step, unit = jnp.nonzero(raster == sign)
+            above.vlines(step, unit - 0.45, unit + 0.45, color=colour, linewidth=1)
+        above.set_title(name, fontweight="bold")
+        above.axis("off")
+        below.plot(t, wave, color="0.5", linewidth=4, alpha=0.4)
+        below.plot(t, decoded.value.reshape(-1), color="C1", linewidth=1.2)
+        below.set(ylim=(0, 1), yticks=(0, 1), xticks=(0, 200, 400))
+    for ax in axes[-1]:
+        ax.set_xlabel("time [ms]")
+    figure.legend(handles=below.lines, labels=["signal", "decoded"], loc="outside lower center", ncols=2, frameon=False)
 
 
 FIGURES: list[Callable[[], None]] = [
@@ -143,24 +189,37 @@ FIGURES: list[Callable[[], None]] = [
     surrogates,
     *code_figures.FIGURES,
 ]
-STYLES = {"light": "default", "dark": "dark_background"}
+STYLES = {
+    "light": ("default", ("#3949ab", "#d97706", "#00897b", "#c2185b", "#6d4c41", "#7b1fa2", "#546e7a")),
+    "dark": ("dark_background", ("#9fa8da", "#ffb74d", "#80cbc4", "#f48fb1", "#bcaaa4", "#ce93d8", "#b0bec5")),
+}
+PLAIN = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": "medium", "font.size": 9}
+SIZE = 5.6, 3.2  # inches: legible on a telephone, where the width is that of the screen
+
+
+def draw(function: Callable[[], None], folder: Path) -> None:
+    for name, (style, colours) in STYLES.items():
+        with plt.style.context(style), plt.rc_context(PLAIN | {"axes.prop_cycle": cycler(color=colours)}):
+            plt.rcParams["figure.figsize"] = SIZE
+            plt.figure(layout="constrained")
+            function()
+            picture = io.BytesIO()
+            plt.savefig(picture, format="png", dpi=150, transparent=True)
+            plt.close("all")
+        path = folder / f"{function.__name__}-{name}.png"
+        # Only what changed, or `mkdocs serve` would build again for ever.
+        if not path.exists() or path.read_bytes() != picture.getvalue():
+            path.write_bytes(picture.getvalue())
 
 
 def draw_all(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for draw in FIGURES:
-        for name, style in STYLES.items():
-            with plt.style.context(style):
-                plt.figure(figsize=(6.4, 3.6), layout="constrained")
-                draw()
-                picture = io.BytesIO()
-                plt.savefig(picture, format="png", dpi=120, transparent=True)
-                plt.close("all")
-            path = folder / f"{draw.__name__}-{name}.png"
-            # Only what changed, or `mkdocs serve` would build again for ever.
-            if not path.exists() or path.read_bytes() != picture.getvalue():
-                path.write_bytes(picture.getvalue())
+    for function in FIGURES:
+        draw(function, folder)
 
 
 if __name__ == "__main__":
-    draw_all(Path(sys.argv[1]))
+    if sys.argv[2:] == ["start"]:
+        draw(start, Path(sys.argv[1]))
+    else:
+        draw_all(Path(sys.argv[1]))

@@ -1,6 +1,5 @@
-"""What the site is made of besides Markdown: figures, tables of parameters, equations."""
+"""What the site is made of besides Markdown: figures, the pages of the API, equations."""
 
-import dataclasses
 import html
 import re
 import sys
@@ -16,6 +15,7 @@ import spark_eqx.nn.interfaces as interfaces
 sys.path.insert(0, str(Path(__file__).parent))
 
 import figures  # noqa: E402
+import reference  # noqa: E402
 
 
 def on_pre_build(config: Any) -> None:
@@ -24,26 +24,9 @@ def on_pre_build(config: Any) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """`{{ parameters of NAME }}` becomes the table of a config's (or a surrogate's, a curve's) parameters."""
-    del page, config, files
-    return re.sub(r"\{\{ parameters of (\w+) \}\}", lambda found: parameters(found[1]), markdown)
-
-
-def parameters(name: str) -> str:
-    modules = (interfaces, spark.surrogate, interfaces.curves)
-    record = next(getattr(module, name) for module in modules if hasattr(module, name))
-    rows = ["| parameter | default | unit | what it is | must be |", "|---|---|---|---|---|"]
-    for field in dataclasses.fields(record):
-        about = field.metadata
-        default = "required" if field.default is dataclasses.MISSING else f"`{_short(field.default)}`"
-        rule = "; ".join(each.text for each in (record._kinds[field.name], about["check"]) if each is not None)
-        cells = (f"`{field.name}`", default, about["unit"], about["description"], rule)
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """What the pages of the API say beside the docstrings."""
+    del config, files
+    return reference.expand(markdown) if page.file.src_uri.startswith("api/") else markdown
 
 
 def path(name: str) -> str:

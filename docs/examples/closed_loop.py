@@ -1,11 +1,14 @@
-"""Cart-pole balanced by a spiking network: state -> spikes -> spiking layer -> spikes -> force -> physics -> state.
+"""A pole balanced on a cart by a spiking network.
+
+state -> spikes -> spiking layer -> spikes -> force -> physics -> state
 
     python docs/examples/closed_loop.py             # half a minute on a laptop's CPU
     python docs/examples/closed_loop.py --quick     # seconds, and does not get as far
 
-Needs `pip install spark-eqx[examples]`. The network learns by evolution, without gradients: each candidate of a
-population plays a batch of episodes, and the candidates that fare better move the next population their way. Physics
-and network are one compiled loop, in which an episode that fails begins anew while its neighbours go on.
+Needs `pip install spark-eqx[examples]`. The network learns by evolution, without
+gradients: each candidate of a population plays a batch of episodes, and the candidates
+that fare better move the next population their way. Physics and network are one
+compiled loop, in which an episode that fails begins anew while its neighbours go on.
 """
 
 import argparse
@@ -36,31 +39,35 @@ HALF = 0.5  # m, half the length of the pole
 FORCE = 10.0  # N, at most
 INTERVAL = 0.02  # s, for which a force is held
 START = 0.05  # within plus and minus this each component starts
-MAX_POSITION, MAX_ANGLE = 2.4, float(np.deg2rad(12.0))  # m, rad; beyond, the episode has failed
+# m, rad; beyond, the episode has failed.
+MAX_POSITION, MAX_ANGLE = 2.4, float(np.deg2rad(12.0))
 EPISODE = 500  # intervals
 
 # The network.
 DT = 4.0  # ms
 STEPS = 5  # of the network in an interval
-RANGES = (MAX_POSITION, 2.0, MAX_ANGLE, 2.0)  # m, m/s, rad, rad/s; plus and minus this the encoder covers
+# Of the encoder, plus and minus: m, m/s, rad, rad/s.
+RANGES = (MAX_POSITION, 2.0, MAX_ANGLE, 2.0)
 RESOLUTION = 12  # encoder units a component
 HIDDEN = 32  # units, the first half pushes to the right, the second to the left
 
 # The evolution.
 PAIRS = 32  # of candidates
 LANES = 4  # episodes that each candidate plays side by side
-NOISE = 0.1  # standard deviation of a candidate's weights around the centre of the population
+NOISE = 0.1  # standard deviation of the weights of candidates
 OPTIMISER = optax.adam(0.05)
 COST = 100.0  # of a failure; an interval at one of the limits costs 1
 GENERATIONS, QUICK_GENERATIONS = 60, 8
 UNSEEN = 100  # starts in the test
 
 
-def accelerations(cart: Float[Array, "4"], force: Float[Array, ""]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def accelerations(
+    cart: Float[Array, "4"], force: Float[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Of cart [m/s^2] and pole [rad/s^2], without friction.
 
-    Barto, Sutton and Anderson (1983), "Neuronlike adaptive elements that can solve difficult learning control
-    problems", appendix.
+    Barto, Sutton and Anderson (1983), "Neuronlike adaptive elements that can solve
+    difficult learning control problems", appendix.
     """
     _, _, angle, spin = cart
     sin, cos, mass = jnp.sin(angle), jnp.cos(angle), CART + POLE
@@ -70,10 +77,14 @@ def accelerations(cart: Float[Array, "4"], force: Float[Array, ""]) -> tuple[Flo
 
 
 def advance(cart: Float[Array, "4"], force: Float[Array, ""]) -> Float[Array, "4"]:
-    """Position [m], velocity [m/s], angle [rad], its velocity [rad/s], an interval later. Euler's rule, as in Gym."""
+    """Position [m], velocity [m/s], angle [rad], its velocity [rad/s], an interval on.
+
+    Euler's rule, as in Gym.
+    """
     _, velocity, _, spin = cart
     acceleration, spin_acceleration = accelerations(cart, force)
-    return cart + INTERVAL * jnp.stack([velocity, acceleration, spin, spin_acceleration])
+    change = [velocity, acceleration, spin, spin_acceleration]
+    return cart + INTERVAL * jnp.stack(change)
 
 
 def has_failed(cart: Float[Array, "4"]) -> Bool[Array, ""]:
@@ -85,13 +96,15 @@ def start(key: PRNGKeyArray) -> Float[Array, "4"]:
 
 
 class LIF(eqx.Module):
-    """A layer of leaky integrate-and-fire units: threshold 1, reset by subtraction. One example, one step."""
+    """Leaky integrate-and-fire units: one example, one step. Reset by subtraction."""
 
     weight: Float[Array, "units inputs"]
     bias: Float[Array, " units"]
     tau: float = eqx.field(static=True)  # ms
 
-    def __init__(self, inputs: int, units: int, *, tau: float = 10.0, key: PRNGKeyArray):
+    def __init__(
+        self, inputs: int, units: int, *, tau: float = 10.0, key: PRNGKeyArray
+    ):
         self.weight = (3 / inputs) ** 0.5 * jr.normal(key, (units, inputs))
         self.bias = jnp.zeros(units)
         self.tau = tau
@@ -102,13 +115,15 @@ class LIF(eqx.Module):
     def __call__(
         self, spikes: Float[Array, " inputs"], potential: Float[Array, " units"]
     ) -> tuple[Float[Array, " units"], Float[Array, " units"]]:
-        potential = np.exp(-DT / self.tau) * potential + self.weight @ spikes + self.bias
-        fired = spark.surrogate.ATan()(potential - 1)  # evolution has no use for its derivative, other training has
+        decay = np.exp(-DT / self.tau)
+        potential = decay * potential + self.weight @ spikes + self.bias
+        # Evolution has no use for the derivative of the surrogate, other training has.
+        fired = spark.surrogate.ATan()(potential - 1)
         return fired, potential - lax.stop_gradient(fired)
 
 
 class State(NamedTuple):
-    """All that one episode remembers: of the physics, of the encoder, of the layer, of the decoder."""
+    """All that one episode remembers: of physics, encoder, layer and decoder."""
 
     cart: Float[Array, "4"]
     encoder: Any
@@ -126,7 +141,7 @@ class Frame(NamedTuple):
 
 
 class Controller(eqx.Module):
-    """Encoder, a spiking layer, decoder: from the state of the cart to the force on it."""
+    """Encoder, spiking layer, decoder: from the state of the cart to a force on it."""
 
     encoder: TopologicalLinearSpiker
     layer: LIF
@@ -135,48 +150,71 @@ class Controller(eqx.Module):
     def __init__(self, *, key: PRNGKeyArray):
         ranges = jnp.asarray(RANGES)
         self.encoder = TopologicalLinearSpiker(
-            max_freq=250.0, tau=20.0, cd=1.0, resolution=RESOLUTION, mins=-ranges, maxs=ranges, sigma=0.3, dt=DT
+            max_freq=250.0,
+            tau=20.0,
+            cd=1.0,
+            resolution=RESOLUTION,
+            mins=-ranges,
+            maxs=ranges,
+            sigma=0.3,
+            dt=DT,
         )
         self.layer = LIF(4 * RESOLUTION, HIDDEN, key=key)
         # One average, not two: delay is what makes a pole fall.
         self.decoder = ExponentialIntegrator(
-            num_outputs=2, saturation_freq=100.0, tau=10.0, shuffle=False, smooth_trace=False, dt=DT
+            num_outputs=2,
+            saturation_freq=100.0,
+            tau=10.0,
+            shuffle=False,
+            smooth_trace=False,
+            dt=DT,
         )
 
     def init(self, cart: Float[Array, "4"]) -> State:
         """The state of a new episode."""
         potential = self.layer.init()
-        return State(cart, self.encoder.init(cart), potential, self.decoder.init(potential))
+        encoder, decoder = self.encoder.init(cart), self.decoder.init(potential)
+        return State(cart, encoder, potential, decoder)
 
     def __call__(self, state: State) -> tuple[Frame, State]:
-        """One interval: the network sees the cart for `STEPS` steps, then the force moves it."""
+        """One interval: the network sees the cart for `STEPS` steps, then moves it."""
 
         def step(potential, spikes):
             fired, potential = self.layer(spikes, potential)
             return potential, fired
 
-        encoded, encoder = spark.unroll(self.encoder, state.cart, state.encoder, steps=STEPS)
+        encoder, cart = self.encoder, state.cart
+        encoded, encoder = spark.unroll(encoder, cart, state.encoder, steps=STEPS)
         spikes = encoded["spikes"].value
         potential, fired = lax.scan(step, state.potential, spikes.reshape(STEPS, -1))
         decoded, decoder = spark.unroll(self.decoder, fired, state.decoder)
         right, left = decoded["signal"].value[-1]
         force = FORCE * jnp.clip(right - left, -1, 1)
-        cart = advance(state.cart, force)
-        return Frame(cart, force, has_failed(cart), spikes), State(cart, encoder, potential, decoder)
+        cart = advance(cart, force)
+        frame = Frame(cart, force, has_failed(cart), spikes)
+        return frame, State(cart, encoder, potential, decoder)
 
 
-def reset(controller: Controller, state: State, failed: Bool[Array, ""], cart: Float[Array, "4"]) -> State:
-    """The state of a new episode from `cart` if this one has failed, else the state as it is.
+def reset(
+    controller: Controller,
+    state: State,
+    failed: Bool[Array, ""],
+    cart: Float[Array, "4"],
+) -> State:
+    """The state of a new episode from `cart` if this one has failed, else the old one.
 
-    Building again is the reset. A new state has the shapes and types of the old one, so each array of physics, encoder,
-    layer and decoder is taken from one of the two. Under `vmap` there is one `failed` an episode: those that have
-    failed begin anew, the others go on undisturbed.
+    Building again is the reset. A new state has the shapes and types of the old one, so
+    each array of physics, encoder, layer and decoder is taken from one of the two.
+    Under `vmap` there is one `failed` an episode: those that have failed begin anew,
+    the others go on undisturbed.
     """
-    return jax.tree.map(lambda new, old: jnp.where(failed, new, old), controller.init(cart), state)
+    return jax.tree.map(
+        lambda new, old: jnp.where(failed, new, old), controller.init(cart), state
+    )
 
 
 def play(controller: Controller, key: PRNGKeyArray) -> Frame:
-    """`EPISODE` intervals: of one episode, or, if it fails, of those that follow it too."""
+    """`EPISODE` intervals: of one episode, and of those that follow if it fails."""
 
     def interval(state, key):
         frame, state = controller(state)
@@ -193,40 +231,47 @@ def survived(failed: Bool[Array, "episodes intervals"]) -> Int[Array, " episodes
 
 
 class Generation(NamedTuple):
-    resets: Int[Array, ""]  # single episodes that failed and began anew, of all candidates
-    survived: Int[Array, " unseen"]  # intervals, by the centre of the population, from the unseen starts
+    resets: Int[Array, ""]  # episodes that failed and began anew, of all candidates
+    survived: Int[Array, " unseen"]  # intervals, by the centre of the population
 
 
 @jax.jit
 def examine(controller: Controller) -> Frame:
-    """Play from the unseen starts: always the same, of a seed that `--seed` does not take."""
+    """Play from the unseen starts, of a seed that `--seed` does not take."""
     return jax.vmap(play, (None, 0))(controller, jr.split(jr.key(-1), UNSEEN))
 
 
-# Every leaf of the controller is an array, the interfaces in it included, so plain `jax.jit` will do.
+# Every leaf of the controller is an array, the interfaces' too: plain `jax.jit` does.
 @jax.jit
-def evolve(controller: Controller, opt_state: Any, key: PRNGKeyArray) -> tuple[Controller, Any, Generation]:
-    """One generation. Pairs of candidates lie opposite each other, and count by their ranks.
+def evolve(
+    controller: Controller, opt_state: Any, key: PRNGKeyArray
+) -> tuple[Controller, Any, Generation]:
+    """One generation. Pairs of candidates lie opposite each other; their ranks count.
 
-    Salimans et al. (2017), "Evolution strategies as a scalable alternative to reinforcement learning".
+    Salimans et al. (2017), "Evolution strategies as a scalable alternative to
+    reinforcement learning".
     """
     noise_key, start_key = jr.split(key)
     centre, unravel = ravel_pytree(controller.layer)
     noise = jr.normal(noise_key, (PAIRS, centre.size))
-    starts = jr.split(start_key, LANES)  # the same for all candidates, so that none is lucky
+    starts = jr.split(start_key, LANES)  # the same for all, so that none is lucky
 
     def candidate(weights):
-        frames = jax.vmap(play, (None, 0))(with_layer(controller, unravel(weights)), starts)
-        position, angle = frames.cart[..., 0] / MAX_POSITION, frames.cart[..., 2] / MAX_ANGLE
+        player = with_layer(controller, unravel(weights))
+        frames = jax.vmap(play, (None, 0))(player, starts)
+        position = frames.cart[..., 0] / MAX_POSITION
+        angle = frames.cart[..., 2] / MAX_ANGLE
         cost = jnp.mean(position**2 + angle**2 + jnp.where(frames.failed, COST, 0.0))
         return cost, frames.failed.sum()
 
-    costs, resets = jax.vmap(candidate)(centre + NOISE * jnp.concatenate([noise, -noise]))
-    ranks = costs.argsort().argsort() / (2 * PAIRS - 1)  # 0 for the best, 1 for the worst
+    candidates = centre + NOISE * jnp.concatenate([noise, -noise])
+    costs, resets = jax.vmap(candidate)(candidates)
+    ranks = costs.argsort().argsort() / (2 * PAIRS - 1)  # 0 is the best, 1 the worst
     gradient = (ranks[:PAIRS] - ranks[PAIRS:]) @ noise / PAIRS
     updates, opt_state = OPTIMISER.update(gradient, opt_state)
     controller = with_layer(controller, unravel(eqx.apply_updates(centre, updates)))
-    return controller, opt_state, Generation(resets.sum(), survived(examine(controller).failed))
+    generation = Generation(resets.sum(), survived(examine(controller).failed))
+    return controller, opt_state, generation
 
 
 def with_layer(controller: Controller, layer: LIF) -> Controller:
@@ -249,29 +294,28 @@ def fit(*, generations: int, seed: int = 0) -> Result:
     history = []
     with tqdm(total=generations, desc="evolution", unit="generation") as bar:
         for i in range(generations):
-            controller, opt_state, generation = evolve(controller, opt_state, jr.fold_in(generations_key, i))
+            key = jr.fold_in(generations_key, i)
+            controller, opt_state, generation = evolve(controller, opt_state, key)
             history.append(jax.device_get(generation))
             balanced = np.mean(history[-1].survived == EPISODE)
-            bar.set_postfix(resets=history[-1].resets, balanced=f"{balanced:.0%}", refresh=False)
+            bar.set_postfix(balanced=f"{balanced:.0%}", refresh=False)
             bar.update()
     return Result(untrained, controller, history, time.perf_counter() - begin)
 
 
 def table(before: Frame, result: Result, after: Frame) -> str:
-    lines = [
-        f"{'':<9}  {f'from {UNSEEN} unseen starts, of {EPISODE} intervals':^45}",
-        f"{'':<9}  {'balanced':>8}  {'mean':>6}  {'fewest':>6}  {'mean angle':>10}  generations  seconds",
-    ]
-    for name, frames, work in (
-        ("untrained", before, f"{0:11d}  {'':>7}"),
-        ("trained", after, f"{len(result.generations):11d}  {result.seconds:7.1f}"),
-    ):
+    row = "{:<9}  {:>8}  {:>6}  {:>6}  {:>10}  {:>11}  {:>7}"
+    names = "", "balanced", "mean", "fewest", "mean angle", "generations", "seconds"
+    title = f"from {UNSEEN} unseen starts, of {EPISODE} intervals"
+    lines = [f"{'':<9}  {title:^36}", row.format(*names)]
+    work = len(result.generations), f"{result.seconds:.1f}"
+    both = ("untrained", before, (0, "")), ("trained", after, work)
+    for name, frames, (generations, seconds) in both:
         lasted = survived(frames.failed)
+        balanced = f"{np.sum(lasted == EPISODE)}/{UNSEEN}"
         angle = np.rad2deg(np.nanmean(np.abs(first_episodes(frames)[..., 2])))
-        lines.append(
-            f"{name:<9}  {np.sum(lasted == EPISODE):4d}/{UNSEEN}  {lasted.mean():6.1f}  {lasted.min():6d}  "
-            f"{angle:6.2f} deg  {work}"
-        )
+        cells = balanced, f"{lasted.mean():.1f}", lasted.min(), f"{angle:.2f} deg"
+        lines.append(row.format(name, *cells, generations, seconds).rstrip())
     return "\n".join(lines)
 
 
@@ -282,54 +326,66 @@ def first_episodes(frames: Frame) -> Float[np.ndarray, "episodes intervals 4"]:
 
 
 def draw(before: Frame, result: Result, after: Frame, path: Path) -> None:
-    """Angles and positions of the unseen episodes, the spikes of one of them, the learning curve."""
+    """Angles and positions, the spikes of one episode, the learning curve."""
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
-    grey, blue, orange = "0.7", "#1f5f99", "#c8551b"
     time = INTERVAL * np.arange(1, EPISODE + 1)
-    figure: Any = Figure(figsize=(11, 8), dpi=150, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1, wspace=0.04)
+    figure: Any = Figure(figsize=(7.5, 5.8), dpi=150, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     (angle, raster), (position, curve) = figure.subplots(2, 2)
     right = curve.twinx()
     for axes in (angle, position, raster, curve, right):
-        axes.spines[["top"] if axes is right else ["top", "right"]].set_visible(False)
+        axes.spines["top"].set_visible(False)
+        axes.spines["right"].set_visible(axes is right)
 
+    both = (before, "0.6", "untrained"), (after, "C0", "trained")
     for axes, component, scale in ((angle, 2, np.rad2deg(1)), (position, 0, 100)):
-        for frames, color, name in ((before, grey, "untrained"), (after, blue, "trained")):
-            lines = axes.plot(time, scale * first_episodes(frames)[..., component].T, color=color, linewidth=0.5)
-            lines[0].set_label(name)
+        for frames, color, name in both:
+            values = scale * first_episodes(frames)[..., component].T
+            axes.plot(time, values, color=color, linewidth=0.4)[0].set_label(name)
         axes.set(xlabel="time [s]", xlim=(0, time[-1]))
     balanced, limit = np.sum(survived(after.failed) == EPISODE), np.rad2deg(MAX_ANGLE)
-    angle.axhline(limit, color="black", linestyle="--", label="failure")
-    angle.axhline(-limit, color="black", linestyle="--")
-    angle.set(ylim=(-1.35 * limit, 1.35 * limit), ylabel="angle of the pole [degrees]")
+    for edge in (limit, -limit):
+        label = "failure" if edge > 0 else None
+        angle.axhline(edge, color="C1", linestyle="--", label=label)
+    angle.set(ylim=(-1.35 * limit, 1.5 * limit), ylabel="angle of the pole [degrees]")
     angle.set(title=f"{balanced} of {UNSEEN} unseen episodes balanced")
-    position.set(title=f"The same episodes; failure is at {MAX_POSITION} m", ylabel="position of the cart [cm]")
-    for line in angle.legend(loc="upper right", ncols=3, frameon=False).get_lines():
+    position.set(title=f"The same episodes; failure is at {MAX_POSITION} m")
+    position.set(ylabel="position of the cart [cm]")
+    legend = angle.legend(loc="upper right", ncols=3, frameon=False, fontsize="small")
+    for line in legend.get_lines():
         line.set_linewidth(1.5)
 
-    # One episode: units in the order of what they prefer, and the value that their spikes stand for, on the same axis.
-    shown, pitch = 40, RESOLUTION + 2  # intervals, units with the space between components
+    # Intervals of one episode; units in the order of what they prefer, with a space
+    # between components, and on the same axis the value that their spikes stand for.
+    shown, pitch = 40, RESOLUTION + 2
     which = np.abs(after.cart[:, 0, 2]).argmax()
     spikes = after.spikes[which, :shown].reshape(-1, 4, RESOLUTION)
     names = ("position", "velocity", "angle", "angular\nvelocity")
     for i in range(4):
         steps, units = spikes[:, i].nonzero()
-        raster.scatter(DT * (steps + 1) / 1000, pitch * i + units, marker="|", s=30, linewidths=1, color=blue)
+        at, rows = DT * (steps + 1) / 1000, pitch * i + units
+        raster.vlines(at, rows - 0.9, rows + 0.9, linewidth=0.7, color="C0")
         value = np.clip(after.cart[which, :shown, i] / RANGES[i], -1, 1)
-        raster.plot(time[:shown], pitch * i + (1 + value) / 2 * (RESOLUTION - 1), color=orange, linewidth=2)
-    raster.set(title="Spikes of the encoder, and what they stand for", xlabel="time [s]")
+        rows = pitch * i + (1 + value) / 2 * (RESOLUTION - 1)
+        raster.plot(time[:shown], rows, color="C1", linewidth=2)
+    raster.set(title="Spikes of the encoder, and the signal", xlabel="time [s]")
     raster.set(xlim=(0, time[shown - 1]), ylim=(-1.5, 4 * pitch - 1.5))
     raster.set_yticks([pitch * i + (RESOLUTION - 1) / 2 for i in range(4)], names)
     raster.tick_params(axis="y", length=0)
 
-    generations = np.arange(1, len(result.generations) + 1)
-    curve.plot(generations, [each.resets for each in result.generations], "o-", markersize=3, color=orange)
-    right.plot(generations, [each.survived.mean() for each in result.generations], "o-", markersize=3, color=blue)
-    curve.set(title="Learning", xlabel="generation", yscale="symlog", xlim=(0, len(generations) + 1))
+    history = result.generations
+    generations = np.arange(1, len(history) + 1)
+    curve.plot(generations, [each.resets for each in history], ".-", color="C1")
+    right.plot(
+        generations, [each.survived.mean() for each in history], ".-", color="C0"
+    )
+    curve.set(title="Learning", xlabel="generation", xlim=(0, len(history) + 1))
+    curve.set_yscale("symlog")
+    curve.set_ylim(bottom=-0.5)
     curve.xaxis.get_major_locator().set_params(integer=True)
-    curve.set_ylabel(f"resets among {2 * PAIRS * LANES} episodes at a time", color=orange)
-    right.set_ylabel("intervals balanced from unseen starts, mean", color=blue)
+    curve.set_ylabel("failures among the candidates", color="C1")
+    right.set_ylabel("intervals balanced, mean", color="C0")
     right.set_ylim(0, 1.05 * EPISODE)
     figure.savefig(path)
 
@@ -337,7 +393,9 @@ def draw(before: Frame, result: Result, after: Frame, path: Path) -> None:
 def whole_number(low: int, high: int = 2**31 - 1):
     def parse(text: str) -> int:
         if not text.lstrip("+-").isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"must be a whole number, {low} to {high}, got {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number, {low} to {high}, got {text!r}"
+            )
         return int(text)
 
     return parse
@@ -346,25 +404,44 @@ def whole_number(low: int, high: int = 2**31 - 1):
 def image_path(text: str) -> Path:
     path = Path(text)
     if path.suffix not in (".png", ".pdf", ".svg") or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must end in .png, .pdf or .svg, in a folder that exists, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must end in .png, .pdf or .svg, in a folder that exists, got {text!r}"
+        )
     return path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Balance a pole on a cart with a spiking network.")
+    parser = argparse.ArgumentParser(
+        description="Balance a pole on a cart with a spiking network."
+    )
     number = f"({GENERATIONS}; with --quick {QUICK_GENERATIONS})"
     parser.add_argument("--generations", type=whole_number(1, 10_000), help=number)
-    parser.add_argument("--seed", type=whole_number(0), default=0, help="of the weights and all that is drawn (0)")
-    parser.add_argument("--quick", action="store_true", help="few generations: a few seconds")
     parser.add_argument(
-        "--figure", type=image_path, default=Path("closed_loop.png"), help="where to draw (%(default)s)"
+        "--seed",
+        type=whole_number(0),
+        default=0,
+        help="of the weights and all that is drawn (0)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few generations: a few seconds"
+    )
+    parser.add_argument(
+        "--figure",
+        type=image_path,
+        default=Path("closed_loop.png"),
+        help="where to draw (%(default)s)",
     )
     parser.add_argument("--no-figure", action="store_true", help="draw nothing")
     options = parser.parse_args(arguments)
 
-    generations = options.generations or (QUICK_GENERATIONS if options.quick else GENERATIONS)
+    generations = options.generations or (
+        QUICK_GENERATIONS if options.quick else GENERATIONS
+    )
     result = fit(generations=generations, seed=options.seed)
-    before, after = (jax.device_get(examine(controller)) for controller in (result.untrained, result.trained))
+    before, after = (
+        jax.device_get(examine(controller))
+        for controller in (result.untrained, result.trained)
+    )
     print(table(before, result, after))
     if not options.no_figure:
         draw(before, result, after, options.figure)

@@ -1,17 +1,21 @@
-"""An electrocardiogram there and back: signal -> spikes -> signal, and the gain from fitting the encoder to it.
+"""An electrocardiogram there and back: signal -> spikes -> signal, fitted by gradient.
 
-    python docs/examples/ecg_round_trip.py             # some ten seconds on a laptop's CPU
+    python docs/examples/ecg_round_trip.py             # some ten seconds on a CPU
     python docs/examples/ecg_round_trip.py --quick     # fewer iterations
 
-Needs `pip install spark-eqx[examples]`. The recording, 1024 samples, comes with PyWavelets.
+Needs `pip install spark-eqx[examples]`. The recording, 1024 samples, comes with
+PyWavelets.
 
-Spikes are smoothed by an `ExponentialIntegrator`, one trace a unit; the reconstruction is a weighted sum of the traces
-and a constant, the weights by least squares. All of this is causal, so the reconstruction is late: at time t it is
-compared with the signal at t - 8 ms, for all settings alike. The weights, and what is fitted by gradient, see the first
-two thirds of the recording (two heartbeats) only; the last third (one) is held out.
+Spikes are smoothed by an `ExponentialIntegrator`, one trace a unit; the reconstruction
+is a weighted sum of the traces and a constant, the weights by least squares. All of
+this is causal, so the reconstruction is late: at time t it is compared with the signal
+at t - 8 ms, for all settings alike. The weights, and what is fitted by gradient, see
+the first two thirds of the recording (two heartbeats) only; the last third (one) is
+held out.
 
-SNR = 10 log10(power of the signal without its mean / power of the error) [dB], separately for the two parts. One
-held-out heartbeat is little: that SNR differs by one or two decibels between versions of JAX, which round differently.
+SNR = 10 log10(power of the signal without its mean / power of the error) [dB],
+separately for the two parts. One held-out heartbeat is little: that SNR differs by one
+or two decibels between versions of JAX, which round differently.
 """
 
 import argparse
@@ -32,7 +36,7 @@ from jaxtyping import Array, Float
 from tqdm import tqdm
 
 import spark_eqx as spark
-from spark_eqx import measure, plot
+from spark_eqx import measure
 from spark_eqx.nn.interfaces import (
     ExponentialIntegrator,
     LinearSpiker,
@@ -42,7 +46,8 @@ from spark_eqx.nn.interfaces import (
 
 
 DT = 1.0  # ms
-# PyWavelets does not say. That of the MIT-BIH recordings, at which this heart beats 66 times a minute.
+# PyWavelets does not say. That of the MIT-BIH recordings, at which this heart beats 66
+# times a minute.
 SAMPLING = 360.0  # Hz
 START = 100  # steps left out of fit and SNR: the traces begin at 0
 LATENCY = 8  # steps by which the reconstruction is late
@@ -51,7 +56,8 @@ RIDGE = 1e-4  # weight of the squared weights in the loss
 RATE = 0.05  # of Adam, at the start
 ITERATIONS, QUICK_ITERATIONS = 200, 40
 READOUTS = (2.0, 4.0, 8.0)  # ms, of the table
-# Of what is fitted. More spikes are better: without its bound, `max_freq` would go on rising.
+# Of what is fitted. More spikes are better: without its bound, `max_freq` would go on
+# rising.
 BOUNDS: dict[str, Any] = {
     "max_freq": (20.0, 400.0, "Hz"),
     "tau": (2.0, 200.0, "ms"),
@@ -70,9 +76,10 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "linear, 1 x 400 Hz": Setting("linear", 1, {"max_freq": 400.0, "tau": 50.0}),
-    "linear, 16 x 50-400 Hz": Setting("linear", 16, {"max_freq": np.geomspace(50, 400, 16), "tau": np.full(16, 50.0)}),
-    "linear, 64 x 50-400 Hz": Setting("linear", 64, {"max_freq": np.geomspace(50, 400, 64), "tau": np.full(64, 50.0)}),
 }
+for units in (16, 64):
+    parameters = {"max_freq": np.geomspace(50, 400, units), "tau": np.full(units, 50.0)}
+    SETTINGS[f"linear, {units} x 50-400 Hz"] = Setting("linear", units, parameters)
 for units, max_freq in ((64, 200.0), (64, 400.0)):
     parameters = {"max_freq": max_freq, "sigma": 32**-0.5}
     name = f"topological-poisson, {units} x {max_freq:.0f} Hz"
@@ -81,7 +88,8 @@ for units, max_freq in ((16, 200.0), (64, 200.0), (64, 400.0)):
     parameters = {"max_freq": max_freq, "tau": 20.0, "sigma": 32**-0.5}
     name = f"topological-linear, {units} x {max_freq:.0f} Hz"
     SETTINGS[name] = Setting("topological-linear", units, parameters)
-FITTED = ("linear, 64 x 50-400 Hz", "topological-linear, 64 x 200 Hz")  # the last one is drawn
+# The last one is drawn.
+FITTED = "linear, 64 x 50-400 Hz", "topological-linear, 64 x 200 Hz"
 
 
 class Recording(NamedTuple):
@@ -90,21 +98,22 @@ class Recording(NamedTuple):
 
 
 def load() -> Recording:
-    """Interpolated to `DT`, and scaled by what the first two thirds span and a tenth of it on either side."""
+    """Interpolated to `DT`, scaled by the range of the first two thirds, a margin."""
     samples = pywt.data.ecg().astype(float)
     times = np.arange(len(samples)) * 1000 / SAMPLING
     signal = np.interp(np.arange(0, times[-1], DT), times, samples)
     split = len(signal) * 2 // 3
     low, high = signal[:split].min(), signal[:split].max()
     margin = 0.1 * (high - low)
-    return Recording(jnp.asarray((signal - low + margin) / (high - low + 2 * margin), jnp.float32), split)
+    scaled = (signal - low + margin) / (high - low + 2 * margin)
+    return Recording(jnp.asarray(scaled, jnp.float32), split)
 
 
 class Trip(NamedTuple):
     spikes: Float[Array, "steps units"]
     reconstruction: Float[Array, " steps"]  # late by `LATENCY`
-    loss: Float[Array, ""]  # on the part that is fitted: mean squared error, and the penalty on the weights
-    snr: Float[Array, "2"]  # dB: of the part that is fitted, of the part that is held out
+    loss: Float[Array, ""]  # of the fitted part: squared error, penalty on the weights
+    snr: Float[Array, "2"]  # dB: of the fitted part, of the part that is held out
 
 
 def make_encoder(setting: Setting, parameters: Parameters) -> Any:
@@ -120,23 +129,31 @@ def make_encoder(setting: Setting, parameters: Parameters) -> Any:
 def travel(setting: Setting, parameters: Parameters, recording: Recording) -> Trip:
     """The signal to spikes, to traces, and by the best weights back to a signal."""
     encoder, (signal, split) = make_encoder(setting, parameters), recording
-    # A topological encoder makes units of its own; of the others, each unit gets the signal.
-    given = jnp.broadcast_to(signal[:, None], (len(signal), setting.units)) if setting.encoder == "linear" else signal
+    given = signal
+    if setting.encoder == "linear":  # a topological encoder makes units of its own
+        given = jnp.broadcast_to(signal[:, None], (len(signal), setting.units))
     encoded, _ = spark.unroll(encoder, given, encoder.init(given[0]), key=jr.key(0))
     spikes = encoded["spikes"].value
     integrator = ExponentialIntegrator(
-        num_outputs=setting.units, saturation_freq=200.0, tau=parameters["readout"], shuffle=False, dt=DT
+        num_outputs=setting.units,
+        saturation_freq=200.0,
+        tau=parameters["readout"],
+        shuffle=False,
+        dt=DT,
     )
     decoded, _ = spark.unroll(integrator, spikes, integrator.init(spikes[0]))
-    traces = jnp.concatenate([decoded["signal"].value, jnp.ones((len(signal), 1))], axis=1)
+    constant = jnp.ones((len(signal), 1))
+    traces = jnp.concatenate([decoded["signal"].value, constant], axis=1)
 
     x, y = traces[START:split], signal[START - LATENCY : split - LATENCY]
     weights = jnp.linalg.solve(x.T @ x + RIDGE * len(x) * jnp.eye(x.shape[1]), x.T @ y)
-    # The best weights are where the loss has no slope: the gradient of the rest is the same without theirs.
+    # The best weights are where the loss has no slope: the gradient of the rest is the
+    # same without theirs.
     weights = lax.stop_gradient(weights)
     reconstruction = traces @ weights
     loss = jnp.mean(jnp.square(x @ weights - y)) + RIDGE * weights @ weights
-    snrs = [snr(signal, reconstruction, *ends) for ends in ((START, split), (split, len(signal)))]
+    parts = (START, split), (split, len(signal))
+    snrs = [snr(signal, reconstruction, *ends) for ends in parts]
     return Trip(spikes, reconstruction, loss, jnp.stack(snrs))
 
 
@@ -152,8 +169,8 @@ def survey(names: Sequence[str], recording: Recording) -> dict[str, list[Trip]]:
     trips = {}
     for name in tqdm(names, desc="settings", unit="setting"):
         go = jax.jit(functools.partial(travel, SETTINGS[name], recording=recording))
-        parameters = SETTINGS[name].parameters
-        trips[name] = [jax.device_get(go(parameters | {"readout": tau})) for tau in READOUTS]
+        each = [SETTINGS[name].parameters | {"readout": tau} for tau in READOUTS]
+        trips[name] = [jax.device_get(go(parameters)) for parameters in each]
     return trips
 
 
@@ -163,16 +180,20 @@ class Fit(NamedTuple):
     end: Parameters
     before: Trip
     after: Trip
-    history: np.ndarray  # (iterations, 2): SNR [dB] of the part that is fitted, of the part that is held out
+    history: np.ndarray  # (iterations, 2): SNR [dB] of the fitted and held-out parts
     seconds: float  # with compilation
 
 
 def fit(name: str, recording: Recording, *, iterations: int) -> Fit:
-    """Adam on the logarithms of the parameters. The iterate of the lowest loss, which sees the first part only."""
+    """Adam on the logarithms of the parameters: the iterate of the lowest loss.
+
+    The loss sees the first part only.
+    """
     begin = time.perf_counter()
     setting = SETTINGS[name]
     readout = np.full(setting.units, 4.0) if setting.encoder == "linear" else 4.0
-    start = {key: jnp.asarray(value, jnp.float32) for key, value in (setting.parameters | {"readout": readout}).items()}
+    start = setting.parameters | {"readout": readout}
+    start = {key: jnp.asarray(value, jnp.float32) for key, value in start.items()}
     lows, highs = ({key: jnp.log(BOUNDS[key][end]) for key in start} for end in (0, 1))
     optimiser = optax.adam(optax.cosine_decay_schedule(RATE, iterations))
 
@@ -202,9 +223,10 @@ def fit(name: str, recording: Recording, *, iterations: int) -> Fit:
             bar.update()
     assert before is not None and after is not None
     end = jax.tree.map(jnp.exp, best)
-    make_encoder(setting, jax.device_get(end))  # made anew from concrete numbers: all checks hold
+    make_encoder(setting, jax.device_get(end))  # from concrete numbers: all checks hold
     before, after = jax.device_get((before, after))
-    return Fit(name, start, end, before, after, np.stack(history), time.perf_counter() - begin)
+    seconds = time.perf_counter() - begin
+    return Fit(name, start, end, before, after, np.stack(history), seconds)
 
 
 def survey_table(trips: dict[str, list[Trip]]) -> str:
@@ -220,58 +242,84 @@ def survey_table(trips: dict[str, list[Trip]]) -> str:
 
 
 def fit_table(fits: Sequence[Fit]) -> str:
-    columns = f"{'spikes':^14}   {'first part [dB]':^15}   {'held out [dB]':^15}   {'seconds':>7}"
-    lines = [f"{'encoder, fitted':<32} {columns}"]
+    names = f"{'spikes':^14}", "first part [dB]", f"{'held out [dB]':^15}", "seconds"
+    lines = [f"{'encoder, fitted':<32} {'   '.join(names)}"]
     for name, start, end, before, after, _, seconds in fits:
-        first, second = (f"{a:.1f} -> {b:.1f}" for a, b in zip(before.snr, after.snr, strict=True))
+        pairs = zip(before.snr, after.snr, strict=True)
+        columns = [f"{a:.1f} -> {b:.1f}".center(15) for a, b in pairs]
         spikes = f"{before.spikes.sum():.0f} -> {after.spikes.sum():.0f}"
-        lines.append(f"{name:<32} {spikes:^14}   {first:^15}   {second:^15}   {seconds:7.1f}")
-        means = {key: (float(np.mean(start[key])), float(np.mean(end[key]))) for key in start}
-        changes = (f"{key} {a:.3g} -> {b:.3g} {BOUNDS[key][2]}".strip() for key, (a, b) in means.items())
-        lines.append(f"  {'means: ' if np.ndim(end['tau']) else ''}{', '.join(changes)}")
+        row = f"{name:<32} {spikes:^14}", *columns, f"{seconds:7.1f}"
+        lines.append("   ".join(row))
+        changes = []
+        for key in start:
+            a, b = float(np.mean(start[key])), float(np.mean(end[key]))
+            changes.append(f"{key} {a:.3g} -> {b:.3g} {BOUNDS[key][2]}".strip())
+        means = "means: " if np.ndim(end["tau"]) else ""
+        lines.append(f"  {means}{', '.join(changes)}")
     return "\n".join(lines)
 
 
 def draw(result: Fit, recording: Recording, path: Path) -> None:
-    """The round trip before and after, what the units respond to, the course of the fit."""
+    """The recording, its last heartbeat before and after the fit, the course of it."""
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
-    figure: Any = Figure(figsize=(12, 9), dpi=150, layout="constrained")
-    axes = figure.subplots(4, 2, height_ratios=(1, 1.3, 1, 1.2))
+    figure: Any = Figure(figsize=(7.5, 8.2), dpi=150, layout="constrained")
+    rows = [["whole"] * 2, ["before", "after"], ["few", "many"], ["course"] * 2]
+    panels = figure.subplot_mosaic(rows, height_ratios=(1, 1.4, 1, 1))
     steps = len(recording.signal) - LATENCY
-    for column, (trip, when) in enumerate(((result.before, "before the fit"), (result.after, "after the fit"))):
-        top, _, bottom = plot.round_trip(
-            np.asarray(recording.signal[:steps]),
-            trip.spikes[:steps],
-            trip.reconstruction[LATENCY:],  # shifted back, to compare by eye
-            dt=DT,
-            axes=axes[:3, column],
-        )
-        top.set_title(f"{result.name}, {when}: {trip.spikes.sum():.0f} spikes", loc="left")
-        first, second = trip.snr
-        bottom.set_title(f"{first:.1f} dB; held out {second:.1f} dB", loc="left")
-        for ax in axes[:3, column]:
-            ax.axvspan(recording.split * DT, steps * DT, color="0.92", zorder=0)
-        for ax in (top, bottom):
-            ax.set_ylim(-0.1, 1.1)
-        top.text(recording.split * DT + 15, 0.95, "held out", va="top")
+    time, signal = DT * np.arange(steps), recording.signal[:steps]
+    # Shifted back, to compare by eye.
+    trips = result.before, result.after
+    before, after = (trip.reconstruction[LATENCY:] for trip in trips)
+    peak = recording.split + int(np.argmax(signal[recording.split :]))
+    beat = slice(peak - 80, peak + 100)
 
-    curves, course = axes[3]
-    parameters = jax.device_get(result.end)
-    plot.tuning_curves(make_encoder(SETTINGS[result.name], parameters), rate=True, ax=curves)
-    curves.set_title("Rates of the units after the fit", loc="left")
+    original: Any = {"color": "0.6", "linewidth": 4, "label": "signal"}
+    whole, split = panels["whole"], recording.split * DT
+    whole.plot(time, signal, **original)
+    whole.plot(time, after, color="C1", linewidth=1, label="after the fit")
+    whole.axvspan(split, steps * DT, color="0.5", alpha=0.15)
+    whole.text(split + 15, 0.95, "held out", va="top")
+    whole.axvspan(time[beat.start], time[beat.stop], color="C0", alpha=0.25)
+    whole.set(title=result.name, ylabel="signal")
+    whole.set(xlabel="time [ms]", xlim=(0, steps * DT))
+    whole.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.2, 1))
+
+    columns = (
+        ("before", "few", result.before, before, "C2"),
+        ("after", "many", result.after, after, "C1"),
+    )
+    for name, raster, trip, reconstruction, color in columns:
+        ax, label = panels[name], f"{name} the fit"
+        ax.plot(time[beat], signal[beat], **original)
+        ax.plot(time[beat], reconstruction[beat], ".-", color=color, label=label)
+        ax.set(title=f"Last heartbeat, {label}: {trip.snr[1]:.1f} dB held out")
+        ax.set(ylim=(0, 0.85), ylabel="signal")
+        ax.tick_params(labelbottom=False)
+        ax.legend(frameon=False, loc="upper right")
+        moments, units = np.nonzero(trip.spikes[beat])
+        panels[raster].vlines(
+            time[beat][moments], units - 0.5, units + 0.5, linewidth=1, color=color
+        )
+        panels[raster].set(ylim=(-1, trip.spikes.shape[1]), ylabel="encoder unit")
+        panels[raster].set(xlabel="time [ms]", xlim=ax.get_xlim())
+
     for part, label in enumerate(("first part", "held out")):
-        course.plot(result.history[:, part], label=label)
-    course.set(xlabel="iteration", ylabel="SNR [dB]", xlim=(0, len(result.history) - 1))
-    course.set_title("Course of the fit", loc="left")
-    course.legend(loc="lower right", frameon=False)
+        panels["course"].plot(
+            result.history[:, part], label=label, color=f"C{part + 3}"
+        )
+    panels["course"].set(title="Course of the fit", xlabel="iteration")
+    panels["course"].set(ylabel="SNR [dB]", xlim=(0, len(result.history) - 1))
+    panels["course"].legend(loc="lower right", frameon=False)
     figure.savefig(path)
 
 
 def whole_number(low: int, high: int = 2**31 - 1):
     def parse(text: str) -> int:
         if not text.lstrip("+-").isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"must be a whole number, {low} to {high}, got {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number, {low} to {high}, got {text!r}"
+            )
         return int(text)
 
     return parse
@@ -280,24 +328,35 @@ def whole_number(low: int, high: int = 2**31 - 1):
 def image_path(text: str) -> Path:
     path = Path(text)
     if path.suffix not in (".png", ".pdf", ".svg") or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must end in .png, .pdf or .svg, in a folder that exists, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must end in .png, .pdf or .svg, in a folder that exists, got {text!r}"
+        )
     return path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="An electrocardiogram to spikes and back; the encoder fitted to it.")
+    parser = argparse.ArgumentParser(
+        description="An electrocardiogram to spikes and back; the encoder fitted to it."
+    )
     parser.add_argument(
-        "--iterations", type=whole_number(1, 100_000), help=f"({ITERATIONS}; with --quick {QUICK_ITERATIONS})"
+        "--iterations",
+        type=whole_number(1, 100_000),
+        help=f"({ITERATIONS}; with --quick {QUICK_ITERATIONS})",
     )
     parser.add_argument("--quick", action="store_true", help="fewer iterations")
     parser.add_argument(
-        "--figure", type=image_path, default=Path("ecg_round_trip.png"), help="where to draw (%(default)s)"
+        "--figure",
+        type=image_path,
+        default=Path("ecg_round_trip.png"),
+        help="where to draw (%(default)s)",
     )
     parser.add_argument("--no-figure", action="store_true", help="draw nothing")
     options = parser.parse_args(arguments)
 
     recording = load()
-    iterations = options.iterations or (QUICK_ITERATIONS if options.quick else ITERATIONS)
+    iterations = options.iterations or (
+        QUICK_ITERATIONS if options.quick else ITERATIONS
+    )
     trips = survey(list(SETTINGS), recording)
     fits = [fit(name, recording, iterations=iterations) for name in FITTED]
     print(survey_table(trips), fit_table(fits), sep="\n\n")

@@ -7,7 +7,11 @@ import numpy as np
 
 
 class Check(NamedTuple):
-    """A condition on values: how it reads in an error, and whether all of a NumPy array meets it."""
+    """A condition on the values of a parameter.
+
+    - `text`: how it reads in an error, after "must be".
+    - `holds`: a function of a NumPy array of the values, that says which of them meet it.
+    """
 
     text: str
     holds: Callable[[np.ndarray], Any]

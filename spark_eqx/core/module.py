@@ -28,8 +28,8 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     """An immutable module whose state is passed in and handed back.
 
     ```python
-    state = module.init(example)                         # or module.build({"signal": InputSpec(...)})
-    output, state = module(payload, state, key=key)      # one step of one example
+    state = module.init(example)  # or module.build({"signal": InputSpec(...)})
+    output, state = module(payload, state, key=key)  # one step of one example
     ```
 
     Batches are `jax.vmap`, time is `jax.lax.scan` or [`unroll`][]. Every leaf of the pytree is a JAX array, so a module

@@ -53,7 +53,9 @@ class SparkPayload(eqx.Module):
 
 @jaxtyped(typechecker=_checked)
 class FloatArray(SparkPayload):
-    """A real-valued signal of any shape and floating-point dtype.
+    """A real-valued signal.
+
+    - `value`: floats of any shape and precision.
 
     **Raises:** `TypeError` when made from anything but an array of floats.
     """
@@ -66,9 +68,9 @@ class FloatArray(SparkPayload):
 
 @jaxtyped(typechecker=_checked)
 class SpikeArray(SparkPayload):
-    """Spikes, 0 or 1, and optionally which units are inhibitory.
+    """Spikes, and which units are inhibitory.
 
-    - `spikes`: floats wherever gradients must flow; booleans and signed integers elsewhere.
+    - `spikes`: 0 or 1. Floats wherever gradients must flow; booleans and signed integers elsewhere.
     - `inhibition_mask`: `True` marks an inhibitory unit. `None` means that all are excitatory, and costs nothing.
 
     **Raises:** `TypeError` for arrays of another dtype, or for two arrays that differ in shape.

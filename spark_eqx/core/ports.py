@@ -13,8 +13,13 @@ from .specs import InputSpec
 
 
 class Port(NamedTuple):
-    """An input of a module: its name, the payload it takes, whether it takes a sequence of them, and whether it may be
-    left out where there are several ports."""
+    """An input of a module.
+
+    - `name`: by which payloads and specs are given.
+    - `payload_type`: what it takes.
+    - `many`: whether it takes a sequence of them.
+    - `optional`: whether it may be left out, where there are several ports.
+    """
 
     name: str
     payload_type: type[SparkPayload]

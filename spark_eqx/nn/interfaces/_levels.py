@@ -9,10 +9,14 @@ from ...core.numbers import Number, as_array, rounded
 
 
 class Count(eqx.Module):
-    """A sum of signed spikes, from -2^31 to 2^31 - 1."""
+    """State of [`ContrastDecoder`][]: the sum of the signed spikes, from -2^31 to 2^31 - 1.
+
+    - `whole`: the sum.
+    - `rest`: what of the spikes is no whole number. It is 0, but has their derivatives, which an integer has not, and
+      their NaN.
+    """
 
     whole: Int[Array, "*units"]
-    # What of the spikes is no whole number: 0, but it has their derivatives, which an integer has not, and their NaN.
     rest: Float[Array, "*units"]
 
 

@@ -12,7 +12,10 @@ class ControlInterfaceConfig(InterfaceConfig):
 
 
 class ControlInterfaceOutput(TypedDict):
-    """Output of a control interface: a payload of the type of its inputs."""
+    """Output of a control interface.
+
+    - `output`: a payload of the type of the inputs.
+    """
 
     output: SparkPayload
 

@@ -31,10 +31,14 @@ class SamplerConfig(ControlInterfaceConfig):
 
 
 class SamplerState(eqx.Module):
-    """State of the sampler."""
+    """State of [`Sampler`][].
 
-    indices: Int[Array, "*outputs samples"]  # into the flattened input
-    units: tuple[int, ...] = eqx.field(static=True)  # shape of the input
+    - `indices`: into the flattened input.
+    - `units`: the shape of the input, static.
+    """
+
+    indices: Int[Array, "*outputs samples"]
+    units: tuple[int, ...] = eqx.field(static=True)
 
 
 @final

@@ -25,9 +25,12 @@ class SignalTraceConfig(ControlInterfaceConfig, TimedInterfaceConfig):
 
 
 class SignalTraceState(eqx.Module):
-    """State of a trace."""
+    """State of [`SignalAccumulator`][] and [`SignalAverage`][].
 
-    trace: Float[Array, "*shape"]  # without what came on port `trace`
+    - `trace`: the output, without what came on the port `trace`.
+    """
+
+    trace: Float[Array, "*shape"]
 
 
 TraceConfigT = TypeVar("TraceConfigT", bound=SignalTraceConfig)

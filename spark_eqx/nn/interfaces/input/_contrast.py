@@ -29,10 +29,14 @@ class ContrastSpikerConfig(InputInterfaceConfig):
 
 
 class ContrastSpikerState(eqx.Module):
-    """State of a contrast code."""
+    """State of an encoder of changes.
 
-    started: Bool[Array, "*units"]  # whether there is a base
-    memory: Any  # arrays: the base, or what it is made of
+    - `started`: whether there is a base.
+    - `memory`: arrays: the base, or what it is made of.
+    """
+
+    started: Bool[Array, "*units"]
+    memory: Any
 
 
 ContrastConfigT = TypeVar("ContrastConfigT", bound=ContrastSpikerConfig)

@@ -21,10 +21,14 @@ class DeconvolutionSpikerConfig(InputInterfaceConfig, KernelConfig):
 
 
 class DeconvolutionSpikerState(eqx.Module):
-    """State of an encoder that looks for a kernel in the signal."""
+    """State of an encoder that looks for a kernel in the signal.
 
-    seen: Int[Array, ""]  # how many samples there have been, up to `delay`
-    rest: Float[Array, "*units delay"]  # what the spikes have left of the last samples; the last one comes last
+    - `seen`: how many samples there have been, up to `delay`.
+    - `rest`: what the spikes have left of the last samples; the last one comes last.
+    """
+
+    seen: Int[Array, ""]
+    rest: Float[Array, "*units delay"]
 
 
 DeconvolutionConfigT = TypeVar("DeconvolutionConfigT", bound=DeconvolutionSpikerConfig)

@@ -14,10 +14,14 @@ from ....core.numbers import as_array, concrete, derived
 
 
 class LinearSpikerState(eqx.Module):
-    """State of the leaky integrators."""
+    """State of the leaky integrators.
 
-    potential: Float[Array, "*units"]  # 0 to 1, the threshold
-    refractory: Float[Array, "*units"]  # ms left of the refractory period
+    - `potential`: from 0 to 1, the threshold.
+    - `refractory`: what is left of the refractory period [ms].
+    """
+
+    potential: Float[Array, "*units"]
+    refractory: Float[Array, "*units"]
 
 
 def linear_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:

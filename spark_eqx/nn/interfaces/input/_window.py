@@ -19,10 +19,14 @@ Fired = tuple[Bool[Array, "*units"], Callable[[], Float[Array, "*units"]]]
 
 
 class WindowSpikerState(eqx.Module):
-    """State of an encoder that looks at the signal once a window."""
+    """State of an encoder that looks at the signal once a window.
 
-    step: Int[Array, ""]  # of the window, counted from 0, that is to come
-    latched: Float[Array, "*units"]  # the signal when the window opened; -1: it was NaN, or no window has opened
+    - `step`: the step of the window that comes next, counted from 0.
+    - `latched`: the signal when the window opened. -1: it was NaN, or no window has opened.
+    """
+
+    step: Int[Array, ""]
+    latched: Float[Array, "*units"]
 
 
 WindowConfigT = TypeVar("WindowConfigT", bound=InputInterfaceConfig)

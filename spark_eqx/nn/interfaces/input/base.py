@@ -69,7 +69,10 @@ def time_to_charge(config: Any) -> np.ndarray | None:
 
 
 class InputInterfaceOutput(TypedDict):
-    """Output of an input interface."""
+    """Output of an input interface.
+
+    - `spikes`: one payload for all units.
+    """
 
     spikes: SpikeArray
 

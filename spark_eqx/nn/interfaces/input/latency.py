@@ -27,10 +27,14 @@ class LatencySpikerConfig(InputInterfaceConfig, LatencyConfig):
 
 
 class LatencySpikerState(eqx.Module):
-    """State of the encoder."""
+    """State of [`LatencySpiker`][].
 
-    step: Int[Array, ""]  # of the window, counted from 0, that is to come
-    distance: Float[Array, "*units"]  # largest of the signal above the falling threshold in the window; 0: has fired
+    - `step`: the step of the window that comes next, counted from 0.
+    - `distance`: the largest distance in the window of the signal above the falling threshold. From 0 on: has fired.
+    """
+
+    step: Int[Array, ""]
+    distance: Float[Array, "*units"]
 
 
 _FAR = -1.0  # below every distance: of what no step has seen

@@ -33,10 +33,14 @@ class RegularSpikerConfig(SignedConfig):
 
 
 class RegularSpikerState(eqx.Module):
-    """State of the encoder."""
+    """State of [`RegularSpiker`][].
 
-    fraction: UInt32[Array, "*units"]  # of the sum, in units of 2^-32
-    ahead: Bool[Array, "*units"] | None  # signed: whether the spikes count one more than the whole part of the sum
+    - `fraction`: of the sum, in units of 2^-32.
+    - `ahead`: whether the spikes count one more than the whole part of the sum. `None` without `signed`.
+    """
+
+    fraction: UInt32[Array, "*units"]
+    ahead: Bool[Array, "*units"] | None
 
 
 @final

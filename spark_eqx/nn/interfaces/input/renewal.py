@@ -39,12 +39,15 @@ class RenewalSpikerConfig(RateConfig):
 
 
 class RenewalSpikerState(eqx.Module):
-    """What is left of the interval of each unit."""
+    """What is left of the interval of each unit.
 
-    # ms of the refractory period. Below 0: nothing has begun, and minus this is a number from 0 to 1, which says where
-    # in its first interval the unit is.
+    - `refractory`: of the refractory period [ms]. Below 0: nothing has begun, and minus this is a number from 0 to 1,
+      which says where in its first interval the unit is.
+    - `left`: of the rest, in units of its mean. Below 0: a spike is overdue.
+    """
+
     refractory: Float[Array, "*units"]
-    left: Float[Array, "*units"]  # of the rest, in units of its mean; below 0: a spike is overdue
+    left: Float[Array, "*units"]
 
 
 @final

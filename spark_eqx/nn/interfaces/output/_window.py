@@ -15,11 +15,16 @@ from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 
 
 class WindowDecoderState(eqx.Module):
-    """State of a decoder of windows."""
+    """State of a decoder that gives one value a window.
 
-    step: Int[Array, ""]  # of the window, counted from 0, that is to come
-    gathered: Any  # arrays: what the window has said so far
-    value: Float[Array, "*values"]  # of the last whole window; 0 before the first
+    - `step`: the step of the window that comes next, counted from 0.
+    - `gathered`: arrays: what the window has said so far.
+    - `value`: of the last whole window; 0 before the first.
+    """
+
+    step: Int[Array, ""]
+    gathered: Any
+    value: Float[Array, "*values"]
 
 
 WindowConfigT = TypeVar("WindowConfigT", bound=OutputInterfaceConfig)

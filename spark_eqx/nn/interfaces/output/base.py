@@ -13,7 +13,10 @@ class OutputInterfaceConfig(TimedInterfaceConfig):
 
 
 class OutputInterfaceOutput(TypedDict):
-    """Output of an output interface."""
+    """Output of an output interface.
+
+    - `signal`: what the spikes say.
+    """
 
     signal: FloatArray
 

@@ -35,12 +35,18 @@ class ExponentialIntegratorConfig(OutputInterfaceConfig):
 
 
 class ExponentialIntegratorState(eqx.Module):
-    """State of the decoder."""
+    """State of [`ExponentialIntegrator`][].
 
-    trace: Float[Array, " outputs"]  # first moving average; 1 at the saturation frequency
-    smooth: Float[Array, " outputs"] | None  # second moving average
-    assignment: Int[Array, " units"] | None  # the group of each unit; None: in order
-    units: tuple[int, ...] = eqx.field(static=True)  # shape of the spikes
+    - `trace`: the first moving average; 1 at the saturation frequency.
+    - `smooth`: the second one. `None` without `smooth_trace`.
+    - `assignment`: the group of each unit. `None`: in order.
+    - `units`: the shape of the spikes, static.
+    """
+
+    trace: Float[Array, " outputs"]
+    smooth: Float[Array, " outputs"] | None
+    assignment: Int[Array, " units"] | None
+    units: tuple[int, ...] = eqx.field(static=True)
 
 
 @final

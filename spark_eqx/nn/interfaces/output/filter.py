@@ -16,9 +16,12 @@ class FilterDecoderConfig(OutputInterfaceConfig, KernelConfig):
 
 
 class FilterDecoderState(eqx.Module):
-    """State of [`FilterDecoder`][]."""
+    """State of [`FilterDecoder`][].
 
-    past: Float[Array, "*units lags"]  # the last spikes, one less than the kernel has; the last one comes last
+    - `past`: the spikes of the last steps, one less than the kernel has; the last one comes last.
+    """
+
+    past: Float[Array, "*units lags"]
 
 
 @final

@@ -41,9 +41,12 @@ class LinearDecoderConfig(OutputInterfaceConfig):
 
 
 class LinearDecoderState(eqx.Module):
-    """State of the decoder."""
+    """State of [`LinearDecoder`][].
 
-    average: Float[Array, "*outputs"]  # without the bias
+    - `average`: the signal without the bias.
+    """
+
+    average: Float[Array, "*outputs"]
 
 
 @final

@@ -36,11 +36,16 @@ class RateDecoderConfig(OutputInterfaceConfig, WindowConfig):
 
 
 class RateDecoderState(eqx.Module):
-    """State of the decoder."""
+    """State of [`RateDecoder`][].
 
-    raster: Raster  # of one window
-    count: Float[Array, "*units"] | Int[Array, "*units"]  # of the spikes in it
-    steps: Int[Array, ""]  # that have been, up to one window
+    - `raster`: the spikes of one window: floats, or bits where the spikes are booleans or integers.
+    - `count`: how many they are, signed.
+    - `steps`: how many steps there have been, up to one window.
+    """
+
+    raster: Raster
+    count: Float[Array, "*units"] | Int[Array, "*units"]
+    steps: Int[Array, ""]
 
 
 @final

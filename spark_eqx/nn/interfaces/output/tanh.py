@@ -33,11 +33,16 @@ class TanhIntegratorConfig(OutputInterfaceConfig):
 
 
 class TanhIntegratorState(eqx.Module):
-    """State of the decoder."""
+    """State of [`TanhIntegrator`][].
 
-    traces: Float[Array, "2"]  # average of each population; 1 at the saturation frequency
-    smooth: Float[Array, "1"] | None  # average of their difference
-    units: tuple[tuple[int, ...], ...] = eqx.field(static=True)  # shapes of the spikes
+    - `traces`: the average of each population; 1 at the saturation frequency.
+    - `smooth`: the average of their difference. `None` without `smooth_trace`.
+    - `units`: the shapes of the spikes, static.
+    """
+
+    traces: Float[Array, "2"]
+    smooth: Float[Array, "1"] | None
+    units: tuple[tuple[int, ...], ...] = eqx.field(static=True)
 
 
 @final

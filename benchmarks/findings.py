@@ -1,0 +1,232 @@
+"""What the pages say first: five findings and one small table, computed from the results."""
+
+from collections.abc import Callable
+from typing import Any
+
+from codes_cases import ENCODERS, TITLES
+from compare import Result, best, comparable, geometric_mean, ratios
+from suites import suite_of
+from tables import NAMES, markdown
+from targets import CACHE, JAX, LARGE, ON_PYTORCH
+
+
+Report = dict[str, Any]
+BUILT_ON = {"PyTorch": ON_PYTORCH, "JAX": ("spyx", "braintools"), "NumPy": ("spikify", "nengo")}
+PACKAGES = (*ON_PYTORCH, *JAX)  # libraries of spiking networks, as their documentation shows them
+ROWS = {  # work and dtype -> what it is
+    ("poisson", "float32"): "random spikes, float32",
+    ("poisson", "bool"): "random spikes, bool",
+    ("linear", "float32"): "leaky integrator, float32",
+    ("linear", "bool"): "leaky integrator, bool",
+    ("gradient", "float32"): "leaky integrator and its gradient",
+}
+
+
+def interfaces(report: Report) -> list[str]:
+    """The findings of the suite `interfaces`, without those that were not measured."""
+    numpy = lambda other: (other["library"], other["name"]) == ("numpy", "Generator.random < p")
+    reused, fresh = (ratios(report, "poisson", numpy, where=_large(memory)) for memory in ("reused", "fresh"))
+    encoded = [ratios(report, "linear", _of(who), where=_large()) for who in (ON_PYTORCH, ("torch",))]
+    learnt = [ratios(report, "gradient", _of(who)) for who in (ON_PYTORCH, JAX)]
+    return _measured(
+        _say(
+            "**Random spikes.** `PoissonSpiker` draws a million unit-steps or more {} times as fast as NumPy's "
+            "`Generator.random(dtype=float32) < p` (PCG64) into a reused output, {} times into a fresh one: geometric "
+            "means over shapes, float32 and bool. Case by case, {}.",
+            _mean(reused),
+            _mean(fresh),
+            _ends(reused | fresh),
+        ),
+        _say(
+            "**A leaky integrator.** `LinearSpiker` encodes a large varying signal {} as fast as the best of snnTorch, "
+            "Norse and SpikingJelly, and {} as fast as a loop in PyTorch that was written for this comparison.",
+            *map(_ends, encoded),
+        ),
+        _say(
+            "**Gradients.** Spikes and the gradient through them come {} as fast as from the best of snnTorch, Norse "
+            "and SpikingJelly, and {} as fast as from the best of jaxpike and Spyx.",
+            *map(_ends, learnt),
+        ),
+        _say(
+            "**Memory.** From 32 MB on, a fresh output takes {} times as long as one that is handed over for reuse in "
+            "float32, {} times in bool. Take bool spikes, or [hand the output over](scaling.md#large-outputs).",
+            *(_mean(_fresh_over_reused(report, dtype)) for dtype in ("float32", "bool")),
+        ),
+        _losses(report),
+    )
+
+
+def codes(report: Report) -> list[str]:
+    """The findings of the suite `codes`."""
+    poisson = lambda other: other["name"] == "PoissonSpiker"
+    beside = _by_title(report, lambda other: True)
+    slower = [f"{title} ({_number(ratio)} times as fast)" for title, ratio in beside.items() if ratio < 1]
+    cheap = [title for title, ratio in _by_title(report, poisson, role="baseline").items() if ratio >= 1]
+    times = sorted((time, TITLES[work]) for work in ENCODERS if (time := _nanoseconds(report, work)))
+    return _measured(
+        _say(
+            "**Beside the best peer.** Of {} kinds of work that another library does, {} are faster here, by the "
+            "geometric mean over shapes, dtypes and outputs. Slower: {}.",
+            str(len(beside)) if beside else None,
+            str(len(beside) - len(slower)),
+            ", ".join(slower) or "none",
+        ),
+        _say(
+            "**By what libraries are built on.** Where both have a code, those on PyTorch take {} times as long as "
+            "ours, those on JAX {} times, those on NumPy {} times (geometric means).",
+            *(_mean(_all(report, _of(libraries))) for libraries in BUILT_ON.values()),
+        ),
+        _say(
+            "**Beside random spikes.** {} of {} codes take no longer than `PoissonSpiker` on the same signal: {}.",
+            str(len(cheap)),
+            str(len(times)) if times else None,
+            ", ".join(cheap) or "none",
+        ),
+        _say(
+            "**A step of one unit** of the longest signal costs, at best, {} ns ({}) to {} ns ({}).",
+            *(text for end in times[:1] + times[-1:] for text in (_number(end[0]), end[1])),
+        )
+        if times
+        else None,
+        _losses(report),
+    )
+
+
+def interfaces_table(report: Report) -> str:
+    """One shape, as libraries are used: with fresh outputs."""
+    libraries = _present(report, PACKAGES)
+    cases = [case for case in report["cases"] if case["work"] == "gradient"]
+    shape = _shape(max(cases, key=lambda case: case["size"])) if cases else ""
+    rows = []
+    for (work, dtype), what in ROWS.items():
+        case = next((each for each in report["cases"] if each["work"] == work and _shape(each) == shape), None)
+        entry = next((each for each in case["results"] if _is_ours(each, dtype, "fresh")), None) if case else None
+        if case and entry:
+            others = comparable(entry, case["results"], "peer")
+            found = [best(each for each in others if each["library"] == library) for library in libraries]
+            times = [_times(each["median_ms"] / entry["median_ms"]) if each else "" for each in found]
+            rows.append([what, f"{_number(entry['median_ms'])} ms", *times])
+    note = (
+        f"{shape}: the steps, examples and units of one call, with a fresh output; × is how many times as long as ours "
+        "a library takes. A library without bool spikes is compared in float32."
+    )
+    return markdown(["", "spark_eqx", *(NAMES[each] for each in libraries)], rows) + "\n\n" + note
+
+
+def codes_table(report: Report) -> str:
+    """One row for each code, one column for each library that has some."""
+    libraries = _present(report, (*BUILT_ON["PyTorch"], *BUILT_ON["JAX"], *BUILT_ON["NumPy"]))
+    against = [_by_title(report, _of((library,))) for library in libraries]
+    rows = []
+    for work, title in TITLES.items():
+        if time := _nanoseconds(report, work):
+            rows.append(
+                [title, f"{_number(time)} ns", *(_times(each[title]) if title in each else "" for each in against)]
+            )
+    note = (
+        "Our time for one step of one unit of the longest signal, at best; × is how many times as long as ours a "
+        "library takes that has the code (geometric means over all cases)."
+    )
+    return markdown(["", "spark_eqx", *(NAMES[each] for each in libraries)], rows) + "\n\n" + note
+
+
+def _losses(report: Report) -> str | None:
+    """Where the best peer is faster, by kind of work."""
+    counts: dict[str, list[int]] = {}
+    for case in report["cases"]:
+        ratio = [each["ratio_to_best_peer"] for each in case["results"] if "ratio_to_best_peer" in each]
+        if ratio:
+            lost, of = counts.get(case["work"], [0, 0])
+            counts[case["work"]] = [lost + sum(each < 1 for each in ratio), of + len(ratio)]
+    if not counts:
+        return None
+    lost = sorted(((work, *each) for work, each in counts.items() if each[0]), key=lambda each: -each[1])
+    titles = suite_of(report).titles
+    where = ", ".join(f"{titles[work]} {n} of {of}" for work, n, of in lost)
+    total, of = (sum(each[i] for each in counts.values()) for i in (0, 1))
+    return (
+        f"**Others are faster** in {total} of {of} results{': ' if where else ''}{where}. "
+        "[The list](#where-others-are-faster)."
+    )
+
+
+def _by_title(report: Report, against: Callable[[Result], bool], role: str = "peer") -> dict[str, float]:
+    """Their time over ours for each kind of work, where it was measured."""
+    found = {title: ratios(report, work, against, role=role) for work, title in TITLES.items()}
+    return {title: geometric_mean(each.values()) for title, each in found.items() if each}
+
+
+def _all(report: Report, against: Callable[[Result], bool]) -> dict[str, float]:
+    return {name: ratio for work in TITLES for name, ratio in ratios(report, work, against).items()}
+
+
+def _fresh_over_reused(report: Report, dtype: str) -> dict[str, float]:
+    """Our own times for large outputs of random spikes and of leaky integrators."""
+    found = {}
+    for case in report["cases"]:
+        if case["work"] in ("poisson", "linear") and case["size"] * (4 if dtype == "float32" else 1) >= CACHE:
+            fresh, reused = (
+                best(each for each in case["results"] if _is_ours(each, dtype, memory))
+                for memory in ("fresh", "reused")
+            )
+            if fresh and reused:
+                found[case["name"]] = fresh["median_ms"] / reused["median_ms"]
+    return found
+
+
+def _nanoseconds(report: Report, work: str) -> float | None:
+    """Of a unit-step of the longest case, at best."""
+    cases = [case for case in report["cases"] if case["work"] == work]
+    longest = max((case["size"] for case in cases), default=0)
+    results = [each for case in cases if case["size"] == longest for each in case["results"] if each["role"] == "ours"]
+    return min((each["ns_per_unit_step"] for each in results), default=None)
+
+
+def _present(report: Report, libraries: tuple[str, ...]) -> list[str]:
+    present = {each["library"] for case in report["cases"] for each in case["results"] if each["role"] == "peer"}
+    return [library for library in libraries if library in present]
+
+
+def _is_ours(entry: Result, dtype: str, memory: str) -> bool:
+    return (entry["role"], entry["dtype"], entry["memory"]) == ("ours", dtype, memory)
+
+
+def _large(memory: str | None = None) -> Callable[[dict, Result], bool]:
+    return lambda case, entry: case["size"] >= LARGE and memory in (None, entry["memory"]) and not case["options"]
+
+
+def _of(libraries: tuple[str, ...]) -> Callable[[Result], bool]:
+    return lambda other: other["library"] in libraries
+
+
+def _measured(*findings: str | None) -> list[str]:
+    return [each for each in findings if each]
+
+
+def _say(text: str, *values: str | None) -> str | None:
+    """`None` where something was not measured."""
+    return None if None in values else text.format(*values)
+
+
+def _mean(found: dict[str, float]) -> str | None:
+    return _number(geometric_mean(found.values())) if found else None
+
+
+def _ends(found: dict[str, float]) -> str | None:
+    if not found:
+        return None
+    low, high = _number(min(found.values())), _number(max(found.values()))
+    return f"{low} times" if low == high else f"{low} to {high} times"
+
+
+def _shape(case: dict[str, Any]) -> str:
+    return f"({case['steps']}, {case['batch']}, {case['units']})"
+
+
+def _times(value: float) -> str:
+    return f"{_number(value)}×"
+
+
+def _number(value: float) -> str:
+    """Two digits."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,0 +1,206 @@
+"""What the API pages say of an object beside its docstring: how it is called, its ports, its parameters."""
+
+import dataclasses
+import inspect
+import pkgutil
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import spark_eqx as spark
+from spark_eqx.core import Parameters
+from spark_eqx.nn import interfaces
+
+
+PAGES = sorted((Path(__file__).parents[1] / "api").glob("*.md"))
+ENTRY = re.compile(r"^::: (\S+)\n(?:    .*\n)*", re.M)  # with its options
+
+# What all interfaces of a kind have comes last.
+SHARED = [field.name for field in dataclasses.fields(interfaces.InputInterfaceConfig)]
+# Shapes of what goes in and comes out, where they are not `shape`, which is any: expressions of the parameters.
+TAKES = {"PopulationDecoder": "(*shape, resolution)"}
+GIVES = {
+    "TopologicalPoissonSpiker": "(*shape, resolution)",
+    "TopologicalLinearSpiker": "(*shape, resolution)",
+    "ExponentialIntegrator": "(num_outputs,)",
+    "TanhIntegrator": "(1,)",
+    "LinearDecoder": "weights.shape[:-1]",
+    "Concat": "(size,)",
+    "ConcatReshape": "reshape",
+    "Sampler": "(sample_size,)",
+    "OnOff": "(*shape, 2)",
+    "ReceptiveFields": "(*shape, resolution)",
+}
+KEYS = {
+    "PoissonSpiker": "in every step",
+    "TopologicalPoissonSpiker": "in every step",
+    "RenewalSpiker": "in `init` and in every step",
+    "RegularSpiker": 'in `init`, for `phase="random"`',
+    "ExponentialIntegrator": "in `init`, to `shuffle`",
+    "Sampler": "in `init`",
+}
+
+
+def expand(markdown: str) -> str:
+    """An API page with what is made here: its contents, and below each class its ports and parameters."""
+    markdown = markdown.replace("{{ contents }}", contents(markdown))
+    return ENTRY.sub(lambda found: f"{found[0]}\n{about(pkgutil.resolve_name(found[1]))}", markdown)
+
+
+def documented(markdown: str) -> dict[str, Any]:
+    """What a page documents, by path. The config of a module is part of its entry."""
+    objects = {path: pkgutil.resolve_name(path) for path in ENTRY.findall(markdown)}
+    configs = [config for each in objects.values() if (config := config_of(each)) is not None]
+    return objects | {path_of(config): config for config in configs}
+
+
+def contents(markdown: str) -> str:
+    """The objects of a page, up to its first heading that is for those who write their own."""
+    lines = []
+    for heading, path in re.findall(r"^## (.*)$|^::: (\S+)$", markdown, re.M):
+        if heading in ("States", "Base classes", "Your own"):
+            break
+        if heading:
+            lines.append(f"\n**{heading}**\n")
+        elif not inspect.ismodule(named := pkgutil.resolve_name(path)):
+            lines.append(f"- [`{path.rpartition('.')[2]}`][{path}]: {summary(named)}")
+    return "\n".join(lines)
+
+
+def summary(named: Any) -> str:
+    """The first sentence of the docstring."""
+    return re.split(r"(?<=[.])\s", inspect.getdoc(named) or "", maxsplit=1)[0].replace("\n", " ")
+
+
+def about(named: Any) -> str:
+    """Below the docstring of a class: the ports, the state and the parameters."""
+    parts = []
+    config = config_of(named)
+    if config is not None:
+        parts.append(ports(named))
+        parts.append(f"[](){{#{path_of(config)}}}\n**Parameters**, of `{config.__name__}` and as keyword arguments:")
+        parts.append(parameters(config))
+        parts += (inspect.getdoc(config) or "").split("\n\n")[1:]
+    elif inspect.isclass(named) and issubclass(named, Parameters):
+        parts.append(parameters(named))
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def config_of(named: Any) -> Any:
+    """The config of an interface that can be made; `None` for all else."""
+    if inspect.isclass(named) and issubclass(named, spark.SparkModule) and not inspect.isabstract(named):
+        config = named._config_class()
+        return config if hasattr(interfaces, config.__name__) else None
+    return None
+
+
+def path_of(config: type) -> str:
+    return f"{interfaces.__name__}.{config.__name__}"
+
+
+def ports(module: Any) -> str:
+    """What goes in, what comes out, and what else a module needs."""
+    shape = TAKES.get(module.__name__, "(*shape,)")
+    lines = []
+    for port in module.ports:
+        payload = link(port.payload_type)
+        what = f"a sequence of {payload}, of any shapes" if port.many else f"{payload} of shape `{shape}`"
+        lines.append(f"- **Takes** `{port.name}`: {what}{', may be left out' if port.optional else ''}.")
+    for name, payload in outputs_of(module).items():
+        what = "a payload of the same type" if payload is spark.SparkPayload else link(payload)
+        lines.append(f"- **Gives** `{name}`: {what} of shape `{GIVES.get(module.__name__, '(*shape,)')}`.")
+    state = state_of(module)
+    lines.append(f"- **State:** {'none' if state is None else link(state)}.")
+    if module.__name__ in KEYS:
+        lines.append(f"- **Key:** {KEYS[module.__name__]}.")
+    decoder = typing.get_type_hints(module.decoder)["return"] if hasattr(module, "decoder") else None
+    if decoder is not None and decoder is not interfaces.OutputInterface:
+        lines.append(f"- **Decoder:** `decoder(**fields)` makes a {link(decoder)}.")
+    return "\n".join(lines)
+
+
+def outputs_of(module: Any) -> dict[str, type]:
+    """The payloads that come out, by name. Control interfaces give what they take."""
+    if issubclass(module, interfaces.ControlInterface):
+        return {"output": module.port.payload_type}
+    output, _ = typing.get_args(typing.get_type_hints(module.step)["return"])
+    return typing.get_type_hints(output)
+
+
+def state_of(module: Any) -> type | None:
+    """The state that the class, or one of its bases, names in brackets."""
+    for each in module.__mro__:
+        for base in vars(each).get("__orig_bases__", ()):
+            for argument in typing.get_args(base):
+                if argument is types.NoneType:
+                    return None
+                if inspect.isclass(argument) and not issubclass(argument, spark.SparkConfig):
+                    return argument
+    raise TypeError(f"{module.__name__} names no state.")
+
+
+def link(named: type) -> str:
+    """A link to the entry of an object, wherever it is."""
+    paths = [path for page in PAGES for path in ENTRY.findall(page.read_text())]
+    path = next(path for path in paths if pkgutil.resolve_name(path) is named)
+    return f"[`{named.__name__}`][{path}]"
+
+
+def fields(record: Any) -> list[dataclasses.Field]:
+    """Of a config: first what must be given, last what all configs of its kind have."""
+    required = lambda field: field.default is dataclasses.MISSING
+    return sorted(dataclasses.fields(record), key=lambda field: (field.name in SHARED, not required(field)))
+
+
+def parameters(record: Any) -> str:
+    """The table of a config's (or a surrogate's, a curve's) parameters."""
+    rows = ["| parameter | default | unit | what it is | must be |", "|---|---|---|---|---|"]
+    for field in fields(record):
+        about = field.metadata
+        default = "required" if field.default is dataclasses.MISSING else f"`{shown(field.default)}`"
+        rule = "; ".join(each.text for each in (record._kinds[field.name], about["check"]) if each is not None)
+        cells = (f"`{field.name}`", default, about["unit"], about["description"], rule)
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows) if len(rows) > 2 else ""
+
+
+def shown(value: Any) -> str:
+    """A value as one would write it."""
+    if value is dataclasses.MISSING:
+        return "dataclasses.MISSING"
+    if inspect.isclass(value) or inspect.isfunction(value):
+        return value.__name__
+    return f"{value:.4g}" if isinstance(value, float) and value % 1 else repr(value)
+
+
+class Text(str):
+    """What is shown as it is, in a signature."""
+
+    __repr__ = str.__str__
+
+
+def signature(called: Any) -> inspect.Signature:
+    """How an object is called: a module with the parameters of its config, what holds arrays with their shapes."""
+    config, is_class = config_of(called), inspect.isclass(called)
+    record = called if is_class and issubclass(called, Parameters) else config
+    if typing.is_typeddict(called):
+        listed = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in called.__annotations__]
+    else:
+        listed = list(inspect.signature(called).parameters.values())
+    if record is not None:
+        by_name = inspect.signature(record).parameters
+        listed = ([] if config is None else listed[:1]) + [by_name[field.name] for field in fields(record)]
+    holds = is_class and record is None and not issubclass(called, spark.SparkModule)
+    annotations = inspect.get_annotations(called) if holds else {}
+    return inspect.Signature([_shown(each, annotations.get(each.name, Any)) for each in listed])
+
+
+def _shown(parameter: inspect.Parameter, annotation: Any) -> inspect.Parameter:
+    default, empty = parameter.default, inspect.Parameter.empty
+    text = re.sub(r"(\w+\.)+(?=\w)", "", inspect.formatannotation(annotation)).replace("'", '"')
+    return parameter.replace(
+        default=empty if default is empty else Text(shown(default)),
+        annotation=empty if annotation is Any else Text(text),
+    )

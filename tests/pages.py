@@ -1,0 +1,32 @@
+"""How tests run what a page shows: its Python, and the output below it."""
+
+import contextlib
+import io
+import re
+import textwrap
+from typing import Any
+
+import jax
+
+
+# A block of Python with a title is a file of its own, or of another library: it is not run. A block of text that comes
+# next is the output.
+BLOCK = re.compile(r"^( *)```python\n(?P<code>.*?)^\1```$(\s*```text[^\n]*\n(?P<output>.*?)^ *```$)?", re.S | re.M)
+
+
+def execute(text: str, name: str, names: dict[str, Any]) -> None:
+    """All blocks, one after the other, each at the lines that it has in the text; each prints the output shown."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        for block in BLOCK.finditer(text):
+            first = text.count("\n", 0, block.start("code"))
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(compile("\n" * first + textwrap.dedent(block["code"]), name, "exec"), names)
+                jax.effects_barrier()  # `jax.debug.print` comes when it likes
+            if block["output"] is not None:
+                shown, printed = _lines(textwrap.dedent(block["output"])), _lines(printed.getvalue())
+                message = f"{name}, line {first}: the page shows\n\n{shown}\n\nbut the code prints\n\n{printed}\n"
+                assert shown == printed, message
+
+
+def _lines(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines()).rstrip()
