@@ -105,7 +105,7 @@ def interfaces_table(report: Report) -> str:
             others = comparable(entry, case["results"], "peer")
             found = [best(each for each in others if each["library"] == library) for library in libraries]
             times = [_times(each["median_ms"] / entry["median_ms"]) if each else "" for each in found]
-            rows.append([what, f"{_number(entry['median_ms'])} ms", *times])
+            rows.append([_unbroken(what), _unbroken(f"{_number(entry['median_ms'])} ms"), *times])
     note = (
         f"{shape}: the steps, examples and units of one call, with a fresh output; × is how many times as long as ours "
         "a library takes. A library without bool spikes is compared in float32."
@@ -120,9 +120,8 @@ def codes_table(report: Report) -> str:
     rows = []
     for work, title in TITLES.items():
         if time := _nanoseconds(report, work):
-            rows.append(
-                [title, f"{_number(time)} ns", *(_times(each[title]) if title in each else "" for each in against)]
-            )
+            theirs = (_times(each[title]) if title in each else "" for each in against)
+            rows.append([_unbroken(title), _unbroken(f"{_number(time)} ns"), *theirs])
     note = (
         "Our time for one step of one unit of the longest signal, at best; × is how many times as long as ours a "
         "library takes that has the code (geometric means over all cases)."
@@ -221,6 +220,10 @@ def _ends(found: dict[str, float]) -> str | None:
 
 def _shape(case: dict[str, Any]) -> str:
     return f"({case['steps']}, {case['batch']}, {case['units']})"
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _times(value: float) -> str:

@@ -24,8 +24,8 @@ def unroll(
     **Arguments:**
 
     - `module`: any module.
-    - `payload`: what its port takes with a leading axis of time, `(T, ...)`; or, with `steps`, the payload of one
-        step, held.
+    - `payload`: what its port takes with a leading axis of time, `(T, ...)`, or a dict of such by port for a module
+        with several; with `steps`, the payload of one step, held.
     - `state`: from `module.init` with an example of one step.
     - `steps`: for how many steps to hold the payload. `None`: run over the leading axis.
     - `key`: for modules that draw; the others ignore it.

@@ -14,6 +14,7 @@ def test_version_is_one():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in CITATION
     assert re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[0] == version
+    assert f"\n{version} [CpuDevice" in (ROOT / "docs/install.md").read_text()
 
 
 def test_papers_of_the_codes_are_in_the_citation():

@@ -7,10 +7,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core._running import pin, run_at_once
 from ....core.checks import Check, finite, positive
-from ....core.numbers import Number, as_array, state_dtype, together
+from ....core.numbers import Number, as_array, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....core.ports import Port
+from .._range import check_range, place_in_range
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 
@@ -32,11 +33,7 @@ class ReceptiveFieldsConfig(ControlInterfaceConfig):
     )
 
     def __check_init__(self):
-        mins, maxs, _ = together(self, "mins", "maxs", "beta")
-        if mins is not None and maxs is not None and (mins >= maxs).any():
-            raise ValueError(
-                f"{type(self).__name__}: `mins` must be below `maxs`; got mins={self.mins}, maxs={self.maxs}."
-            )
+        check_range(self, "beta")
 
 
 @final
@@ -88,11 +85,8 @@ class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
     def activity(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape fields"]:
         """The activities, from 0 to 1, in the dtype of `x`."""
         config, spaces = self.config, self.config.resolution - 2
-        mins, maxs, beta = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs, config.beta))
-        # Masked before the division, whose derivative would make NaN of 0 times infinity.
-        inside = (x >= mins) & (x <= maxs)
-        u = (jnp.where(inside, x, mins) - mins) / (maxs - mins)
-        u = jnp.where(inside, u, jnp.where(x > maxs, 1, 0).astype(x.dtype))
+        beta = as_array(config.beta, x.dtype, x.shape)
+        u = place_in_range(config, x)
         fields = lambda component: jnp.broadcast_to(component[..., None], (*x.shape, config.resolution))
         centres = (2 * np.arange(1, config.resolution + 1) - 3) / (2 * spaces)
         distance = fields(u) - jnp.broadcast_to(jnp.asarray(centres, x.dtype), (*x.shape, config.resolution))

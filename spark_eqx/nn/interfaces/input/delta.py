@@ -20,7 +20,7 @@ class DeltaSpikerConfig(ContrastSpikerConfig):
 
 @final
 class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
-    r"""A spike where the signal has changed by more than a threshold since the last step.
+    r"""A signed spike where the signal has changed by more than a threshold since the last step.
 
     $$v = x_t - x_{t-1}, \qquad s = H(v - \theta) - H(-v - \theta)$$
 

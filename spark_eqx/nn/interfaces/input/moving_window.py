@@ -19,12 +19,13 @@ class _Window(eqx.Module):
 
 @final
 class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
-    r"""The base is the mean of the samples of the last `window` ms, the present one not counted.
+    r"""A signed spike where the signal is more than a threshold from its base, the mean of the last `window` ms.
 
     $$v = x_t - b, \qquad s = H(v - \theta) - H(-v - \theta), \qquad b = \frac{1}{W} \sum_{i=1}^{W} x_{t-i}$$
 
-    with the threshold $\theta$, $W$ steps in a window and signed spikes $s$, $H(0) = 0$. At the start the mean is that
-    of the samples that have been. It is computed anew from them in every step: nothing drifts.
+    with the threshold $\theta$, $W$ steps in a window and signed spikes $s$, $H(0) = 0$. The present sample is not in
+    its base. At the start the mean is that of the samples that have been. It is computed anew from them in every step:
+    nothing drifts.
 
     Open loop: the spikes say where the signal is above or below its recent mean, again and again while it rises or
     falls. The decoder, [`ContrastDecoder`][], follows its direction; its level drifts.

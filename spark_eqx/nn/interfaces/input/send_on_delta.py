@@ -14,7 +14,7 @@ class SendOnDeltaSpikerConfig(ContrastSpikerConfig):
 
 @final
 class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
-    r"""A spike moves the base to the signal: the next comes when it has moved by a threshold from there.
+    r"""A signed spike where the signal has moved by a threshold since the last spike, which moved the base to it.
 
     $$v = x - b, \qquad s = H(v - \theta) - H(-v - \theta), \qquad b \leftarrow x \ \text{if} \ s \neq 0$$
 

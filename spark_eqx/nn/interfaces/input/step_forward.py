@@ -19,7 +19,7 @@ class _Level(eqx.Module):
 
 @final
 class StepForwardSpiker(ContrastSpiker[StepForwardSpikerConfig]):
-    r"""A spike moves the base by one threshold: the base is what the decoder has.
+    r"""A signed spike for every change by a threshold: the base, which is what the decoder has, follows the signal.
 
     $$v = x - b, \qquad s = H(v - \theta) - H(-v - \theta), \qquad b \leftarrow b + \theta s$$
 

@@ -10,9 +10,10 @@ from ....core._running import pin
 from ....core.checks import at_least_two, binary, finite, positive
 from ....core.kinds import zero_one
 from ....core.module import StateT
-from ....core.numbers import Number, as_array, concrete, rounded, state_dtype, together
+from ....core.numbers import Number, as_array, concrete, rounded, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
+from .._range import check_range, place_in_range
 from ..output.population import PopulationDecoder
 from ._membrane import LinearSpikerState, linear_rate
 from ._proportional import proportional_rate
@@ -45,11 +46,7 @@ class TopologicalSpikerConfig(InputInterfaceConfig):
     )
 
     def __check_init__(self):
-        mins, maxs, _, _ = together(self, "mins", "maxs", "sigma", "glue")
-        if mins is not None and maxs is not None and (mins >= maxs).any():
-            raise ValueError(
-                f"{type(self).__name__}: `mins` must be below `maxs`; got mins={self.mins}, maxs={self.maxs}."
-            )
+        check_range(self, "sigma", "glue")
 
 
 _PER_COMPONENT = ("glue", "mins", "maxs", "sigma")  # of the signal; the other fields are of a unit each
@@ -105,11 +102,8 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         config = self.config
         x = pin(signal.astype(state_dtype(signal.dtype)))  # all steps of a Poisson encoder are encoded at once
         shape = (*x.shape, config.resolution)
-        mins, maxs, sigma = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs, config.sigma))
-        # Masked before the division, whose derivative would make NaN of 0 times infinity.
-        inside = (x >= mins) & (x <= maxs)
-        u = (jnp.where(inside, x, mins) - mins) / (maxs - mins)
-        u = jnp.where(inside, u, jnp.where(x > maxs, 1, 0).astype(x.dtype))
+        sigma = as_array(config.sigma, x.dtype, x.shape)
+        u = place_in_range(config, x)
         glue = np.asarray(config.glue, bool)
         if glue.all() or not glue.any():
             d = _distance(u, config.resolution, bool(glue.all()))

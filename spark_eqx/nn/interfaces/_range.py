@@ -1,0 +1,26 @@
+"""What classes share whose signal has a range of its own, from `mins` to `maxs`."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ...core.numbers import as_array, together
+
+
+def check_range(config: Any, *others: str) -> None:
+    """**Raises:** `ValueError` if `mins >= maxs`, or where these and the other fields do not broadcast together."""
+    mins, maxs, *_ = together(config, "mins", "maxs", *others)
+    if mins is not None and maxs is not None and (mins >= maxs).any():
+        raise ValueError(
+            f"{type(config).__name__}: `mins` must be below `maxs`; got mins={config.mins}, maxs={config.maxs}."
+        )
+
+
+def place_in_range(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """From 0 at `mins` to 1 at `maxs`, which is where what is outside goes, with the derivative 0."""
+    mins, maxs = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs))
+    # Masked before the division, whose derivative would make NaN of 0 times infinity.
+    inside = (x >= mins) & (x <= maxs)
+    u = (jnp.where(inside, x, mins) - mins) / (maxs - mins)
+    return jnp.where(inside, u, jnp.where(x > maxs, 1, 0).astype(x.dtype))
