@@ -64,9 +64,13 @@ def contents(markdown: str) -> str:
             break
         if heading:
             lines.append(f"\n**{heading}**\n")
-        elif not inspect.ismodule(named := pkgutil.resolve_name(path)):
+        elif not inspect.ismodule(named := pkgutil.resolve_name(path)) and not is_member(path):
             lines.append(f"- [`{path.rpartition('.')[2]}`][{path}]: {summary(named)}")
     return "\n".join(lines)
+
+
+def is_member(path: str) -> bool:
+    return inspect.isclass(pkgutil.resolve_name(path.rpartition(".")[0]))
 
 
 def summary(named: Any) -> str:
@@ -109,7 +113,7 @@ def ports(module: Any) -> str:
         what = f"a sequence of {payload}, of any shapes" if port.many else f"{payload} of shape `{shape}`"
         lines.append(f"- **Takes** `{port.name}`: {what}{', may be left out' if port.optional else ''}.")
     for name, payload in outputs_of(module).items():
-        what = "a payload of the same type" if payload is spark.SparkPayload else link(payload)
+        what = "a payload of the same type," if payload is spark.SparkPayload else link(payload)
         lines.append(f"- **Gives** `{name}`: {what} of shape `{GIVES.get(module.__name__, '(*shape,)')}`.")
     state = state_of(module)
     lines.append(f"- **State:** {'none' if state is None else link(state)}.")

@@ -17,7 +17,8 @@ class Signatures(griffe.Extension):
     def on_class_members(self, *, node: Any, cls: griffe.Class, **kwargs: Any) -> None:
         del kwargs
         init = griffe.Function("__init__", parameters=_parameters(node.obj))
-        if text := getattr(vars(node.obj).get("__init__"), "__doc__", None):
+        text = getattr(vars(node.obj).get("__init__"), "__doc__", None)
+        if text and text != object.__init__.__doc__:
             init.docstring = griffe.Docstring(inspect.cleandoc(text))
         cls.set_member("__init__", init)
 
