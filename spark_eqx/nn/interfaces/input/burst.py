@@ -76,4 +76,5 @@ def _number(
         return n, (n * interval == step) & (n < most)
     # A division of integers takes longer than all of these products.
     due = [n * interval == step for n in range(most)]
-    return sum(jnp.where(each, n, 0) for n, each in enumerate(due)), functools.reduce(operator.or_, due)
+    number = functools.reduce(operator.add, (jnp.where(each, n, 0) for n, each in enumerate(due)))
+    return number, functools.reduce(operator.or_, due)
