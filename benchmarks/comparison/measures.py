@@ -93,7 +93,7 @@ def _plain(value: Any) -> Any:
 
 def _described(fields: dict[str, Any], decoder: Any, search: Search) -> str:
     show = lambda value: (
-        f"{np.asarray(value).size} taps" if np.ndim(value) or isinstance(value, tuple) else f"{value:.3g}"
+        f"{np.size(value)} taps" if np.ndim(value) else f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
     )
     parts = [f"{name} {show(value)}" for name, value in fields.items()]
     return ", ".join(parts + ([f"decoded over {decoder.config.window:g} ms"] if search.decoder is not None else []))

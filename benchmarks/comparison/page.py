@@ -1,8 +1,11 @@
 """The page of the comparison, and its figure."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from . import grids
 
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -25,10 +28,11 @@ def table(results: dict[str, Any]) -> str:
         parts.append(f"### {signal.capitalize()}")
         for cap in map(str, results["caps"]):
             rows = [(code, found["best"][cap]) for code, found in codes.items() if found["best"][cap]]
+            rows = [row for row in rows if row[1]["snr"] > 0]
             rows.sort(key=lambda row: -row[1]["snr"])
             lines = [HEADER, "|---|" + "---:|" * 7 + "---|", *(_row(code, best) for code, best in rows)]
             for peer, bests in results["peers"].get(signal, {}).items():
-                if bests[cap] is not None:
+                if bests[cap] is not None and bests[cap] > 0:
                     lines.append(f"| *{peer}* | {bests[cap]:.1f} | | | | | | | |")
             opened = " open" if cap == str(results["caps"][1]) else ""
             summary = f"<summary>At most {float(cap):g} spikes per second</summary>"
@@ -62,7 +66,7 @@ def _summary(results: dict[str, Any]) -> str:
         cells = []
         for signal in signals:
             best = results["signals"][signal].get(code, {"best": {cap: None}})["best"][cap]
-            cells.append("" if best is None else f"{best['snr']:.1f}")
+            cells.append("" if best is None else f"{best['snr']:.1f}" if best["snr"] > 0 else "< 0")
         lines.append(f"| {code} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -74,32 +78,30 @@ def draw(results: dict[str, Any]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    codes = list(dict.fromkeys(code for found in results["signals"].values() for code in found))
+    styles = dict(_styles())
     for name, style in (("light", "default"), ("dark", "dark_background")):
-        with plt.style.context(style):
-            figure, axes = plt.subplots(3, 3, figsize=(11, 10), layout="constrained", sharex=True)
-            colors = plt.get_cmap("tab20")
+        with plt.style.context(style), plt.rc_context({"font.size": 12}):
+            figure, axes = plt.subplots(4, 2, figsize=(10, 15), layout="constrained")
             for ax, (signal, found) in zip(axes.flat, results["signals"].items(), strict=False):
                 for code, each in found.items():
                     rate, score = each["frontier"]
-                    index = codes.index(code)
-                    line = "-" if index % 2 == 0 else "--"
-                    ax.plot(
-                        [*rate, 1000], [*score, score[-1]], line, color=colors(index), drawstyle="steps-post", lw=1.5
-                    )
+                    ax.plot([*rate, 1000], [*score, score[-1]], drawstyle="steps-post", lw=1.8, **styles[code])
                 ax.set(xscale="log", xlim=(5, 500), ylim=(0, 40), title=signal)
-            for ax in axes[-1]:
-                ax.set_xlabel("spikes of a signal [1/s]")
-            for ax in axes[:, 0]:
-                ax.set_ylabel("SNR [dB]")
-            for ax in axes.flat[len(results["signals"]) :]:
-                ax.axis("off")
-            lines = [
-                plt.Line2D([], [], color=colors(i), linestyle="-" if i % 2 == 0 else "--", label=code)
-                for i, code in enumerate(codes)
-            ]
-            axes.flat[-1].legend(handles=lines, loc="center", frameon=False, fontsize="small")
+                ax.set(xlabel="spikes of a signal [1/s]", ylabel="SNR [dB]")
+                ax.set_xticks([10, 100], ["10", "100"])
+            lines = [plt.Line2D([], [], label=code, lw=1.8, **style) for code, style in styles.items()]
+            axes.flat[-1].axis("off")
+            axes.flat[-1].legend(handles=lines, loc="center", frameon=False, ncols=2, handlelength=3)
             picture = io.BytesIO()
             figure.savefig(picture, format="png", dpi=110, transparent=True)
             plt.close(figure)
         (DOCS / "assets" / f"codes-{name}.png").write_bytes(picture.getvalue())
+
+
+def _styles() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A colour a family of codes, and in it a kind of line for each."""
+    static = {code: each for code, each in grids.STATIC.items() if code not in grids.CODES}
+    families = grids.RATE, grids.WINDOW | static, grids.POPULATION, grids.CONTRAST, grids.DECONVOLUTION
+    lines = ("solid", "dashed", "dotted", "dashdot", (0, (8, 2, 1, 2, 1, 2)))
+    for i, family in enumerate(families):
+        yield from ((code, {"color": f"C{i}", "linestyle": line}) for code, line in zip(family, lines, strict=False))
