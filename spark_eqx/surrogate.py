@@ -25,7 +25,9 @@ class AbstractSurrogate(Parameters, abc.ABC):
 
     Calling it on `v` (the potential above threshold) gives the exact step `v > 0` in the dtype of `v`. Derivatives of
     every order, in reverse and forward mode, with respect to `v` and to the surrogate's own parameters where they are
-    JAX arrays, are those of `relaxation`.
+    JAX arrays, are those of `relaxation`. Through a `lax.scan`, as in the `unroll` of many encoders, that holds for first
+    derivatives, and for higher ones in forward mode, `jax.jacfwd(jax.jacfwd(f))`: where reverse mode is nested with
+    another, JAX drops the rule of a custom derivative inside a scan, and second derivatives come out wrong.
 
     To write one, subclass this and define `relaxation`. Fields are keyword arguments; see [`parameter`][] for units
     and checks.
@@ -55,7 +57,11 @@ def with_derivatives(value: Array, relaxation: Callable[..., Array], *arguments:
 
     `relaxation` is a function that closes over no arrays; all of them are in `arguments`.
     """
-    return _with_derivatives(relaxation, Argument(arguments), value)
+    given = Argument(arguments)
+    # Not the value alone: JAX mixes up the axes of two nested `vmap`s where only derivatives depend on what is mapped.
+    for leaf in jax.tree.leaves(given):
+        value = jnp.where((leaf != leaf).any() & False, 0, value)
+    return _with_derivatives(relaxation, given, value)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

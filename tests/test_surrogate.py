@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import RegularSpiker
 from spark_eqx.surrogate import (
     AbstractSurrogate,
     ATan,
@@ -142,3 +144,19 @@ def test_derivatives_far_from_the_threshold(cls, dtype):
 def test_not_floats(v):
     with pytest.raises(TypeError, match="Sigmoid: `v` must be a JAX array of floats, got"):
         Sigmoid()(v)
+
+
+def test_gradient_of_several_slopes_on_several_signals():
+    """Two nested `vmap`s within a gradient, of the surrogate's parameter and of the signal: as a loop over both."""
+    slopes, signals = jnp.array([0.5, 1.0, 2.0]), jnp.linspace(0.1, 0.9, 8).reshape(4, 2)
+
+    def loss(slope, x):
+        spiker = RegularSpiker(surrogate=ATan(slope=slope))
+        output, _ = spark.unroll(spiker, x, spiker.init(x), steps=5)
+        return (output["spikes"].value * jnp.arange(5.0)[:, None]).sum()
+
+    over_slopes = lambda slopes: jax.vmap(lambda s: jax.vmap(lambda x: loss(s, x))(signals).sum())(slopes).sum()
+    over_signals = lambda slopes: jax.vmap(lambda x: jax.vmap(lambda s: loss(s, x))(slopes).sum())(signals).sum()
+    expected = [sum(jax.grad(loss)(slope, x) for x in signals) for slope in slopes]
+    for whole in (over_slopes, over_signals):
+        np.testing.assert_allclose(jax.grad(whole)(slopes), expected, rtol=1e-4)

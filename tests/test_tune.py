@@ -9,7 +9,14 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx import tune
-from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker, PhaseSpiker, PoissonSpiker, StepForwardSpiker
+from spark_eqx.nn.interfaces import (
+    ExponentialIntegrator,
+    LinearSpiker,
+    PhaseSpiker,
+    PoissonSpiker,
+    RegularSpiker,
+    StepForwardSpiker,
+)
 
 from .golden import golden
 from .test_errors import complaint
@@ -107,6 +114,37 @@ def test_the_best_threshold_of_a_peer():
     assert found.table["score"][2] == pytest.approx(10 * np.log10(power(x - mean) / power(x - decoded)), abs=0.05)
 
 
+def test_a_cap_holds_where_no_score_is_finite():
+    """A signal that is constant has no SNR."""
+    found = tune.search(
+        RegularSpiker(), jnp.full((400, 1), 0.5), {"max_freq": [500.0, 10.0]}, most_spikes=20.0, longest_delay=0.0
+    )
+    assert found.best == 1 and found.table["score"][1] == -np.inf
+
+
+def test_settings_stand_beside_constants_of_each_unit():
+    """Settings are along an axis of their own, however many units there are."""
+    x = jnp.tile(SIGNAL, (1, 2))[:200, :3]
+    search = lambda cd, grid: tune.search(LinearSpiker(cd=cd), x, {"max_freq": grid}, longest_delay=20.0)
+    found = search((1.0, 2.0, 3.0), [50.0, 100.0])
+    one = tune.search(LinearSpiker(cd=(1.0, 2.0, 3.0), max_freq=100.0), x, {"tau": [100.0]}, longest_delay=20.0)
+    assert found.table["score"][1] == pytest.approx(one.table["score"][0])
+    with pytest.raises(ValueError, match="max_freq=200.0.*cd"):
+        search((1.0, 2.0, 9.0), [200.0, 150.0, 100.0])
+
+
+def test_delay_of_a_long_slow_signal():
+    """Its sums of squares nearly cancel in single precision."""
+    x = jnp.sin(jnp.arange(100_000) / 20_000)[:, None]
+    assert tune._search._least_error(x[:-30], jnp.roll(x, 7, 0), 30) == 7
+
+
+def test_half_precision_keeps_the_settings_apart():
+    x = SIGNAL[:200].astype(jnp.bfloat16)
+    found = tune.search(StepForwardSpiker(start=0.5), x, {"threshold": [0.1, 0.1002, 0.2]}, longest_delay=5.0)
+    assert len(set(found.table["score"].tolist())) == 3
+
+
 def test_own_score():
     """Any function of the signal and what was decoded: here the correlation, which a gain does not change."""
 
@@ -120,6 +158,7 @@ def test_own_score():
 
 
 search, linear = tune.search, LinearSpiker()
+one_output = ExponentialIntegrator(num_outputs=1, shuffle=False)
 CASES = {
     "no encoder": (
         lambda: search(integrator(linear), SIGNAL, {"tau": [1.0]}),
@@ -153,6 +192,16 @@ CASES = {
         lambda: search(linear, SIGNAL, {"max_freq": [50.0, 900.0], "cd": [1.0, 2.0]}),
         ValueError,
         "`grid` combination max_freq=900.0, cd=2.0 LinearSpikerConfig `cd` 1000 / max_freq",
+    ),
+    "decoder of another shape": (
+        lambda: tune.search(
+            LinearSpiker(),
+            SIGNAL,
+            {"tau": [20.0]},
+            decoder=lambda _: ExponentialIntegrator(num_outputs=1, shuffle=False),
+        ),
+        ValueError,
+        "`decoder` (600, 2) ExponentialIntegrator (600, 1)",
     ),
     "too long a delay": (
         lambda: search(linear, SIGNAL, {"tau": [20.0]}, longest_delay=600.0),

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.kinds import number
 from ..nn.interfaces.input.base import InputInterface
 
 
@@ -39,17 +40,20 @@ def of_one_program(columns: list[list[Any]], count: int) -> list[np.ndarray]:
 
 def check(config: Any, numbers: dict[str, np.ndarray]) -> None:
     """That the config admits all settings: while traced, it cannot look."""
-    try:
-        dataclasses.replace(config, **{name: jnp.asarray(each) for name, each in numbers.items()})
-    except ValueError:
-        for i in range(len(next(iter(numbers.values())))):
-            setting = {name: as_constant(each[i]) for name, each in numbers.items()}
-            try:
-                dataclasses.replace(config, **setting)
-            except ValueError as error:
-                text = ", ".join(f"{name}={value}" for name, value in setting.items())
-                raise ValueError(f"search: `grid` has a combination that is none, {text}. {error}") from None
-        raise
+    others = [getattr(config, name) for name, kind in config._kinds.items() if kind is number and name not in numbers]
+    if all(np.ndim(each) == 0 for each in others) and all(each.ndim == 1 for each in numbers.values()):
+        try:
+            dataclasses.replace(config, **{name: jnp.asarray(each) for name, each in numbers.items()})
+            return
+        except ValueError:  # which of them?
+            pass
+    for i in range(len(next(iter(numbers.values()), []))):
+        setting = {name: as_constant(each[i]) for name, each in numbers.items()}
+        try:
+            dataclasses.replace(config, **setting)
+        except ValueError as error:
+            text = ", ".join(f"{name}={value}" for name, value in setting.items())
+            raise ValueError(f"search: `grid` has a combination that is none, {text}. {error}") from None
 
 
 def as_column(values: list[Any]) -> np.ndarray:

@@ -16,6 +16,7 @@ from ..core._arguments import as_scalar
 from ..core.checks import non_negative, positive
 from ..core.kinds import number
 from ..core.module import SparkModule
+from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
 from ..measure import snr
 from ..nn.interfaces.input.base import InputInterface
@@ -26,6 +27,7 @@ from ._progress import Progress
 Score = Callable[[Float[Array, "steps *units"], Float[Array, "steps *units"]], Any]
 
 _BYTES = 2**28  # of a chunk of settings
+_NEAREST = 32  # delays whose errors are added up one by one
 _PER_VALUE = 8  # arrays as large as the raster that encoding, decoding and scoring keep, about
 
 
@@ -142,7 +144,7 @@ def _in_chunks(run: Any, numbers: dict, count: int, values: Array, config: Any, 
     found = []
     for start in range(0, count, chunk):
         rows = np.minimum(np.arange(start, start + chunk), count - 1)
-        part = run({name: jnp.asarray(each[rows], values.dtype) for name, each in numbers.items()})
+        part = run({name: jnp.asarray(each[rows], state_dtype(values.dtype)) for name, each in numbers.items()})
         found.append(np.asarray(part)[: count - start])
         report(len(found[-1]))
     return np.concatenate(found)
@@ -171,6 +173,12 @@ def _one(encoder: Any, values: Array, key: Any, lags: int, score: Score, make: A
     decoder = make(encoder)
     first = jax.tree.map(lambda x: x[0], spikes)
     decoded = decoder.unroll(spikes, decoder.init(first, key=_folded(key, 2)))[0]["signal"].value
+    if decoded.shape != values.shape:
+        raise ValueError(
+            f"search: `decoder` must give back signals of the shape of `signals`, {values.shape}; "
+            f"{type(decoder).__name__} gives {decoded.shape}."
+        )
+    values, decoded = (x.astype(state_dtype(values.dtype)) for x in (values, decoded))
     kept = len(values) - lags
     lag = _least_error(values[:kept], decoded, lags)
     late = jax.lax.dynamic_slice_in_dim(decoded, lag, kept)
@@ -195,7 +203,12 @@ def _least_error(signal: Float[Array, "kept *units"], decoded: Float[Array, "ste
     transformed = jnp.conj(jnp.fft.rfft(flat, size, axis=0)) * jnp.fft.rfft(later, size, axis=0)
     products = jnp.fft.irfft(transformed, size, axis=0)[: lags + 1].sum(1)
     power = jnp.cumsum(jnp.concatenate([jnp.zeros((1,), later.dtype), jnp.square(later).sum(1)]))
-    return jnp.argmin(power[len(flat) :][: lags + 1] - power[: lags + 1] - 2 * products).astype(jnp.int32)
+    estimated = power[len(flat) :][: lags + 1] - power[: lags + 1] - 2 * products
+    # Large sums that nearly cancel: among delays that are about as good the sums of the errors themselves decide.
+    _, nearest = jax.lax.top_k(-estimated, min(_NEAREST, lags + 1))
+    late = lambda lag: jax.lax.dynamic_slice_in_dim(later, lag, len(flat))
+    errors = jax.lax.map(lambda lag: jnp.sum(jnp.square(late(lag) - flat)), nearest)
+    return nearest[jnp.argmin(errors)].astype(jnp.int32)
 
 
 def _best(table: dict[str, np.ndarray], most: float | None) -> int:
@@ -206,4 +219,5 @@ def _best(table: dict[str, np.ndarray], most: float | None) -> int:
         least = "" if most is None else f"; the sparsest has {table['spikes_per_s'].min():.4g} spikes per second"
         cap = "" if most is None else f" within `most_spikes` = {most:g} [1/s]"
         raise ValueError(f"search: no setting of {len(table['score'])} has a score{cap}{least}.")
-    return int(np.argmax(np.where(allowed, table["score"], -np.inf)))
+    rows = np.flatnonzero(allowed)
+    return int(rows[np.argmax(table["score"][rows])])
