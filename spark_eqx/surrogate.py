@@ -25,9 +25,9 @@ class AbstractSurrogate(Parameters, abc.ABC):
 
     Calling it on `v` (the potential above threshold) gives the exact step `v > 0` in the dtype of `v`. Derivatives of
     every order, in reverse and forward mode, with respect to `v` and to the surrogate's own parameters where they are
-    JAX arrays, are those of `relaxation`. Through a `lax.scan`, as in the `unroll` of many encoders, that holds for first
-    derivatives, and for higher ones in forward mode, `jax.jacfwd(jax.jacfwd(f))`: where reverse mode is nested with
-    another, JAX drops the rule of a custom derivative inside a scan, and second derivatives come out wrong.
+    JAX arrays, are those of `relaxation`. Through a `lax.scan`, as in the `unroll` of many encoders, that holds for
+    first derivatives, and for higher ones in forward mode, `jax.jacfwd(jax.jacfwd(f))`: where reverse mode is nested
+    with another, JAX drops the rule of a custom derivative inside a scan, and second derivatives come out wrong.
 
     To write one, subclass this and define `relaxation`. Fields are keyword arguments; see [`parameter`][] for units
     and checks.

@@ -150,6 +150,34 @@ def test_chunks_are_whole_and_sequences_are_apart():
     assert_equal(fit(inhibitory, target[0]), fit(spikes[0] * signs, target[0]))
 
 
+@pytest.mark.parametrize("signs", [(-1, -1, -1), (1, -1, -1)])
+def test_the_largest_average_has_no_sign(signs):
+    """The ridge is that of the same spikes without signs: so are the weights, but for the signs."""
+    spikes, target = draw(jr.key(0), 200, 3).at[20:, 0].set(0), jr.normal(jr.key(1), (200, 2))
+    mask = jnp.broadcast_to(jnp.array(signs) < 0, spikes.shape)
+    signed: Any = LinearDecoder.fit(spark.SpikeArray(spikes, mask), target).config
+    plain: Any = LinearDecoder.fit(spikes, target).config
+    np.testing.assert_allclose(signed.weights, np.asarray(plain.weights) * signs, rtol=1e-5)
+    np.testing.assert_allclose(signed.bias, plain.bias, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [jnp.asarray, np.asarray])
+def test_integers_are_a_target(make):
+    spikes, target = draw(jr.key(0), 50, 3), np.arange(100).reshape(50, 2) % 7
+    fitted = LinearDecoder.fit(spikes, make(target))
+    assert_equal(fitted.config, LinearDecoder.fit(spikes, jnp.asarray(target, jnp.float32)).config)
+
+
+def test_a_target_far_from_zero():
+    """Has the same weights: the products are summed in double precision."""
+    spikes, wave = draw(jr.key(0), 2000, 10), np.sin(np.arange(2000) / 50)
+    fit: Any = lambda offset: LinearDecoder.fit(spikes, wave + offset).config
+    near, far = fit(0.0), fit(1e4)
+    largest = np.abs(near.weights).max()
+    np.testing.assert_allclose(far.weights, near.weights, atol=1e-5 * largest)
+    np.testing.assert_allclose(far.bias - 1e4, near.bias, atol=2e-3)  # in float32
+
+
 def test_training_leads_to_what_is_fitted():
     """The gradient of what the fit minimises is 0 there, and descends to it from elsewhere."""
     spikes, target = draw(jr.key(0), 300, 5), jr.normal(jr.key(1), (300, 2))
@@ -204,6 +232,11 @@ CASES = {
     "taus": (lambda: fit(SPIKES, TARGET, tau=(1.0, 2.0)), ValueError, "LinearDecoder.fit: `tau` one number [ms] (2,)"),
     "no list": (lambda: fit([[1.0]], TARGET), TypeError, "LinearDecoder.fit: `spikes` SpikeArray list"),
     "no floats": (lambda: fit(SPIKES, TARGET != 0), TypeError, "LinearDecoder.fit: `target` FloatArray bool floats"),
+    "no floats of NumPy": (
+        lambda: fit(SPIKES, np.ones((10, 2), bool)),
+        TypeError,
+        "LinearDecoder.fit: `target` FloatArray (10, 2) bool floats",
+    ),
     "other steps": (lambda: fit(SPIKES, TARGET[:9]), ValueError, "`spikes` and `target` as many steps (10,) and (9,)"),
     "other sequences": (
         lambda: fit(SPIKES[None], TARGET[None, :9], batched=True),

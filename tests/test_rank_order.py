@@ -38,6 +38,16 @@ CASES = {
         TypeError,
         "RankOrderSpikerConfig `relaxed` False 1",
     ),
+    "modulations for other units": (
+        lambda: RankOrderDecoder(modulation=(0.5, 0.6)).init(jnp.ones(3)),
+        ValueError,
+        "RankOrderDecoder `modulation` (2,) (3,) 'spikes'",
+    ),
+    "an array of modulations for other units": (
+        lambda: RankOrderDecoder(modulation=jnp.full((2, 1), 0.5)).init(jnp.ones(1)),
+        ValueError,
+        "RankOrderDecoder `modulation` (2, 1) (1,) 'spikes'",
+    ),
     **{
         f"modulation {value}": (
             lambda value=value: RankOrderDecoder(modulation=value),

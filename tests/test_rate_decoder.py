@@ -281,6 +281,15 @@ def test_error(name):
     assert complaint(CASES[name]) is None
 
 
+@pytest.mark.parametrize("encoder", [RegularSpiker, TopologicalPoissonSpiker])
+@pytest.mark.parametrize("dt, steps", [(0.3, 333), (0.1, 1000), (7.0, 14), (60.0, 2), (300.0, 1)])
+def test_default_window_is_of_whole_steps(encoder, dt, steps):
+    encoder = encoder(max_freq=1.0, dt=dt)
+    config = encoder.decoder().config
+    assert config.steps == steps and (config.window == 100.0) == (dt == 0.1)
+    assert encoder.decoder(window=2 * dt).config.steps == 2
+
+
 @pytest.mark.parametrize("decoder", [RateDecoder, BurstDecoder])
 def test_a_window_with_another_default_is_still_one_constant_number(decoder):
     with pytest.raises(TypeError, match=r"`window` must be one constant number \[ms\]"):

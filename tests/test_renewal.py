@@ -102,6 +102,14 @@ def test_population_is_flat_in_time(order, cd):
         assert np.abs(z_of_counts(population(module, x, steps, begun)[0], 0.045)).max() > 40
 
 
+def test_overdue_spikes_are_made_up_for():
+    """Where two fall into a step. The first step has a spike with the probability that one falls into it."""
+    spikes, _ = population(RenewalSpiker(order=1, max_freq=400.0, dt=2.0, dtype=bool), jnp.ones(40_000), 100)
+    assert abs(z_of_counts(spikes[:1], -np.expm1(-0.8))) < SIGMAS
+    z = z_of_counts(spikes, 0.8)
+    assert (z[:12] < -SIGMAS).all() and np.abs(z[90:]).max() < SIGMAS
+
+
 def test_first_intervals():
     """The time to the first spike is uniformly anywhere in an interval chosen by its length: its density at `t` is the
     rate times the share of intervals longer than `t`, so for nearly regular spikes it is uniform."""

@@ -3,9 +3,10 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from ...core.numbers import as_array, together
+from ...core.numbers import as_array, concrete, together
 
 
 def check_range(config: Any, *others: str) -> None:
@@ -14,6 +15,21 @@ def check_range(config: Any, *others: str) -> None:
     if mins is not None and maxs is not None and (mins >= maxs).any():
         raise ValueError(
             f"{type(config).__name__}: `mins` must be below `maxs`; got mins={config.mins}, maxs={config.maxs}."
+        )
+
+
+def check_width(owner: str, config: Any, dtype: Any) -> None:
+    """**Raises:** `ValueError` if `maxs - mins` is no positive and finite number in the dtype of the state."""
+    mins, maxs = concrete(config.mins), concrete(config.maxs)
+    if mins is None or maxs is None:
+        return
+    with np.errstate(over="ignore"):
+        width = maxs.astype(dtype) - mins.astype(dtype)
+    # What is less than the smallest normal number is 0 to XLA.
+    if not ((width >= jnp.finfo(dtype).tiny) & np.isfinite(width)).all():
+        raise ValueError(
+            f"{owner}: `mins` and `maxs` cannot be told apart, or not subtracted, in {np.dtype(dtype).name}; got "
+            f"mins={config.mins}, maxs={config.maxs}. Shift or scale the signal, or give it as float64."
         )
 
 

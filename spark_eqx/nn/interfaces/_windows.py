@@ -1,10 +1,13 @@
 """Windows: the whole number of steps in which a code says one value."""
 
+from typing import Any
+
 import jax
 import numpy as np
 
 from ...core.checks import positive
 from ...core.kinds import constant
+from ...core.numbers import Number
 from ...core.parameters import parameter
 from .base import TimedInterfaceConfig
 
@@ -49,3 +52,13 @@ def count_steps(config: TimedInterfaceConfig, field: str) -> int:
             f"The nearest that fits is {steps * dt:g} [ms], {steps} steps."
         )
     return steps
+
+
+def default_window(default: float, dt: Number, overrides: dict[str, Any]) -> dict[str, float]:
+    """For a decoder whose encoder has the step `dt`: the `window` [ms] nearest to the default that is a whole number
+    of steps. Nothing where the default is whole, where `dt` is no constant number, or where either is overridden."""
+    if isinstance(dt, jax.Array) or np.ndim(dt) or not overrides.keys().isdisjoint(("window", "dt")):
+        return {}
+    step = float(np.asarray(dt))
+    window = step * max(round(default / step), 1)
+    return {} if abs(window - default) <= 1e-6 * default else {"window": window}

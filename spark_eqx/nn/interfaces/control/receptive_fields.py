@@ -11,7 +11,7 @@ from ....core.numbers import Number, as_array, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....core.ports import Port
-from .._range import check_range, place_in_range
+from .._range import check_range, check_width, place_in_range
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 
@@ -70,6 +70,7 @@ class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
                     f"{self._name}: `{name}` of shape {np.shape(getattr(self.config, name))} does not broadcast to "
                     f"{spec.shape}, the shape of port 'signal'."
                 ) from None
+        check_width(self._name, self.config, state_dtype(spec.dtype))
 
     def step(
         self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None

@@ -16,6 +16,7 @@ from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
 from ....core.specs import InputSpec
 from ....surrogate import AbstractSurrogate, ATan
+from .._windows import default_window
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
 from ..output.rate import RateDecoder
@@ -233,8 +234,11 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
         `max_freq` on."""
 
     def decoder(self, **overrides: Any) -> RateDecoder:
-        """The decoder of the rate in a sliding window; see [`RateDecoder`][]. `overrides`: fields of its config."""
-        return RateDecoder(**({"encoder": self, "dt": self.config.dt} | overrides))
+        """The decoder of the rate in a sliding window; see [`RateDecoder`][]. `overrides`: fields of its config. The
+        default window is the whole number of steps that is nearest to 100 ms."""
+        same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
+        same |= default_window(100.0, self.config.dt, overrides)
+        return RateDecoder(**(same | overrides))
 
 
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

@@ -13,7 +13,8 @@ from ....core.module import StateT
 from ....core.numbers import Number, as_array, concrete, rounded, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
-from .._range import check_range, place_in_range
+from .._range import check_range, check_width, place_in_range
+from .._windows import default_window
 from ..output.population import PopulationDecoder
 from ._membrane import LinearSpikerState, linear_rate
 from ._proportional import proportional_rate
@@ -74,15 +75,9 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
         units, dtype = self.signal_spec(input_specs, (self.config.resolution,), _PER_COMPONENT)
-        mins, maxs, sigma = (concrete(each) for each in (self.config.mins, self.config.maxs, self.config.sigma))
+        check_width(self._name, self.config, dtype)
+        sigma = concrete(self.config.sigma)
         with np.errstate(over="ignore", divide="ignore"):
-            width = None if mins is None or maxs is None else maxs.astype(dtype) - mins.astype(dtype)
-            if width is not None and not ((width > 0) & np.isfinite(width)).all():
-                given = f"mins={self.config.mins}, maxs={self.config.maxs}"
-                raise ValueError(
-                    f"{self._name}: `mins` and `maxs` cannot be told apart, or not subtracted, in {dtype.name}; got "
-                    f"{given}. Shift or scale the signal, or give it as float64."
-                )
             if sigma is not None and not np.isfinite(1 / np.square(sigma.astype(dtype))).all():
                 raise ValueError(f"{self._name}: `sigma` is too small for {dtype.name}; got {self.config.sigma}.")
         return units, dtype
@@ -95,7 +90,11 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         """The rate [Hz] at which a held signal makes each unit fire: that of its activity, by the closed form."""
 
     def decoder(self, **overrides: Any) -> PopulationDecoder:
-        return PopulationDecoder(**({"encoder": self, "dt": self.config.dt} | overrides))
+        """The decoder of the point; see [`PopulationDecoder`][]. `overrides`: fields of its config. The default window
+        is the whole number of steps that is nearest to 100 ms."""
+        same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
+        same |= default_window(100.0, self.config.dt, overrides)
+        return PopulationDecoder(**(same | overrides))
 
     def activity(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
         """The bumps, from 0 to 1, in the dtype of the state."""

@@ -1,6 +1,5 @@
 """Ridge regression of a target on the averages of spikes, over sequences of any length."""
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
 from ....core.module import SparkModule
@@ -49,9 +47,13 @@ def ridge(
     total, largest = np.zeros((units + bias, units + bias + target.shape[-1])), 0.0
     for start in range(0, steps, chunk):
         part = slice(start, start + chunk)
-        (products, top), state = _products(of_units, state, spikes[:, part], target[:, part], bias)
-        total += np.asarray(products, float)
-        largest = max(largest, float(top))
+        a, state = _unrolled(of_units, state, spikes[:, part])
+        # In double precision: the sums of a target far from 0 are much larger than what it says.
+        terms = np.asarray(a, float).reshape(-1, units)
+        largest = max(largest, np.abs(terms).max())
+        terms = np.concatenate([terms, np.ones((len(terms), int(bias)))], axis=1)
+        wanted = np.asarray(target[:, part], float).reshape(len(terms), -1)
+        total += terms.T @ np.concatenate([terms, wanted], axis=1)
     if not np.isfinite(total).all():
         raise ValueError(f"{owner}: `spikes` and `target` must be finite.")
     if not largest > 0:
@@ -68,20 +70,21 @@ def _sequences(owner: str, port: Port, given: Any, batched: bool) -> tuple[Any, 
     """What was given for a port as an array `(sequences, steps, ...)`, and its dtype as a payload."""
     array = given.value if isinstance(given, port.payload_type) else given
     # Of an array of NumPy, which may be a file, chunks are all that becomes one of JAX.
-    payload = port.wrap(owner, array[:0] if isinstance(array, np.ndarray) and array.ndim else array)
+    part = array[:0] if isinstance(array, np.ndarray) and array.ndim else array
+    if port.payload_type is FloatArray and np.issubdtype(getattr(part, "dtype", bool), np.integer):
+        part = part.astype(np.float32)  # only checked: the products take the integers
+    try:
+        payload = port.wrap(owner, part)
+    except TypeError:
+        payload = port.wrap(owner, array)  # so that the error says the shape of all
     if array.ndim < 1 + batched:
         lead = "sequences and one of steps" if batched else "steps"
         raise ValueError(f"{owner}: `{port.name}` needs a leading axis of {lead}, got shape {array.shape}.")
     return array if batched else array[None], payload.value.dtype
 
 
-@functools.partial(jax.jit, static_argnames="bias")
-def _products(averages: SparkModule, state: Any, spikes: Array, target: Array, bias: bool) -> Any:
-    """The sums over the steps of a chunk of the products of the averages, and a 1 for the bias, with one another and
-    with the target; the largest average; and the last state."""
+@jax.jit
+def _unrolled(averages: SparkModule, state: Any, spikes: Array) -> Any:
+    """The averages after each step of a chunk, and the last state."""
     output, state = jax.vmap(averages.unroll)(spikes, state)
-    a = output["signal"].value
-    terms = jnp.concatenate([a, jnp.ones_like(a[..., :1])], axis=-1) if bias else a
-    columns = jnp.concatenate([terms, target.astype(a.dtype)], axis=-1)
-    products = jnp.einsum("bti,btj->ij", terms, columns, precision=lax.Precision.HIGHEST)
-    return (products, a.max()), state
+    return output["signal"].value, state

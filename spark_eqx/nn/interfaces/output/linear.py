@@ -129,18 +129,19 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         r"""The decoder whose signal comes closest to a target: ridge regression, solved in closed form.
 
         $$\min_{W, b} \sum_t \left| W a_t + b - y_t \right|^2 + m \sigma^2 \left| W \right|^2, \qquad
-        \sigma = \mathrm{regularization} \cdot \max a$$
+        \sigma = \mathrm{regularization} \cdot \max |a|$$
 
         over the $m$ steps of all sequences, each of which starts with $a = 0$. The bias is not regularised. Without it
         the weights are those of Nengo's solver `LstsqL2`.
 
-        Not for use under `jit`: the sums are added up, and the equations solved, in double precision by NumPy.
+        Not for use under `jit`: the averages are in the dtype of the state; their products are summed, and the
+        equations solved, in double precision by NumPy.
 
         **Arguments:**
 
         - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, `(steps, *units)`.
         - `target`: a [`FloatArray`][], or an array of numbers, `(steps, *outputs)`: the signal of each step.
-        - `regularization`: over the largest average of all units.
+        - `regularization`: over the largest average of all units, whatever its sign.
         - `tau`, `dt`: of the decoder, one number each.
         - `bias`: whether there is one.
         - `batched`: whether both have an axis of sequences before that of time.

@@ -1,18 +1,22 @@
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ....core.checks import Check
-from ....core.numbers import Number, derived
+from ....core.numbers import Number, as_array, derived, state_dtype
 from ....core.parameters import parameter
 from .._windows import WindowConfig
-from ._window import WindowDecoder
+from ._window import WindowDecoder, WindowDecoderState
 from .base import OutputInterfaceConfig
 
 
 class RankOrderDecoderConfig(OutputInterfaceConfig, WindowConfig):
-    """Config of [`RankOrderDecoder`][]."""
+    """Config of [`RankOrderDecoder`][].
+
+    `modulation` is a scalar, or broadcasts against the units.
+    """
 
     modulation: Number = parameter(
         default=0.9,
@@ -39,6 +43,17 @@ class RankOrderDecoder(WindowDecoder[RankOrderDecoderConfig]):
 
     def __init__(self, config: RankOrderDecoderConfig | None = None, **kwargs: Any):
         self.config = RankOrderDecoderConfig.of(config, kwargs)
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
+        spec, modulation = self.spec(input_specs), self.config.modulation
+        try:
+            as_array(modulation, state_dtype(spec.dtype), spec.shape)
+        except ValueError:
+            raise ValueError(
+                f"{self._name}: `modulation` of shape {np.shape(modulation)} does not broadcast to {spec.shape}, the "
+                "shape of port 'spikes'."
+            ) from None
+        return super().build(input_specs, key=key)
 
     def empty(self, zeros: Float[Array, "*units"]) -> Any:
         return zeros
