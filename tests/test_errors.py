@@ -204,12 +204,22 @@ CASES = {
     "integers as signal": (
         lambda: linear.init(jnp.arange(3)),
         TypeError,
-        "LinearSpiker `signal` FloatArray (3,) int32",
+        "LinearSpiker `signal` FloatArray (3,) int32 Scale to floats 0 to 1 `x.astype(jnp.float32) / largest`",
     ),
     "an image": (
         lambda: linear.init(np.zeros((2, 2), np.uint8)),
         TypeError,
         "LinearSpiker `signal` FloatArray (2, 2) uint8 Scale to floats 0 to 255 `x.astype(jnp.float32) / 255`",
+    ),
+    "an image of 16 bits": (
+        lambda: linear.init(np.zeros((2, 2), np.uint16)),
+        TypeError,
+        "LinearSpiker `signal` (2, 2) uint16 Scale to floats 0 to 65535 `x.astype(jnp.float32) / 65535`",
+    ),
+    "wide integers as signal": (
+        lambda: linear.init(np.zeros((2, 2), np.int64)),
+        TypeError,
+        "LinearSpiker `signal` (2, 2) int64 Scale to floats 0 to 1 `x.astype(jnp.float32) / largest`",
     ),
     "booleans as signal": (
         lambda: linear.init(jnp.zeros(3, bool)),

@@ -5,7 +5,7 @@ state -> spikes -> spiking layer -> spikes -> force -> physics -> state
     python docs/examples/closed_loop.py             # half a minute on a laptop's CPU
     python docs/examples/closed_loop.py --quick     # seconds, and does not get as far
 
-Needs `pip install spark-eqx[examples]`. The network learns by evolution, without
+Needs `pip install ".[examples]"` in the clone. The network learns by evolution, without
 gradients: each candidate of a population plays a batch of episodes, and the candidates
 that fare better move the next population their way. Physics and network are one
 compiled loop, in which an episode that fails begins anew while its neighbours go on.

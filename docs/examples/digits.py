@@ -4,8 +4,8 @@
     python docs/examples/digits.py --all    # every encoder, one table
     python docs/examples/digits.py --encoder topological-poisson --learn-encoder
 
-Needs `pip install spark-eqx[examples]`. The 1797 images of 8 x 8 pixels come with
-scikit-learn.
+Needs `pip install ".[examples]"` in the clone. The 1797 images of 8 x 8 pixels come
+with scikit-learn.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python docs/examples/ecg_round_trip.py             # some ten seconds on a CPU
     python docs/examples/ecg_round_trip.py --quick     # fewer iterations
 
-Needs `pip install spark-eqx[examples]`. The recording, 1024 samples, comes with
+Needs `pip install ".[examples]"` in the clone. The recording, 1024 samples, comes with
 PyWavelets.
 
 Spikes are smoothed by an `ExponentialIntegrator`, one trace a unit; the reconstruction

@@ -3,8 +3,8 @@
     python docs/examples/sharded.py             # seconds, on eight virtual devices
     python docs/examples/sharded.py --quick     # fewer steps
 
-Needs `pip install spark-eqx[examples]`. Where JAX finds several devices (GPUs, TPUs),
-it is those that are used.
+Needs `pip install ".[examples]"` in the clone. Where JAX finds several devices
+(GPUs, TPUs), it is those that are used.
 
 The program is written for one device. To spread it, three lines put its input on a mesh
 of devices, and JAX's own partitioner does the rest:

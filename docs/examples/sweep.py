@@ -3,9 +3,9 @@
     python docs/examples/sweep.py             # some ten seconds on a laptop's CPU
     python docs/examples/sweep.py --quick     # 64 encoders
 
-Needs `pip install spark-eqx[examples]`. One `LinearSpiker` whose `tau` and `max_freq`
-are arrays of 256 numbers *is* 256 encoders: `eqx.filter_vmap` runs a function of one
-encoder over all of them. Beside it, the same function in a Python loop.
+Needs `pip install ".[examples]"` in the clone. One `LinearSpiker` whose `tau` and
+`max_freq` are arrays of 256 numbers *is* 256 encoders: `eqx.filter_vmap` runs a
+function of one encoder over all of them. Beside it, the same function in a Python loop.
 
 Two numbers for each encoder:
 

@@ -3,7 +3,7 @@
 
     python docs/examples/train.py             # seconds on a laptop's CPU
 
-Needs `pip install spark-eqx[examples]`. The page "Train a network" explains it.
+Needs `pip install ".[examples]"` in the clone. The page "Train a network" explains it.
 """
 
 # --8<-- [start:data]

@@ -170,7 +170,9 @@ def _takes(ports: tuple[Port, ...]) -> str:
 def _remedy(wanted: type, dtype: Any) -> str:
     if wanted is FloatArray and jnp.issubdtype(dtype, jnp.integer):
         most = jnp.iinfo(dtype).max
-        return f" Scale to floats first, for an image of 0 to {most} by `x.astype(jnp.float32) / {most}`."
+        if jnp.iinfo(dtype).bits <= 16:
+            return f" Scale to floats first, for an image of 0 to {most} by `x.astype(jnp.float32) / {most}`."
+        return " Scale to floats first, 0 to 1 by `x.astype(jnp.float32) / largest`, the largest value there can be."
     if wanted is FloatArray and jnp.issubdtype(dtype, jnp.bool_):
         return " Convert to floats first: `x.astype(jnp.float32)`."
     if jnp.issubdtype(dtype, jnp.unsignedinteger):

@@ -18,7 +18,7 @@ def pyplot() -> Any:
     try:
         import matplotlib.pyplot
     except ImportError as error:
-        raise ImportError('spark_eqx.plot draws with Matplotlib: pip install "spark-eqx[plot]"') from error
+        raise ImportError("spark_eqx.plot draws with Matplotlib: pip install matplotlib") from error
     return matplotlib.pyplot
 
 

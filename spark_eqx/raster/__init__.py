@@ -2,7 +2,7 @@
 the forms in which other packages hold spikes.
 
 A raster is of shape `(steps, *units)`, time first. The forms of other packages are made outside of `jax.jit`; each
-needs its package, `pip install "spark-eqx[events]"`, where it says so. Nothing is lost on the way without an error: two
+needs its package, `pip install neo` or `nir`, where it says so. Nothing is lost on the way without an error: two
 spikes of a unit in one step are refused, unless they may be merged.
 """
 

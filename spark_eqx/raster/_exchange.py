@@ -21,7 +21,7 @@ def package(name: str, function: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ImportError(f'{function}: needs the package `{name}`: pip install "spark-eqx[events]"') from error
+        raise ImportError(f"{function}: needs the package `{name}`: pip install {name}") from error
 
 
 def as_numpy(function: str, raster: Any, masked: bool = False) -> np.ndarray:
