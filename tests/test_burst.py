@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import BurstDecoder, BurstSpiker
+from spark_eqx.nn.interfaces.input.burst import _number
 from spark_eqx.surrogate import ATan
 
 from .golden import golden
@@ -207,3 +208,14 @@ def test_nan_is_silent_and_outside_saturates_with_gradient_0():
     assert_equal(encode(encoder, outside), encode(encoder, ends))
     gradient = jax.jit(jax.grad(lambda x: round_trip(encoder, decoder, x).sum()))
     assert (gradient(outside) == 0).all() and (gradient(ends) != 0).all()
+
+
+@pytest.mark.parametrize("most", [3, 64, 65, 100])
+def test_number_of_a_spike(most):
+    """By products where there are few, by a division where there are many."""
+    steps, intervals = np.arange(250)[:, None], np.array([1, 2, 3, 7])
+    number = jax.vmap(lambda step: _number(step, jnp.asarray(intervals, jnp.int32), most))
+    n, due = number(jnp.arange(250, dtype=jnp.int32))
+    expected = (steps % intervals == 0) & (steps // intervals < most)
+    np.testing.assert_array_equal(due, expected)
+    np.testing.assert_array_equal(np.asarray(n)[expected], (steps // intervals)[expected])

@@ -8,6 +8,8 @@ import numpy as np
 from spark_eqx import fir
 from spark_eqx.nn import interfaces as of
 
+from .peers import kernels
+
 
 class Search(NamedTuple):
     """One grid; a code may have several, where the decoder has parameters too."""
@@ -34,13 +36,12 @@ def _rate(make: Callable[[float], Any], **grid: Any) -> list[Search]:
     return [Search(make, grid, decoder) for decoder in DECODED_OVER.values()]
 
 
-def _kernels(gains: Any) -> list[np.ndarray]:
-    """Low-pass filters of a few lengths, cut-offs and gains. A signal of 1 is `1 / gain` spikes a step."""
-    found = []
-    for taps in (8, 16, 32, 64):
-        cutoffs = [f for f in (5.0, 10.0, 20.0, 40.0) if f > 150 / taps] or [40.0]
-        found.append(np.stack([gain * np.asarray(fir.lowpass(taps, f, 1.0)) for f in cutoffs for gain in gains]))
-    return found
+def _kernels() -> list[np.ndarray]:
+    """Of one length each: a program takes kernels of one shape."""
+    found: dict[int, list[np.ndarray]] = {}
+    for taps, cutoff, gain in kernels():
+        found.setdefault(taps, []).append(fir.lowpass(taps, cutoff, gain=gain))
+    return [np.stack(each) for each in found.values()]
 
 
 RATE = {
@@ -79,14 +80,14 @@ CONTRAST = {
 DECONVOLUTION = {
     "Hough": [
         Search(lambda _, h=tuple(k[0]): of.HoughSpiker(kernel=h), {"kernel": k, "tolerance": [0.0, 0.03, 0.1, 0.3]})
-        for k in _kernels((2.0, 4.0, 8.0, 16.0))
+        for k in _kernels()
     ],
     "Ben's": [
         Search(
             lambda _, h=tuple(k[0]): of.BensSpiker(kernel=h, threshold=0.1),
             {"kernel": k, "threshold": [0.01, 0.1, 0.3, 1.0, 3.0]},
         )
-        for k in _kernels((2.0, 4.0, 8.0, 16.0))
+        for k in _kernels()
     ],
 }
 CODES: dict[str, list[Search]] = RATE | WINDOW | POPULATION | CONTRAST | DECONVOLUTION

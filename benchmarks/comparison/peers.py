@@ -85,7 +85,7 @@ def _spikify(x: np.ndarray, thresholds: list[float]) -> dict[str, Trials]:
                 yield np.ravel(contrast_decoder(spikes, *rest, x[0])), int(np.abs(spikes).sum())
 
     def deconvolution(encode: Callable[..., Any], levels: Iterable[tuple[float, ...]]) -> Trials:
-        for taps, cutoff, gain in _kernels():
+        for taps, cutoff, gain in kernels():
             for level in levels:
                 scaled = tuple(value / gain for value in level)
                 spikes, *rest = encode(x / gain, taps, cutoff / 500, *scaled, window_type="hamming")
@@ -129,8 +129,8 @@ def _spike_encoding(x: np.ndarray, thresholds: list[float]) -> dict[str, Trials]
     return {"spike-encoding: step forward": contrast(), "spike-encoding: Ben's": deconvolution()}
 
 
-def _kernels() -> Iterator[tuple[int, float, float]]:
-    """Taps, cutoff [Hz], gain: what is searched of ours too."""
+def kernels() -> Iterator[tuple[int, float, float]]:
+    """Taps, cutoff [Hz] and gain, for our codes and theirs. A signal of 1 is `1 / gain` spikes a step."""
     for taps in (8, 16, 32, 64):
         for cutoff in [f for f in (5.0, 10.0, 20.0, 40.0) if f > 150 / taps] or [40.0]:
             yield from ((taps, cutoff, gain) for gain in GAINS)

@@ -1,5 +1,6 @@
 """Windows: the whole number of steps in which a code says one value."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -54,9 +55,10 @@ def count_steps(config: TimedInterfaceConfig, field: str) -> int:
     return steps
 
 
-def default_window(default: float, dt: Number, overrides: dict[str, Any]) -> dict[str, float]:
-    """For a decoder whose encoder has the step `dt`: the `window` [ms] nearest to the default that is a whole number
-    of steps. Nothing where the default is whole, where `dt` is no constant number, or where either is overridden."""
+def default_window(config: type[WindowConfig], dt: Number, overrides: dict[str, Any]) -> dict[str, float]:
+    """For a decoder whose encoder has the step `dt`: the `window` [ms] nearest to the config's default that is a whole
+    number of steps. Nothing where the default is, where `dt` is no constant number, or where either is overridden."""
+    default: Any = next(each.default for each in dataclasses.fields(config) if each.name == "window")
     if isinstance(dt, jax.Array) or np.ndim(dt) or not overrides.keys().isdisjoint(("window", "dt")):
         return {}
     step = float(np.asarray(dt))

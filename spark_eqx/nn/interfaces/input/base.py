@@ -19,7 +19,7 @@ from ....surrogate import AbstractSurrogate, ATan
 from .._windows import default_window
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
-from ..output.rate import RateDecoder
+from ..output.rate import RateDecoder, RateDecoderConfig
 
 
 class InputInterfaceConfig(TimedInterfaceConfig):
@@ -237,7 +237,7 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
         """The decoder of the rate in a sliding window; see [`RateDecoder`][]. `overrides`: fields of its config. The
         default window is the whole number of steps that is nearest to 100 ms."""
         same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
-        same |= default_window(100.0, self.config.dt, overrides)
+        same |= default_window(RateDecoderConfig, self.config.dt, overrides)
         return RateDecoder(**(same | overrides))
 
 

@@ -15,7 +15,7 @@ from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from .._range import check_range, check_width, place_in_range
 from .._windows import default_window
-from ..output.population import PopulationDecoder
+from ..output.population import PopulationDecoder, PopulationDecoderConfig
 from ._membrane import LinearSpikerState, linear_rate
 from ._proportional import proportional_rate
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
@@ -93,7 +93,7 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         """The decoder of the point; see [`PopulationDecoder`][]. `overrides`: fields of its config. The default window
         is the whole number of steps that is nearest to 100 ms."""
         same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
-        same |= default_window(100.0, self.config.dt, overrides)
+        same |= default_window(PopulationDecoderConfig, self.config.dt, overrides)
         return PopulationDecoder(**(same | overrides))
 
     def activity(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
