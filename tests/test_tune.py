@@ -17,6 +17,7 @@ from spark_eqx.nn.interfaces import (
     RegularSpiker,
     StepForwardSpiker,
 )
+from spark_eqx.tune import _trials
 
 from .golden import golden
 from .test_errors import complaint
@@ -136,7 +137,7 @@ def test_settings_stand_beside_constants_of_each_unit():
 def test_delay_of_a_long_slow_signal():
     """Its sums of squares nearly cancel in single precision."""
     x = jnp.sin(jnp.arange(100_000) / 20_000)[:, None]
-    assert tune._search._least_error(x[:-30], jnp.roll(x, 7, 0), 30) == 7
+    assert _trials._least_error(x[:-30], jnp.roll(x, 7, 0), 30) == 7
 
 
 def test_half_precision_keeps_the_settings_apart():
@@ -157,7 +158,8 @@ def test_own_score():
     assert 0.8 < found.table["score"][0] < found.table["score"][1] < 1
 
 
-search, linear = tune.search, LinearSpiker()
+search = tune.search
+linear = LinearSpiker()
 one_output = ExponentialIntegrator(num_outputs=1, shuffle=False)
 CASES = {
     "no encoder": (
@@ -182,6 +184,11 @@ CASES = {
         "`grid` LinearSpikerConfig tau 'taus'",
     ),
     "dt": (lambda: search(linear, SIGNAL, {"dt": [1.0]}), TypeError, "`grid` LinearSpikerConfig 'dt'"),
+    "an array without axes": (
+        lambda: search(linear, SIGNAL, {"tau": jnp.float32(1)}),
+        TypeError,
+        "`grid['tau']` sequence",
+    ),
     "one value": (lambda: search(linear, SIGNAL, {"tau": 1.0}), TypeError, "`grid['tau']` sequence 1.0"),
     "bad value": (
         lambda: search(linear, SIGNAL, {"tau": [20.0, -1.0]}),
@@ -194,15 +201,27 @@ CASES = {
         "`grid` combination max_freq=900.0, cd=2.0 LinearSpikerConfig `cd` 1000 / max_freq",
     ),
     "decoder of another shape": (
-        lambda: tune.search(
-            LinearSpiker(),
-            SIGNAL,
-            {"tau": [20.0]},
-            decoder=lambda _: ExponentialIntegrator(num_outputs=1, shuffle=False),
-        ),
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, decoder=lambda _: one_output),
         ValueError,
         "`decoder` (600, 2) ExponentialIntegrator (600, 1)",
     ),
+    "a decoder": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, decoder=one_output),
+        TypeError,
+        "`decoder` function ExponentialIntegrator",
+    ),
+    "no decoder": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, decoder=lambda _: 3),
+        TypeError,
+        "`decoder` module 3",
+    ),
+    "no score": (lambda: search(linear, SIGNAL, {"tau": [20.0]}, score="snr"), TypeError, "`score` function 'snr'"),
+    "score of each unit": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, score=spark.measure.snr, decoder=integrator),
+        ValueError,
+        "`score` one number (2,)",
+    ),
+    "no key": (lambda: search(linear, SIGNAL, {"tau": [20.0]}, key=3), TypeError, "`key` one key int: 3"),
     "too long a delay": (
         lambda: search(linear, SIGNAL, {"tau": [20.0]}, longest_delay=600.0),
         ValueError,

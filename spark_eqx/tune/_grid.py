@@ -24,7 +24,7 @@ def combinations(encoder: InputInterface, grid: Any) -> tuple[list[str], list[li
             raise TypeError(
                 f"search: `grid` must name fields of {type(encoder.config).__name__} ({others}), got {name!r}."
             )
-        if isinstance(values, str) or not hasattr(values, "__len__") or not len(values):
+        if isinstance(values, str) or not hasattr(values, "__len__") or np.shape(values)[:1] in ((), (0,)):
             raise TypeError(f"search: `grid[{name!r}]` must be a sequence of values to try, got {values!r}.")
     rows = list(itertools.product(*(list(values) for values in grid.values())))
     return list(grid), [list(column) for column in zip(*rows, strict=True)]

@@ -1,18 +1,18 @@
-"""The search itself: every setting encoded, decoded and scored."""
+"""The search: which setting of a grid is best."""
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
 from ..core._arguments import as_scalar
+from ..core._keys import check_key
 from ..core.checks import non_negative, positive
 from ..core.kinds import number
 from ..core.module import SparkModule
@@ -22,12 +22,10 @@ from ..measure import snr
 from ..nn.interfaces.input.base import InputInterface
 from ._grid import as_column, as_constant, check, combinations, of_one_program
 from ._progress import Progress
+from ._trials import run_trials
 
-
-Score = Callable[[Float[Array, "steps *units"], Float[Array, "steps *units"]], Any]
 
 _BYTES = 2**28  # of a chunk of settings
-_NEAREST = 32  # delays whose errors are added up one by one
 _PER_VALUE = 8  # arrays as large as the raster that encoding, decoding and scoring keep, about
 
 
@@ -57,10 +55,10 @@ def search(
     signals: Any,
     grid: Mapping[str, Any],
     *,
-    score: Score = snr_without_mean,
+    score: Any = snr_without_mean,
     most_spikes: Any = None,
     longest_delay: Any = 100.0,
-    decoder: Callable[[Any], Any] | None = None,
+    decoder: Any = None,
     key: Any = None,
     progress: bool = False,
 ) -> SearchResult:
@@ -96,6 +94,10 @@ def search(
     most = None if most_spikes is None else float(as_scalar("search", "most_spikes", most_spikes, "1/s", positive))  # pyright: ignore[reportArgumentType]
     delay = float(as_scalar("search", "longest_delay", longest_delay, "ms", non_negative))  # pyright: ignore[reportArgumentType]
     make = _matched if decoder is None else decoder
+    for argument, function in (("score", score), ("decoder", make)):
+        if not callable(function) or isinstance(function, SparkModule):
+            raise TypeError(f"search: `{argument}` must be a function, got {type(function).__name__}: {function!r}.")
+    check_key("search", key)
     report = Progress(len(columns[0]), progress)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     mapped = [name for name in names if encoder.config._kinds[name] is number]
@@ -111,7 +113,7 @@ def search(
                 f"search: `longest_delay` must be shorter than `signals`, {len(values)} steps; got {delay:g} [ms], "
                 f"{lags} steps."
             )
-        run = functools.partial(_run, config, values, key, cls=type(encoder), lags=lags, score=score, make=make)
+        run = functools.partial(run_trials, config, values, key, cls=type(encoder), lags=lags, score=score, make=make)
         parts.append((rows, _in_chunks(run, numbers, len(rows), values, config, report)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     found = np.concatenate([each for _, each in parts])[order]
@@ -148,67 +150,6 @@ def _in_chunks(run: Any, numbers: dict, count: int, values: Array, config: Any, 
         found.append(np.asarray(part)[: count - start])
         report(len(found[-1]))
     return np.concatenate(found)
-
-
-# Compiled once for settings that share a program, whatever the values of the signals.
-@functools.partial(jax.jit, static_argnames=("cls", "lags", "score", "make"))
-def _run(
-    config: Any,
-    values: Array,
-    key: Any,
-    numbers: dict[str, Array],
-    *,
-    cls: type[SparkModule],
-    lags: int,
-    score: Score,
-    make: Any,
-) -> Float[Array, "settings 3"]:
-    """Score, spikes per second of a signal, and delay of each setting."""
-    one = lambda numbers: _one(cls(dataclasses.replace(config, **numbers)), values, key, lags, score, make)
-    return jax.vmap(one)(numbers) if numbers else one(numbers)[None]
-
-
-def _one(encoder: Any, values: Array, key: Any, lags: int, score: Score, make: Any) -> Float[Array, "3"]:
-    spikes = encoder.unroll(values, encoder.init(values[0], key=_folded(key, 0)), key=_folded(key, 1))[0]["spikes"]
-    decoder = make(encoder)
-    first = jax.tree.map(lambda x: x[0], spikes)
-    decoded = decoder.unroll(spikes, decoder.init(first, key=_folded(key, 2)))[0]["signal"].value
-    if decoded.shape != values.shape:
-        raise ValueError(
-            f"search: `decoder` must give back signals of the shape of `signals`, {values.shape}; "
-            f"{type(decoder).__name__} gives {decoded.shape}."
-        )
-    values, decoded = (x.astype(state_dtype(values.dtype)) for x in (values, decoded))
-    kept = len(values) - lags
-    lag = _least_error(values[:kept], decoded, lags)
-    late = jax.lax.dynamic_slice_in_dim(decoded, lag, kept)
-    dtype = jnp.result_type(float)
-    dt = jnp.asarray(encoder.config.dt, dtype)
-    spikes_per_s = jnp.sum(spikes.spikes != 0, dtype=dtype) * (1000 / values.size) / dt
-    scored = jnp.asarray(score(values[:kept], late), dtype)
-    return jnp.stack([scored, spikes_per_s, lag.astype(dtype) * dt])
-
-
-def _folded(key: Any, i: int) -> Any:
-    return None if key is None else jr.fold_in(key, i)
-
-
-def _least_error(signal: Float[Array, "kept *units"], decoded: Float[Array, "steps *units"], lags: int) -> Array:
-    """The delay, 0 to `lags` steps, at which the sum of squared differences is least."""
-    if lags == 0:
-        return jnp.zeros((), jnp.int32)
-    mean = signal.mean(0, keepdims=True)
-    flat, later = (x.reshape(len(x), -1) for x in (signal - mean, decoded - mean))
-    size = 1 << (len(later) - 1).bit_length()
-    transformed = jnp.conj(jnp.fft.rfft(flat, size, axis=0)) * jnp.fft.rfft(later, size, axis=0)
-    products = jnp.fft.irfft(transformed, size, axis=0)[: lags + 1].sum(1)
-    power = jnp.cumsum(jnp.concatenate([jnp.zeros((1,), later.dtype), jnp.square(later).sum(1)]))
-    estimated = power[len(flat) :][: lags + 1] - power[: lags + 1] - 2 * products
-    # Large sums that nearly cancel: among delays that are about as good the sums of the errors themselves decide.
-    _, nearest = jax.lax.top_k(-estimated, min(_NEAREST, lags + 1))
-    late = lambda lag: jax.lax.dynamic_slice_in_dim(later, lag, len(flat))
-    errors = jax.lax.map(lambda lag: jnp.sum(jnp.square(late(lag) - flat)), nearest)
-    return nearest[jnp.argmin(errors)].astype(jnp.int32)
 
 
 def _best(table: dict[str, np.ndarray], most: float | None) -> int:

@@ -1,0 +1,160 @@
+"""The intervals between spikes, and how much they vary."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from ..core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
+from ..core.checks import positive
+from ..raster._events import power_of_two
+from ._steps import most_spikes, spike_steps
+
+
+def intervals(
+    spikes: Any, dt: Any = 1.0, capacity: Any = None
+) -> tuple[Float[Array, "intervals *units"], Bool[Array, "intervals *units"]]:
+    """The inter-spike intervals [ms], in their order in time.
+
+    A unit with `n` spikes has `n - 1` of them, one of 0 or 1 spikes has none.
+
+    **Arguments:**
+
+    - `spikes`: a raster `(steps, *units)`.
+    - `dt`: the duration of a step [ms].
+    - `capacity`: how many intervals of a unit there is room for, static. `None`: as many as the unit with the most
+        has; under a transformation, where that is not known, `steps - 1`.
+
+    **Returns:** `(values, mask)`, both of shape `(capacity, *units)`. The mask is `True` where there is an interval,
+    first along the leading axis; the other values are NaN. All intervals are `values[mask]`.
+
+    **Raises:** `TypeError` or `ValueError` for anything else; also where a unit has more intervals than `capacity`: a
+    `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).
+    """
+    raster = nonzero(as_raster("intervals", "spikes", spikes))
+    dt = as_scalar("intervals", "dt", dt, "ms", positive)
+    most = most_spikes(raster)
+    if capacity is not None:
+        length = room = as_size("intervals", "capacity", capacity, "intervals")
+    else:
+        length = max((raster.shape[0] if isinstance(most, Tracer) else int(most)) - 1, 0)
+        room = power_of_two(length)
+    values, mask = refuse(
+        _intervals(raster, jnp.asarray(dt, jnp.result_type(float)), room),
+        most > length + 1,
+        "intervals: `capacity` must hold all intervals of every unit",
+        lambda: f"{length}, where there are {most - 1}",
+    )
+    return values[:length], mask[:length]
+
+
+def cv(spikes: Any) -> Float[Array, "*units"]:
+    """The coefficient of variation of the inter-spike intervals: standard deviation by mean.
+
+    The standard deviation is that of the sample (divided by the number of intervals), as elephant's `cv` has it. 0 for
+    a regular train, 1 for a Poisson process in continuous time.
+
+    **Arguments:**
+
+    - `spikes`: a raster `(steps, *units)`.
+
+    **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes (elephant gives 0 for 1
+    interval).
+
+    **Raises:** `TypeError` or `ValueError` for what is not a raster.
+    """
+    return _variation("cv", spikes, _cv)
+
+
+def cv2(spikes: Any) -> Float[Array, "*units"]:
+    """The local coefficient of variation CV2: the mean of `2 |b - a| / (a + b)` over intervals `a`, `b` that follow
+    each other.
+
+    Like [`cv`][], but slow changes of the rate do not count. Holt, Softky, Koch and Douglas (1996), "Comparison of
+    discharge variability in vitro and in vivo in cat visual cortex neurons".
+
+    **Arguments:**
+
+    - `spikes`: a raster `(steps, *units)`.
+
+    **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes.
+
+    **Raises:** `TypeError` or `ValueError` for what is not a raster.
+    """
+    return _variation("cv2", spikes, _cv2)
+
+
+def lv(spikes: Any) -> Float[Array, "*units"]:
+    """The local variation LV: the mean of `3 ((b - a) / (a + b))^2` over intervals `a`, `b` that follow each other.
+
+    0 for a regular train, 1 for a Poisson process in continuous time. Shinomoto, Shima and Tanji (2003), "Differences
+    in spiking patterns among cortical neurons".
+
+    **Arguments:**
+
+    - `spikes`: a raster `(steps, *units)`.
+
+    **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes.
+
+    **Raises:** `TypeError` or `ValueError` for what is not a raster.
+    """
+    return _variation("lv", spikes, _lv)
+
+
+def _variation(function: str, spikes: Any, measure: Any) -> Float[Array, "*units"]:
+    raster = nonzero(as_raster(function, "spikes", spikes))
+    most = most_spikes(raster)
+    return measure(*_gaps(raster, raster.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _gaps(
+    raster: Shaped[Array, "steps *units"], capacity: int
+) -> tuple[Int[Array, "capacity *units"], Bool[Array, "capacity *units"]]:
+    """The first intervals [steps] of every unit, and which of them there are."""
+    steps = spike_steps(raster, capacity + 1)
+    return steps[1:] - steps[:-1], steps[1:] < raster.shape[0]
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _intervals(
+    raster: Shaped[Array, "steps *units"], dt: Float[Array, ""], capacity: int
+) -> tuple[Float[Array, "capacity *units"], Bool[Array, "capacity *units"]]:
+    gaps, mask = _gaps(raster, capacity)
+    return jnp.where(mask, gaps.astype(dt.dtype) * dt, jnp.nan), mask
+
+
+@jax.jit
+def _cv(gaps: Int[Array, "intervals *units"], mask: Bool[Array, "intervals *units"]) -> Float[Array, "*units"]:
+    number = _number(mask)
+    mean = jnp.sum(jnp.where(mask, gaps, 0), axis=0).astype(number.dtype) / number
+    squares = jnp.where(mask, (gaps.astype(number.dtype) - mean[None]) ** 2, 0)
+    return jnp.sqrt(jnp.sum(squares, axis=0) / number) / mean
+
+
+@jax.jit
+def _cv2(gaps: Int[Array, "intervals *units"], mask: Bool[Array, "intervals *units"]) -> Float[Array, "*units"]:
+    contrasts = _contrasts(gaps, mask)
+    return jnp.sum(2 * jnp.abs(contrasts), axis=0) / (_number(mask) - 1)
+
+
+@jax.jit
+def _lv(gaps: Int[Array, "intervals *units"], mask: Bool[Array, "intervals *units"]) -> Float[Array, "*units"]:
+    contrasts = _contrasts(gaps, mask)
+    return jnp.sum(3 * contrasts**2, axis=0) / (_number(mask) - 1)
+
+
+def _number(mask: Bool[Array, "intervals *units"]) -> Float[Array, "*units"]:
+    """The number of intervals; NaN where there are fewer than 2, and so is what is divided by it."""
+    number = jnp.sum(mask, axis=0)
+    return jnp.where(number >= 2, number.astype(jnp.result_type(float)), jnp.nan)
+
+
+def _contrasts(gaps: Int[Array, "intervals *units"], mask: Bool[Array, "intervals *units"]) -> Float[Array, "..."]:
+    """`(b - a) / (a + b)` of intervals that follow each other, 0 beyond them."""
+    dtype = jnp.result_type(float)
+    a, b = gaps[:-1], gaps[1:]
+    return jnp.where(mask[1:], (b - a).astype(dtype) / jnp.maximum(a + b, 1).astype(dtype), 0)

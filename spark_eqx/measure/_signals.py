@@ -1,0 +1,81 @@
+"""How far a reconstruction is from the signal."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..core.payloads import FloatArray
+from ._numbers import float_dtype, root
+
+
+def rmse(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
+    """The root of the mean squared error over time, in the unit of the signal.
+
+    Differentiable; the gradient at the error 0 is 0.
+
+    **Arguments:**
+
+    - `signal`, `reconstruction`: arrays of floats or [`FloatArray`][]s of the same shape `(steps, *units)`.
+
+    **Returns:** of shape `(*units,)`; NaN for signals of no steps.
+
+    **Raises:** `TypeError` or `ValueError` for anything else.
+    """
+    first, second = _signals("rmse", signal, reconstruction)
+    return _rmse(first, second)
+
+
+def snr(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
+    """The signal-to-noise ratio of a reconstruction [dB]: `10 log10(sum signal^2 / sum (signal - reconstruction)^2)`.
+
+    The power of the signal includes that of its mean. Differentiable; where the value is infinite the gradient is 0.
+
+    **Arguments:**
+
+    - `signal`, `reconstruction`: arrays of floats or [`FloatArray`][]s of the same shape `(steps, *units)`.
+
+    **Returns:** of shape `(*units,)`; infinity for a perfect reconstruction, minus infinity for a signal of 0
+    otherwise, NaN for both at once.
+
+    **Raises:** `TypeError` or `ValueError` for anything else.
+    """
+    first, second = _signals("snr", signal, reconstruction)
+    return _snr(first, second)
+
+
+def _signals(function: str, *signals: Any) -> list[Float[Array, "steps *units"]]:
+    arrays = []
+    for argument, value in zip(("signal", "reconstruction"), signals, strict=True):
+        array = value.value if isinstance(value, FloatArray) else value
+        if not isinstance(array, jax.Array | np.ndarray) or not jnp.issubdtype(array.dtype, jnp.floating):
+            raise TypeError(f"{function}: `{argument}` must be an array of floats or a FloatArray, got {value!r}.")
+        if array.ndim == 0:
+            raise ValueError(f"{function}: `{argument}` must have a leading axis of time, got a scalar.")
+        arrays.append(jnp.asarray(array))
+    first, second = arrays
+    if first.shape != second.shape:
+        raise ValueError(
+            f"{function}: `reconstruction` must be of the same shape as `signal`, {first.shape}, got {second.shape}."
+        )
+    dtype = np.promote_types(float_dtype(first), float_dtype(second))
+    return [each.astype(dtype) for each in arrays]
+
+
+@jax.jit
+def _rmse(signal: Float[Array, "steps *units"], reconstruction: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
+    if len(signal) == 0:
+        return jnp.full(signal.shape[1:], jnp.nan, signal.dtype)
+    return root(jnp.mean((signal - reconstruction) ** 2, axis=0))
+
+
+@jax.jit
+def _snr(signal: Float[Array, "steps *units"], reconstruction: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
+    return _decibel(jnp.sum(signal**2, axis=0)) - _decibel(jnp.sum((signal - reconstruction) ** 2, axis=0))
+
+
+def _decibel(power: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """With the derivative 0 at 0, where it is minus infinity."""
+    return jnp.where(power == 0, -jnp.inf, 10 * jnp.log10(jnp.where(power == 0, 1, power)))
