@@ -162,6 +162,10 @@ def test_from_dict_refuses():
         ValueError, match="no known type is named 'LinearSpikerConfg'; did you mean 'LinearSpikerConfig'"
     ):
         SparkConfig.from_dict(data | {"type": "LinearSpikerConfg"})
+    with pytest.raises(ValueError, match="named 'elsewhere:Mine'. A type of your own is known once its module is"):
+        SparkConfig.from_dict(data | {"type": "elsewhere:Mine"})
+    with pytest.raises(ValueError, match="'__main__:Mine'. .* put the class into a module"):
+        SparkConfig.from_dict(data | {"type": "__main__:Mine"})
     with pytest.raises(ValueError, match="PoissonSpikerConfig: no known type is named 'spark_eqx:LinearSpikerConfig'"):
         PoissonSpikerConfig.from_dict(data)
     with pytest.raises(TypeError, match="name under 'type'"):

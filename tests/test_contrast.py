@@ -358,6 +358,8 @@ def test_fit():
     assert isinstance(encoder.config.threshold, tuple) and encoder.config.dt == 0.5
     np.testing.assert_allclose(encoder.config.threshold, expected, rtol=1e-12)
     assert isinstance(DeltaSpiker.fit(signals[:, 0], 1.5).config.threshold, float)
+    with pytest.raises(ValueError, match=r"DeltaSpiker.fit: `factor` .*, got shape \(2,\)"):
+        DeltaSpiker.fit(np.ones((4, 3)), (1.0, 2.0))
     # Of a JAX array an array, to differentiate.
     fit = lambda x: DeltaSpiker.fit(FloatArray(x), 1.5).config.threshold
     x = jnp.asarray(signals, jnp.float32)

@@ -186,6 +186,27 @@ CASES: dict[str, Any] = {
         ValueError,
         "from_tonic: 3 steps 4 that are not 3 [ms]",
     ),
+    "places between pixels": (
+        lambda: tonic(EVENTS.astype([("x", "f4"), *EVENTS.dtype.descr[1:]]), (2, 2, 1)),
+        TypeError,
+        "from_tonic: `x` integers float32",
+    ),
+    "times that are none": (
+        lambda: tonic(np.array([(0, 0, np.nan)], [("x", "i2"), ("y", "i2"), ("t", "f8")]), (2, 2, 1)),
+        ValueError,
+        "from_tonic: `t` [microseconds] finite nan",
+    ),
+    "times before 0": (
+        lambda: tonic(np.array([(0, 0, -3)], [("x", "i2"), ("y", "i2"), ("t", "i8")]), (2, 2, 1)),
+        ValueError,
+        "from_tonic: `t` 0 or more [microseconds] -3",
+    ),
+    "times in words": (
+        lambda: tonic(np.array([(0, 0, "a")], [("x", "i2"), ("y", "i2"), ("t", "U1")]), (2, 2, 1)),
+        TypeError,
+        "from_tonic: `t` numbers [microseconds] <U1",
+    ),
+    "two axes": (lambda: tonic(EVENTS[:, None], (2, 2, 1)), ValueError, "from_tonic: `events` one axis 1)"),
     "steps": (lambda: tonic(EVENTS, (2, 2, 1), steps=3.0), TypeError, "from_tonic: `steps` integer 3.0"),
     "below a microsecond": (lambda: to_tonic(R, 1e-4), ValueError, "to_tonic: `dt` 0.001 [ms] 0.0001 [ms]"),
 }

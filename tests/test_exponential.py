@@ -103,6 +103,20 @@ def test_impulse_response_is_the_discrete_kernel(dt, tau, smooth):
     assert abs(kernel.sum() - 1) < 1e-2 or tau > 5
 
 
+@pytest.mark.parametrize("units, tau", [(7, 20.0), (7, 50.0), (7, 100.0), (301, 5.0)])
+def test_held_spikes_are_rounded_as_those_of_every_step(units, tau):
+    """Where the sums do not depend on the step, the compiler computes their weight once."""
+    spikes = jnp.asarray(np.arange(units) % 7 < 3, jnp.float32)
+    module = ExponentialIntegrator(num_outputs=1, shuffle=False, smooth_trace=units > 7, tau=tau)
+    state = module.init(spikes)
+    held, last = spark.unroll(module, spikes, state, steps=200)
+    frames, _ = spark.unroll(module, jnp.tile(spikes, (200, 1)), state)
+    np.testing.assert_array_equal(held["signal"].value, frames["signal"].value)
+    for _ in range(200):
+        _, state = module(spikes, state)
+    np.testing.assert_array_equal(last.trace, state.trace)
+
+
 def test_linear_in_the_spikes(getkey):
     module = ExponentialIntegrator(num_outputs=3, shuffle=False)
     a, b = (jr.normal(getkey(), (50, 8)) for _ in range(2))

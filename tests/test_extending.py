@@ -76,8 +76,8 @@ def test_annotations_say_what_is_stored():
         ("name", 3, "a string"),
         ("mode", "cubic", "'linear' or 'log'"),
         ("sizes", (1.5,), "a sequence of integers"),
-        ("weights", jnp.ones(3), "an array, Float"),
-        ("weights", np.ones((2, 2), int), "an array, Float"),
+        ("weights", jnp.ones(3), r"an array, Float\[Array, "),
+        ("weights", np.ones((2, 2), int), r"an array, Float\[Array, "),
         ("surrogate", "ATan", "AbstractSurrogate"),
         ("kind_of_payload", int, "a subclass of SparkPayload"),
         ("inner", 3, "SparkModule, or None"),
@@ -453,7 +453,7 @@ def test_a_new_default_keeps_unit_and_check():
         Higher(scale=-5.0)
     with pytest.raises(TypeError, match="Bare: `scale` has no annotation"):
         type("Bare", (Settings,), {"scale": 2.0})
-    for name in ("type", "config"):
+    for name in ("type", "config", "of", "to_json"):
         with pytest.raises(TypeError, match=f"Taken: `{name}` cannot be the name of a parameter"):
             type("Taken", (spark.SparkConfig,), {"__annotations__": {name: int}, name: 3})
 
@@ -462,6 +462,8 @@ def test_checks_of_what_is_no_number():
     assert Settings(name="ab").name == "ab"
     with pytest.raises(ValueError, match="Settings: `name` must be a string, short, got 'abc'"):
         Settings(name="abc")
+    with pytest.raises(TypeError, match="parameter: `kind` must be a Kind, .*, got <class 'float'>"):
+        spark.parameter(kind=float)
     with pytest.raises(TypeError, match="parameter: `check` must be a Check"):
         spark.parameter(check=lambda x: x > 0)  # pyright: ignore[reportArgumentType]
 

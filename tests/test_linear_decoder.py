@@ -228,6 +228,16 @@ CASES = {
         ValueError,
         "fit: `regularization` positive 0.0",
     ),
+    "no regularization": (
+        lambda: fit(SPIKES, TARGET, regularization="a"),
+        ValueError,
+        "fit: `regularization` number 'a'",
+    ),
+    "no sequences": (
+        lambda: fit(SPIKES[None][:0], TARGET[None][:0], batched=True),
+        ValueError,
+        "fit: `spikes` sequences (0, 10",
+    ),
     "chunk": (lambda: fit(SPIKES, TARGET, chunk=0), ValueError, "LinearDecoder.fit: `chunk` [steps] 0"),
     "taus": (lambda: fit(SPIKES, TARGET, tau=(1.0, 2.0)), ValueError, "LinearDecoder.fit: `tau` one number [ms] (2,)"),
     "no list": (lambda: fit([[1.0]], TARGET), TypeError, "LinearDecoder.fit: `spikes` SpikeArray list"),

@@ -177,7 +177,8 @@ def test_silent_and_full(steps, units):
     np.testing.assert_array_equal(measure.lv(empty), np.full(units, np.nan))
     np.testing.assert_array_equal(measure.van_rossum(full, full, 5.0), np.zeros(units))
     np.testing.assert_array_equal(measure.victor_purpura(full, empty, 5.0), np.full(units, steps))
-    np.testing.assert_array_equal(measure.victor_purpura(full, full, 5.0), np.zeros(units))
+    for q in (5.0, 1e42):
+        np.testing.assert_array_equal(measure.victor_purpura(full, full, q), np.zeros(units))
     for measured, value in ((measure.rate(full), 1000), (measure.sparsity(full), 0), (measure.sparsity(empty), 1)):
         close(measured, np.full(units, value if steps else np.nan))
 

@@ -44,6 +44,17 @@ def test_gain_is_one(dt, smooth, tau, smooth_tau):
     np.testing.assert_allclose(np.arctanh(np.asarray(signal, float)) / np.pi, [0.5, -0.5, 0.25], rtol=1e-4)
 
 
+def test_held_spikes_are_rounded_as_those_of_every_step():
+    """Where the sums do not depend on the step, the compiler computes their weights once."""
+    spikes = {"x_spikes": (jnp.arange(7) < 5).astype(jnp.float32), "y_spikes": jnp.zeros(7)}
+    for tau, saturation_freq in ((100.0, 60.0), (20.0, 50.0), (50.0, 30.0)):
+        module = TanhIntegrator(tau=tau, saturation_freq=saturation_freq)
+        state = module.init(**spikes)
+        held, _ = module.unroll(spikes, state, steps=200)
+        frames, _ = module.unroll({name: jnp.tile(each, (200, 1)) for name, each in spikes.items()}, state)
+        np.testing.assert_array_equal(held["signal"].value, frames["signal"].value)
+
+
 def test_saturation_reads_tanh_pi_and_more_is_no_more():
     for factor in (1.0, 3.0):
         module = TanhIntegrator(saturation_freq=1000 / PERIOD / factor)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -11,7 +12,11 @@ import spark_eqx as spark
 from spark_eqx import tune
 from spark_eqx.nn.interfaces import (
     ExponentialIntegrator,
+    HoughSpiker,
+    InputInterface,
+    InputInterfaceConfig,
     LinearSpiker,
+    OnOff,
     PhaseSpiker,
     PoissonSpiker,
     RegularSpiker,
@@ -146,6 +151,21 @@ def test_half_precision_keeps_the_settings_apart():
     assert len(set(found.table["score"].tolist())) == 3
 
 
+def test_kernels_of_several_lengths():
+    kernels = [spark.fir.lowpass(10, 50.0), spark.fir.lowpass(12, 70.0)]
+    found = tune.search(HoughSpiker(kernel=kernels[0]), SIGNAL[:200], {"kernel": kernels}, longest_delay=20.0)
+    for row, kernel in enumerate(kernels):
+        alone = tune.search(HoughSpiker(kernel=kernel), SIGNAL[:200], {"kernel": [kernel]}, longest_delay=20.0)
+        assert found.table["score"][row] == pytest.approx(alone.table["score"][0])
+    assert len(found.encoder.config.kernel) == len(kernels[found.best])
+
+
+def test_numbers_beside_words_stay_numbers():
+    grid = {"phase": [0.0, 0.5, "random"]}
+    found = tune.search(RegularSpiker(), SIGNAL[:200], grid, key=jr.key(0), longest_delay=10.0)
+    assert found.table["phase"].tolist() == [0.0, 0.5, "random"]
+
+
 def test_own_score():
     """Any function of the signal and what was decoded: here the correlation, which a gain does not change."""
 
@@ -156,6 +176,19 @@ def test_own_score():
     grid = {"max_freq": [100.0, 400.0]}
     found = tune.search(linear, SIGNAL, grid, decoder=integrator, score=correlation)
     assert 0.8 < found.table["score"][0] < found.table["score"][1] < 1
+
+
+class DelayedConfig(InputInterfaceConfig):
+    delay: float = spark.parameter(default=1.0)
+
+
+class Delayed(InputInterface[DelayedConfig, None]):
+    def build(self, input_specs, *, key=None):
+        self.signal_spec(input_specs)
+
+    def step(self, payload, state, *, key):
+        v = self.excitation(payload) - self.config.delay
+        return self.output(v > 0, v, payload), state
 
 
 search = tune.search
@@ -189,6 +222,34 @@ CASES = {
         TypeError,
         "`grid['tau']` sequence",
     ),
+    "a number beside words": (
+        lambda: search(linear, SIGNAL, {"tau": [True, 0.1]}),
+        TypeError,
+        "`grid['tau']` a number True",
+    ),
+    "misspelt": (lambda: search(linear, SIGNAL, {"max_frq": [1.0]}), TypeError, "'max_frq'; did you mean 'max_freq'"),
+    "two steps": (
+        lambda: search(LinearSpiker(dt=(1.0, 0.5)), SIGNAL, {"tau": [20.0]}),
+        ValueError,
+        "`encoder` one `dt` [ms] (1.0, 0.5)",
+    ),
+    "a column that is measured": (
+        lambda: search(Delayed(DelayedConfig()), SIGNAL, {"delay": [0.3]}),
+        TypeError,
+        "`grid` 'delay' column",
+    ),
+    "no signal": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, decoder=lambda _: OnOff()),
+        ValueError,
+        "`decoder` 'signal' OnOff output",
+    ),
+    "complex score": (
+        lambda: search(
+            linear, SIGNAL, {"tau": [20.0]}, score=lambda x, y: jax.lax.complex(x.sum(), y.sum()), decoder=integrator
+        ),
+        TypeError,
+        "`score` one real number complex64",
+    ),
     "one value": (lambda: search(linear, SIGNAL, {"tau": 1.0}), TypeError, "`grid['tau']` sequence 1.0"),
     "bad value": (
         lambda: search(linear, SIGNAL, {"tau": [20.0, -1.0]}),
@@ -218,8 +279,8 @@ CASES = {
     "no score": (lambda: search(linear, SIGNAL, {"tau": [20.0]}, score="snr"), TypeError, "`score` function 'snr'"),
     "score of each unit": (
         lambda: search(linear, SIGNAL, {"tau": [20.0]}, score=spark.measure.snr, decoder=integrator),
-        ValueError,
-        "`score` one number (2,)",
+        TypeError,
+        "`score` one real number (2,)",
     ),
     "no key": (lambda: search(linear, SIGNAL, {"tau": [20.0]}, key=3), TypeError, "`key` one key int: 3"),
     "too long a delay": (

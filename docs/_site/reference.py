@@ -84,8 +84,10 @@ def about(named: Any) -> str:
     config = config_of(named)
     if config is not None:
         parts.append(ports(named))
-        parts.append(f"[](){{#{path_of(config)}}}\n**Parameters**, of `{config.__name__}` and as keyword arguments:")
-        parts.append(parameters(config))
+        anchor = f"[](){{#{path_of(config)}}}"
+        table = parameters(config)
+        said = f"{anchor}\n**Parameters**, of `{config.__name__}` and as keyword arguments:"
+        parts += [said, table] if table else [f"{anchor}\n**Parameters:** none."]
         parts += (inspect.getdoc(config) or "").split("\n\n")[1:]
     elif inspect.isclass(named) and issubclass(named, Parameters):
         parts.append(parameters(named))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def parameter(
     *,
     default: Any = dataclasses.MISSING,
-    kind: Kind | None = None,
+    kind: Any = None,
     unit: str = "",
     description: str = "",
     check: Any = None,
@@ -43,6 +43,8 @@ def parameter(
     """
     if not isinstance(check, Check | None):
         raise TypeError(f"parameter: `check` must be a Check, as Check('even', lambda x: x % 2 == 0), got {check!r}.")
+    if not isinstance(kind, Kind | None):
+        raise TypeError(f"parameter: `kind` must be a Kind, one of spark_eqx.core.kinds, got {kind!r}.")
     if isinstance(default, jax.Array | np.ndarray):
         raise TypeError(
             f"parameter: `default` must be a constant, got an array of shape {default.shape}. Give a number."
@@ -90,7 +92,8 @@ def inherit_metadata(cls: type) -> None:
             kind = {} if annotations[name] == old else {"type": None}
             metadata = inherited[name].metadata | kind
             setattr(cls, name, dataclasses.field(default=value, metadata=metadata))
-    if taken := [name for name in _RESERVED if name in annotations]:
+    methods = [name for name in annotations if callable(getattr(cls.__base__, name, None)) and name not in inherited]
+    if taken := [name for name in _RESERVED if name in annotations] + methods:
         raise TypeError(f"{cls.__name__}: `{taken[0]}` cannot be the name of a parameter. Take another one.")
 
 

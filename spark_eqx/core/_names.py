@@ -42,10 +42,14 @@ def find_class(base: type, name: str) -> Any:
         raise ValueError(f"{base.__name__}: several types are named {name!r}; say which: {', '.join(sorted(alike))}.")
     if alike:
         return known[alike[0]]
-    names = [*known, *map(_bare, known)] if ":" in name else map(_bare, known)
+    module, named, _ = name.rpartition(":")
+    hint = "."
+    if not named or any(full.startswith(f"{module}:") for full in known):  # else what is missing is the module
+        hint = nearest(name, known if named else map(_bare, known))
+    where = "in the script or notebook that defines it, and no other: put the class into a module"
+    known_once = where if module == "__main__" else "once its module is imported"
     raise ValueError(
-        f"{base.__name__}: no known type is named {name!r}{nearest(name, names)} "
-        "A type of your own is known once its module is imported."
+        f"{base.__name__}: no known type is named {name!r}{hint} A type of your own is known {known_once}."
     )
 
 

@@ -81,7 +81,9 @@ def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: An
         length = as_size("victor_purpura", "capacity", capacity, "spikes")
     else:
         length = first.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))
-    cost = derived(lambda xp, q, dt: q * dt / 1000, q, dt, dtype=jnp.result_type(float))
+    # Moving costs at most what removing and adding do. More may be infinite, and NaN where nothing moves.
+    cost = derived(lambda xp, q, dt: xp.minimum(q * dt / 1000, 2), q, dt, dtype=jnp.result_type(float))
+    cost = lax.stop_gradient(cost)
     return refuse(
         _victor_purpura(
             spike_steps(first, length), spike_steps(second, length), count_spikes(first), count_spikes(second), cost

@@ -63,7 +63,8 @@ def from_tonic(
         `y` and `p`.
     - `sensor_size`: `(width, height, polarities)`, as the datasets say it.
     - `dt`: the duration of a step [ms].
-    - `steps`: how many; `None`: up to the last event.
+    - `steps`: how many; `None`: up to the last event. Later events are an error: cut them off before, by
+        `events[events["t"] < 1000 * steps * dt]`.
     - `merge`: whether several events of a pixel in one step may become one; if not, they are refused.
 
     **Returns:** booleans of shape `(steps, polarities, height, width)`.
@@ -76,8 +77,10 @@ def from_tonic(
         raise TypeError(
             f"from_tonic: `events` must be a structured array with `x` and `t`, got {type(events).__name__}."
         )
+    if events.ndim != 1:
+        raise ValueError(f"from_tonic: `events` must have one axis, that of events, got shape {events.shape}.")
     whole = isinstance(sensor_size, tuple) and len(sensor_size) == 3
-    if not whole or not all(isinstance(n, int | np.integer) and n > 0 for n in sensor_size):
+    if not whole or not all(isinstance(n, int | np.integer) and n is not True and n > 0 for n in sensor_size):
         raise TypeError(
             f"from_tonic: `sensor_size` must be (width, height, polarities), three integers, got {sensor_size!r}."
         )
@@ -86,12 +89,21 @@ def from_tonic(
     for name, size in (("x", width), ("y", height), ("p", polarities)):
         if name not in names and size > 1:
             raise ValueError(f"from_tonic: `events` must have `{name}` for `sensor_size` {sensor_size}, got {names}.")
-        values = np.asarray(events[name]).astype(np.int64) if name in names else np.zeros(len(events), np.int64)
+        values = np.asarray(events[name]) if name in names else np.zeros(len(events), np.int64)
+        if values.dtype.kind not in "biu":
+            raise TypeError(f"from_tonic: `{name}` must be integers, got dtype {values.dtype}.")
+        values = values.astype(np.int64)
         # A sensor of one polarity may mark all of its events as positive.
         place_of[name] = values * 0 if name == "p" and size == 1 and (values == 1).all() else values
         if len(values) and not (0 <= place_of[name].min() and place_of[name].max() < size):
             raise ValueError(f"from_tonic: `{name}` must be 0 to {size - 1}, got {values.min()} to {values.max()}.")
+    if events["t"].dtype.kind not in "iuf":
+        raise TypeError(f"from_tonic: `t` must be numbers [microseconds], got dtype {events['t'].dtype}.")
     times = np.asarray(events["t"], float)
+    if not (np.isfinite(times) & (times >= 0)).all():
+        raise ValueError(
+            f"from_tonic: `t` must be 0 or more [microseconds], finite, got {times.min()} to {times.max()}."
+        )
     if steps is None:
         steps = int(np.floor(times.max() / micros + 1e-6)) + 1 if len(times) else 0
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:

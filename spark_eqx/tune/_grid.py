@@ -9,8 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..core.kinds import number
+from ..core._names import nearest
+from ..core.kinds import Kind, number
 from ..nn.interfaces.input.base import InputInterface
+
+
+# The columns of the table beside those of the grid.
+MEASURED = ("score", "spikes_per_s", "delay")
 
 
 def combinations(encoder: InputInterface, grid: Any) -> tuple[list[str], list[list[Any]]]:
@@ -20,21 +25,30 @@ def combinations(encoder: InputInterface, grid: Any) -> tuple[list[str], list[li
     kinds = encoder.config._kinds
     for name, values in grid.items():
         if name not in kinds or name == "dt":
-            others = ", ".join(each for each in kinds if each != "dt")
-            raise TypeError(
-                f"search: `grid` must name fields of {type(encoder.config).__name__} ({others}), got {name!r}."
-            )
-        if isinstance(values, str) or not hasattr(values, "__len__") or np.shape(values)[:1] in ((), (0,)):
+            others = [each for each in kinds if each != "dt"]
+            fields = f"fields of {type(encoder.config).__name__} ({', '.join(others)})"
+            hint = nearest(name, others) if isinstance(name, str) else "."
+            raise TypeError(f"search: `grid` must name {fields}, got {name!r}{hint if 'mean' in hint else '.'}")
+        if name in MEASURED:
+            raise TypeError(f"search: `grid` cannot have {name!r}: the table has a column of that name, {MEASURED}.")
+        listed = hasattr(values, "__len__") and not isinstance(values, str) and getattr(values, "ndim", 1) > 0
+        if not listed or not len(values):
             raise TypeError(f"search: `grid[{name!r}]` must be a sequence of values to try, got {values!r}.")
+        for value in values:
+            if kinds[name].convert(plain(value, kinds[name])) is NotImplemented:
+                wanted = f"search: `grid[{name!r}]` must hold values that are each {kinds[name].text}"
+                raise TypeError(f"{wanted}, got {value!r}.")
     rows = list(itertools.product(*(list(values) for values in grid.values())))
     return list(grid), [list(column) for column in zip(*rows, strict=True)]
 
 
-def of_one_program(columns: list[list[Any]], count: int) -> list[np.ndarray]:
-    """The settings that share a program: of the same values, which are the same objects, in all columns."""
+def of_one_program(fixed: list[list[Any]], mapped: list[list[Any]], count: int) -> list[np.ndarray]:
+    """The settings that share a program: those of the same values, which are the same objects, in the fixed columns
+    and of the same shapes in those that are mapped over."""
     groups: dict[Any, list[int]] = {}
     for i in range(count):
-        groups.setdefault(tuple(id(column[i]) for column in columns), []).append(i)
+        values = tuple(id(column[i]) for column in fixed), tuple(np.shape(column[i]) for column in mapped)
+        groups.setdefault(values, []).append(i)
     return [np.asarray(rows) for rows in groups.values()]
 
 
@@ -58,15 +72,21 @@ def check(config: Any, numbers: dict[str, np.ndarray]) -> None:
 
 def as_column(values: list[Any]) -> np.ndarray:
     plain = [as_constant(value) for value in values]
-    if all(isinstance(value, bool | int | float | str) for value in plain):
+    kinds = {type(value) for value in plain}
+    if kinds in ({bool}, {str}) or kinds <= {int, float}:
         return np.asarray(plain)
     column = np.empty(len(plain), object)
     column[:] = plain
     return column
 
 
+def plain(value: Any, kind: Kind) -> Any:
+    """A value of the grid as it goes into a config: a constant, if that will do."""
+    constant = as_constant(value)
+    return value if kind.convert(constant) is NotImplemented else constant
+
+
 def as_constant(value: Any) -> Any:
-    """A value of the grid as a constant."""
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         plain = np.asarray(value).tolist()
         return tuple(plain) if isinstance(plain, list) else plain

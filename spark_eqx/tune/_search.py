@@ -20,7 +20,7 @@ from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
 from ..measure import snr
 from ..nn.interfaces.input.base import InputInterface
-from ._grid import as_column, as_constant, check, combinations, of_one_program
+from ._grid import MEASURED, as_column, check, combinations, of_one_program, plain
 from ._progress import Progress
 from ._trials import run_trials
 
@@ -69,7 +69,7 @@ def search(
     each of their combinations.
 
     What comes back later than it went in is compared with the signal as it was then: each setting has the delay for
-    which the squared error is least.
+    which the squared error is least. Not for use under `jit`.
 
     **Arguments:**
 
@@ -102,12 +102,15 @@ def search(
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     mapped = [name for name in names if encoder.config._kinds[name] is number]
     fixed = [name for name in names if name not in mapped]
-    for rows in of_one_program([columns[names.index(name)] for name in fixed], len(columns[0])):
+    of = lambda chosen: [columns[names.index(name)] for name in chosen]
+    for rows in of_one_program(of(fixed), of(mapped), len(columns[0])):
         constants = {name: columns[names.index(name)][rows[0]] for name in fixed}
         numbers = {name: np.stack([columns[names.index(name)][i] for i in rows]).astype(float) for name in mapped}
         config = dataclasses.replace(encoder.config, **constants)
         check(config, numbers)
-        lags = int(delay / float(np.max(np.asarray(config.dt))) + 1e-9)
+        if np.size(config.dt) != 1:
+            raise ValueError(f"search: `encoder` must have one `dt` [ms], got {config.dt}.")
+        lags = int(delay / float(np.ravel(config.dt)[0]) + 1e-9)
         if lags >= len(values):
             raise ValueError(
                 f"search: `longest_delay` must be shorter than `signals`, {len(values)} steps; got {delay:g} [ms], "
@@ -118,9 +121,10 @@ def search(
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     found = np.concatenate([each for _, each in parts])[order]
     table = dict(zip(names, map(as_column, columns), strict=True))
-    table |= dict(zip(("score", "spikes_per_s", "delay"), found.T, strict=True))
+    table |= dict(zip(MEASURED, found.T, strict=True))
     best = _best(table, most)
-    chosen = {name: as_constant(column[best]) for name, column in zip(names, columns, strict=True)}
+    kinds = encoder.config._kinds
+    chosen = {name: plain(column[best], kinds[name]) for name, column in zip(names, columns, strict=True)}
     return SearchResult(type(encoder)(dataclasses.replace(encoder.config, **chosen)), best, table)
 
 

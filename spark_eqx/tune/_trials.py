@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float
 
 from ..core.module import SparkModule
@@ -43,7 +44,10 @@ def _one(encoder: Any, values: Array, key: Any, lags: int, score: Score, make: A
     if not isinstance(decoder, SparkModule):
         raise TypeError(f"search: `decoder` must return a module of spark_eqx, got {decoder!r}.")
     first = jax.tree.map(lambda x: x[0], spikes)
-    decoded = decoder.unroll(spikes, decoder.init(first, key=_folded(key, 2)))[0]["signal"].value
+    output = decoder.unroll(spikes, decoder.init(first, key=_folded(key, 2)))[0]
+    if "signal" not in output:
+        raise ValueError(f"search: `decoder` must give a 'signal'; {type(decoder).__name__} gives {', '.join(output)}.")
+    decoded = output["signal"].value
     if decoded.shape != values.shape:
         raise ValueError(
             f"search: `decoder` must give back signals of the shape of `signals`, {values.shape}; "
@@ -54,11 +58,16 @@ def _one(encoder: Any, values: Array, key: Any, lags: int, score: Score, make: A
     lag = _least_error(values[:kept], decoded, lags)
     late = jax.lax.dynamic_slice_in_dim(decoded, lag, kept)
     dtype = jnp.result_type(float)
-    dt = jnp.asarray(encoder.config.dt, dtype)
+    dt = jnp.asarray(encoder.config.dt, dtype).reshape(())
     spikes_per_s = jnp.sum(spikes.spikes != 0, dtype=dtype) * (1000 / values.size) / dt
-    scored = jnp.asarray(score(values[:kept], late), dtype)
-    if scored.shape != ():
-        raise ValueError(f"search: `score` must return one number, got an array of shape {scored.shape}.")
+    scored = score(values[:kept], late)
+    real = isinstance(scored, bool | int | float | jax.Array | np.generic) and not jnp.iscomplexobj(scored)
+    if not real or np.shape(scored) != ():
+        got = (
+            f"an array of shape {scored.shape}, dtype {scored.dtype}" if isinstance(scored, jax.Array) else repr(scored)
+        )
+        raise TypeError(f"search: `score` must return one real number, got {got}.")
+    scored = jnp.asarray(scored, dtype)
     return jnp.stack([scored, spikes_per_s, lag.astype(dtype) * dt])
 
 

@@ -1,5 +1,6 @@
 """Kinds that may be arrays, which are leaves."""
 
+import re
 from typing import Any
 
 import jax
@@ -43,7 +44,9 @@ class ArrayOf(Kind):
 
     def __init__(self, annotation: Any):
         self.annotation = annotation
-        self.text = f"an array, {getattr(annotation, '__name__', annotation)}"
+        # Without the module of the class of JAX's arrays, which is private.
+        name = re.sub(r"[\w.]+[.](?=Array,)", "", str(getattr(annotation, "__name__", annotation)))
+        self.text = f"an array, {name}"
 
     def convert(self, value):
         if isinstance(value, np.ndarray):

@@ -143,7 +143,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
             kind = getattr(kind, "kind", kind)  # that of an optional one
             shape = np.shape(getattr(owner, field)) if kind in (number, zero_one) else ()
             target = spec.shape if field in per_component else spec.shape + units
-            if shape and not _broadcasts(shape, target):
+            if shape and not broadcasts(shape, target):
                 raise ValueError(
                     f"{self._name}: `{field}` of shape {shape} does not broadcast to {target}, "
                     f"the shape that follows from port 'signal' ({spec})."
@@ -241,7 +241,7 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
         return RateDecoder(**(same | overrides))
 
 
-def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     try:
         return np.broadcast_shapes(shape, target) == target
     except ValueError:

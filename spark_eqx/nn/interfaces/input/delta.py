@@ -12,6 +12,7 @@ from ....core.numbers import Number, concrete, state_dtype
 from ....core.payloads import FloatArray
 from .._prefix import running
 from ._contrast import ContrastSpiker, ContrastSpikerConfig, ContrastSpikerState
+from .base import broadcasts
 
 
 class DeltaSpikerConfig(ContrastSpikerConfig):
@@ -66,6 +67,11 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
             )
         if number.convert(factor) is NotImplemented:
             raise TypeError(f"{cls.__name__}.fit: `factor` must be {number.text}, got {factor!r}.")
+        if not broadcasts(np.shape(factor), x.shape[1:]):
+            raise ValueError(
+                f"{cls.__name__}.fit: `factor` must be a number, or numbers that broadcast to the components "
+                f"{x.shape[1:]} of `signals`, got shape {np.shape(factor)}."
+            )
         numpy, dtype = (jnp, state_dtype(x.dtype)) if isinstance(x, jax.Array) else (np, float)
         changes = numpy.diff(x.astype(dtype), axis=0)
         threshold = changes.mean(0) + numpy.asarray(factor, dtype) * changes.std(0)

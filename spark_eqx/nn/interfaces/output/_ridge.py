@@ -21,16 +21,17 @@ def ridge(
     target: Any,
     averages: Callable[[int], SparkModule],
     *,
-    regularization: float,
+    regularization: Any,
     bias: bool,
     batched: bool,
     chunk: int,
 ) -> tuple[Float[Array, "... units"], Float[Array, "..."] | None]:
     """The weights and the bias for `owner`, `LinearDecoder.fit`, which says what the arguments are; `averages` makes
     the decoder of the averages of so many units."""
-    if not (np.ndim(regularization) == 0 and np.isfinite(regularization) and regularization > 0):
+    real = isinstance(regularization, int | float | np.number) and np.isfinite(regularization)
+    if not real or not regularization > 0:
         raise ValueError(f"{owner}: `regularization` must be a number, positive and finite, got {regularization!r}.")
-    if not isinstance(chunk, int) or chunk < 1:
+    if not isinstance(chunk, int | np.integer) or chunk < 1:
         raise ValueError(f"{owner}: `chunk` must be an integer [steps], 1 or more, got {chunk!r}.")
     spikes, dtype = _sequences(owner, Port("spikes", SpikeArray), spikes, batched)
     target, _ = _sequences(owner, Port("target", FloatArray), target, batched)
@@ -38,6 +39,9 @@ def ridge(
         what, first = ("sequences and steps", 0) if batched else ("steps", 1)
         got = f"{spikes.shape[first:2]} and {target.shape[first:2]}"
         raise ValueError(f"{owner}: `spikes` and `target` must have as many {what}, got {got}.")
+
+    if 0 in spikes.shape:
+        raise ValueError(f"{owner}: `spikes` must have sequences, steps and units, got shape {spikes.shape}.")
 
     (sequences, steps, *_), outputs = spikes.shape, target.shape[2:]
     spikes, target = (each.reshape(sequences, steps, math.prod(each.shape[2:])) for each in (spikes, target))

@@ -119,7 +119,7 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         spikes: Any,
         target: Any,
         *,
-        regularization: float = 0.1,
+        regularization: Any = 0.1,
         tau: Number = 20.0,
         dt: Number = 1.0,
         bias: bool = True,
