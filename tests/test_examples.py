@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,15 @@ def test_train():
     assert done.stdout.splitlines()[:3] == shown.splitlines()[:3]
     for text in (done.stdout, shown):
         assert float(text.split()[-1].rstrip("%")) > 95
+
+
+@pytest.mark.sweep
+def test_train_with_a_random_encoder(tmp_path):
+    """By the changes that the page shows."""
+    shutil.copy(FOLDER / "train.py", tmp_path)
+    subprocess.run(["git", "apply", "--unidiff-zero", FOLDER / "train_random.diff"], cwd=tmp_path, check=True)
+    done = subprocess.run([sys.executable, tmp_path / "train.py"], capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[-1].rstrip("%")) > 94
 
 
 @pytest.mark.sweep
