@@ -25,9 +25,8 @@ class AbstractSurrogate(Parameters, abc.ABC):
 
     Calling it on `v` (the potential above threshold) gives the exact step `v > 0` in the dtype of `v`. Derivatives of
     every order, in reverse and forward mode, with respect to `v` and to the surrogate's own parameters where they are
-    JAX arrays, are those of `relaxation`. Through a `lax.scan`, as in the `unroll` of many encoders, that holds for
-    first derivatives, and for higher ones in forward mode, `jax.jacfwd(jax.jacfwd(f))`: where reverse mode is nested
-    with another, JAX drops the rule of a custom derivative inside a scan, and second derivatives come out wrong.
+    JAX arrays, are those of `relaxation`. Before version 0.12 JAX refuses forward over reverse mode through a
+    `lax.scan`, as in `jax.hessian` through `unroll`, by a `TypeError`: take `jax.jacrev(jax.jacrev(f))`.
 
     To write one, subclass this and define `relaxation`. Fields are keyword arguments; see [`parameter`][] for units
     and checks.
@@ -57,24 +56,43 @@ def with_derivatives(value: Array, relaxation: Callable[..., Array], *arguments:
 
     `relaxation` is a function that closes over no arrays; all of them are in `arguments`.
     """
-    given = Argument(arguments)
+    leaves, structure = jax.tree.flatten(Argument(arguments))
     # Not the value alone: JAX mixes up the axes of two nested `vmap`s where only derivatives depend on what is mapped.
-    for leaf in jax.tree.leaves(given):
+    for leaf in leaves:
         value = jnp.where((leaf != leaf).any() & False, 0, value)
-    return _with_derivatives(relaxation, given, value)
+    return _with_derivatives(lambda *leaves: relaxation(*jax.tree.unflatten(structure, leaves).tree), leaves, value)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _with_derivatives(relaxation: Callable[..., Array], arguments: Argument, value: Array) -> Array:
-    del relaxation, arguments
-    return value
+def _with_derivatives(relaxation: Callable[..., Array], leaves: list[Array], value: Array) -> Array:
+    return _in_reverse(relaxation, leaves, value)
 
 
 @_with_derivatives.defjvp
 def _(relaxation: Callable[..., Array], primals: Any, tangents: Any):
-    arguments, value = primals
-    _, tangent = jax.jvp(lambda arguments: relaxation(*arguments.tree), (arguments,), tangents[:1])
-    return _with_derivatives(relaxation, arguments, value), tangent
+    leaves, value = primals
+    _, tangent = jax.jvp(relaxation, leaves, tangents[0])
+    return _with_derivatives(relaxation, leaves, value), tangent
+
+
+# Before version 0.12 JAX drops the rule above where it takes reverse mode apart around a `lax.scan`, before another
+# derivative is taken. This one it keeps: it has no forward mode, but an error there is better than a wrong number.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _in_reverse(relaxation: Callable[..., Array], leaves: list[Array], value: Array) -> Array:
+    del relaxation, leaves
+    return value
+
+
+def _forward(relaxation: Callable[..., Array], leaves: list[Array], value: Array) -> tuple[Array, list[Array]]:
+    return _in_reverse(relaxation, leaves, value), leaves
+
+
+def _backward(relaxation: Callable[..., Array], leaves: list[Array], cotangent: Array) -> tuple[list[Any], Array]:
+    _, backward = jax.vjp(relaxation, *leaves)
+    return list(backward(cotangent)), jnp.zeros_like(cotangent)
+
+
+_in_reverse.defvjp(_forward, _backward)
 
 
 def _relaxed(surrogate: AbstractSurrogate, v: Array) -> Array:

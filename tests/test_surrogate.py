@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
-from spark_eqx.nn.interfaces import RegularSpiker
+from spark_eqx.nn.interfaces import LinearSpiker, RegularSpiker, StepForwardSpiker
 from spark_eqx.surrogate import (
     AbstractSurrogate,
     ATan,
@@ -18,7 +18,7 @@ from spark_eqx.surrogate import (
     Triangular,
 )
 
-from .helpers import x64
+from .helpers import with_sweep, x64
 
 
 ALL = [Sigmoid, FastSigmoid, ATan, Triangular, Boxcar, Gaussian, StraightThrough]
@@ -160,3 +160,60 @@ def test_gradient_of_several_slopes_on_several_signals():
     expected = [sum(jax.grad(loss)(slope, x) for x in signals) for slope in slopes]
     for whole in (over_slopes, over_signals):
         np.testing.assert_allclose(jax.grad(whole)(slopes), expected, rtol=1e-4)
+
+
+def by_steps(encoder, x):
+    """The spikes of eight steps, by a loop of JAX over them."""
+    state, spikes = encoder.init(x), []
+    for _ in range(8):
+        output, state = encoder.step(spark.FloatArray(x), state, key=None)
+        spikes.append(output["spikes"].value)
+    return jnp.stack(spikes)
+
+
+def by_unroll(encoder, x):
+    return spark.unroll(encoder, x, encoder.init(x), steps=8)[0]["spikes"].value
+
+
+@pytest.mark.parametrize("cls", with_sweep(LinearSpiker, RegularSpiker, StepForwardSpiker))
+def test_second_derivatives_through_a_scan(cls):
+    """Some versions of JAX forget custom derivatives there, before the second derivative is taken."""
+    x, weights = jnp.array([0.2, 0.7, 0.9]), jnp.linspace(0.5, 1.5, 8)[:, None]
+    fields: dict = {} if cls is LinearSpiker else {"surrogate": Sigmoid()}
+    name, value = "max_freq", 400.0
+    if cls is StepForwardSpiker:
+        name, value, fields["start"] = "threshold", 0.3, 0.0
+
+    def loss(run, scale):
+        encoder = cls(**{name: value * scale[0]}, **fields)
+        return ((run(encoder, scale[1] * x) * weights) ** 2).sum()
+
+    scale = jnp.array([1.0, 1.1])
+    expected = jax.jit(jax.jacfwd(jax.jacfwd(lambda scale: loss(by_steps, scale))))(scale)
+    assert np.abs(expected).max() > 0.1
+    for twice in (lambda f: jax.jacrev(jax.jacrev(f)), lambda f: jax.jacfwd(jax.jacfwd(f)), jax.hessian):
+        try:
+            second = twice(lambda scale: loss(by_unroll, scale))(scale)
+        except TypeError as error:
+            assert twice is jax.hessian and "can't apply forward-mode" in str(error)
+        else:
+            np.testing.assert_allclose(second, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+def test_gradient_through_a_gradient_step():
+    """Of what the inner gradient is not taken of: there JAX may forget that spikes depend on it."""
+    x, target = jnp.array([0.2, 0.7, 0.9]), jnp.linspace(0, 1, 8)
+
+    def after(run, max_freq):
+        inner = lambda w: ((run(LinearSpiker(max_freq=max_freq), x) @ w - target) ** 2).sum()
+        weights = jnp.ones(3)
+        return inner(weights - 0.01 * jax.grad(inner)(weights))
+
+    def scanned(encoder, x):
+        step = lambda state, _: encoder.step(spark.FloatArray(x), state, key=None)[::-1]
+        return jax.lax.scan(step, encoder.init(x), None, length=8)[1]["spikes"].value
+
+    expected = jax.jit(jax.jacfwd(lambda f: after(by_steps, f)))(jnp.float32(400.0))
+    assert abs(expected) > 1e-4
+    for run in (by_unroll, scanned):
+        np.testing.assert_allclose(jax.grad(lambda f: after(run, f))(jnp.float32(400.0)), expected, rtol=1e-3)

@@ -214,9 +214,9 @@ CASES = {
     "unknown field": (
         lambda: search(linear, SIGNAL, {"taus": [1.0]}),
         TypeError,
-        "`grid` LinearSpikerConfig tau 'taus'",
+        "`grid` LinearSpikerConfig 'taus'; did you mean 'tau'",
     ),
-    "dt": (lambda: search(linear, SIGNAL, {"dt": [1.0]}), TypeError, "`grid` LinearSpikerConfig 'dt'"),
+    "dt": (lambda: search(linear, SIGNAL, {"dt": [1.0]}), TypeError, "`grid` LinearSpikerConfig 'dt' the signal"),
     "an array without axes": (
         lambda: search(linear, SIGNAL, {"tau": jnp.float32(1)}),
         TypeError,

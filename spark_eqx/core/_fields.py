@@ -92,8 +92,8 @@ def inherit_metadata(cls: type) -> None:
             kind = {} if annotations[name] == old else {"type": None}
             metadata = inherited[name].metadata | kind
             setattr(cls, name, dataclasses.field(default=value, metadata=metadata))
-    methods = [name for name in annotations if callable(getattr(cls.__base__, name, None)) and name not in inherited]
-    if taken := [name for name in _RESERVED if name in annotations] + methods:
+    method = lambda name: name not in inherited and any(callable(getattr(base, name, None)) for base in cls.__bases__)
+    if taken := [name for name in annotations if name in _RESERVED or method(name)]:
         raise TypeError(f"{cls.__name__}: `{taken[0]}` cannot be the name of a parameter. Take another one.")
 
 

@@ -62,6 +62,7 @@ def state_dtype(dtype: Any) -> np.dtype:
     return np.dtype(dtype if jnp.finfo(dtype).bits > 32 else jnp.float32)
 
 
+@jax.custom_jvp
 def rounded(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The same number, as a program of its own would have rounded it.
 
@@ -69,3 +70,9 @@ def rounded(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     `where` it leaves them as they are; it does not across `lax.optimization_barrier`.
     """
     return jnp.where(jnp.isnan(x), jnp.nan, x)
+
+
+@rounded.defjvp
+def _(primals: Any, tangents: Any):
+    # The derivative of the `where` would keep `x`, and with it all that it is computed from, for the backward pass.
+    return rounded(*primals), tangents[0]

@@ -25,10 +25,8 @@ def combinations(encoder: InputInterface, grid: Any) -> tuple[list[str], list[li
     kinds = encoder.config._kinds
     for name, values in grid.items():
         if name not in kinds or name == "dt":
-            others = [each for each in kinds if each != "dt"]
-            fields = f"fields of {type(encoder.config).__name__} ({', '.join(others)})"
-            hint = nearest(name, others) if isinstance(name, str) else "."
-            raise TypeError(f"search: `grid` must name {fields}, got {name!r}{hint if 'mean' in hint else '.'}")
+            hint = "; it is that of the signal." if name == "dt" else nearest(str(name), kinds.keys() - {"dt"})
+            raise TypeError(f"search: `grid` must name fields of {type(encoder.config).__name__}, got {name!r}{hint}")
         if name in MEASURED:
             raise TypeError(f"search: `grid` cannot have {name!r}: the table has a column of that name, {MEASURED}.")
         listed = hasattr(values, "__len__") and not isinstance(values, str) and getattr(values, "ndim", 1) > 0
