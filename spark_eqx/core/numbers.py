@@ -62,7 +62,6 @@ def state_dtype(dtype: Any) -> np.dtype:
     return np.dtype(dtype if jnp.finfo(dtype).bits > 32 else jnp.float32)
 
 
-@jax.custom_jvp
 def rounded(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The same number, as a program of its own would have rounded it.
 
@@ -72,7 +71,13 @@ def rounded(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(jnp.isnan(x), jnp.nan, x)
 
 
-@rounded.defjvp
+@jax.custom_jvp
+def rounded_linear(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """As `rounded`, of what is linear in the spikes: its derivative needs nothing of `x`, and so nothing is kept, or
+    computed, for the backward pass."""
+    return rounded(x)
+
+
+@rounded_linear.defjvp
 def _(primals: Any, tangents: Any):
-    # The derivative of the `where` would keep `x`, and with it all that it is computed from, for the backward pass.
-    return rounded(*primals), tangents[0]
+    return rounded_linear(*primals), tangents[0]

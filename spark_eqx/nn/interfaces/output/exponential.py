@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ....core.checks import positive
-from ....core.numbers import Number, rounded, state_dtype
+from ....core.numbers import Number, rounded_linear, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.specs import InputSpec
@@ -149,7 +149,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         config, like = self.config, {"dtype": sums.dtype, "shape": sums.shape}
         k = share(config.dt, config.tau, **like)
         weight = spike_weights(self._sizes(state), config.saturation_freq, config.dt, **like)
-        trace = state.trace + k * (rounded(weight * sums) - state.trace)
+        trace = state.trace + k * (rounded_linear(weight * sums) - state.trace)
         smooth = None if state.smooth is None else state.smooth + k * (trace - state.smooth)
         state = ExponentialIntegratorState(trace, smooth, state.assignment, state.units)
         return {"signal": FloatArray(trace if smooth is None else smooth)}, state

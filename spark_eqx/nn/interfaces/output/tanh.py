@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.checks import positive
-from ....core.numbers import Number, rounded, state_dtype
+from ....core.numbers import Number, rounded_linear, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
@@ -131,7 +131,7 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
         config, like = self.config, {"dtype": sums.dtype, "shape": (2,)}
         weights = spike_weights(_sizes(state), config.saturation_freq, config.dt, **like)
         k = share(config.dt, config.tau, **like)
-        traces = _limit(state.traces + k * (rounded(weights * sums) - state.traces))
+        traces = _limit(state.traces + k * (rounded_linear(weights * sums) - state.traces))
         difference, smooth = traces[:1] - traces[1:], state.smooth
         if smooth is not None:
             k = share(config.dt, config.smooth_tau, dtype=sums.dtype, shape=(1,))
