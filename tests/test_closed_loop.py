@@ -165,6 +165,7 @@ def test_same_seed_same_controller(loop):
     assert (first.trained.layer.weight != first.untrained.layer.weight).mean() > 0.9
 
 
+@pytest.mark.sweep
 def test_short_form(tmp_path):
     """Ends with the table and a figure, and has learnt: six seeds went from 17 to 62 intervals to 200 to 500."""
     figure = tmp_path / "closed_loop.png"

@@ -53,6 +53,7 @@ def test_loop_is_scan_is_unroll(row, getkey):
     assert_equal(looped, unroll(module, payloads, state))
 
 
+@pytest.mark.sweep
 @every()
 def test_constants_are_arguments(row, getkey):
     """Whether module, payload and state are arguments of a compiled program or constants of it makes no difference."""
@@ -111,6 +112,7 @@ def test_vmap_is_loop(row, getkey):
     assert_equal(mapped, stack([run(take(payloads, i), keys[i]) for i in range(batch)]))
 
 
+@pytest.mark.sweep
 @every()
 def test_vmap_over_states(row, getkey):
     module, batch = row.make(), 4

@@ -48,6 +48,7 @@ def check_printed(text: str, figure: Path) -> None:
     assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 20_000
 
 
+@pytest.mark.sweep
 def test_ecg_round_trip(ecg, tmp_path, capsys, monkeypatch):
     """The fit gains decibels on both parts of the recording; the numbers printed are those of the signals."""
     fits = []

@@ -224,12 +224,15 @@ def state_after(point, steps, dt):
     return state.potential - state.refractory
 
 
-@pytest.mark.parametrize("dt, point", SETTINGS.values(), ids=SETTINGS)
-def test_gradient_of_the_state_is_that_of_finite_differences(dt, point):
+gradient = jax.jit(jax.value_and_grad(state_after), static_argnums=(1, 2))
+
+
+@pytest.mark.parametrize("setting", with_sweep(*SETTINGS))
+def test_gradient_of_the_state_is_that_of_finite_differences(setting):
     """To the signal and to the parameters, through hundreds of spikes, whatever the surrogate; and it stays bounded."""
+    dt, point = SETTINGS[setting]
     with x64():
         point = jnp.asarray(point)
-        gradient = jax.jit(jax.value_and_grad(state_after), static_argnums=(1, 2))
         for steps in (1, 7, 60, 1000):
             _, grad = gradient(point, steps, dt)
             for i in range(4):

@@ -175,7 +175,7 @@ def by_unroll(encoder, x):
     return spark.unroll(encoder, x, encoder.init(x), steps=8)[0]["spikes"].value
 
 
-@pytest.mark.parametrize("cls", with_sweep(LinearSpiker, RegularSpiker, StepForwardSpiker))
+@pytest.mark.parametrize("cls", with_sweep(RegularSpiker, LinearSpiker, StepForwardSpiker))
 def test_second_derivatives_through_a_scan(cls):
     """Some versions of JAX forget custom derivatives there, before the second derivative is taken."""
     x, weights = jnp.array([0.2, 0.7, 0.9]), jnp.linspace(0.5, 1.5, 8)[:, None]

@@ -73,6 +73,7 @@ ROWS = [
         spark.SpikeArray,
         trainable={"tau": 5.0, "saturation_freq": 50.0},
         decodes=True,
+        more=True,
     ),
     Row(
         "integrator-map",
