@@ -13,8 +13,6 @@ import pytest
 
 import spark_eqx as spark
 
-from .helpers import with_sweep
-
 
 EXAMPLE = Path(__file__).parents[1] / "docs/examples/digits.py"
 
@@ -45,7 +43,8 @@ def test_short_form(tmp_path):
     assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 20_000
 
 
-@pytest.mark.parametrize("name", with_sweep("linear", "poisson", "topological-linear", "topological-poisson"))
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", ["linear", "poisson", "topological-linear", "topological-poisson"])
 def test_learning_the_encoder_changes_it(digits, name):
     """Every number of the encoder that can be learnt moves, and stays where it makes a valid encoder."""
     train, test = digits.load(quick=True)

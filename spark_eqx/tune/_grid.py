@@ -69,12 +69,12 @@ def check(config: Any, numbers: dict[str, np.ndarray]) -> None:
 
 
 def as_column(values: list[Any]) -> np.ndarray:
-    plain = [as_constant(value) for value in values]
-    kinds = {type(value) for value in plain}
+    constants = [as_constant(value) for value in values]
+    kinds = {type(value) for value in constants}
     if kinds in ({bool}, {str}) or kinds <= {int, float}:
-        return np.asarray(plain)
-    column = np.empty(len(plain), object)
-    column[:] = plain
+        return np.asarray(constants)
+    column = np.empty(len(constants), object)
+    column[:] = constants
     return column
 
 
