@@ -520,6 +520,8 @@ def test_a_state_is_told_apart_from_those_of_other_codes():
     state = StepForwardSpiker().init(X)
     with pytest.raises(ValueError, match="DeltaSpiker: `state` does not fit `signal`"):
         DeltaSpiker()(X, state)
+    with pytest.raises(ValueError, match=r"memory=_Level\(start float32\[1, .* the payload of one step"):
+        StepForwardSpiker()(X, StepForwardSpiker().init(X[None]))
     with pytest.raises(ValueError, match="ContrastDecoder: `state` does not fit `spikes`"):
         ContrastDecoder()(S, ContrastDecoder().init(jnp.ones(3)))
 

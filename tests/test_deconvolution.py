@@ -283,6 +283,25 @@ def test_gradient_of_the_numbers(name):
     assert (of_kernel < 0).all() and (of_number > 0) == (name == "modified") and of_number != 0
 
 
+@pytest.mark.parametrize("name", ["modified", "bens"])
+def test_gradients_do_not_depend_on_the_unit(name):
+    """Of signal and kernel: amperes as well as picoamperes."""
+    module, field = FIRES[name][1], {"modified": "tolerance", "bens": "threshold"}[name]
+    signal, weights = jr.uniform(jr.key(0), SHAPE), jnp.arange(float(SHAPE[0]))[:, None]
+
+    @jax.jit
+    @jax.grad
+    def gradient(arguments, unit):
+        signal, kernel, number = arguments
+        encoder = type(module)(**{"kernel": kernel * unit, field: number * unit})
+        return jnp.sum(encode(encoder, signal * unit)[0] * weights)
+
+    arguments = signal, jnp.asarray(KERNEL), jnp.asarray(getattr(module.config, field))
+    expected = gradient(arguments, 1.0)
+    for unit in (2.0**-50, 2.0**40):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), gradient(arguments, unit), expected)
+
+
 def test_no_spike_and_no_gradient_before_the_kernel_has_passed():
     module, signal = FIRES["bens"][1], jnp.ones(SHAPE)
     early = lambda x: jnp.sum(encode(module, x)[0][: module.delay])

@@ -21,8 +21,10 @@ from spark_eqx.nn.interfaces import (
     Concat,
     ConcatReshape,
     ExponentialIntegrator,
+    LinearDecoder,
     LinearSpiker,
     LinearSpikerConfig,
+    PhaseSpiker,
     PoissonSpiker,
     Sampler,
     TopologicalLinearSpiker,
@@ -159,6 +161,27 @@ CASES = {
     ),
     "booleans in a map": (mapped([True, 0, 1, 1]), TypeError, "`output_map` integers True"),
     "tau of hundreds of digits": (lambda: LinearSpiker(tau=10**400), TypeError, "LinearSpikerConfig `tau` number [ms]"),
+    "window of hundreds of digits": (lambda: PhaseSpiker(window=10**400), TypeError, "PhaseSpikerConfig `window` [ms]"),
+    "resolution of hundreds of digits": (
+        lambda: TopologicalLinearSpiker(resolution=10**400),
+        TypeError,
+        "TopologicalLinearSpikerConfig `resolution` integer",
+    ),
+    "ragged glue": (
+        lambda: TopologicalLinearSpiker(glue=[[1, 0], [1]]),
+        TypeError,
+        "TopologicalLinearSpikerConfig `glue` 0 or 1 [[1, 0], [1]]",
+    ),
+    "an array for dtype": (
+        lambda: LinearSpiker(dtype=jnp.ones(3)),
+        TypeError,
+        "LinearSpikerConfig `dtype` dtype [1. 1. 1.]",
+    ),
+    "an array of strings": (
+        lambda: LinearDecoder(weights=np.array(["x"])),
+        TypeError,
+        "LinearDecoderConfig `weights` an array 'x'",
+    ),
     # Build.
     "a range that float32 does not hold": (
         lambda: TopologicalLinearSpiker(mins=5e6, maxs=5e6 + 0.2).init(X),

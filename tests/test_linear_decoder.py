@@ -238,8 +238,24 @@ CASES = {
         ValueError,
         "fit: `spikes` sequences (0, 10",
     ),
+    "no number": (lambda: fit(SPIKES, TARGET, regularization=True), ValueError, "fit: `regularization` number True"),
+    "no regularization to speak of": (
+        lambda: fit(np.eye(10, 3)[:, [0, 1, 2, 2]], TARGET, regularization=1e-12),
+        ValueError,
+        "LinearDecoder.fit: `regularization` 1e-6 1e-12",
+    ),
+    "beyond floats": (
+        lambda: fit(SPIKES, np.full((10, 2), 1e300)),
+        ValueError,
+        "LinearDecoder.fit: `target` float32 1e+300",
+    ),
+    "negative tau": (lambda: fit(SPIKES, TARGET, tau=-1.0), ValueError, "LinearDecoder.fit: `tau` [ms] positive -1.0"),
     "chunk": (lambda: fit(SPIKES, TARGET, chunk=0), ValueError, "LinearDecoder.fit: `chunk` [steps] 0"),
-    "taus": (lambda: fit(SPIKES, TARGET, tau=(1.0, 2.0)), ValueError, "LinearDecoder.fit: `tau` one number [ms] (2,)"),
+    "taus": (
+        lambda: fit(SPIKES, TARGET, tau=(1.0, 2.0)),
+        TypeError,
+        "LinearDecoder.fit: `tau` number [ms] (1.0, 2.0)",
+    ),
     "no list": (lambda: fit([[1.0]], TARGET), TypeError, "LinearDecoder.fit: `spikes` SpikeArray list"),
     "no floats": (lambda: fit(SPIKES, TARGET != 0), TypeError, "LinearDecoder.fit: `target` FloatArray bool floats"),
     "no floats of NumPy": (

@@ -226,6 +226,10 @@ def test_signals_by_hand():
     np.testing.assert_array_equal(measure.snr(signal, reconstruction)[1:], [-np.inf, np.inf, np.nan])
     close(measure.snr(signal, reconstruction)[0], 20.0)
     assert_equal(measure.snr(FloatArray(signal), np.asarray(reconstruction)), measure.snr(signal, reconstruction))
+    for unit in (2.0**-70, 2.0**100):  # whose squares float32 does not hold
+        other = signal * jnp.float32(unit), reconstruction * jnp.float32(unit)
+        np.testing.assert_array_equal(measure.rmse(*other), measure.rmse(signal, reconstruction) * unit)
+        close(measure.snr(*other), measure.snr(signal, reconstruction))
     assert np.isnan(measure.rmse(signal[:0], signal[:0])).all() and np.isnan(measure.snr(signal[:0], signal[:0])).all()
 
 

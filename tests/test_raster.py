@@ -225,7 +225,7 @@ def test_events_dtypes():
     raster = spikes((40, 6), dtype)
     for each in (raster, SpikeArray(raster), np.asarray(raster)):
         events = to_events(each)
-        assert_equal(from_events(events.times, events.units, (40, 6), dtype=dtype), raster)
+        assert_equal(from_events(events.times, events.units, (np.int64(40), 6), dtype=dtype), raster)
     np.testing.assert_array_equal(to_events(np.asarray([0, 2**32, 0, -(2**40)])).times, [1, 3])
 
 

@@ -120,6 +120,17 @@ def test_the_best_threshold_of_a_peer():
     assert found.table["score"][2] == pytest.approx(10 * np.log10(power(x - mean) / power(x - decoded)), abs=0.05)
 
 
+def test_snr_without_mean():
+    """Of arrays and payloads: an offset of 0.01 of a sine of amplitude 0.4."""
+    whole = np.asarray(SIGNAL[:, :1])[: 150 * (len(SIGNAL) // 150)]
+    expected = 10 * np.log10(0.4**2 / 2 / 0.01**2)
+    assert float(tune.snr_without_mean(whole, whole + np.float32(0.01))) == pytest.approx(expected, abs=1e-2)
+    payload = spark.FloatArray(jnp.asarray(whole))
+    assert tune.snr_without_mean(payload, whole - np.float32(0.01)) == pytest.approx(expected, abs=1e-2)
+    with pytest.raises(ValueError, match=r"snr_without_mean: `reconstruction` must be of the same shape"):
+        tune.snr_without_mean(whole, whole[1:])
+
+
 def test_a_cap_holds_where_no_score_is_finite():
     """A signal that is constant has no SNR."""
     found = tune.search(

@@ -82,7 +82,7 @@ class Network(eqx.Module):
 
         encoded, _ = spark.unroll(encoder, image, encoder.init(image), steps=25)
         start = self.hidden.init(), self.readout.init()
-        _, fired = jax.lax.scan(step, start, encoded["spikes"].spikes)
+        _, fired = jax.lax.scan(step, start, encoded["spikes"].value)
         decoded, _ = spark.unroll(self.decoder, fired, self.decoder.init(fired[0]))
         return decoded["signal"].value[-1]  # the scores after the last step
 

@@ -21,7 +21,7 @@ def as_raster(function: str, argument: str, raster: Any, masked: bool = True) ->
         if raster.inhibition_mask is not None and not masked:
             raise ValueError(
                 f"{what} must be spikes without an inhibition mask, got a SpikeArray with one, which would be lost. "
-                f"Give `{argument}.spikes` and keep `{argument}.inhibition_mask` beside what comes back."
+                f"Put OnOff behind the encoder, or give `{argument}.spikes` and keep its `inhibition_mask` beside."
             )
         raster = raster.spikes
     if not isinstance(raster, jax.Array | np.ndarray):

@@ -145,8 +145,10 @@ def describe(state: Any) -> str:
         return type(state).__name__
     fields = []
     for name, value in vars(state).items():
-        array = hasattr(value, "dtype")
-        fields.append(f"{name} {value.dtype.name}{list(value.shape)}" if array else f"{name}={value!r}")
+        if hasattr(value, "dtype"):
+            fields.append(f"{name} {describe(value)}")
+        else:
+            fields.append(f"{name}={describe(value) if isinstance(value, eqx.Module) else repr(value)}")
     return f"{type(state).__name__}({', '.join(fields)})"
 
 
@@ -168,5 +170,6 @@ def _check_state(module: "SparkModule", payload: Any, state: Any) -> None:
         given = (f"`{name}` ({', '.join(map(str, jax.tree.leaves(each)))})" for name, each in specs.items())
         raise ValueError(
             f"{type(module).__name__}: `state` does not fit {', '.join(given)}: expected {describe(expected)}, "
-            f"got {describe(state)}. States come from `init` with an example of the payload, and from the last step."
+            f"got {describe(state)}. States come from `init` with the payload of one step, `x[0]` of a sequence `x`, "
+            "and from the last step."
         )

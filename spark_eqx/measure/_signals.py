@@ -1,5 +1,6 @@
 """How far a reconstruction is from the signal."""
 
+import math
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..core.payloads import FloatArray
-from ._numbers import float_dtype, root
+from ._numbers import float_dtype, root, sum_of_squares
 
 
 def rmse(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
@@ -24,7 +25,7 @@ def rmse(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
 
     **Raises:** `TypeError` or `ValueError` for anything else.
     """
-    first, second = _signals("rmse", signal, reconstruction)
+    first, second = as_signals("rmse", signal, reconstruction)
     return _rmse(first, second)
 
 
@@ -42,11 +43,11 @@ def snr(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
 
     **Raises:** `TypeError` or `ValueError` for anything else.
     """
-    first, second = _signals("snr", signal, reconstruction)
+    first, second = as_signals("snr", signal, reconstruction)
     return _snr(first, second)
 
 
-def _signals(function: str, *signals: Any) -> list[Float[Array, "steps *units"]]:
+def as_signals(function: str, *signals: Any) -> list[Float[Array, "steps *units"]]:
     arrays = []
     for argument, value in zip(("signal", "reconstruction"), signals, strict=True):
         array = value.value if isinstance(value, FloatArray) else value
@@ -68,14 +69,17 @@ def _signals(function: str, *signals: Any) -> list[Float[Array, "steps *units"]]
 def _rmse(signal: Float[Array, "steps *units"], reconstruction: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
     if len(signal) == 0:
         return jnp.full(signal.shape[1:], jnp.nan, signal.dtype)
-    return root(jnp.mean((signal - reconstruction) ** 2, axis=0))
+    total, power = sum_of_squares(signal - reconstruction)
+    return jnp.ldexp(root(total / len(signal)), power)
 
 
 @jax.jit
 def _snr(signal: Float[Array, "steps *units"], reconstruction: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
-    return _decibel(jnp.sum(signal**2, axis=0)) - _decibel(jnp.sum((signal - reconstruction) ** 2, axis=0))
+    return _decibel(signal) - _decibel(signal - reconstruction)
 
 
-def _decibel(power: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """With the derivative 0 at 0, where it is minus infinity."""
-    return jnp.where(power == 0, -jnp.inf, 10 * jnp.log10(jnp.where(power == 0, 1, power)))
+def _decibel(x: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
+    """The sum of squares. With the derivative 0 at 0, where it is minus infinity."""
+    total, power = sum_of_squares(x)
+    decibel = 10 * jnp.log10(jnp.where(total == 0, 1, total)) + 20 * math.log10(2) * power.astype(total.dtype)
+    return jnp.where(total == 0, -jnp.inf, decibel)

@@ -82,7 +82,8 @@ def from_events(
 ) -> Shaped[Array, "steps *units"]:
     """The raster of spikes that has these events: the inverse of [`to_events`][].
 
-    An event is a spike in the step whose start `t * dt` is nearest to it.
+    An event is a spike in the step whose start `t * dt` is nearest to it. Times in single precision that lie half-way
+    between two steps may be in the other one under `jax.jit`, which rounds them.
 
     **Arguments:**
 
@@ -116,8 +117,10 @@ def from_events(
             f"{name}: `times` and `units` must be of the same shape (events,), got shapes {times.shape} and "
             f"{units.shape}."
         )
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and not isinstance(n, bool) for n in shape):
+    whole = lambda n: isinstance(n, int | np.integer) and not isinstance(n, bool)
+    if not isinstance(shape, tuple) or not all(map(whole, shape)):
         raise TypeError(f"{name}: `shape` must be a tuple of integers, (steps, *units), got {shape!r}.")
+    shape = tuple(map(int, shape))
     if not shape or min(shape) < 0:
         raise ValueError(f"{name}: `shape` must be (steps, *units), each 0 or more, got {shape!r}.")
     dt = as_scalar(name, "dt", dt, "ms", positive)
@@ -145,8 +148,8 @@ def from_events(
         f"{name}: `times` and `units` must lie within `shape` = {shape}",
         lambda: next(f"{t} ms (`dt` = {dt} ms) and {u}" for t, u, ok in zip(times, units, inside | padding) if not ok),
     )
-    whole = lambda x: jnp.asarray(x.astype(np.int64) if isinstance(x, np.ndarray) else x).astype(int)
-    raster, lost = _scatter(whole(step), whole(unit), shape)
+    integers = lambda x: jnp.asarray(x.astype(np.int64) if isinstance(x, np.ndarray) else x).astype(int)
+    raster, lost = _scatter(integers(step), integers(unit), shape)
     if not merge:
         raster = refuse(
             raster,

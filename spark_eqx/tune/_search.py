@@ -19,6 +19,7 @@ from ..core.module import SparkModule
 from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
 from ..measure import snr
+from ..measure._signals import as_signals
 from ..nn.interfaces.input.base import InputInterface
 from ._grid import MEASURED, as_column, check, combinations, of_one_program, plain
 from ._progress import Progress
@@ -43,11 +44,15 @@ class SearchResult(NamedTuple):
     table: dict[str, np.ndarray]
 
 
-def snr_without_mean(signal: Float[Array, "steps *units"], decoded: Float[Array, "steps *units"]) -> Float[Array, ""]:
-    """The [`snr`][spark_eqx.measure.snr] [dB] after the mean over time of the signal is taken off both; averaged over
-    units."""
+def snr_without_mean(signal: Any, reconstruction: Any) -> Float[Array, ""]:
+    """The [`snr`][spark_eqx.measure.snr] [dB] without the power of the mean, averaged over units: the mean of `signal`
+    over time is subtracted from both, so that an offset of `reconstruction` is an error like any other.
+
+    The arguments are those of [`snr`][spark_eqx.measure.snr].
+    """
+    signal, reconstruction = as_signals("snr_without_mean", signal, reconstruction)
     mean = signal.mean(0, keepdims=True)
-    return snr(signal - mean, decoded - mean).mean()
+    return snr(signal - mean, reconstruction - mean).mean()
 
 
 def search(
@@ -114,7 +119,7 @@ def search(
         if lags >= len(values):
             raise ValueError(
                 f"search: `longest_delay` must be shorter than `signals`, {len(values)} steps; got {delay:g} [ms], "
-                f"{lags} steps."
+                f"{lags} steps. Give a shorter one; the first axis of `signals`, {values.shape}, is time."
             )
         run = functools.partial(run_trials, config, values, key, cls=type(encoder), lags=lags, score=score, make=make)
         parts.append((rows, _in_chunks(run, numbers, len(rows), values, config, report)))

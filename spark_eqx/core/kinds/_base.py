@@ -26,13 +26,23 @@ class Kind(abc.ABC):
 
 
 def nested(value: Any, scalar: Callable[[Any], Any]) -> Any:
-    """Python and NumPy numbers by `scalar`; sequences and NumPy arrays as nested tuples of the same."""
+    """Python and NumPy numbers by `scalar`; sequences and NumPy arrays as nested tuples of the same, none ragged."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
         values = tuple(nested(each, scalar) for each in value)
-        return NotImplemented if any(each is NotImplemented for each in values) else values
+        wrong = any(each is NotImplemented for each in values) or len(set(map(np.shape, values))) > 1
+        return NotImplemented if wrong else values
     return scalar(value)
+
+
+def real(value: Any) -> Any:
+    """A Python or NumPy number as a float."""
+    try:
+        number = isinstance(value, int | float | np.integer | np.floating) and not is_bool(value)
+        return float(value) if number else NotImplemented
+    except OverflowError:  # an int of hundreds of digits
+        return NotImplemented
 
 
 def fits_structure(value: Any) -> bool:

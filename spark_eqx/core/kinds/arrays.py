@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._base import Kind, fits_structure, is_bool, nested
+from ._base import Kind, fits_structure, nested, real
 
 
 class _NumberKind(Kind):
@@ -16,21 +16,8 @@ class _NumberKind(Kind):
     def convert(self, value):
         if isinstance(value, jax.Array):
             return value if jnp.issubdtype(value.dtype, jnp.floating) else NotImplemented
-        stored = nested(value, self._scalar)
-        if isinstance(stored, tuple):
-            try:
-                return stored if np.asarray(stored, float).size else NotImplemented
-            except ValueError:  # ragged
-                return NotImplemented
-        return stored
-
-    @staticmethod
-    def _scalar(value):
-        number = isinstance(value, int | float | np.integer | np.floating) and not is_bool(value)
-        try:
-            return float(value) if number else NotImplemented
-        except OverflowError:  # an int of hundreds of digits
-            return NotImplemented
+        stored = nested(value, real)
+        return NotImplemented if isinstance(stored, tuple) and np.size(stored) == 0 else stored
 
     def encode(self, value):
         return _encode_array(value) if isinstance(value, jax.Array | np.ndarray) else value
@@ -50,7 +37,10 @@ class ArrayOf(Kind):
 
     def convert(self, value):
         if isinstance(value, np.ndarray):
-            value = jnp.asarray(value)
+            try:
+                value = jnp.asarray(value)
+            except (TypeError, ValueError):  # of strings, or masked
+                return NotImplemented
         return value if isinstance(value, self.annotation) else NotImplemented
 
     def encode(self, value):

@@ -7,22 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ._base import Kind, is_bool, nested
+from ._base import Kind, is_bool, nested, real
 
 
 class _IntegerKind(Kind):
     text = "an integer"
 
     def convert(self, value):
-        return int(value) if isinstance(value, int | np.integer) and not is_bool(value) else NotImplemented
+        whole = isinstance(value, int | np.integer) and not is_bool(value)
+        return int(value) if whole and abs(int(value)) < 2**63 else NotImplemented
 
 
 class _ConstantKind(Kind):
     text = "one constant number"
 
     def convert(self, value):
-        number = isinstance(value, int | float | np.integer | np.floating) and not is_bool(value)
-        return float(value) if number else NotImplemented
+        return real(value)
 
 
 class _FlagKind(Kind):
@@ -74,6 +74,8 @@ class _DtypeKind(Kind):
     text = "a floating-point, boolean or signed integer dtype"
 
     def convert(self, value):
+        if isinstance(value, jax.Array | np.ndarray):  # whose dtype NumPy would take
+            return NotImplemented
         try:
             dtype = np.dtype(value)
         except TypeError:

@@ -71,15 +71,17 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         x = payload.value.astype(state.rest.dtype)
         x = jnp.where(jnp.isfinite(x), x, 0)
         window = jnp.concatenate([state.rest, x[..., None]], -1)
-        kernel = jnp.broadcast_to(jnp.asarray(self.config.kernel, x.dtype), window.shape)
+        taps = jnp.asarray(self.config.kernel, x.dtype)
+        kernel = jnp.broadcast_to(taps, window.shape)
         full = state.seen == self.delay
 
         score, least = _total(self.match(window, kernel)), self.least(x.shape, x.dtype)
         fired = full & (score >= least)
         # Where the surrogate stands: at the distance. What it multiplies: the derivatives of `least` and of the share.
-        of_kernel = lambda function: derived(function, self.config.kernel, dtype=x.dtype, shape=(self.config.taps,))
-        size, share = of_kernel(_size), _total(window * kernel) / of_kernel(_pairs)
-        v = lax.stop_gradient(score / size) - least / lax.stop_gradient(size) + (share - lax.stop_gradient(share))
+        size = lax.stop_gradient(derived(_size, self.config.kernel, dtype=x.dtype, shape=taps.shape))
+        # In units of the kernel: the derivative has its fourth power, which floats do not hold for small units.
+        share = _total((window / size) * (kernel / size)) / _pairs(taps / size)
+        v = lax.stop_gradient(score) / size - least / size + (share - lax.stop_gradient(share))
         spikes = jnp.where(full, self.config.surrogate.spike(fired, v), 0)
 
         rest = (window - spikes[..., None] * kernel)[..., 1:]
@@ -103,9 +105,9 @@ def _size(xp: Any, h: Any) -> Any:
     return xp.sum(xp.abs(h))
 
 
-def _pairs(xp: Any, h: Any) -> Any:
+def _pairs(h: Float[Array, " taps"]) -> Float[Array, ""]:
     """The sum of the products of each tap with itself and with those behind it."""
-    return (xp.sum(h) ** 2 + xp.sum(h * h)) / 2
+    return (_total(h) ** 2 + _total(h * h)) / 2
 
 
 def _total(terms: Float[Array, "*units taps"]) -> Float[Array, "*units"]:

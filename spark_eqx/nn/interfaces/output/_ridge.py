@@ -28,10 +28,10 @@ def ridge(
 ) -> tuple[Float[Array, "... units"], Float[Array, "..."] | None]:
     """The weights and the bias for `owner`, `LinearDecoder.fit`, which says what the arguments are; `averages` makes
     the decoder of the averages of so many units."""
-    real = isinstance(regularization, int | float | np.number) and np.isfinite(regularization)
-    if not real or not regularization > 0:
+    real = isinstance(regularization, int | float | np.number) and regularization is not True
+    if not real or not (np.isfinite(regularization) and regularization > 0):
         raise ValueError(f"{owner}: `regularization` must be a number, positive and finite, got {regularization!r}.")
-    if not isinstance(chunk, int | np.integer) or chunk < 1:
+    if not isinstance(chunk, int | np.integer) or chunk is True or chunk < 1:
         raise ValueError(f"{owner}: `chunk` must be an integer [steps], 1 or more, got {chunk!r}.")
     spikes, dtype = _sequences(owner, Port("spikes", SpikeArray), spikes, batched)
     target, _ = _sequences(owner, Port("target", FloatArray), target, batched)
@@ -66,7 +66,16 @@ def ridge(
     gram, moments = np.split(total, [units + bias], axis=1)
     penalty = np.full(units + bias, sequences * steps * (regularization * largest) ** 2)
     penalty[units:] = 0  # of the bias
-    solution = jnp.asarray(np.linalg.solve(gram + np.diag(penalty), moments).T, state_dtype(dtype))
+    try:
+        exact = np.linalg.solve(gram + np.diag(penalty), moments).T
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"{owner}: `regularization` must be 1e-6 or more for units as alike as these, got {regularization!r}."
+        ) from None
+    floats = state_dtype(dtype)
+    if np.abs(exact).max(initial=0) > jnp.finfo(floats).max:
+        raise ValueError(f"{owner}: `target` must be within what {floats} holds, got {np.abs(target).max():g}.")
+    solution = jnp.asarray(exact, floats)
     return solution[:, :units].reshape(*outputs, units), solution[:, units].reshape(outputs) if bias else None
 
 

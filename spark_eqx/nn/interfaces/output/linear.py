@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
+from ....core._arguments import as_scalar
 from ....core.checks import positive
 from ....core.numbers import Number, as_array, derived, rounded, state_dtype
 from ....core.parameters import parameter
@@ -141,7 +142,8 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
 
         - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, `(steps, *units)`.
         - `target`: a [`FloatArray`][], or an array of numbers, `(steps, *outputs)`: the signal of each step.
-        - `regularization`: over the largest average of all units, whatever its sign.
+        - `regularization`: over the largest average of all units, whatever its sign. Below 1e-6 rounding decides what
+            units that fire alike get.
         - `tau`, `dt`: of the decoder, one number each.
         - `bias`: whether there is one.
         - `batched`: whether both have an axis of sequences before that of time.
@@ -153,10 +155,7 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         """
         owner = f"{cls.__name__}.fit"
         for name, number in (("tau", tau), ("dt", dt)):
-            if np.ndim(number):
-                raise ValueError(
-                    f"{owner}: `{name}` must be one number [ms], got an array of shape {np.shape(number)}."
-                )
+            as_scalar(owner, name, number, "ms", positive)
         averages = lambda units: ExponentialIntegrator(
             num_outputs=units, saturation_freq=1.0, shuffle=False, smooth_trace=False, tau=tau, dt=dt
         )  # each of one unit, in Hz
