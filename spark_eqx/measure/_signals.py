@@ -79,7 +79,7 @@ def _snr(signal: Float[Array, "steps *units"], reconstruction: Float[Array, "ste
 
 
 def _decibel(x: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
-    """The sum of squares. With the derivative 0 at 0, where it is minus infinity."""
+    """The sum of squares [dB]; with the derivative 0 at 0, where it is minus infinity."""
     total, power = sum_of_squares(x)
     decibel = 10 * jnp.log10(jnp.where(total == 0, 1, total)) + 20 * math.log10(2) * power.astype(total.dtype)
     return jnp.where(total == 0, -jnp.inf, decibel)
