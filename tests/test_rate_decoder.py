@@ -96,8 +96,9 @@ def test_nothing_drifts():
         spikes = jr.bernoulli(jr.key(3), 0.7, (1_000_003, 2)).astype(dtype)
         signal, state = decode(RateDecoder(window=1000.0), spikes)
         expected = np.asarray(spikes, float)[-1000:].sum(0)
-        np.testing.assert_array_equal(signal[-1], expected)
         np.testing.assert_array_equal(state.count, expected)
+        # On newer XLA a division by a scalar is a product with its inverse: within one rounding.
+        np.testing.assert_allclose(signal[-1], expected, rtol=1.2e-7)
 
 
 ENCODERS: dict[str, Any] = {
