@@ -1,3 +1,8 @@
+import ctypes
+import gc
+import sys
+from pathlib import Path
+
 import jax
 import pytest
 
@@ -6,9 +11,29 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# A worker that holds more than this drops its compiled programs. About 0.4 GB remain.
+MOST_MEMORY = 1.1e9  # bytes
+
 
 @pytest.fixture
 def getkey():
     """Fresh keys, the same in every run."""
     count = iter(range(1_000_000))
     return lambda: jax.random.key(next(count))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    result = yield
+    if sys.platform == "linux" and resident_memory() > MOST_MEMORY:
+        jax.clear_caches()
+        gc.collect()
+        # glibc keeps freed memory, of which compiling leaves much in small pieces, until it is told to return it.
+        ctypes.CDLL(None).malloc_trim(0)
+    return result
+
+
+def resident_memory() -> int:
+    """Memory that this process occupies [bytes]."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
