@@ -1,7 +1,7 @@
 """The equations of the leaky integrators: a membrane that charges, fires, and rests for a while."""
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -42,27 +42,41 @@ def linear_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*u
 
 
 # The state as one array, which halves what the loop over time carries: the potential where it is not negative, minus
-# the refractory time left where it is.
-def pack(state: LinearSpikerState) -> Float[Array, "*units"]:
+# the refractory time left where it is. At 0 the two meet, and there a derivative must say which of them it is of. So
+# where the reset carries a derivative the loop carries the state itself.
+Carried: TypeAlias = Float[Array, "*units"] | LinearSpikerState
+
+
+def pack(state: LinearSpikerState, config: Any) -> Carried:
+    if not config.detach_reset:
+        return state
     return jnp.where(state.refractory > 0, -state.refractory, state.potential)
 
 
-def unpack(packed: Float[Array, "*units"]) -> LinearSpikerState:
-    return LinearSpikerState(jnp.where(packed >= 0, packed, 0), jnp.where(packed >= 0, 0, -packed))
+def unpack(carried: Carried) -> LinearSpikerState:
+    if isinstance(carried, LinearSpikerState):
+        return carried
+    return LinearSpikerState(jnp.where(carried >= 0, carried, 0), jnp.where(carried >= 0, 0, -carried))
 
 
 def advance(
-    x: Float[Array, "*units"], packed: Float[Array, "*units"], config: Any
-) -> tuple[Bool[Array, "*units"], Float[Array, "*units"], Float[Array, "*units"]]:
-    """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, and the new packed state."""
+    x: Float[Array, "*units"], carried: Carried, config: Any
+) -> tuple[Bool[Array, "*units"], Float[Array, "*units"], Carried]:
+    """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, and what is carried on."""
     tau, cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.tau, config.cd, config.dt))
     rise_terms, crossing_terms = _terms(config, x.dtype)
 
     drive = _drive(x, config)
-    potential = jnp.where(packed >= 0, packed, 0)  # not `maximum`: at 0 the derivative is 1
+    if isinstance(carried, LinearSpikerState):
+        potential = carried.potential
+        ready = dt - carried.refractory  # ms of this step after the refractory period; negative: still to come
+        active = jnp.where(ready > 0, ready, 0)  # not `maximum`, whose derivative divides
+    else:
+        potential = jnp.where(carried >= 0, carried, 0)  # not `maximum`: at 0 the derivative is 1
+        ready = dt + carried
+        remaining = jnp.where(ready >= 0, ready, 0)
+        active = jnp.where(carried >= 0, dt, remaining)
     gap = 1 - potential
-    remaining = jnp.where(dt + packed > 0, dt + packed, 0)  # not `maximum`, whose derivative divides
-    active = jnp.where(packed >= 0, dt, remaining)  # ms of this step out of the refractory period
     charged = potential + (drive + gap) * _rise(active / tau, rise_terms)
     # With rounding too this implies drive > 0: if not, (drive + gap) * rise <= gap, and potential + gap is at most 1.
     fires = charged > 1
@@ -72,19 +86,37 @@ def advance(
     plain = config.detach_reset and crossing_terms is not None
     safe = drive if plain else jnp.where(fires, drive, 1)
     crossing = tau * _log_ratio(gap, safe, crossing_terms)
-    left = active - crossing - cd  # ms of this step after the refractory period of the spike; negative: still to come
-    after = left
-    if not _refractory_outlasts_step(config):
-        after = jnp.where(left > 0, (drive + 1) * _rise(jnp.maximum(left, 0) / tau, rise_terms), left)
-    quiet = jnp.where(active > 0, charged, packed + dt)
+    since = active - crossing  # ms of this step after the spike
+    left = since - cd  # ms of this step after the refractory period of the spike; negative: still to come
 
-    # The exact derivative of the state: between spikes that of the flow, at a spike that of the crossing time. The
-    # surrogate is for the emitted spike alone.
-    new = jnp.where(fires, lax.stop_gradient(after) if config.detach_reset else after, quiet)
-    if _refractory_outlasts_step(config):
+    outlasts = _refractory_outlasts_step(config)
+
+    if isinstance(carried, LinearSpikerState):
+        # The exact derivative of the state: that of the flow between spikes, that of the crossing time at a spike. The
+        # surrogate is for the emitted spike alone. A refractory period that ends exactly with a step has the derivative
+        # of one that ends just after it, as it does where the signal is a little below 1. Without a refractory period
+        # that would be a spike of the next step, and so the derivative is that of a spike just before the end.
+        over = jnp.zeros_like(fires) if outlasts else (left > 0) | ((left == 0) & (cd == 0))
+        after = jnp.where(over, (drive + 1) * _rise(jnp.where(over, left, 0) / tau, rise_terms), 0)
+        rising = charged - lax.stop_gradient(jnp.minimum(charged, 0))  # rounding puts a potential of 0 below 0, too
+        new = LinearSpikerState(
+            potential=jnp.where(fires, after, jnp.where(ready > 0, rising, 0)),
+            refractory=jnp.where(
+                fires, jnp.where(over, 0, cd - since), jnp.where(ready > 0, 0, carried.refractory - dt)
+            ),
+        )
+        return fires, charged - 1, new
+
+    after = left
+    if not outlasts:
+        after = jnp.where(left > 0, (drive + 1) * _rise(jnp.maximum(left, 0) / tau, rise_terms), left)
+    # Not `ready > 0`: at 0 the derivative of `charged` is that of a potential, and that of `ready` is not.
+    quiet = jnp.where(ready >= 0, charged, ready)
+    new = jnp.where(fires, lax.stop_gradient(after), quiet)
+    if outlasts:
         # Read off the state: a unit that was out of its refractory period and is well within it now (rounding puts a
         # potential of 0 below 0, too). XLA would compute `fires` from the beginning again.
-        fires = (new < (dt - cd) / 2) & (dt + packed > 0)
+        fires = (new < (dt - cd) / 2) & (ready > 0)
     return fires, charged - 1, new
 
 

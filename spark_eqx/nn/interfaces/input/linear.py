@@ -101,8 +101,8 @@ def linear_step(
     module: InputInterface, payload: FloatArray, state: LinearSpikerState, encode: Callable[[Array], Array]
 ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
     """One step of the encoder whose units get the signals `encode(payload)`."""
-    fired, v, packed = advance(encode(payload.value), pack(state), module.config)
-    return module.output(fired, v, payload), unpack(packed)
+    fired, v, carried = advance(encode(payload.value), pack(state, module.config), module.config)
+    return module.output(fired, v, payload), unpack(carried)
 
 
 def linear_run(
@@ -116,12 +116,12 @@ def linear_run(
     """Many steps, with the state packed; a held signal is encoded once."""
     held_x = encode(payload.value) if held else jnp.zeros(())
 
-    def body(packed, frame):
+    def body(carried, frame):
         x = held_x if held else encode(frame.value)
-        fired, v, packed = advance(x, packed, module.config)
-        return packed, module.output(fired, v, payload)
+        fired, v, carried = advance(x, carried, module.config)
+        return carried, module.output(fired, v, payload)
 
-    # A backward pass keeps the packed states and recomputes the rest: less memory, and on a CPU less time too.
+    # A backward pass keeps what is carried and recomputes the rest: less memory, and on a CPU less time too.
     body = jax.checkpoint(body, prevent_cse=False)
-    packed, output = scan(body, pack(state), None if held else payload, steps)
-    return output, unpack(packed)
+    carried, output = scan(body, pack(state, module.config), None if held else payload, steps)
+    return output, unpack(carried)
