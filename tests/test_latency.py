@@ -351,6 +351,27 @@ def test_gradient_is_that_of_the_relaxation():
         assert all((np.asarray(each) != 0).any() for each in at_once)
 
 
+def test_gradient_of_equal_distances_is_that_of_the_first():
+    """The line has fallen to the threshold in steps 5 to 7; whole, stepped, and resumed in the middle of them."""
+    with x64():
+        encoder = LatencySpiker(window=8.0, threshold=0.3)
+        signal = jnp.full((8, 3), 1.0) * jnp.asarray([0.1, 0.2, 0.3])
+        weights = jnp.asarray(np.random.default_rng(0).normal(size=(8, 3)))
+
+        def score(signal, ends):
+            state, total = encoder.init(signal[0]), 0.0
+            for start, end in zip([0, *ends], [*ends, 8], strict=True):
+                output, state = spark.unroll(encoder, signal[start:end], state)
+                total += jnp.vdot(weights[start:end], output["spikes"].value)
+            return total
+
+        whole, stepped, chunks = (jax.grad(score)(signal, ends) for ends in ((), range(1, 8), (6,)))
+        # A later step changes nothing: the distance is no larger, and its spike is that of the distance before.
+        np.testing.assert_array_equal(whole[6:], 0)
+        assert (jnp.abs(whole[5]) > 1e-3).all()
+        assert_close((stepped, chunks), (whole, whole), rtol=1e-12, atol=1e-12)
+
+
 def test_gradients_are_finite_everywhere():
     """At ties, in silence, for values outside the range, and of every parameter."""
     x = jnp.asarray([0.0, 0.3, float(Charging().threshold(0.5 / 7)), 1.0, 1.5, -0.5, jnp.inf, nan])

@@ -40,6 +40,12 @@ class LatencySpikerState(eqx.Module):
 _FAR = -1.0  # below every distance: of what no step has seen
 
 
+def _larger(before: Float[Array, "..."], now: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The larger of two distances; of equal ones the earlier, whose derivative it has. `maximum` takes half of each, and
+    a sum of halves depends on the order in which they are taken."""
+    return jnp.where(now > before, now, before)
+
+
 @final
 class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
     r"""At most one spike a window: the larger the signal, the earlier.
@@ -57,7 +63,8 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
     charging circuit `theta` or little more.
 
     The spike is the difference in time of "has fired", and so is its gradient: the surrogate stands at the largest
-    distance of the signal above the falling threshold so far in the window.
+    distance of the signal above the falling threshold so far in the window. Of equal distances, as in the last steps of
+    a window, where the curve has fallen to `threshold`, the first one counts.
     """
 
     def __init__(self, config: LatencySpikerConfig | None = None, **kwargs: Any):
@@ -75,7 +82,7 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         del key
         x = self.excitation(payload)
         before = jnp.where(state.step == 0, _FAR, state.distance)
-        now = jnp.maximum(before, x - self._least(x.shape, x.dtype)[state.step])
+        now = _larger(before, x - self._least(x.shape, x.dtype)[state.step])
         output = self._spikes((now >= 0) & (before < 0), now, before, payload)
         return output, LatencySpikerState((state.step + 1) % self.config.steps, now)
 
@@ -95,9 +102,9 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         least = self._least(x.shape[1:], x.dtype)[step.ravel()]
         # The first window may have been open before.
         past = jnp.where((window == 0) & (state.step > 0), state.distance[None], _FAR)
-        now = jnp.maximum(past, x - least)
+        now = _larger(past, x - least)
         opens = (step == 0) | (along(times) == 0)
-        before = jnp.where(opens, past, jnp.maximum(past, x - jnp.roll(least, 1, 0)))
+        before = jnp.where(opens, past, _larger(past, x - jnp.roll(least, 1, 0)))
         output = self._spikes((now >= 0) & (before < 0), now, before, payload)
         return output, LatencySpikerState((state.step + steps) % length, now[-1])
 
@@ -114,13 +121,14 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         distance = jnp.where(resumed & (step < first), _FAR, x - self._least(units, x.dtype)[None])
         # Which step fires takes less than a running maximum, which only derivatives need.
         earliest = jnp.min(jnp.where(distance >= 0, step, length), 1, keepdims=True)
-        now = jnp.maximum(lax.cummax(distance, 1), past)
+        now = _larger(past, lax.associative_scan(_larger, distance, axis=1))
         before = jnp.concatenate([past, now[:, :-1]], 1)
         output = self._spikes((step == earliest) & (past < 0), now, before, payload)
 
         last = (end - 1) // length
         seen = jnp.where(step[0] <= (end - 1) % length, distance[last], _FAR)
-        new = LatencySpikerState(end % length, jnp.maximum(past[last, 0], seen.max(0)))
+        largest = jnp.take_along_axis(seen, seen.argmax(0, keepdims=True), 0)[0]  # the first of them
+        new = LatencySpikerState(end % length, _larger(past[last, 0], largest))
         return jax.tree.map(lambda x: out_of_windows(x, first, steps), output), new
 
     def _least(self, units: tuple[int, ...], dtype: Any) -> Float[Array, "steps ..."]:

@@ -49,8 +49,13 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
     that rounding would lose the last of the rise, `(g - 1) dt / tau` below 2^-22 in float32, is refused by `init`.
 
     The spike has the derivative of the surrogate at `V - 1`, with `V` the potential at the end of the step had
-    nothing happened. The reset carries no gradient unless `detach_reset=False`: then the derivative of the state is the
-    exact one of the hybrid system, between spikes that of the flow, at a spike that of the crossing time.
+    nothing happened. The reset carries no gradient unless `detach_reset=False`: then the derivative of the state is
+    exact. Between spikes it is the derivative of the membrane equation, and at a spike that of the crossing time.
+    Where a threshold crossing coincides with the end of a step, the two sides differ, and the derivative is the
+    one-sided derivative from the side on which the spike is emitted. Where a refractory period ends exactly with a
+    step, as it does for a signal of 1 if the interval is a whole number of steps, the derivative is that of a period
+    that ends just after the step: the derivative from below for a signal of 1.
+
     With the default surrogate the gradient of a value that [`RateDecoder`][] makes of the spikes has the sign of the
     rate's slope and 6 to 31 times its size, since each step near the threshold adds to it; `rate` has the slope itself.
 

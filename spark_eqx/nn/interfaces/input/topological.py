@@ -170,6 +170,9 @@ class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, L
     __doc__ = f"""A point in a hypercube as bumps of activity, with the dynamics of [`LinearSpiker`][].
 
     {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
+
+    With `detach_reset=False` the derivative of the state is exact, and one-sided where a spike or the end of a
+    refractory period coincides with the end of a step, as in [`LinearSpiker`][].
     """
 
     def __init__(self, config: TopologicalLinearSpikerConfig | None = None, **kwargs: Any):
