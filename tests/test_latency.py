@@ -355,7 +355,7 @@ def test_gradient_of_equal_distances_is_that_of_the_first():
     """The line has fallen to the threshold in steps 5 to 7; whole, stepped, and resumed in the middle of them."""
     with x64():
         encoder = LatencySpiker(window=8.0, threshold=0.3)
-        signal = jnp.full((8, 3), 1.0) * jnp.asarray([0.1, 0.2, 0.3])
+        signal = jnp.tile(jnp.asarray([0.1, 0.2, 0.3]), (8, 1))
         weights = jnp.asarray(np.random.default_rng(0).normal(size=(8, 3)))
 
         def score(signal, ends):

@@ -41,8 +41,8 @@ _FAR = -1.0  # below every distance: of what no step has seen
 
 
 def _larger(before: Float[Array, "..."], now: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The larger of two distances; of equal ones the earlier, whose derivative it has. `maximum` takes half of each, and
-    a sum of halves depends on the order in which they are taken."""
+    """The larger of two distances, and its derivative; if they are equal, that of the earlier one."""
+    # `maximum` takes half of either derivative, and then the result depends on how steps are grouped.
     return jnp.where(now > before, now, before)
 
 
