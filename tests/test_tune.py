@@ -1,4 +1,4 @@
-"""Search over a grid: each row is what a loop over encoders would find, and the best is the best."""
+"""Search over a grid: each row equals the result of a loop over encoders, and the best row has the best score."""
 
 from typing import Any
 
@@ -15,12 +15,16 @@ from spark_eqx.nn.interfaces import (
     HoughSpiker,
     InputInterface,
     InputInterfaceConfig,
+    LatencySpiker,
     LinearSpiker,
     OnOff,
+    OutputInterface,
+    OutputInterfaceConfig,
     PhaseSpiker,
     PoissonSpiker,
     RegularSpiker,
     StepForwardSpiker,
+    TopologicalLinearSpiker,
 )
 from spark_eqx.tune import _trials
 
@@ -38,19 +42,32 @@ def integrator(encoder):
     return ExponentialIntegrator(num_outputs=2, saturation_freq=encoder.config.max_freq, tau=10.0, shuffle=False)
 
 
-def by_hand(encoder, decoder, lags, key=None):
-    """Score, spikes per second of a signal, and delay, by the slow way: every delay tried, NumPy."""
+def by_hand(encoder, decoder, lags, signal=SIGNAL, key=None):
+    """Score, spikes per second and delay of an encoder, one channel after another and one delay after another, in NumPy.
+
+    Every channel must vary. Missing samples are removed.
+    """
     k1, k2 = (None, None) if key is None else (jr.fold_in(key, 0), jr.fold_in(key, 1))
-    spikes = spark.unroll(encoder, SIGNAL, encoder.init(SIGNAL[0], key=k1), key=k2)[0]["spikes"]
-    decoded = spark.unroll(decoder, spikes, decoder.init(spark.SpikeArray(spikes.spikes[0])))[0]["signal"].value
-    x, y = np.asarray(SIGNAL, float), np.asarray(decoded, float)
-    kept = STEPS - lags
-    errors = [np.sum((x[:kept] - y[lag : lag + kept]) ** 2) for lag in range(lags + 1)]
+    spikes = spark.unroll(encoder, signal, encoder.init(signal[0], key=k1), key=k2)[0]["spikes"]
+    first = jax.tree.map(lambda leaf: leaf[0], spikes)
+    decoded = spark.unroll(decoder, spikes, decoder.init(first))[0]["signal"].value
+    x, y = np.asarray(signal, float), np.asarray(decoded, float)
+    kept = len(x) - lags
+    errors = [np.nansum((x[:kept] - y[lag : lag + kept]) ** 2) for lag in range(lags + 1)]
     lag = int(np.argmin(errors))
-    x, y = x[:kept], y[lag : lag + kept]
-    power = np.sum((x - x.mean(0)) ** 2, 0)
-    score = np.mean(10 * np.log10(power / np.sum((x - y) ** 2, 0)))
-    return score, float(np.sum(np.asarray(spikes.spikes)) / (2 * STEPS / 1000)), float(lag)
+    scores, rates = [], []
+    for channel in np.ndindex(x.shape[1:]):
+        of = (slice(None), *channel)
+        there = ~np.isnan(x[of])
+        rates.append(1000 * np.count_nonzero(np.asarray(spikes.spikes)[of]) / there.sum())
+        original, reconstructed = x[of][:kept][there[:kept]], y[of][lag : lag + kept][there[:kept]]
+        power = np.sum((original - original.mean()) ** 2)
+        scores.append(10 * np.log10(power / np.sum((original - reconstructed) ** 2)))
+    return np.mean(scores), max(rates), float(lag)
+
+
+def measured(found):
+    return np.transpose([found.table[name] for name in ("score", "spikes_per_s", "delay")])
 
 
 def test_rows_are_what_a_loop_finds():
@@ -61,11 +78,10 @@ def test_rows_are_what_a_loop_finds():
         for f in (100.0, 300.0)
         for tau in (20.0, 50.0)
     ]
-    columns = [found.table[name] for name in ("score", "spikes_per_s", "delay")]
-    np.testing.assert_allclose(np.transpose(columns), expected, rtol=2e-4)
+    np.testing.assert_allclose(measured(found), expected, rtol=2e-4)
     np.testing.assert_array_equal(found.table["max_freq"], [100, 100, 300, 300])
     np.testing.assert_array_equal(found.table["tau"], [20, 50, 20, 50])
-    assert found.best == int(np.argmax([score for score, *_ in expected]))
+    assert found.best == int(np.argmax([score for score, *_ in expected])) and found.left_out == ()
     best: dict[str, Any] = {name: float(found.table[name][found.best]) for name in grid}
     assert found.encoder == LinearSpiker(**best)
 
@@ -73,7 +89,7 @@ def test_rows_are_what_a_loop_finds():
 def test_draws_are_shared_and_a_cap_is_kept():
     grid, key = {"max_freq": [50.0, 200.0, 800.0]}, jr.key(5)
     found = tune.search(PoissonSpiker(), SIGNAL, grid, decoder=integrator, longest_delay=20.0, key=key)
-    rows = [by_hand(e := PoissonSpiker(max_freq=f), integrator(e), 20, key) for f in grid["max_freq"]]
+    rows = [by_hand(e := PoissonSpiker(max_freq=f), integrator(e), 20, key=key) for f in grid["max_freq"]]
     np.testing.assert_allclose(found.table["score"], [row[0] for row in rows], rtol=1e-3)
     assert found.best == 2
     rates = found.table["spikes_per_s"]
@@ -131,14 +147,6 @@ def test_snr_without_mean():
         tune.snr_without_mean(whole, whole[1:])
 
 
-def test_a_cap_holds_where_no_score_is_finite():
-    """A signal that is constant has no SNR."""
-    found = tune.search(
-        RegularSpiker(), jnp.full((400, 1), 0.5), {"max_freq": [500.0, 10.0]}, most_spikes=20.0, longest_delay=0.0
-    )
-    assert found.best == 1 and found.table["score"][1] == -np.inf
-
-
 def test_settings_stand_beside_constants_of_each_unit():
     """Settings are along an axis of their own, however many units there are."""
     x = jnp.tile(SIGNAL, (1, 2))[:200, :3]
@@ -153,7 +161,7 @@ def test_settings_stand_beside_constants_of_each_unit():
 def test_delay_of_a_long_slow_signal():
     """Its sums of squares nearly cancel in single precision."""
     x = jnp.sin(jnp.arange(100_000) / 20_000)[:, None]
-    assert _trials._least_error(x[:-30], jnp.roll(x, 7, 0), 30) == 7
+    assert _trials._least_error(x[:-30], jnp.roll(x, 7, 0), jnp.ones(x[:-30].shape, bool), 30) == 7
 
 
 def test_half_precision_keeps_the_settings_apart():
@@ -177,16 +185,207 @@ def test_numbers_beside_words_stay_numbers():
     assert found.table["phase"].tolist() == [0.0, 0.5, "random"]
 
 
+def correlation(signal, decoded):
+    x, y = signal - signal.mean(), decoded - decoded.mean()
+    return jnp.sum(x * y) / jnp.sqrt(jnp.sum(x * x) * jnp.sum(y * y))
+
+
 def test_own_score():
-    """Any function of the signal and what was decoded: here the correlation, which a gain does not change."""
-
-    def correlation(signal, decoded):
-        x, y = signal - signal.mean(), decoded - decoded.mean()
-        return jnp.sum(x * y) / jnp.sqrt(jnp.sum(x * x) * jnp.sum(y * y))
-
+    """Any function of the original and the reconstructed signal: here the correlation, which ignores the gain."""
     grid = {"max_freq": [100.0, 400.0]}
     found = tune.search(linear, SIGNAL, grid, decoder=integrator, score=correlation)
     assert 0.8 < found.table["score"][0] < found.table["score"][1] < 1
+
+
+# Recordings.
+
+THRESHOLDS = [0.1, 0.02, 0.05, 0.2]
+stepping = StepForwardSpiker(start=0.5)
+
+
+def with_gaps(signal):
+    """A gap of 80 samples in the first channel, and a missing sample at the start of the second."""
+    signal = np.array(signal)
+    signal[200:280, 0] = signal[0, 1] = np.nan
+    return signal
+
+
+def with_more(signal):
+    """With a flat channel, in which a sample is missing, in front, and a silent channel behind."""
+    flat = np.full((len(signal), 1), 0.5, np.float32)
+    flat[5] = np.nan
+    silent = 0.5 + 0.01 * np.sin(np.arange(len(signal), dtype=np.float32) / 30)[:, None]
+    return np.concatenate([flat, signal, silent], 1)
+
+
+def test_flat_and_silent_channels_and_gaps_change_nothing():
+    """A recording with all of them has the best setting, spikes and delay that a loop finds without the two channels.
+
+    A silent channel is reconstructed as the start, the mean of its signal: its score is the same at each setting.
+    """
+    signal, lags = with_gaps(SIGNAL), 30
+    recording = with_more(signal)
+    with pytest.warns(UserWarning, match="channel 0 is constant"):
+        found = tune.search(stepping, recording, {"threshold": THRESHOLDS}, longest_delay=float(lags))
+    assert found.left_out == (0,)
+    encoders = [StepForwardSpiker(start=0.5, threshold=threshold) for threshold in THRESHOLDS]
+    expected = np.array([by_hand(encoder, encoder.decoder(), lags, jnp.asarray(signal)) for encoder in encoders])
+    silent = recording[: STEPS - lags, -1].astype(float)
+    constant = 10 * np.log10(np.var(silent) / np.mean((silent - 0.5) ** 2))
+    np.testing.assert_allclose(found.table["score"], (2 * expected[:, 0] + constant) / 3, rtol=2e-4)
+    np.testing.assert_allclose(measured(found)[:, 1:], expected[:, 1:], rtol=2e-4)
+    assert found.best == int(np.argmax(expected[:, 0])) == 1
+    assert found.encoder.config.threshold == THRESHOLDS[1]
+
+
+def test_one_missing_sample_is_not_scored():
+    """For a contrast, a rate, a window, a filter and a population code: the score is what it is without the sample."""
+    grids: list[tuple[InputInterface, dict[str, Any]]] = [
+        (stepping, {"threshold": [0.05]}),
+        (RegularSpiker(), {"max_freq": [500.0]}),
+        (LatencySpiker(), {"window": [10.0]}),
+        (HoughSpiker(kernel=tuple(spark.fir.lowpass(10, 50.0).tolist())), {"tolerance": [0.1]}),
+        (TopologicalLinearSpiker(resolution=4), {"max_freq": [200.0]}),
+    ]
+    signal = SIGNAL[:, :1].at[100].set(jnp.nan)
+    for encoder, grid in grids:
+        found = tune.search(encoder, signal, grid, longest_delay=60.0)
+        score, _, delay = by_hand(found.encoder, found.encoder.decoder(), 60, signal)
+        np.testing.assert_allclose([found.table["score"][0], found.table["delay"][0]], [score, delay], rtol=2e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_channels_of_several_axes(dtype):
+    """Arrays of NumPy and payloads, of any float type. Channels are named by tuples where they have several axes."""
+    signal = np.repeat(np.asarray(SIGNAL, dtype)[:300, None], 2, axis=1)
+    signal[:, 0, 1], signal[10, 1, 0] = 0.3, np.nan
+    with pytest.warns(UserWarning, match=r"channel \(0, 1\) is constant"):
+        found = tune.search(stepping, signal, {"threshold": THRESHOLDS}, longest_delay=10.0)
+    assert found.left_out == ((0, 1),)
+    others = spark.FloatArray(jnp.asarray(signal.reshape(300, 4)[:, [0, 2, 3]]))
+    alone = tune.search(stepping, others, {"threshold": THRESHOLDS}, longest_delay=10.0)
+    np.testing.assert_allclose(measured(found), measured(alone), rtol=1e-5)
+    assert found.best == alone.best and alone.left_out == ()
+
+
+def test_score_sees_one_channel_without_missing_samples():
+    """Its arguments are of shape (samples, 1) for any signals, and it is traced once per number of samples."""
+    shapes = []
+
+    def score(signal, reconstruction):
+        shapes.append((signal.shape, reconstruction.shape))
+        return -jnp.max(jnp.abs(signal - reconstruction))
+
+    signal = with_gaps(np.repeat(SIGNAL, 2, axis=1)[:, 1:])  # the columns 0, 1 and 1
+    search = lambda x: tune.search(stepping, x, {"threshold": [0.05, 0.2]}, score=score, longest_delay=100.0)
+    found = search(signal)
+    assert sorted(set(shapes)) == [((n, 1),) * 2 for n in (420, 499, 500)]
+    assert np.isfinite(found.table["score"]).all()
+    shapes.clear()
+    search(SIGNAL[:, 0])
+    assert set(shapes) == {((500, 1), (500, 1))}
+
+
+def test_delay_does_not_depend_on_the_score():
+    grid = {"max_freq": [100.0, 400.0]}
+    search = lambda **how: tune.search(linear, SIGNAL, grid, decoder=integrator, longest_delay=40.0, **how)
+    own = search(score=lambda signal, reconstruction: -signal[0, 0] * reconstruction.max())
+    np.testing.assert_array_equal(own.table["delay"], search().table["delay"])
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, -1e6])
+def test_delay_of_a_signal_beside_a_silent_channel_and_a_gap(offset):
+    """A silent channel far from its reconstruction has a large error, the same for each delay."""
+    x = jnp.sin(jnp.arange(3000.0) / 50)[:, None]
+    silent = offset + jnp.cos(jnp.arange(3000.0) / 70)[:, None]
+    signal = jnp.concatenate([x, silent], 1)[:-30]
+    decoded = jnp.concatenate([jnp.roll(x, 7, 0), jnp.full_like(x, 0.3)], 1)
+    present = jnp.ones(signal.shape, bool).at[100:400].set(False)
+    # Where the gap is, the signal is another one.
+    signal = jnp.where(present, signal, jnp.nan)
+    assert _trials._least_error(signal, decoded, present, 30) == 7
+
+
+def test_cap_holds_for_each_channel():
+    """Neither a silent channel nor missing samples let a channel exceed it."""
+    dense = SIGNAL[:, 0]
+    silent = 0.5 + 0.01 * np.sin(t / 30)
+    gap = np.where(t < 300, SIGNAL[:, 0], np.nan)
+    for signal in (np.stack([dense, silent], 1), gap[:, None]):
+        signal = signal.astype(np.float32)
+        search = lambda most: tune.search(
+            stepping, signal, {"threshold": THRESHOLDS}, most_spikes=most, longest_delay=30.0
+        )
+        found = search(None)
+        encoders = [StepForwardSpiker(start=0.5, threshold=threshold) for threshold in THRESHOLDS]
+        expected = [by_hand(encoder, encoder.decoder(), 30, jnp.asarray(signal))[1] for encoder in encoders]
+        np.testing.assert_allclose(found.table["spikes_per_s"], expected, rtol=1e-5)
+        assert found.best == np.argmax(expected) == 1
+        assert search(expected[1] - 1).best == 2 and search(expected[1] + 1).best == 1
+
+
+def test_cap_counts_all_units_of_a_channel():
+    """Of a population that encodes two channels, the second of which is below its range and keeps one end of it."""
+    signal = np.stack([0.5 + 0.4 * np.sin(t / 50), np.full(STEPS, -1.0)], 1).astype(np.float32)
+    signal[0, 1] = -2.0
+    encoder = TopologicalLinearSpiker(resolution=8, mins=(0.0, -1.0), sigma=0.3)
+    found = tune.search(encoder, signal, {"max_freq": [20.0, 200.0]})
+    rates = []
+    for max_freq in (20.0, 200.0):
+        one = type(encoder)(encoder.config, max_freq=max_freq)
+        spikes = spark.unroll(one, jnp.asarray(signal), one.init(jnp.asarray(signal[0])))[0]["spikes"].spikes
+        rates.append(1000 / STEPS * np.asarray(spikes).sum((0, 2)))
+    np.testing.assert_allclose(found.table["spikes_per_s"], np.max(rates, 1), rtol=1e-5)
+    densest = np.max(rates, 1)[1]
+    assert densest > 1.1 * np.mean(rates, 1)[1] > 300  # more than any unit may fire
+    capped = tune.search(encoder, signal, {"max_freq": [20.0, 200.0]}, most_spikes=densest - 1)
+    assert capped.best == 0
+
+
+def test_cap_of_an_encoder_that_mixes_channels():
+    """Its units belong to no channel: their spikes count for each."""
+    found = tune.search(
+        Mixing(MixingConfig()), SIGNAL, {"level": [0.0, 0.3]}, decoder=lambda _: Spreading(), longest_delay=0.0
+    )
+    total = [1000 * 3 * np.mean(np.asarray(SIGNAL).mean(1) > level) for level in (0.0, 0.3)]
+    np.testing.assert_allclose(found.table["spikes_per_s"], total, rtol=1e-5)
+
+
+@pytest.mark.parametrize("perfect", [np.inf, -np.inf])
+def test_infinite_scores_let_the_other_channels_decide(perfect):
+    """The first channel has the same infinite score at each setting, and a table of one channel has its first row."""
+
+    def score(signal, reconstruction):
+        return jnp.where(signal[0, 0] == 2, perfect, tune.snr_without_mean(signal, reconstruction))
+
+    marked = np.stack([np.where(t == 0, 2, 0.5), SIGNAL[:, 0]], 1).astype(np.float32)
+    search = lambda signal: tune.search(stepping, signal, {"threshold": THRESHOLDS}, score=score, longest_delay=30.0)
+    found, alone = search(marked), search(SIGNAL[:, :1])
+    assert (found.table["score"] == perfect).all() and found.best == alone.best == 1
+    assert search(marked[:, :1]).best == 0
+
+
+def test_a_channel_without_a_score_at_any_setting_is_left_out():
+    """A reconstruction of a silent channel is constant and has no correlation with the signal."""
+    signal = with_more(SIGNAL)[:, 1:]
+    how: dict[str, Any] = {"score": correlation, "longest_delay": 0.0}
+    with pytest.warns(UserWarning, match="channel 2 has the score NaN for every setting"):
+        found = tune.search(stepping, signal, {"threshold": THRESHOLDS}, **how)
+    assert found.left_out == (2,)
+    alone = tune.search(stepping, SIGNAL, {"threshold": THRESHOLDS}, **how)
+    np.testing.assert_allclose(measured(found), measured(alone), rtol=1e-5)
+
+
+def test_a_setting_without_a_score_for_a_channel_has_none():
+    """It would be the best of all if the mean were that of the other channels."""
+    signal = np.stack([SIGNAL[:, 0], 0.5 + 0.05 * np.sin(t / 40)], 1).astype(np.float32)
+    found = tune.search(stepping, signal, {"threshold": [0.02, 0.07]}, score=correlation, longest_delay=0.0)
+    assert np.isnan(found.table["score"]).tolist() == [False, True] and found.best == 0 and found.left_out == ()
+
+
+def only_small_steps(signal, reconstruction):
+    """NaN for a reconstruction with steps above 0.1."""
+    return jnp.where(jnp.abs(jnp.diff(reconstruction[:, 0])).max() > 0.1, jnp.nan, 1.0)
 
 
 class DelayedConfig(InputInterfaceConfig):
@@ -202,9 +401,42 @@ class Delayed(InputInterface[DelayedConfig, None]):
         return self.output(v > 0, v, payload), state
 
 
+class MixingConfig(InputInterfaceConfig):
+    level: float = spark.parameter(default=0.5)
+
+
+class Mixing(InputInterface[MixingConfig, None]):
+    """Three units that all fire while the mean over the channels is above `level`."""
+
+    def build(self, input_specs, *, key=None):
+        self.signal_spec(input_specs)
+
+    def step(self, payload, state, *, key):
+        v = jnp.broadcast_to(self.excitation(payload).mean() - self.config.level, (3,))
+        return self.output(v > 0, v, payload), state
+
+
+class Spreading(OutputInterface[OutputInterfaceConfig, None]):
+    """Two channels that are both the spikes of the first unit."""
+
+    def build(self, input_specs, *, key=None):
+        self.spec(input_specs)
+
+    def step(self, payload, state, *, key):
+        return {"signal": spark.FloatArray(jnp.broadcast_to(payload.value[0], (2,)))}, state
+
+
 search = tune.search
 linear = LinearSpiker()
 one_output = ExponentialIntegrator(num_outputs=1, shuffle=False)
+
+
+def one_of_two(signal, reconstruction):
+    """NaN for the first channel, which begins at 0.5, if it has no spikes, and for the second if it has some."""
+    silent = reconstruction.max() == reconstruction.min()
+    return jnp.where(silent == (signal[0, 0] < 0.6), jnp.nan, 1.0)
+
+
 CASES = {
     "no encoder": (
         lambda: search(integrator(linear), SIGNAL, {"tau": [1.0]}),
@@ -219,7 +451,7 @@ CASES = {
     "nothing": (
         lambda: search(linear, jnp.ones((0, 2)), {"tau": [1.0]}),
         ValueError,
-        "`signals` (steps, *units) (0, 2)",
+        "`signals` (steps, *channels) (0, 2)",
     ),
     "no grid": (lambda: search(linear, SIGNAL, {}), TypeError, "`grid` names of fields {}"),
     "unknown field": (
@@ -291,13 +523,13 @@ CASES = {
     "score of each unit": (
         lambda: search(linear, SIGNAL, {"tau": [20.0]}, score=spark.measure.snr, decoder=integrator),
         TypeError,
-        "`score` one real number (2,)",
+        "`score` one real number one channel (500, 1) (1,)",
     ),
     "no key": (lambda: search(linear, SIGNAL, {"tau": [20.0]}, key=3), TypeError, "`key` one key int: 3"),
     "too long a delay": (
         lambda: search(linear, SIGNAL, {"tau": [20.0]}, longest_delay=600.0),
         ValueError,
-        "`longest_delay` 600 steps 600 [ms]",
+        "`longest_delay` shorter `signals` last 600 ms 600 [ms] (600, 2) time",
     ),
     "cap": (
         lambda: search(linear, SIGNAL, {"tau": [20.0]}, most_spikes=0.0),
@@ -307,7 +539,47 @@ CASES = {
     "cap below all": (
         lambda: search(linear, SIGNAL, {"max_freq": [100.0, 400.0]}, decoder=integrator, most_spikes=1e-3),
         ValueError,
-        "no setting of 2 `most_spikes` = 0.001 [1/s] the sparsest",
+        "no setting of 2 is within `most_spikes` = 0.001 [spikes/s] sparsest spikes/s densest channel",
+    ),
+    "no score at all": (
+        lambda: search(linear, SIGNAL, {"tau": [10.0, 20.0]}, score=lambda x, y: jnp.nan, most_spikes=500.0),
+        ValueError,
+        "no setting of 2 has a score `score` NaN",
+    ),
+    "no score for some channel": (
+        lambda: search(stepping, SIGNAL, {"threshold": [0.07, 0.6]}, score=one_of_two),
+        ValueError,
+        "no setting of 2 has a score `score` NaN",
+    ),
+    "no score within the cap": (
+        lambda: search(stepping, SIGNAL, {"threshold": [0.02, 0.2]}, score=only_small_steps, most_spikes=100.0),
+        ValueError,
+        "no setting of 2 whose score is not NaN is within `most_spikes` = 100 [spikes/s] sparsest",
+    ),
+    "flat": (
+        lambda: search(linear, jnp.ones((200, 2)).at[3, 1].set(jnp.nan), {"tau": [20.0]}),
+        ValueError,
+        "`signals` must vary over time, which is the first axis channels 0 and 1 are constant",
+    ),
+    "one flat signal": (
+        lambda: search(linear, jnp.ones(200), {"tau": [20.0]}),
+        ValueError,
+        "`signals` must vary the signal is constant over the 100 steps",
+    ),
+    "a channel of NaN": (
+        lambda: search(linear, SIGNAL.at[:-50, 1].set(jnp.nan), {"tau": [20.0]}),
+        ValueError,
+        "`signals` sample in each channel the 500 steps channel 1 has none",
+    ),
+    "infinite samples": (
+        lambda: search(linear, jnp.tile(SIGNAL, (1, 5)).at[599].set(jnp.inf), {"tau": [20.0]}),
+        ValueError,
+        "`signals` finite 10 channels (0, 1, 2, 3, 4, 5, 6, 7, ...) have infinite NaN",
+    ),
+    "traced": (
+        lambda: jax.jit(lambda x: search(linear, x, {"tau": [20.0]}).best)(SIGNAL),
+        TypeError,
+        "`signals` traced outside `jit`",
     ),
 }
 

@@ -1,15 +1,17 @@
-"""The search: which setting of a grid is best."""
+"""The search for the best setting of a grid."""
 
 import dataclasses
 import functools
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float
 
 from ..core._arguments import as_scalar
 from ..core._keys import check_key
@@ -21,32 +23,38 @@ from ..core.payloads import FloatArray
 from ..measure import snr
 from ..measure._signals import as_signals
 from ..nn.interfaces.input.base import InputInterface
+from ._channels import indices, named, scored_samples
 from ._grid import MEASURED, as_column, check, combinations, of_one_program, plain
 from ._progress import Progress
 from ._trials import run_trials
 
 
-_BYTES = 2**28  # of a chunk of settings
-_PER_VALUE = 8  # arrays as large as the raster that encoding, decoding and scoring keep, about
+_BYTES = 2**28  # memory for a chunk of settings
+_PER_VALUE = 8  # about how many arrays of the size of the raster encoding, decoding and scoring need
 
 
 class SearchResult(NamedTuple):
-    """What [`search`][spark_eqx.tune.search] found.
+    """The result of [`search`][spark_eqx.tune.search].
 
-    - `encoder`: the best one; its numbers are constants.
-    - `best`: its row in the table.
-    - `table`: NumPy arrays, one entry a setting: each field of the grid by its name, then `"score"`, `"spikes_per_s"`
-        (of a signal) and `"delay"` [ms].
+    - `encoder`: the encoder with the best setting; its numbers are constants.
+    - `best`: the row of the best setting in the table.
+    - `table`: NumPy arrays with one entry per setting: a column for each field of the grid, by its name, then `"score"`,
+        `"spikes_per_s"` of the channel with the most spikes, and `"delay"` [ms].
+    - `left_out`: the channels that have no score: integers for signals of shape `(steps, channels)`, tuples of integers
+        for signals with more axes.
     """
 
     encoder: Any
     best: int
     table: dict[str, np.ndarray]
+    left_out: tuple[Any, ...] = ()
 
 
 def snr_without_mean(signal: Any, reconstruction: Any) -> Float[Array, ""]:
-    """The [`snr`][spark_eqx.measure.snr] [dB] without the power of the mean, averaged over units: the mean of `signal`
-    over time is subtracted from both, so that an offset of `reconstruction` is an error like any other.
+    """The [`snr`][spark_eqx.measure.snr] [dB] without the power of the mean, averaged over units.
+
+    The mean of `signal` over time is subtracted from both arguments, so that an offset of `reconstruction` counts as an
+    error.
 
     The arguments are those of [`snr`][spark_eqx.measure.snr].
     """
@@ -67,32 +75,50 @@ def search(
     key: Any = None,
     progress: bool = False,
 ) -> SearchResult:
-    """Encode and decode signals with every combination of parameters, and take the best.
+    """Encode and decode signals with every combination of parameters, and return the best combination.
 
-    Fields that hold numbers are searched in one compiled program, mapped over the settings, in as large chunks as fit
-    into a quarter of a gibibyte. Others, which set a shape or a branch (windows, orders, curves), are compiled once for
+    Fields that hold numbers are searched in one compiled program that is mapped over the settings, in chunks that fit
+    into a quarter of a gibibyte. Fields that set a shape or a branch (windows, orders, curves) are compiled once for
     each of their combinations.
 
-    What comes back later than it went in is compared with the signal as it was then: each setting has the delay for
-    which the squared error is least. Not for use under `jit`.
+    **Channels.** Each index of the axes after time is a channel, and all units that encode a channel belong to it. The
+    score of a setting is the mean over the channels. A channel that is constant has no score: it is left out, with a
+    warning, as if it were not in `signals`. So is a channel whose score is NaN for every setting, except that its spikes
+    count. If another channel is reconstructed perfectly, with an infinite score, by several settings, the remaining
+    channels decide between these.
+
+    **Missing samples.** A sample that is NaN is missing. Encoder and decoder run through a gap: contrast codes hold their
+    value, other codes are silent. Missing samples are then removed from the signal and the reconstruction before these
+    are scored, and spikes are counted per second of the samples that are present.
+
+    **Delay.** A reconstruction that lags behind is compared with the signal as it was at that time. The delay of a
+    setting is the one with the least sum of squared errors over all samples that are scored, for any `score`.
+
+    Do not use this function under `jit`.
 
     **Arguments:**
 
-    - `encoder`: an input interface; its other parameters stay as they are.
-    - `signals`: a [`FloatArray`][] or an array of floats `(steps, *units)`.
+    - `encoder`: an input interface; the parameters that are not in the grid stay as they are.
+    - `signals`: a [`FloatArray`][] or an array of floats of shape `(steps, *channels)`.
     - `grid`: the values to try, by the name of the field: a sequence or an array for each.
-    - `score`: what is to be large: a function of the signal and what was decoded, two arrays of floats
-        `(steps, *units)`, that gives a number; traced. The default is `snr_without_mean` [dB].
-    - `most_spikes`: the cap on spikes of a signal [1/s]. Without one the best is nearly always the densest.
-    - `longest_delay`: up to which delays are looked for [ms]. As much is cut off the end of the signal.
-    - `decoder`: makes the decoder of an encoder; `None`: `encoder.decoder()`.
-    - `key`: for encoders that draw; the same for all settings, so that they are compared on the same draws.
-    - `progress`: whether to say on the standard error how far it has come.
+    - `score`: the score to maximise: a function of the original and the reconstructed signal of one channel, two arrays
+        of floats of shape `(samples, 1)`, that returns a number. It is traced, once per number of samples. The default
+        is `snr_without_mean` [dB].
+    - `most_spikes`: upper limit on the firing rate of each channel [spikes/s]. Without a limit the best setting is nearly
+        always the one with the most spikes.
+    - `longest_delay`: the longest delay to try [ms]. The signal is scored without a part of this length at its end.
+    - `decoder`: a function that makes the decoder from an encoder; `None`: `encoder.decoder()`.
+    - `key`: for encoders that draw random numbers. All settings use the same key, so that they are compared on the same
+        draws.
+    - `progress`: whether to print the progress to the standard error.
 
-    **Returns:** a [`SearchResult`][spark_eqx.tune.SearchResult].
+    **Returns:** a [`SearchResult`][spark_eqx.tune.SearchResult]. Of settings that are equally good it has the first.
 
-    **Raises:** `TypeError` or `ValueError` for anything else, and where no setting is within `most_spikes`. A setting
-    whose score is NaN is never the best.
+    **Raises:** `TypeError` or `ValueError` for anything else; `ValueError` if a channel has no sample or all channels are
+    constant, and if no setting has a score or none is within `most_spikes`. A setting whose score is NaN for some of the
+    channels is never the best.
+
+    **Warns:** `UserWarning` naming the channels that are left out.
     """
     values = _signals(encoder, signals)
     names, columns = combinations(encoder, grid)
@@ -103,48 +129,74 @@ def search(
         if not callable(function) or isinstance(function, SparkModule):
             raise TypeError(f"search: `{argument}` must be a function, got {type(function).__name__}: {function!r}.")
     check_key("search", key)
+    if np.size(encoder.config.dt) != 1:
+        raise ValueError(f"search: `encoder` must have one `dt` [ms], got {encoder.config.dt}.")
+    dt = float(np.ravel(encoder.config.dt)[0])
+    lags = int(delay / dt + 1e-9)
+    if lags >= len(values):
+        raise ValueError(
+            f"search: `longest_delay` must be shorter than `signals`, which last {len(values) * dt:g} ms; got {delay:g} "
+            f"[ms]. Give a shorter one; the first axis of `signals`, {values.shape}, is time."
+        )
+    # In the type in which errors are computed: NumPy has no bfloat16 of its own.
+    scored = scored_samples(np.asarray(values.astype(state_dtype(values.dtype))), len(values) - lags)
+    flat, channels = ~scored.present.any(0), values.shape[1:]
+    if flat.any():
+        _warn(flat, channels, ("is", "are"), "constant")
     report = Progress(len(columns[0]), progress)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     mapped = [name for name in names if encoder.config._kinds[name] is number]
     fixed = [name for name in names if name not in mapped]
     of = lambda chosen: [columns[names.index(name)] for name in chosen]
+    how = {"cls": type(encoder), "lags": lags, "score": score, "make": make}
     for rows in of_one_program(of(fixed), of(mapped), len(columns[0])):
         constants = {name: columns[names.index(name)][rows[0]] for name in fixed}
         numbers = {name: np.stack([columns[names.index(name)][i] for i in rows]).astype(float) for name in mapped}
         config = dataclasses.replace(encoder.config, **constants)
         check(config, numbers)
-        if np.size(config.dt) != 1:
-            raise ValueError(f"search: `encoder` must have one `dt` [ms], got {config.dt}.")
-        lags = int(delay / float(np.ravel(config.dt)[0]) + 1e-9)
-        if lags >= len(values):
-            raise ValueError(
-                f"search: `longest_delay` must be shorter than `signals`, {len(values)} steps; got {delay:g} [ms], "
-                f"{lags} steps. Give a shorter one; the first axis of `signals`, {values.shape}, is time."
-            )
-        run = functools.partial(run_trials, config, values, key, cls=type(encoder), lags=lags, score=score, make=make)
+        run = functools.partial(run_trials, config, values, scored, key, **how)
         parts.append((rows, _in_chunks(run, numbers, len(rows), values, config, report)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     found = np.concatenate([each for _, each in parts])[order]
+    rates, delays, scores = found[:, 0], found[:, 1], found[:, 2:]
+    without = np.isnan(scores).all(0)  # those of flat channels are NaN too
+    if without.all():
+        raise ValueError(f"search: no setting of {len(scores)} has a score; `score` returned NaN for all of them.")
+    if (without & ~flat).any():
+        _warn(without & ~flat, channels, ("has", "have"), "the score NaN for every setting")
+    scores = scores[:, ~without]
     table = dict(zip(names, map(as_column, columns), strict=True))
-    table |= dict(zip(MEASURED, found.T, strict=True))
-    best = _best(table, most)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        table |= dict(zip(MEASURED, (scores.mean(1), rates, delays), strict=True))
+    best = _best(table, scores, most)
     kinds = encoder.config._kinds
     chosen = {name: plain(column[best], kinds[name]) for name, column in zip(names, columns, strict=True)}
-    return SearchResult(type(encoder)(dataclasses.replace(encoder.config, **chosen)), best, table)
+    best_encoder = type(encoder)(dataclasses.replace(encoder.config, **chosen))
+    return SearchResult(best_encoder, best, table, indices(without, channels))
+
+
+def _warn(left_out: Bool[np.ndarray, " channels"], shape: tuple[int, ...], verbs: tuple[str, str], reason: str) -> None:
+    """Warn the caller of `search`."""
+    text = (
+        f"search: {named(left_out, shape, *verbs)} {reason}, so without a score. `left_out` of the result lists these."
+    )
+    warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def _matched(encoder: Any) -> Any:
     return encoder.decoder()
 
 
-def _signals(encoder: Any, signals: Any) -> Float[Array, "steps *units"]:
+def _signals(encoder: Any, signals: Any) -> Float[Array, "steps *channels"]:
     if not isinstance(encoder, InputInterface):
         raise TypeError(f"search: `encoder` must be an input interface, got {type(encoder).__name__}: {encoder!r}.")
     value = signals.value if isinstance(signals, FloatArray) else signals
     if not isinstance(value, jax.Array | np.ndarray) or not jnp.issubdtype(value.dtype, jnp.floating):
         raise TypeError(f"search: `signals` must be a FloatArray or an array of floats, got {value!r}.")
+    if isinstance(value, Tracer):
+        raise TypeError("search: `signals` must not be traced; call `search` outside of `jit`, `grad` and `vmap`.")
     if value.ndim == 0 or not value.size:
-        raise ValueError(f"search: `signals` must be of shape (steps, *units), nothing empty, got shape {value.shape}.")
+        raise ValueError(f"search: `signals` must be of shape (steps, *channels), not empty, got shape {value.shape}.")
     return jnp.asarray(value)
 
 
@@ -161,13 +213,22 @@ def _in_chunks(run: Any, numbers: dict, count: int, values: Array, config: Any, 
     return np.concatenate(found)
 
 
-def _best(table: dict[str, np.ndarray], most: float | None) -> int:
-    allowed = ~np.isnan(table["score"])
-    if most is not None:
-        allowed &= table["spikes_per_s"] <= most
+def _best(table: dict[str, np.ndarray], scores: np.ndarray, most: float | None) -> int:
+    """The row of the best setting; `scores` are those of the channels that have one."""
+    score, rates = table["score"], table["spikes_per_s"]
+    scored = ~np.isnan(score)
+    if not scored.any():
+        raise ValueError(
+            f"search: no setting of {len(score)} has a score; `score` returned NaN for some channel of each."
+        )
+    allowed = scored if most is None else scored & (rates <= most)
     if not allowed.any():
-        least = "" if most is None else f"; the sparsest has {table['spikes_per_s'].min():.4g} spikes per second"
-        cap = "" if most is None else f" within `most_spikes` = {most:g} [1/s]"
-        raise ValueError(f"search: no setting of {len(table['score'])} has a score{cap}{least}.")
-    rows = np.flatnonzero(allowed)
-    return int(rows[np.argmax(table["score"][rows])])
+        others = " whose score is not NaN" if (rates <= most).any() else ""
+        raise ValueError(
+            f"search: no setting of {len(score)}{others} is within `most_spikes` = {most:g} [spikes/s]; the sparsest has "
+            f"{rates[scored].min():.4g} spikes/s in its densest channel."
+        )
+    finite = np.isfinite(scores)
+    rest = np.where(finite, scores, 0).sum(1) / np.maximum(finite.sum(1), 1)
+    rest = np.where(finite.any(1), rest, score)  # decides between equal scores, which the infinite ones are
+    return int(max(np.flatnonzero(allowed), key=lambda row: (score[row], rest[row])))

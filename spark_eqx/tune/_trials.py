@@ -1,4 +1,4 @@
-"""Settings tried: encoded, decoded and scored."""
+"""Trials of settings: signals are encoded, decoded and scored."""
 
 import dataclasses
 import functools
@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ..core.module import SparkModule
 from ..core.numbers import state_dtype
+from ._channels import Samples, Scored
 
 
-Score = Callable[[Float[Array, "steps *units"], Float[Array, "steps *units"]], Any]
+Score = Callable[[Float[Array, "samples 1"], Float[Array, "samples 1"]], Any]
 
 _NEAREST = 32  # delays whose errors are added up one by one
 
@@ -25,6 +26,7 @@ _NEAREST = 32  # delays whose errors are added up one by one
 def run_trials(
     config: Any,
     values: Array,
+    scored: Scored,
     key: Any,
     numbers: dict[str, Array],
     *,
@@ -32,13 +34,15 @@ def run_trials(
     lags: int,
     score: Score,
     make: Any,
-) -> Float[Array, "settings 3"]:
-    """Score, spikes per second of a signal, and delay of each setting."""
-    one = lambda numbers: _one(cls(dataclasses.replace(config, **numbers)), values, key, lags, score, make)
+) -> Float[Array, "settings columns"]:
+    """Spikes per second, delay, and the score of each channel, NaN for a flat one; for each setting."""
+    one = lambda numbers: _one(cls(dataclasses.replace(config, **numbers)), values, scored, key, lags, score, make)
     return jax.vmap(one)(numbers) if numbers else one(numbers)[None]
 
 
-def _one(encoder: Any, values: Array, key: Any, lags: int, score: Score, make: Any) -> Float[Array, "3"]:
+def _one(
+    encoder: Any, values: Array, scored: Scored, key: Any, lags: int, score: Score, make: Any
+) -> Float[Array, " columns"]:
     spikes = encoder.unroll(values, encoder.init(values[0], key=_folded(key, 0)), key=_folded(key, 1))[0]["spikes"]
     decoder = make(encoder)
     if not isinstance(decoder, SparkModule):
@@ -46,48 +50,91 @@ def _one(encoder: Any, values: Array, key: Any, lags: int, score: Score, make: A
     first = jax.tree.map(lambda x: x[0], spikes)
     output = decoder.unroll(spikes, decoder.init(first, key=_folded(key, 2)))[0]
     if "signal" not in output:
-        raise ValueError(f"search: `decoder` must give a 'signal'; {type(decoder).__name__} gives {', '.join(output)}.")
+        raise ValueError(
+            f"search: `decoder` must return a decoder with the output 'signal'; {type(decoder).__name__} has the "
+            f"output {', '.join(map(repr, output))}."
+        )
     decoded = output["signal"].value
     if decoded.shape != values.shape:
         raise ValueError(
-            f"search: `decoder` must give back signals of the shape of `signals`, {values.shape}; "
-            f"{type(decoder).__name__} gives {decoded.shape}."
+            f"search: `decoder` must return a decoder whose output has the shape of `signals`, {values.shape}; "
+            f"that of {type(decoder).__name__} has {decoded.shape}."
         )
-    values, decoded = (x.astype(state_dtype(values.dtype)) for x in (values, decoded))
-    kept = len(values) - lags
-    lag = _least_error(values[:kept], decoded, lags)
-    late = jax.lax.dynamic_slice_in_dim(decoded, lag, kept)
     dtype = jnp.result_type(float)
     dt = jnp.asarray(encoder.config.dt, dtype).reshape(())
-    spikes_per_s = jnp.sum(spikes.spikes != 0, dtype=dtype) * (1000 / values.size) / dt
-    scored = score(values[:kept], late)
-    real = isinstance(scored, bool | int | float | jax.Array | np.generic) and not jnp.iscomplexobj(scored)
-    if not real or np.shape(scored) != ():
-        got = (
-            f"an array of shape {scored.shape}, dtype {scored.dtype}" if isinstance(scored, jax.Array) else repr(scored)
-        )
-        raise TypeError(f"search: `score` must return one real number, got {got}.")
-    scored = jnp.asarray(scored, dtype)
-    return jnp.stack([scored, spikes_per_s, lag.astype(dtype) * dt])
+    rate = _densest(spikes.spikes != 0, values, scored.present) * (1000 / dt)
+    values, decoded = (x.astype(state_dtype(values.dtype)).reshape(len(x), -1) for x in (values, decoded))
+    kept = len(values) - lags
+    lag = _least_error(values[:kept], decoded, scored.present, lags)
+    late = jax.lax.dynamic_slice_in_dim(decoded, lag, kept)
+    one = lambda signal, reconstruction: _scored(score, signal[:, None], reconstruction[:, None])
+    scores = jnp.full(values.shape[1], jnp.nan, dtype)
+    for group in scored.groups:
+        found = jax.vmap(one)(_picked(values[:kept], group), _picked(late, group))
+        scores = found if group.channels is None else scores.at[group.channels].set(found)
+    return jnp.concatenate([jnp.stack([rate, lag.astype(dtype) * dt]), scores])
 
 
 def _folded(key: Any, i: int) -> Any:
     return None if key is None else jr.fold_in(key, i)
 
 
-def _least_error(signal: Float[Array, "kept *units"], decoded: Float[Array, "steps *units"], lags: int) -> Array:
-    """The delay, 0 to `lags` steps, at which the sum of squared differences is least."""
+def _densest(
+    fired: Bool[Array, "steps *units"], values: Float[Array, "steps *channels"], present: Bool[Array, "kept columns"]
+) -> Float[Array, ""]:
+    """Spikes per sample of the channel that has the most, among those that are scored."""
+    channels = values.shape[1:]
+    count = jnp.sum(fired, 0, dtype=jnp.result_type(float))
+    # The axes of the channels come first, then those of the units of each. Otherwise units belong to no channel, and
+    # all of them are counted for each.
+    first = len(channels) if count.shape[: len(channels)] == channels else 0
+    count = count.sum(tuple(range(first, count.ndim)))
+    samples = jnp.sum(~jnp.isnan(values), 0, dtype=count.dtype)
+    each = jnp.broadcast_to(count / samples, channels).ravel()
+    return jnp.max(each, where=present.any(0), initial=0)
+
+
+def _picked(x: Float[Array, "kept columns"], group: Samples) -> Float[Array, "channels samples"]:
+    columns = x.T if group.channels is None else x.T[group.channels]
+    return columns if group.steps is None else jnp.take_along_axis(columns, group.steps, 1)
+
+
+def _scored(score: Score, signal: Float[Array, "samples 1"], reconstruction: Float[Array, "samples 1"]) -> Array:
+    scored = score(signal, reconstruction)
+    real = isinstance(scored, bool | int | float | jax.Array | np.generic) and not jnp.iscomplexobj(scored)
+    if not real or np.shape(scored) != ():
+        got = (
+            f"an array of shape {scored.shape}, dtype {scored.dtype}" if isinstance(scored, jax.Array) else repr(scored)
+        )
+        raise TypeError(
+            f"search: `score` must return one real number for the signal and the reconstruction of one channel, "
+            f"{signal.shape}; got {got}."
+        )
+    return jnp.asarray(scored, jnp.result_type(float))
+
+
+def _least_error(
+    signal: Float[Array, "kept channels"],
+    decoded: Float[Array, "steps channels"],
+    present: Bool[Array, "kept channels"],
+    lags: int,
+) -> Array:
+    """The delay, 0 to `lags` steps, with the least sum of squared errors over the samples that are present."""
     if lags == 0:
         return jnp.zeros((), jnp.int32)
-    mean = signal.mean(0, keepdims=True)
-    flat, later = (x.reshape(len(x), -1) for x in (signal - mean, decoded - mean))
+    # Relative to its own mean, a constant reconstruction adds nothing, however far it is from the signal.
+    mean = decoded.mean(0, keepdims=True)
+    later = jnp.where(present.any(0, keepdims=True), decoded - mean, 0)
+    signal = jnp.where(present, signal - mean, 0)
     size = 1 << (len(later) - 1).bit_length()
-    transformed = jnp.conj(jnp.fft.rfft(flat, size, axis=0)) * jnp.fft.rfft(later, size, axis=0)
-    products = jnp.fft.irfft(transformed, size, axis=0)[: lags + 1].sum(1)
-    power = jnp.cumsum(jnp.concatenate([jnp.zeros((1,), later.dtype), jnp.square(later).sum(1)]))
-    estimated = power[len(flat) :][: lags + 1] - power[: lags + 1] - 2 * products
+    transform = lambda x: jnp.fft.rfft(x, size, axis=0)
+    products = jnp.conj(transform(present.astype(later.dtype))) * transform(jnp.square(later))
+    products -= 2 * jnp.conj(transform(signal)) * transform(later)
+    estimated = jnp.fft.irfft(products.sum(1), size)[: lags + 1]
     # Large sums that nearly cancel: among delays that are about as good the sums of the errors themselves decide.
     _, nearest = jax.lax.top_k(-estimated, min(_NEAREST, lags + 1))
-    late = lambda lag: jax.lax.dynamic_slice_in_dim(later, lag, len(flat))
-    errors = jax.lax.map(lambda lag: jnp.sum(jnp.square(late(lag) - flat)), nearest)
-    return nearest[jnp.argmin(errors)].astype(jnp.int32)
+    late = lambda lag: jax.lax.dynamic_slice_in_dim(later, lag, len(signal))
+    errors = jax.lax.map(lambda lag: jnp.sum(jnp.square(late(lag) - signal), 0, where=present), nearest)
+    # Differences from the least error of each channel, so that a large one that does not depend on the delay, such as
+    # that of a channel without spikes, rounds none of the others away.
+    return nearest[jnp.argmin((errors - errors.min(0, keepdims=True)).sum(1))].astype(jnp.int32)
