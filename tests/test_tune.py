@@ -43,7 +43,7 @@ def integrator(encoder):
 
 
 def by_hand(encoder, decoder, lags, signal=SIGNAL, key=None):
-    """Score, spikes per second and delay of an encoder, one channel after another and one delay after another, in NumPy.
+    """Score, spikes per second and delay of an encoder, by loops over channels and delays in NumPy.
 
     Every channel must vary. Missing samples are removed.
     """
@@ -238,23 +238,27 @@ def test_flat_and_silent_channels_and_gaps_change_nothing():
     assert found.encoder.config.threshold == THRESHOLDS[1]
 
 
-def test_one_missing_sample_is_not_scored():
-    """For a contrast, a rate, a window, a filter and a population code: the score is what it is without the sample."""
-    grids: list[tuple[InputInterface, dict[str, Any]]] = [
-        (stepping, {"threshold": [0.05]}),
-        (RegularSpiker(), {"max_freq": [500.0]}),
-        (LatencySpiker(), {"window": [10.0]}),
-        (HoughSpiker(kernel=tuple(spark.fir.lowpass(10, 50.0).tolist())), {"tolerance": [0.1]}),
-        (TopologicalLinearSpiker(resolution=4), {"max_freq": [200.0]}),
-    ]
+ENCODERS: dict[str, tuple[InputInterface, dict[str, Any]]] = {
+    "contrast": (stepping, {"threshold": [0.05]}),
+    "window": (LatencySpiker(), {"window": [10.0]}),
+    "filter": (HoughSpiker(kernel=tuple(spark.fir.lowpass(10, 50.0).tolist())), {"tolerance": [0.1]}),
+    "population": (TopologicalLinearSpiker(resolution=4), {"max_freq": [200.0]}),
+}
+
+
+@pytest.mark.parametrize("code", ["rate", *(pytest.param(name, marks=pytest.mark.sweep) for name in ENCODERS)])
+def test_one_missing_sample_is_not_scored(code):
+    """The encoder and the decoder run through it, and the score is what it is without the sample."""
+    encoder, grid = ENCODERS.get(code, (RegularSpiker(), {"max_freq": [500.0]}))
     signal = SIGNAL[:, :1].at[100].set(jnp.nan)
-    for encoder, grid in grids:
-        found = tune.search(encoder, signal, grid, longest_delay=60.0)
-        score, _, delay = by_hand(found.encoder, found.encoder.decoder(), 60, signal)
-        np.testing.assert_allclose([found.table["score"][0], found.table["delay"][0]], [score, delay], rtol=2e-4)
+    found = tune.search(encoder, signal, grid, longest_delay=60.0)
+    score, _, delay = by_hand(found.encoder, found.encoder.decoder(), 60, signal)
+    np.testing.assert_allclose([found.table["score"][0], found.table["delay"][0]], [score, delay], rtol=2e-4)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [np.float16, *(pytest.param(x, marks=pytest.mark.sweep) for x in (np.float32, np.float64))]
+)
 def test_channels_of_several_axes(dtype):
     """Arrays of NumPy and payloads, of any float type. Channels are named by tuples where they have several axes."""
     signal = np.repeat(np.asarray(SIGNAL, dtype)[:300, None], 2, axis=1)
@@ -351,7 +355,7 @@ def test_cap_of_an_encoder_that_mixes_channels():
     np.testing.assert_allclose(found.table["spikes_per_s"], total, rtol=1e-5)
 
 
-@pytest.mark.parametrize("perfect", [np.inf, -np.inf])
+@pytest.mark.parametrize("perfect", [np.inf, pytest.param(-np.inf, marks=pytest.mark.sweep)])
 def test_infinite_scores_let_the_other_channels_decide(perfect):
     """The first channel has the same infinite score at each setting, and a table of one channel has its first row."""
 
@@ -369,7 +373,7 @@ def test_a_channel_without_a_score_at_any_setting_is_left_out():
     """A reconstruction of a silent channel is constant and has no correlation with the signal."""
     signal = with_more(SIGNAL)[:, 1:]
     how: dict[str, Any] = {"score": correlation, "longest_delay": 0.0}
-    with pytest.warns(UserWarning, match="channel 2 has the score NaN for every setting"):
+    with pytest.warns(UserWarning, match="channel 2 is without a score, NaN for every setting, and left out"):
         found = tune.search(stepping, signal, {"threshold": THRESHOLDS}, **how)
     assert found.left_out == (2,)
     alone = tune.search(stepping, SIGNAL, {"threshold": THRESHOLDS}, **how)
@@ -534,7 +538,7 @@ CASES = {
     "cap": (
         lambda: search(linear, SIGNAL, {"tau": [20.0]}, most_spikes=0.0),
         ValueError,
-        "`most_spikes` [1/s] 0.0",
+        "`most_spikes` [spikes/s] 0.0",
     ),
     "cap below all": (
         lambda: search(linear, SIGNAL, {"max_freq": [100.0, 400.0]}, decoder=integrator, most_spikes=1e-3),

@@ -1,6 +1,7 @@
-"""What is measured of a code at its best setting."""
+"""The measurements of a code at its best setting."""
 
 import functools
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from spark_eqx import tune
 from .grids import Search
 
 
-CAPS = 50.0, 100.0, 200.0  # spikes of a signal [1/s]
+CAPS = 50.0, 100.0, 200.0  # of each signal [spikes/s]
 LONGEST_DELAY = 250.0  # ms
 KEY = jr.key(0)
 BATCH = 256  # signals whose time is measured
@@ -38,23 +39,45 @@ class Best(NamedTuple):
 
 
 def static_score(signal: Any, decoded: Any) -> Any:
-    """Of values that are held [dB]: their variance over the squared error at the end."""
+    """The score of values that are held [dB]: their variance over the mean squared error at the end."""
     return 10 * jnp.log10(jnp.var(signal[-1]) / jnp.mean(jnp.square(signal[-1] - decoded[-1])))
 
 
 def search_all(searches: list[Search], signal: np.ndarray, static: bool) -> list[tuple[Search, tune.SearchResult]]:
     found = []
     for search in searches:
-        encoder = search.encoder(float(signal[0, 0]))
-        how: dict[str, Any] = (
-            {"score": static_score, "longest_delay": 0.0} if static else {"longest_delay": LONGEST_DELAY}
-        )
-        found.append((search, tune.search(encoder, signal, search.grid, decoder=search.decoder, key=KEY, **how)))
+        if static:
+            found.append((search, _search_static(search, signal)))
+        else:
+            encoder, how = search.encoder(float(signal[0, 0])), {"longest_delay": LONGEST_DELAY, "key": KEY}
+            found.append((search, tune.search(encoder, signal, search.grid, decoder=search.decoder, **how)))
     return found
 
 
+def _search_static(search: Search, signal: np.ndarray) -> tune.SearchResult:
+    """One setting after another: `tune.search` leaves out channels that are constant, and scores one at a time."""
+    base = search.encoder(float(signal[0, 0]))
+    values = jnp.asarray(signal)
+    settings = list(itertools.product(*search.grid.values()))
+    rows = []
+    for setting in settings:
+        # As JAX arrays, numbers that set no shape do not compile another program.
+        fields = {
+            name: jnp.float32(value) if name in ("max_freq", "tau", "sigma") else _plain(value)
+            for name, value in zip(search.grid, setting, strict=True)
+        }
+        encoder = type(base)(base.config, **fields)
+        decoder = encoder.decoder() if search.decoder is None else search.decoder(encoder)
+        spikes = _encoded(encoder, values)
+        rate = float(jnp.mean(spikes.spikes != 0) * np.prod(spikes.shape[1:]) / signal.shape[1] * 1000)
+        rows.append((float(static_score(values, _decoded(decoder, spikes))), rate, 0.0))
+    table = dict(zip(search.grid, map(np.asarray, zip(*settings, strict=True)), strict=True))
+    table |= dict(zip(("score", "spikes_per_s", "delay"), np.transpose(rows), strict=True))
+    return tune.SearchResult(None, int(np.nanargmax(table["score"])), table)
+
+
 def frontier(found: list[tuple[Search, tune.SearchResult]]) -> tuple[list[float], list[float]]:
-    """The best score that no more than so many spikes buy."""
+    """The best scores with at most a given number of spikes per second."""
     rate = np.concatenate([result.table["spikes_per_s"] for _, result in found])
     score = np.concatenate([result.table["score"] for _, result in found])
     order = np.argsort(rate, kind="stable")
@@ -64,7 +87,7 @@ def frontier(found: list[tuple[Search, tune.SearchResult]]) -> tuple[list[float]
 
 
 def best(found: list[tuple[Search, tune.SearchResult]], signal: np.ndarray, cap: float, static: bool) -> Best | None:
-    """`None`: every setting has more spikes."""
+    """The best setting within the cap; `None` if every setting has more spikes."""
     chosen = None
     for search, result in found:
         table = result.table
@@ -126,11 +149,20 @@ def _undisturbed(spikes: spark.SpikeArray, key: Any) -> spark.SpikeArray:
 
 
 @eqx.filter_jit
-def _round_trip(encoder: Any, decoder: Any, signal: Any, disturb: Disturbance, key: Any) -> Any:
+def _encoded(encoder: Any, signal: Any) -> spark.SpikeArray:
     state = encoder.init(signal[0], key=jr.fold_in(KEY, 0))
-    spikes = disturb(encoder.unroll(signal, state, key=jr.fold_in(KEY, 1))[0]["spikes"], key)
+    return encoder.unroll(signal, state, key=jr.fold_in(KEY, 1))[0]["spikes"]
+
+
+@eqx.filter_jit
+def _decoded(decoder: Any, spikes: spark.SpikeArray) -> Any:
     first = jax.tree.map(lambda x: x[0], spikes)
     return decoder.unroll(spikes, decoder.init(first), key=KEY)[0]["signal"].value
+
+
+@eqx.filter_jit
+def _round_trip(encoder: Any, decoder: Any, signal: Any, disturb: Disturbance, key: Any) -> Any:
+    return _decoded(decoder, disturb(_encoded(encoder, signal), key))
 
 
 def _disturbed(encoder: Any, decoder: Any, signal: np.ndarray, lag: int, static: bool, disturb: Disturbance) -> float:

@@ -1,24 +1,26 @@
-"""What a search found."""
+"""The result of a search."""
 
 from typing import Any
 
 import numpy as np
 
 from ..tune import SearchResult
+from ..tune._grid import MEASURED
 from ._style import Axes, axes_of, color_of, legend, text_color
 
 
 def search(result: Any, *, ax: Any = None) -> Axes:
-    """The score of every setting of a search against its spikes per second, and the best one.
+    """The score of every setting of a search against the spikes per second of its densest channel.
 
-    Along the upper edge of the cloud a line: the best score that no more than so many spikes buy.
+    The line along the upper edge is the best score of all settings with at most that many spikes. The best setting
+    is marked.
 
     **Arguments:**
 
-    - `result`: from [`tune.search`][spark_eqx.tune.search].
+    - `result`: the result of [`tune.search`][spark_eqx.tune.search].
     - `ax`: the axes to draw into; `None`: the current ones.
 
-    **Returns:** the axes. Their lines are the settings, the edge, and the best, in this order.
+    **Returns:** the axes. Their lines are the settings, the upper edge, and the best setting, in this order.
 
     **Raises:** `TypeError` for anything else.
     """
@@ -31,17 +33,15 @@ def search(result: Any, *, ax: Any = None) -> Axes:
     edge = np.fmax.accumulate(score[order])
     values = ", ".join(f"{name} {_short(column[best])}" for name, column in _fields(table).items())
     handles = ax.plot(rate, score, ".", color=color_of(0), markersize=3, label=f"{len(score)} settings")
-    handles += ax.plot(
-        rate[order], edge, color=text_color(), linewidth=1, drawstyle="steps-post", label="best until there"
-    )
+    handles += ax.plot(rate[order], edge, color=text_color(), linewidth=1, drawstyle="steps-post", label="best so far")
     handles += ax.plot(rate[best], score[best], "o", color=color_of(1), label=values)
-    ax.set(xlabel="spikes of a signal [1/s]", ylabel="score")
+    ax.set(xlabel="spikes per second of the densest channel", ylabel="score")
     legend(ax, handles)
     return ax
 
 
 def _fields(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: column for name, column in table.items() if name not in ("score", "spikes_per_s", "delay")}
+    return {name: column for name, column in table.items() if name not in MEASURED}
 
 
 def _short(value: Any) -> str:

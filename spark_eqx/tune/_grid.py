@@ -14,18 +14,18 @@ from ..core.kinds import Kind, number
 from ..nn.interfaces.input.base import InputInterface
 
 
-# The columns of the table beside those of the grid.
+# The columns of the table after those of the grid.
 MEASURED = ("score", "spikes_per_s", "delay")
 
 
 def combinations(encoder: InputInterface, grid: Any) -> tuple[list[str], list[list[Any]]]:
-    """The names, and for each of them its value in every combination."""
+    """The names of the fields, and for each of them its value in every combination."""
     if not isinstance(grid, Mapping) or not grid:
         raise TypeError(f"search: `grid` must map names of fields to the values to try, got {grid!r}.")
     kinds = encoder.config._kinds
     for name, values in grid.items():
         if name not in kinds or name == "dt":
-            hint = "; it is that of the signal." if name == "dt" else nearest(str(name), kinds.keys() - {"dt"})
+            hint = "; `dt` is that of the signals." if name == "dt" else nearest(str(name), kinds.keys() - {"dt"})
             raise TypeError(f"search: `grid` must name fields of {type(encoder.config).__name__}, got {name!r}{hint}")
         if name in MEASURED:
             raise TypeError(f"search: `grid` cannot have {name!r}: the table has a column of that name, {MEASURED}.")
@@ -41,8 +41,10 @@ def combinations(encoder: InputInterface, grid: Any) -> tuple[list[str], list[li
 
 
 def of_one_program(fixed: list[list[Any]], mapped: list[list[Any]], count: int) -> list[np.ndarray]:
-    """The settings that share a program: those of the same values, which are the same objects, in the fixed columns
-    and of the same shapes in those that are mapped over."""
+    """The settings that share a program.
+
+    Their values in the fixed columns are the same objects, and those in the mapped columns have the same shapes.
+    """
     groups: dict[Any, list[int]] = {}
     for i in range(count):
         values = tuple(id(column[i]) for column in fixed), tuple(np.shape(column[i]) for column in mapped)
@@ -51,13 +53,16 @@ def of_one_program(fixed: list[list[Any]], mapped: list[list[Any]], count: int) 
 
 
 def check(config: Any, numbers: dict[str, np.ndarray]) -> None:
-    """That the config admits all settings: while traced, it cannot look."""
+    """Check that the config accepts all settings, because it cannot check traced numbers.
+
+    **Raises:** `ValueError` for the first that it refuses.
+    """
     others = [getattr(config, name) for name, kind in config._kinds.items() if kind is number and name not in numbers]
     if all(np.ndim(each) == 0 for each in others) and all(each.ndim == 1 for each in numbers.values()):
         try:
             dataclasses.replace(config, **{name: jnp.asarray(each) for name, each in numbers.items()})
             return
-        except ValueError:  # which of them?
+        except ValueError:  # the loop finds out which setting
             pass
     for i in range(len(next(iter(numbers.values()), []))):
         setting = {name: as_constant(each[i]) for name, each in numbers.items()}
@@ -65,7 +70,7 @@ def check(config: Any, numbers: dict[str, np.ndarray]) -> None:
             dataclasses.replace(config, **setting)
         except ValueError as error:
             text = ", ".join(f"{name}={value}" for name, value in setting.items())
-            raise ValueError(f"search: `grid` has a combination that is none, {text}. {error}") from None
+            raise ValueError(f"search: `grid` has an invalid combination, {text}. {error}") from None
 
 
 def as_column(values: list[Any]) -> np.ndarray:
@@ -79,7 +84,7 @@ def as_column(values: list[Any]) -> np.ndarray:
 
 
 def plain(value: Any, kind: Kind) -> Any:
-    """A value of the grid as it goes into a config: a constant, if that will do."""
+    """A value of the grid in the form for a config: a constant if the field accepts one."""
     constant = as_constant(value)
     return value if kind.convert(constant) is NotImplemented else constant
 

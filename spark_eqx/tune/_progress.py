@@ -3,7 +3,7 @@ import time
 
 
 class Progress:
-    """Says how many settings are done, every few seconds."""
+    """Prints how many settings are done, every few seconds."""
 
     def __init__(self, total: int, wanted: bool):
         self.total, self.wanted, self.done = total, wanted, 0

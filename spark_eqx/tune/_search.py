@@ -38,8 +38,8 @@ class SearchResult(NamedTuple):
 
     - `encoder`: the encoder with the best setting; its numbers are constants.
     - `best`: the row of the best setting in the table.
-    - `table`: NumPy arrays with one entry per setting: a column for each field of the grid, by its name, then `"score"`,
-        `"spikes_per_s"` of the channel with the most spikes, and `"delay"` [ms].
+    - `table`: NumPy arrays with one entry per setting: a column for each field of the grid, by its name, then
+        `"score"`, `"spikes_per_s"` of the channel with the most spikes, and `"delay"` [ms].
     - `left_out`: the channels that have no score: integers for signals of shape `(steps, channels)`, tuples of integers
         for signals with more axes.
     """
@@ -82,17 +82,18 @@ def search(
     each of their combinations.
 
     **Channels.** Each index of the axes after time is a channel, and all units that encode a channel belong to it. The
-    score of a setting is the mean over the channels. A channel that is constant has no score: it is left out, with a
-    warning, as if it were not in `signals`. So is a channel whose score is NaN for every setting, except that its spikes
-    count. If another channel is reconstructed perfectly, with an infinite score, by several settings, the remaining
-    channels decide between these.
+    score of a setting is the mean over the channels. A constant channel has no score. It is encoded, because parameters
+    may differ between channels, but neither its spikes nor its errors count. A channel whose score is NaN for every
+    setting has no score either; its spikes and errors count. Both kinds are listed in the result, and a warning names
+    them. If scores are infinite, such as those of channels that are reconstructed exactly, and several settings have
+    the same mean, the finite scores decide between these settings.
 
-    **Missing samples.** A sample that is NaN is missing. Encoder and decoder run through a gap: contrast codes hold their
-    value, other codes are silent. Missing samples are then removed from the signal and the reconstruction before these
-    are scored, and spikes are counted per second of the samples that are present.
+    **Missing samples.** A sample that is NaN is missing. The encoder and the decoder run through it: contrast codes
+    hold their value, rate codes are silent. It is then removed from the signal and the reconstruction before these are
+    scored. Spikes per second are those of a channel over the duration of its samples that are not missing.
 
-    **Delay.** A reconstruction that lags behind is compared with the signal as it was at that time. The delay of a
-    setting is the one with the least sum of squared errors over all samples that are scored, for any `score`.
+    **Delay.** The reconstruction is compared with the signal of an earlier time. The delay of a setting is the one with
+    the least sum of squared errors over all samples that are scored, whatever the `score`.
 
     Do not use this function under `jit`.
 
@@ -104,25 +105,23 @@ def search(
     - `score`: the score to maximise: a function of the original and the reconstructed signal of one channel, two arrays
         of floats of shape `(samples, 1)`, that returns a number. It is traced, once per number of samples. The default
         is `snr_without_mean` [dB].
-    - `most_spikes`: upper limit on the firing rate of each channel [spikes/s]. Without a limit the best setting is nearly
-        always the one with the most spikes.
-    - `longest_delay`: the longest delay to try [ms]. The signal is scored without a part of this length at its end.
+    - `most_spikes`: upper limit on the firing rate of each channel [spikes/s]. Without a limit the best setting is
+        nearly always the one with the most spikes.
+    - `longest_delay`: the longest delay to try [ms]. The last part of the signal, of this length, is not scored.
     - `decoder`: a function that makes the decoder from an encoder; `None`: `encoder.decoder()`.
     - `key`: for encoders that draw random numbers. All settings use the same key, so that they are compared on the same
         draws.
     - `progress`: whether to print the progress to the standard error.
 
-    **Returns:** a [`SearchResult`][spark_eqx.tune.SearchResult]. Of settings that are equally good it has the first.
+    **Returns:** a [`SearchResult`][spark_eqx.tune.SearchResult]. If several settings are best, it has the first.
 
-    **Raises:** `TypeError` or `ValueError` for anything else; `ValueError` if a channel has no sample or all channels are
-    constant, and if no setting has a score or none is within `most_spikes`. A setting whose score is NaN for some of the
-    channels is never the best.
-
-    **Warns:** `UserWarning` naming the channels that are left out.
+    **Raises:** `TypeError` or `ValueError` for anything else; `ValueError` if a sample is infinite, if a channel has no
+    sample, if all channels are constant, if no setting has a score, or if none that has one is within `most_spikes`. A
+    setting whose score is NaN for any of the channels, other than those above, has no score.
     """
     values = _signals(encoder, signals)
     names, columns = combinations(encoder, grid)
-    most = None if most_spikes is None else float(as_scalar("search", "most_spikes", most_spikes, "1/s", positive))  # pyright: ignore[reportArgumentType]
+    most = None if most_spikes is None else float(as_scalar("search", "most_spikes", most_spikes, "spikes/s", positive))  # pyright: ignore[reportArgumentType]
     delay = float(as_scalar("search", "longest_delay", longest_delay, "ms", non_negative))  # pyright: ignore[reportArgumentType]
     make = _matched if decoder is None else decoder
     for argument, function in (("score", score), ("decoder", make)):
@@ -135,14 +134,14 @@ def search(
     lags = int(delay / dt + 1e-9)
     if lags >= len(values):
         raise ValueError(
-            f"search: `longest_delay` must be shorter than `signals`, which last {len(values) * dt:g} ms; got {delay:g} "
-            f"[ms]. Give a shorter one; the first axis of `signals`, {values.shape}, is time."
+            f"search: `longest_delay` must be shorter than `signals`, which last {len(values) * dt:g} ms; got "
+            f"{delay:g} [ms]. Give a shorter one; the first axis of `signals`, {values.shape}, is time."
         )
     # In the type in which errors are computed: NumPy has no bfloat16 of its own.
     scored = scored_samples(np.asarray(values.astype(state_dtype(values.dtype))), len(values) - lags)
     flat, channels = ~scored.present.any(0), values.shape[1:]
     if flat.any():
-        _warn(flat, channels, ("is", "are"), "constant")
+        _warn(flat, channels, "constant")
     report = Progress(len(columns[0]), progress)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     mapped = [name for name in names if encoder.config._kinds[name] is number]
@@ -163,7 +162,7 @@ def search(
     if without.all():
         raise ValueError(f"search: no setting of {len(scores)} has a score; `score` returned NaN for all of them.")
     if (without & ~flat).any():
-        _warn(without & ~flat, channels, ("has", "have"), "the score NaN for every setting")
+        _warn(without & ~flat, channels, "without a score, NaN for every setting,")
     scores = scores[:, ~without]
     table = dict(zip(names, map(as_column, columns), strict=True))
     with np.errstate(invalid="ignore"):  # infinity less infinity
@@ -175,12 +174,10 @@ def search(
     return SearchResult(best_encoder, best, table, indices(without, channels))
 
 
-def _warn(left_out: Bool[np.ndarray, " channels"], shape: tuple[int, ...], verbs: tuple[str, str], reason: str) -> None:
+def _warn(left_out: Bool[np.ndarray, " channels"], shape: tuple[int, ...], reason: str) -> None:
     """Warn the caller of `search`."""
-    text = (
-        f"search: {named(left_out, shape, *verbs)} {reason}, so without a score. `left_out` of the result lists these."
-    )
-    warnings.warn(text, UserWarning, stacklevel=3)
+    left = named(left_out, shape, "is", "are")
+    warnings.warn(f"search: {left} {reason} and left out; see `left_out` of the result.", UserWarning, stacklevel=3)
 
 
 def _matched(encoder: Any) -> Any:
@@ -225,8 +222,8 @@ def _best(table: dict[str, np.ndarray], scores: np.ndarray, most: float | None) 
     if not allowed.any():
         others = " whose score is not NaN" if (rates <= most).any() else ""
         raise ValueError(
-            f"search: no setting of {len(score)}{others} is within `most_spikes` = {most:g} [spikes/s]; the sparsest has "
-            f"{rates[scored].min():.4g} spikes/s in its densest channel."
+            f"search: no setting of {len(score)}{others} is within `most_spikes` = {most:g} [spikes/s]; the sparsest "
+            f"has {rates[scored].min():.4g} spikes/s in its densest channel."
         )
     finite = np.isfinite(scores)
     rest = np.where(finite, scores, 0).sum(1) / np.maximum(finite.sum(1), 1)

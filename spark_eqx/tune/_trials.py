@@ -18,10 +18,10 @@ from ._channels import Samples, Scored
 
 Score = Callable[[Float[Array, "samples 1"], Float[Array, "samples 1"]], Any]
 
-_NEAREST = 32  # delays whose errors are added up one by one
+_NEAREST = 32  # delays whose errors are summed directly
 
 
-# Compiled once for settings that share a program, whatever the values of the signals.
+# The signals are an argument, so that other values of them do not compile another program.
 @functools.partial(jax.jit, static_argnames=("cls", "lags", "score", "make"))
 def run_trials(
     config: Any,
@@ -85,8 +85,8 @@ def _densest(
     """Spikes per sample of the channel that has the most, among those that are scored."""
     channels = values.shape[1:]
     count = jnp.sum(fired, 0, dtype=jnp.result_type(float))
-    # The axes of the channels come first, then those of the units of each. Otherwise units belong to no channel, and
-    # all of them are counted for each.
+    # The axes of the channels come first, then those of the units of each channel. If they do not, the encoder mixes
+    # channels, and all spikes count for each of them.
     first = len(channels) if count.shape[: len(channels)] == channels else 0
     count = count.sum(tuple(range(first, count.ndim)))
     samples = jnp.sum(~jnp.isnan(values), 0, dtype=count.dtype)
@@ -122,7 +122,7 @@ def _least_error(
     """The delay, 0 to `lags` steps, with the least sum of squared errors over the samples that are present."""
     if lags == 0:
         return jnp.zeros((), jnp.int32)
-    # Relative to its own mean, a constant reconstruction adds nothing, however far it is from the signal.
+    # Relative to its mean, a constant reconstruction contributes nothing, however far from the signal it is.
     mean = decoded.mean(0, keepdims=True)
     later = jnp.where(present.any(0, keepdims=True), decoded - mean, 0)
     signal = jnp.where(present, signal - mean, 0)
@@ -131,10 +131,10 @@ def _least_error(
     products = jnp.conj(transform(present.astype(later.dtype))) * transform(jnp.square(later))
     products -= 2 * jnp.conj(transform(signal)) * transform(later)
     estimated = jnp.fft.irfft(products.sum(1), size)[: lags + 1]
-    # Large sums that nearly cancel: among delays that are about as good the sums of the errors themselves decide.
+    # These sums nearly cancel, and their rounding errors matter: the errors themselves decide between the best delays.
     _, nearest = jax.lax.top_k(-estimated, min(_NEAREST, lags + 1))
     late = lambda lag: jax.lax.dynamic_slice_in_dim(later, lag, len(signal))
     errors = jax.lax.map(lambda lag: jnp.sum(jnp.square(late(lag) - signal), 0, where=present), nearest)
-    # Differences from the least error of each channel, so that a large one that does not depend on the delay, such as
-    # that of a channel without spikes, rounds none of the others away.
+    # A channel without spikes may have a large error that does not depend on the delay. Relative to the least error of
+    # the channel it is 0, and the errors of the other channels are not lost in its rounding error.
     return nearest[jnp.argmin((errors - errors.min(0, keepdims=True)).sum(1))].astype(jnp.int32)
