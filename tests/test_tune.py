@@ -253,7 +253,7 @@ def test_one_missing_sample_is_not_scored(code):
     signal = SIGNAL[:, :1].at[100].set(jnp.nan)
     found = tune.search(encoder, signal, grid, longest_delay=60.0)
     score, _, delay = by_hand(found.encoder, found.encoder.decoder(), 60, signal)
-    np.testing.assert_allclose([found.table["score"][0], found.table["delay"][0]], [score, delay], rtol=2e-4)
+    np.testing.assert_allclose([found.table["score"][0], found.table["delay"][0]], np.array([score, delay]), rtol=2e-4)
 
 
 @pytest.mark.parametrize(
