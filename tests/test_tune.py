@@ -78,7 +78,7 @@ def test_rows_are_what_a_loop_finds():
         for f in (100.0, 300.0)
         for tau in (20.0, 50.0)
     ]
-    np.testing.assert_allclose(measured(found), expected, rtol=2e-4)
+    np.testing.assert_allclose(measured(found), np.array(expected), rtol=2e-4)
     np.testing.assert_array_equal(found.table["max_freq"], [100, 100, 300, 300])
     np.testing.assert_array_equal(found.table["tau"], [20, 50, 20, 50])
     assert found.best == int(np.argmax([score for score, *_ in expected])) and found.left_out == ()
@@ -347,7 +347,11 @@ def test_cap_counts_all_units_of_a_channel():
 def test_cap_of_an_encoder_that_mixes_channels():
     """Its units belong to no channel: their spikes count for each."""
     found = tune.search(
-        Mixing(MixingConfig()), SIGNAL, {"level": [0.0, 0.3]}, decoder=lambda _: Spreading(), longest_delay=0.0
+        Mixing(MixingConfig()),
+        SIGNAL,
+        {"level": [0.0, 0.3]},
+        decoder=lambda _: Spreading(OutputInterfaceConfig()),
+        longest_delay=0.0,
     )
     total = [1000 * 3 * np.mean(np.asarray(SIGNAL).mean(1) > level) for level in (0.0, 0.3)]
     np.testing.assert_allclose(found.table["spikes_per_s"], total, rtol=1e-5)

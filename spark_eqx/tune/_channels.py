@@ -68,16 +68,16 @@ def _groups(present: Bool[np.ndarray, "kept channels"]) -> tuple[Samples, ...]:
     return tuple(groups)
 
 
-def indices(chosen: Bool[np.ndarray, " channels"], shape: tuple[int, ...]) -> tuple[Any, ...]:
+def indices(chosen: Bool[Any, " channels"], shape: tuple[int, ...]) -> tuple[Any, ...]:
     """The chosen channels by their index: an integer if there is one axis, else a tuple of integers."""
     if len(shape) == 1:
         return tuple(np.flatnonzero(chosen).tolist())
     return tuple(map(tuple, np.argwhere(chosen.reshape(shape)).tolist()))
 
 
-def named(chosen: Bool[np.ndarray, " channels"], shape: tuple[int, ...], one: str, several: str) -> str:
+def named(chosen: Bool[Any, " channels"], shape: tuple[int, ...], one: str, several: str) -> str:
     """The chosen channels for a message, with the verb that follows."""
-    found = indices(chosen, shape)
+    found = list(indices(chosen, shape))
     if shape == ():
         return f"the signal {one}"
     if len(found) == 1:

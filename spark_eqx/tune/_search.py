@@ -158,7 +158,7 @@ def search(
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
     found = np.concatenate([each for _, each in parts])[order]
     rates, delays, scores = found[:, 0], found[:, 1], found[:, 2:]
-    without = np.isnan(scores).all(0)  # those of flat channels are NaN too
+    without = np.asarray(np.isnan(scores).all(0))  # those of flat channels are NaN too
     if without.all():
         raise ValueError(f"search: no setting of {len(scores)} has a score; `score` returned NaN for all of them.")
     if (without & ~flat).any():
