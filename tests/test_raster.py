@@ -138,7 +138,7 @@ def test_chunks_of_whole_words_concatenate():
         (None, TypeError, "pack: `raster` .* got None"),
         (FloatArray(jnp.ones(3)), TypeError, "pack: `raster` .* got FloatArray"),
         (jnp.ones(3, complex), TypeError, r"pack: `raster` must hold booleans.* shape \(3,\), dtype complex64"),
-        (jnp.ones(3, jnp.uint32), TypeError, "pack: `raster` must hold booleans.* dtype uint32"),
+        (jnp.ones(3, jnp.complex64), TypeError, "pack: `raster` must hold booleans.* dtype complex64"),
         (np.asarray(["a"]), TypeError, "pack: `raster` must hold booleans.* dtype <U1"),
         (jr.split(jr.key(0)), TypeError, "pack: `raster` must hold booleans.* dtype key"),
         (jnp.asarray(True), ValueError, "pack: `raster` must have a leading axis of time, got a scalar of dtype bool"),

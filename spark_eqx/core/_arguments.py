@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ._masked import without_mask
 from .checks import Check
 from .kinds import number
 from .numbers import Number, concrete
@@ -24,11 +25,12 @@ def as_raster(function: str, argument: str, raster: Any, masked: bool = True) ->
                 f"Put OnOff behind the encoder, or give `{argument}.spikes` and keep its `inhibition_mask` beside."
             )
         raster = raster.spikes
+    raster = without_mask(function, argument, raster, fill="0")
     if not isinstance(raster, jax.Array | np.ndarray):
         raise TypeError(f"{what} must be an array of spikes or a SpikeArray, got {raster!r}.")
-    if not any(jnp.issubdtype(raster.dtype, kind) for kind in (jnp.bool_, jnp.floating, jnp.signedinteger)):
+    if not any(jnp.issubdtype(raster.dtype, kind) for kind in (jnp.bool_, jnp.floating, jnp.integer)):
         raise TypeError(
-            f"{what} must hold booleans, floats or signed integers, got an array of shape {raster.shape}, "
+            f"{what} must hold booleans, floats or integers, got an array of shape {raster.shape}, "
             f"dtype {raster.dtype}."
         )
     if raster.ndim == 0:
@@ -37,8 +39,14 @@ def as_raster(function: str, argument: str, raster: Any, masked: bool = True) ->
 
 
 def nonzero(raster: jax.Array | np.ndarray) -> jax.Array:
+    """A JAX array that is not 0, or is NaN, where the raster is. A NumPy array becomes booleans, or 0, 1 and NaN."""
+    if isinstance(raster, jax.Array):
+        return raster
     # NumPy's 64 bits would be cut to 32 on the way to JAX, and 2**32 or 1e-300 become 0.
-    return jnp.asarray(raster != 0) if isinstance(raster, np.ndarray) else raster
+    fired = raster != 0
+    if jnp.issubdtype(raster.dtype, jnp.floating) and (missing := np.isnan(raster)).any():
+        return jnp.where(missing, jnp.float32(jnp.nan), fired.astype(np.float32))
+    return jnp.asarray(fired)
 
 
 def as_scalar(function: str, argument: str, value: Any, unit: str, check: Check) -> Number:

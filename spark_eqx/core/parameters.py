@@ -15,6 +15,7 @@ from jax.core import Tracer
 from . import _names
 from ._annotations import kind_of
 from ._fields import distinct, expected, inherit_metadata, meets, parameter as parameter, shown
+from ._masked import without_mask
 from .kinds import Kind
 
 
@@ -80,7 +81,7 @@ class Parameters:
     def __post_init__(self):
         cls, name = type(self), type(self).__name__
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value = without_mask(name, field.name, getattr(self, field.name))
             stored = cls._kinds[field.name].convert(value)
             if stored is NotImplemented:
                 twice = type(value).__name__ == getattr(getattr(cls._kinds[field.name], "base", None), "__name__", None)

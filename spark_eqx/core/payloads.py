@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped, jaxtyped
 
+from ._masked import NAN, without_mask
+
 
 def _checked(function: Callable) -> Callable:
     """`beartype.beartype`, imported with the first payload: it takes longer to import than this package."""
@@ -27,7 +29,8 @@ def _checked(function: Callable) -> Callable:
 _ArrayLike = Array | np.ndarray | jax.ShapeDtypeStruct
 
 
-def _to_jax(array: Any) -> Any:
+def _to_jax(owner: Any, name: str, array: Any, fill: str = "0") -> Any:
+    array = without_mask(type(owner).__name__, name, array, fill)
     return jnp.asarray(array) if isinstance(array, np.ndarray) else array
 
 
@@ -63,7 +66,7 @@ class FloatArray(SparkPayload):
     value: Float[Array, "*shape"]
 
     def __init__(self, value: Float[_ArrayLike, "*shape"]):
-        self.value = _to_jax(value)
+        self.value = _to_jax(self, "value", value, NAN)
 
 
 @jaxtyped(typechecker=_checked)
@@ -84,8 +87,8 @@ class SpikeArray(SparkPayload):
         spikes: Float[_ArrayLike, "*shape"] | Bool[_ArrayLike, "*shape"] | Int[_ArrayLike, "*shape"],
         inhibition_mask: Bool[_ArrayLike, "*shape"] | None = None,
     ):
-        self.spikes = _to_jax(spikes)
-        self.inhibition_mask = None if inhibition_mask is None else _to_jax(inhibition_mask)
+        self.spikes = _to_jax(self, "spikes", spikes)
+        self.inhibition_mask = None if inhibition_mask is None else _to_jax(self, "inhibition_mask", inhibition_mask)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _names
-from .payloads import FloatArray, SparkPayload
+from ._masked import NAN, without_mask
+from .payloads import FloatArray, SparkPayload, SpikeArray
 from .specs import InputSpec
 
 
@@ -38,6 +39,7 @@ class Port(NamedTuple):
         wanted = self.payload_type
         if isinstance(payload, wanted):
             return payload
+        payload = without_mask(owner, self.name, payload, "0" if wanted is SpikeArray else NAN)
         remedy = ""
         if wanted is not SparkPayload and isinstance(payload, jax.Array | np.ndarray | np.generic):
             make: Any = wanted

@@ -10,12 +10,19 @@ from jaxtyping import Array, Float, Int, Shaped
 from ..core._arguments import as_raster, as_scalar, nonzero
 from ..core.checks import positive
 from ..core.numbers import derived
-from ._numbers import float_dtype
+from ._numbers import float_dtype, keep_nan, size
 from ._steps import count_spikes
+
+
+# How far from a whole number of steps a window may be, in steps: `dt` may have come from float32.
+_OFF_GRID = 1e-3
 
 
 def count(spikes: Any) -> Int[Array, "*units"]:
     """The number of spikes, exact for any number of steps.
+
+    It is an integer and has no derivative. An entry that is NaN is not 0 and counts as a spike; all other measures of
+    its unit are NaN.
 
     **Arguments:**
 
@@ -31,15 +38,16 @@ def count(spikes: Any) -> Int[Array, "*units"]:
 def rate(spikes: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
     """The mean firing rate, spikes by duration [Hz].
 
-    Each entry of a raster of floats has the derivative that it would have in a sum, so that a rate can be part of a
-    loss.
+    A rate can be part of a loss: the number of spikes has the derivative of `sum(|s|)` with respect to the entries `s`
+    of a raster of floats. That is `sign(s)`, and 1 at 0; at -0.0, which `value` of a [`SpikeArray`][] holds where an
+    inhibitory unit does not spike, it is -1.
 
     **Arguments:**
 
     - `spikes`: a raster `(steps, *units)`.
     - `dt`: the duration of a step [ms].
 
-    **Returns:** of shape `(*units,)`; 0 without spikes, NaN for a raster of no steps.
+    **Returns:** of shape `(*units,)`; 0 without spikes, NaN for a raster of no steps and for a unit with a NaN.
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster or not a duration.
     """
@@ -52,13 +60,14 @@ def rate(spikes: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
 def sparsity(spikes: Any) -> Float[Array, "*units"]:
     """The share of the steps without a spike: `1 - spikes / steps`. Its mean over units is that of the whole raster.
 
-    Differentiable as [`rate`][] is.
+    Differentiable as [`rate`][] is: the derivative is `-sign(s) / steps`.
 
     **Arguments:**
 
     - `spikes`: a raster `(steps, *units)`.
 
-    **Returns:** 1 (silent) to 0 (a spike in every step), of shape `(*units,)`; NaN for a raster of no steps.
+    **Returns:** 1 (silent) to 0 (a spike in every step), of shape `(*units,)`; NaN for a raster of no steps and for a
+    unit with a NaN.
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster.
     """
@@ -71,6 +80,8 @@ def fano(spikes: Any, window: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
     """The Fano factor of the numbers of spikes in windows that follow each other: variance by mean.
 
     The variance is that of the sample (divided by the number of windows), as elephant's `fanofactor` has it.
+    Differentiable: the number of spikes in each window has the derivative that [`rate`][] describes. Where the value is
+    NaN because there is no spike, the gradient is 0.
 
     **Arguments:**
 
@@ -79,7 +90,7 @@ def fano(spikes: Any, window: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
         last whole window do not count.
     - `dt`: the duration of a step [ms]. Static.
 
-    **Returns:** of shape `(*units,)`; NaN for a unit without spikes in any window.
+    **Returns:** of shape `(*units,)`; NaN for a unit without spikes in any window, or with a NaN in one.
 
     **Raises:** `TypeError` or `ValueError` for anything else.
     """
@@ -89,17 +100,21 @@ def fano(spikes: Any, window: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
     for argument, value in (("window", window), ("dt", dt)):
         if not isinstance(value, float):
             raise TypeError(f"fano: `{argument}` must be a Python number [ms], static, got {value!r}.")
-    steps = round(window / dt)
-    if steps < 1 or abs(steps * dt - window) > 1e-6 * window:
-        raise ValueError(f"fano: `window` must be a multiple of `dt` = {dt} [ms], got {window!r}.")
-    if 2 * steps > raster.shape[0]:
+    if 2 * (window / dt - _OFF_GRID) > raster.shape[0]:
         raise ValueError(
             f"fano: `window` must be at most half of the raster, {raster.shape[0] * dt / 2} [ms], got {window!r}."
+        )
+    steps = max(round(window / dt), 1)
+    if abs(window / dt - steps) > _OFF_GRID:
+        raise ValueError(
+            f"fano: `window` must be a multiple of `dt` = {dt} [ms], got {window!r}. The nearest that fits is "
+            f"{steps * dt:g} [ms], {steps} step{'s' if steps > 1 else ''}."
         )
     return _fano(raster, steps)
 
 
 def _differentiable_count(raster: Shaped[Array, "steps *units"]) -> Float[Array, "*units"]:
+    """As a float, with the derivative of `sum(|s|)`; NaN where there is a NaN."""
     floating = jnp.issubdtype(raster.dtype, jnp.floating)
     return _float_count(raster) if floating else count_spikes(raster).astype(float_dtype(raster))
 
@@ -107,19 +122,22 @@ def _differentiable_count(raster: Shaped[Array, "steps *units"]) -> Float[Array,
 # By its own rule: the count is one of integers, which have no derivative.
 @jax.custom_jvp
 def _float_count(raster: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
-    return count_spikes(raster).astype(float_dtype(raster))
+    return keep_nan(count_spikes(raster).astype(float_dtype(raster)), raster)
 
 
 @_float_count.defjvp
 def _(primals: Any, tangents: Any):
     (raster,), (tangent,) = primals, tangents
-    return _float_count(raster), jnp.sum(tangent.astype(float_dtype(raster)), axis=0)
+    slope = jax.jvp(size, (raster,), (tangent,))[1]
+    return _float_count(raster), jnp.sum(slope.astype(float_dtype(raster)), axis=0)
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def _fano(raster: Shaped[Array, "steps *units"], steps: int) -> Float[Array, "*units"]:
     windows = raster.shape[0] // steps
-    dtype = jnp.result_type(float)
-    counts = jnp.sum(raster[: windows * steps].astype(bool).reshape(windows, steps, *raster.shape[1:]), axis=1)
-    mean = jnp.sum(counts, axis=0).astype(dtype) / windows
-    return jnp.sum((counts.astype(dtype) - mean[None]) ** 2, axis=0) / windows / mean
+    parts = raster[: windows * steps].reshape(windows, steps, *raster.shape[1:])
+    counts = jax.vmap(_differentiable_count)(parts).astype(jnp.result_type(float))
+    mean = jnp.sum(counts, axis=0) / windows
+    variance = jnp.sum((counts - mean[None]) ** 2, axis=0) / windows
+    silent = mean == 0
+    return jnp.where(silent, jnp.nan, variance / jnp.where(silent, 1, mean))

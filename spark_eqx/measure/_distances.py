@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
@@ -13,7 +12,7 @@ from ..core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
 from ..core.checks import non_negative, positive
 from ..core.numbers import derived
 from ..raster._events import power_of_two
-from ._numbers import float_dtype, root
+from ._numbers import float_dtype, keep_nan, root, size
 from ._steps import count_spikes, most_spikes, spike_steps
 
 
@@ -24,8 +23,9 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
     spike has the distance 1 from no spike; van Rossum's own normalisation is `D / sqrt(2)`. Two trains of `n` and `m`
     spikes are from `|n - m|` (`tau` long) to `sqrt(n + m)` apart (`tau` short, no common spike).
 
-    A float is the weight of its spike and has a gradient; of a [`SpikeArray`][] inhibitory spikes count like the
-    others. The gradient at the distance 0 is 0.
+    The weight of an entry `s` is `|s|`, so that inhibitory spikes count as the others do. Floats have a gradient: the
+    derivative of the weight is `sign(s)`, and 1 at 0 (-1 at -0.0), as for [`rate`][]. The gradient at the distance 0
+    is 0.
 
     van Rossum (2001), "A novel spike distance".
 
@@ -35,27 +35,25 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
     - `tau`: the time constant [ms] that sets which differences in time count.
     - `dt`: the duration of a step [ms].
 
-    **Returns:** of shape `(*units,)`; 0 for equal trains, two empty ones too.
+    **Returns:** of shape `(*units,)`; 0 for equal trains, two empty ones too; NaN for a unit with a NaN in either.
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster, rasters of two shapes, or what is not a duration.
     """
     pair = _pair("van_rossum", spikes, others)
     dt = as_scalar("van_rossum", "dt", dt, "ms", positive)
     tau = as_scalar("van_rossum", "tau", tau, "ms", positive)
-    first, second = (
-        jnp.asarray(each if jnp.issubdtype(each.dtype, jnp.floating) else each.astype(bool)) for each in pair
-    )
-    dtype = np.promote_types(float_dtype(first), float_dtype(second))
+    dtype = float_dtype(*pair)
+    first, second = (size(jnp.asarray(each, dtype)) for each in pair)
     loss = derived(lambda xp, dt, tau: -xp.expm1(-dt / tau), dt, tau, dtype=dtype)
     gain = derived(lambda xp, dt, tau: -xp.expm1(-2 * dt / tau), dt, tau, dtype=dtype)
-    return _van_rossum(first.astype(dtype) - second.astype(dtype), loss, gain)
+    return _van_rossum(first - second, loss, gain)
 
 
 def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: Any = None) -> Float[Array, "*units"]:
     """The Victor-Purpura distance: the least cost of making one train from the other.
 
     Adding or removing a spike costs 1, moving one costs `q` for each second. Between trains of `n` and `m` spikes it is
-    from `|n - m|` (`q = 0`) to `n + m`. The time is that of `n m` operations. No gradient.
+    from `|n - m|` (`q = 0`) to `n + m`. The time is that of `n m` operations. All derivatives are 0.
 
     Victor and Purpura (1996), "Nature and precision of temporal coding in visual cortex: a metric-space analysis".
 
@@ -68,7 +66,8 @@ def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: An
     - `capacity`: how many spikes of a unit there is room for, static. `None`: as many as there are; under a
         transformation, where that is not known, one in every step, which costs memory.
 
-    **Returns:** of shape `(*units,)`; the number of spikes in the one train where the other is empty.
+    **Returns:** of shape `(*units,)`; the number of spikes in the one train where the other is empty; NaN for a unit
+    with a NaN in either.
 
     **Raises:** `TypeError` or `ValueError` for anything else; also where a unit has more spikes than `capacity`: a
     `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).
@@ -84,10 +83,11 @@ def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: An
     # Moving costs at most what removing and adding do. More may be infinite, and NaN where nothing moves.
     cost = derived(lambda xp, q, dt: xp.minimum(q * dt / 1000, 2), q, dt, dtype=jnp.result_type(float))
     cost = lax.stop_gradient(cost)
+    distance = _victor_purpura(
+        spike_steps(first, length), spike_steps(second, length), count_spikes(first), count_spikes(second), cost
+    )
     return refuse(
-        _victor_purpura(
-            spike_steps(first, length), spike_steps(second, length), count_spikes(first), count_spikes(second), cost
-        ),
+        keep_nan(distance, first, second),
         most > length,
         "victor_purpura: `capacity` must hold all spikes of every unit",
         lambda: f"{length}, where there are {most}",

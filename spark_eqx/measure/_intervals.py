@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from ..core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
 from ..core.checks import positive
 from ..raster._events import power_of_two
+from ._numbers import keep_nan
 from ._steps import most_spikes, spike_steps
 
 
@@ -19,7 +20,8 @@ def intervals(
 ) -> tuple[Float[Array, "intervals *units"], Bool[Array, "intervals *units"]]:
     """The inter-spike intervals [ms], in their order in time.
 
-    A unit with `n` spikes has `n - 1` of them, one of 0 or 1 spikes has none.
+    A unit with `n` spikes has `n - 1` of them, one of 0 or 1 spikes has none. The derivative with respect to the spikes
+    is 0, because intervals are whole numbers of steps. The derivative with respect to `dt` is that number.
 
     **Arguments:**
 
@@ -29,7 +31,8 @@ def intervals(
         has; under a transformation, where that is not known, `steps - 1`.
 
     **Returns:** `(values, mask)`, both of shape `(capacity, *units)`. The mask is `True` where there is an interval,
-    first along the leading axis; the other values are NaN. All intervals are `values[mask]`.
+    first along the leading axis; the other values are NaN. All intervals are `values[mask]`. In a unit with a NaN,
+    which counts as a spike, the values of all intervals are NaN.
 
     **Raises:** `TypeError` or `ValueError` for anything else; also where a unit has more intervals than `capacity`: a
     `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).
@@ -42,8 +45,9 @@ def intervals(
     else:
         length = max((raster.shape[0] if isinstance(most, Tracer) else int(most)) - 1, 0)
         room = power_of_two(length)
+    values, mask = _intervals(raster, jnp.asarray(dt, jnp.result_type(float)), room)
     values, mask = refuse(
-        _intervals(raster, jnp.asarray(dt, jnp.result_type(float)), room),
+        (keep_nan(values, raster), mask),
         most > length + 1,
         "intervals: `capacity` must hold all intervals of every unit",
         lambda: f"{length}, where there are {most - 1}",
@@ -55,14 +59,15 @@ def cv(spikes: Any) -> Float[Array, "*units"]:
     """The coefficient of variation of the inter-spike intervals: standard deviation by mean.
 
     The standard deviation is that of the sample (divided by the number of intervals), as elephant's `cv` has it. 0 for
-    a regular train, 1 for a Poisson process in continuous time.
+    a regular train, 1 for a Poisson process in continuous time. The derivative is 0, because intervals are whole
+    numbers of steps.
 
     **Arguments:**
 
     - `spikes`: a raster `(steps, *units)`.
 
     **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes (elephant gives 0 for 1
-    interval).
+    interval), and for a unit with a NaN.
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster.
     """
@@ -74,13 +79,13 @@ def cv2(spikes: Any) -> Float[Array, "*units"]:
     each other.
 
     Like [`cv`][], but slow changes of the rate do not count. Holt, Softky, Koch and Douglas (1996), "Comparison of
-    discharge variability in vitro and in vivo in cat visual cortex neurons".
+    discharge variability in vitro and in vivo in cat visual cortex neurons". The derivative is 0, as that of [`cv`][].
 
     **Arguments:**
 
     - `spikes`: a raster `(steps, *units)`.
 
-    **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes.
+    **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes, and for a unit with a NaN.
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster.
     """
@@ -91,13 +96,13 @@ def lv(spikes: Any) -> Float[Array, "*units"]:
     """The local variation LV: the mean of `3 ((b - a) / (a + b))^2` over intervals `a`, `b` that follow each other.
 
     0 for a regular train, 1 for a Poisson process in continuous time. Shinomoto, Shima and Tanji (2003), "Differences
-    in spiking patterns among cortical neurons".
+    in spiking patterns among cortical neurons". The derivative is 0, as that of [`cv`][].
 
     **Arguments:**
 
     - `spikes`: a raster `(steps, *units)`.
 
-    **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes.
+    **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes, and for a unit with a NaN.
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster.
     """
@@ -107,7 +112,8 @@ def lv(spikes: Any) -> Float[Array, "*units"]:
 def _variation(function: str, spikes: Any, measure: Any) -> Float[Array, "*units"]:
     raster = nonzero(as_raster(function, "spikes", spikes))
     most = most_spikes(raster)
-    return measure(*_gaps(raster, raster.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))))
+    capacity = raster.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))
+    return keep_nan(measure(*_gaps(raster, capacity)), raster)
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -1,17 +1,39 @@
 """The floats in which measures are computed."""
 
+import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 
-def float_dtype(array: Array) -> Any:
-    """To compute in: at least float32."""
-    floating = jnp.issubdtype(array.dtype, jnp.floating)
-    return np.promote_types(array.dtype, np.float32) if floating else jnp.result_type(float)
+def float_dtype(*arrays: Any) -> np.dtype:
+    """To compute in: at least float32, at most the floats that JAX has."""
+    floating = lambda dtype: dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
+    dtype = functools.reduce(np.promote_types, (floating(each.dtype) for each in arrays), np.dtype(np.float32))
+    return dtype if dtype == np.float32 else jax.dtypes.canonicalize_dtype(np.float64)
+
+
+def size(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """`|x|`, with the derivative `sign(x)`, 1 at 0 and -1 at -0.0.
+
+    -0.0 is what `SpikeArray.value` holds where an inhibitory unit does not spike: its derivative and that of `value`
+    make the derivative of `|spikes|`.
+    """
+    return jnp.where(jnp.signbit(x), -x, x)
+
+
+@jax.jit
+def keep_nan(values: Float[Array, "..."], *rasters: Shaped[Array, "steps *units"]) -> Float[Array, "..."]:
+    """The values of the units; NaN for a unit whose spikes hold a NaN."""
+    for raster in rasters:
+        if jnp.issubdtype(raster.dtype, jnp.floating):
+            missing = jnp.any(jnp.isnan(raster), axis=0)
+            values = jnp.where(jnp.broadcast_to(missing, values.shape), jnp.nan, values)
+    return values
 
 
 def sum_of_squares(x: Float[Array, "steps *units"]) -> tuple[Float[Array, "*units"], Int[Array, "*units"]]:

@@ -1,5 +1,6 @@
 """How far a reconstruction is from the signal."""
 
+import functools
 import math
 from typing import Any
 
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..core.payloads import FloatArray
+from ..core._masked import NAN, without_mask
+from ..core.payloads import FloatArray, SpikeArray
 from ._numbers import float_dtype, root, sum_of_squares
 
 
@@ -48,21 +50,33 @@ def snr(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
 
 
 def as_signals(function: str, *signals: Any) -> list[Float[Array, "steps *units"]]:
-    arrays = []
-    for argument, value in zip(("signal", "reconstruction"), signals, strict=True):
-        array = value.value if isinstance(value, FloatArray) else value
-        if not isinstance(array, jax.Array | np.ndarray) or not jnp.issubdtype(array.dtype, jnp.floating):
-            raise TypeError(f"{function}: `{argument}` must be an array of floats or a FloatArray, got {value!r}.")
-        if array.ndim == 0:
-            raise ValueError(f"{function}: `{argument}` must have a leading axis of time, got a scalar.")
-        arrays.append(jnp.asarray(array))
-    first, second = arrays
+    first, second = map(functools.partial(_as_signal, function), ("signal", "reconstruction"), signals)
     if first.shape != second.shape:
         raise ValueError(
             f"{function}: `reconstruction` must be of the same shape as `signal`, {first.shape}, got {second.shape}."
         )
-    dtype = np.promote_types(float_dtype(first), float_dtype(second))
-    return [each.astype(dtype) for each in arrays]
+    dtype = float_dtype(first, second)
+    return [jnp.asarray(each, dtype) for each in (first, second)]
+
+
+def _as_signal(function: str, argument: str, signal: Any) -> jax.Array | np.ndarray:
+    array = signal.value if isinstance(signal, FloatArray) else without_mask(function, argument, signal, NAN)
+    if not isinstance(array, jax.Array | np.ndarray) or not jnp.issubdtype(array.dtype, jnp.floating):
+        got, remedy = repr(signal), ""
+        if isinstance(array, jax.Array | np.ndarray):
+            got = f"an array of shape {array.shape}, dtype {array.dtype}"
+            if jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == bool:
+                remedy = f" Convert it first: `{argument}.astype(jax.numpy.float32)`."
+        elif isinstance(signal, SpikeArray):
+            remedy = " Decode the spikes first, for instance by `encoder.decoder()`."
+        elif isinstance(signal, dict) and isinstance(signal.get("signal"), FloatArray):
+            got, remedy = "the output of a module", " Give `output['signal']`."
+        elif isinstance(signal, list | tuple):
+            remedy = " An array will do: `jax.numpy.asarray(...)`."
+        raise TypeError(f"{function}: `{argument}` must be an array of floats or a FloatArray, got {got}.{remedy}")
+    if array.ndim == 0:
+        raise ValueError(f"{function}: `{argument}` must have a leading axis of time, got a scalar.")
+    return array
 
 
 @jax.jit

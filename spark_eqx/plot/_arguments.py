@@ -8,6 +8,7 @@ import jax.random as jr
 import numpy as np
 
 from ..core._arguments import as_scalar
+from ..core._masked import NAN, without_mask
 from ..core.checks import positive
 from ..core.payloads import FloatArray, SpikeArray
 from ..nn.interfaces.input.base import InputInterface
@@ -21,6 +22,7 @@ def value_of(array: Any) -> Any:
 
 
 def as_numbers(function: str, name: str, array: Any, payload: type) -> np.ndarray:
+    array = without_mask(function, name, array, "0" if payload is SpikeArray else NAN)
     if not isinstance(array, jax.Array | np.ndarray):
         raise TypeError(f"{function}: `{name}` must be a {payload.__name__} or an array, got {array!r}.")
     if not any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.bool_, jnp.floating, jnp.integer)):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from ..core._masked import without_mask
 from ..nn.interfaces.input.base import InputInterface
 from ._arguments import as_floats, positive_number, signals_of, spikes_of, value_of
 from ._pixels import envelope
@@ -111,7 +112,7 @@ def _by_encoder(signal: Any, encoder: InputInterface, reconstruction: Any, dt: A
         given = "reconstruction" if reconstruction is not None else "dt"
         raise TypeError(f"round_trip: `{given}` must be None where an encoder is given for `spikes`.")
     signals_of("round_trip", "signal", signal)
-    signal = jnp.asarray(value_of(signal))
+    signal = jnp.asarray(without_mask("round_trip", "signal", value_of(signal)))
     signal = signal if jnp.issubdtype(signal.dtype, jnp.floating) else signal.astype(jnp.result_type(float))
     key = jr.key(0) if key is None else key
     spikes = encoder.unroll(signal, encoder.init(signal[0], key=key), key=key)[0]["spikes"]

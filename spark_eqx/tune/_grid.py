@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core._masked import without_mask
 from ..core._names import nearest
 from ..core.kinds import Kind, number
 from ..nn.interfaces.input.base import InputInterface
@@ -33,6 +34,7 @@ def combinations(encoder: InputInterface, grid: Any) -> tuple[list[str], list[li
         if not listed or not len(values):
             raise TypeError(f"search: `grid[{name!r}]` must be a sequence of values to try, got {values!r}.")
         for value in values:
+            without_mask("search", f"grid[{name!r}]", value)
             if kinds[name].convert(plain(value, kinds[name])) is NotImplemented:
                 wanted = f"search: `grid[{name!r}]` must hold values that are each {kinds[name].text}"
                 raise TypeError(f"{wanted}, got {value!r}.")

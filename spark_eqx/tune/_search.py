@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from ..core._arguments import as_scalar
 from ..core._keys import check_key
+from ..core._masked import NAN, without_mask
 from ..core.checks import non_negative, positive
 from ..core.kinds import number
 from ..core.module import SparkModule
@@ -187,7 +188,7 @@ def _matched(encoder: Any) -> Any:
 def _signals(encoder: Any, signals: Any) -> Float[Array, "steps *channels"]:
     if not isinstance(encoder, InputInterface):
         raise TypeError(f"search: `encoder` must be an input interface, got {type(encoder).__name__}: {encoder!r}.")
-    value = signals.value if isinstance(signals, FloatArray) else signals
+    value = signals.value if isinstance(signals, FloatArray) else without_mask("search", "signals", signals, NAN)
     if not isinstance(value, jax.Array | np.ndarray) or not jnp.issubdtype(value.dtype, jnp.floating):
         raise TypeError(f"search: `signals` must be a FloatArray or an array of floats, got {value!r}.")
     if isinstance(value, Tracer):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from ....core._masked import NAN, without_mask
 from ....core.checks import positive
 from ....core.kinds import number, zero_one
 from ....core.module import StateT
@@ -155,6 +156,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
     ) -> Float[Array, "*shape"]:
         """An argument of a public method as an array of floats that fits the parameters, in the dtype of the state."""
         value = value.value if isinstance(value, FloatArray) else value
+        value = without_mask(f"{self._name}.{method}", name, value, NAN)
         value = np.float32(value) if isinstance(value, float) else value
         if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating):
             raise TypeError(

@@ -6,6 +6,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from ....core._masked import without_mask
 from ....core.checks import positive
 from ....core.kinds import number
 from ....core.numbers import Number, concrete, state_dtype
@@ -58,7 +59,8 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
         **Raises:** `TypeError` or `ValueError` for anything else, for less than two steps, and if a threshold is not
             positive and finite.
         """
-        x = signals.value if isinstance(signals, FloatArray) else signals
+        x = without_mask(f"{cls.__name__}.fit", "signals", signals)
+        x = x.value if isinstance(x, FloatArray) else x
         if not isinstance(x, jax.Array | np.ndarray) or not jnp.issubdtype(x.dtype, jnp.floating):
             raise TypeError(f"{cls.__name__}.fit: `signals` must be a FloatArray or an array of floats, got {x!r}.")
         if x.shape[:1] < (2,):

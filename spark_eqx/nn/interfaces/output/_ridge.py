@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ....core._masked import without_mask
 from ....core.module import SparkModule
 from ....core.numbers import state_dtype
 from ....core.payloads import FloatArray, SpikeArray
@@ -81,6 +82,7 @@ def ridge(
 
 def _sequences(owner: str, port: Port, given: Any, batched: bool) -> tuple[Any, Any]:
     """What was given for a port as an array `(sequences, steps, ...)`, and its dtype as a payload."""
+    given = without_mask(owner, port.name, given, "0" if port.payload_type is SpikeArray else "value")
     array = given.value if isinstance(given, port.payload_type) else given
     # Of an array of NumPy, which may be a file, chunks are all that becomes one of JAX.
     part = array[:0] if isinstance(array, np.ndarray) and array.ndim else array

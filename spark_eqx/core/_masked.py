@@ -1,0 +1,29 @@
+"""NumPy's masked arrays, which JAX does not know."""
+
+from typing import Any
+
+import numpy as np
+
+
+NAN = "numpy.nan"
+
+
+def without_mask(owner: str, argument: str, value: Any, fill: str = "value") -> Any:
+    """The value; the plain array of a masked one.
+
+    `fill` is what the error suggests to write for a masked entry: `NAN` in a signal, `"0"` in spikes.
+
+    **Raises:** `ValueError` if an entry is masked. NumPy and JAX would read the number below the mask.
+    """
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    # In a structured array, each field has a flag.
+    masked = np.count_nonzero(np.ascontiguousarray(np.ma.getmaskarray(value)).view(bool))
+    if masked:
+        if fill != "value":
+            fill = {"b": "False", "i": "0", "u": "0"}.get(value.dtype.kind, fill)
+        raise ValueError(
+            f"{owner}: `{argument}` must be an array without masked entries, got one of shape {value.shape}, dtype "
+            f"{value.dtype}, with {masked} masked. Fill them first: `{argument}.filled({fill})`."
+        )
+    return value.data

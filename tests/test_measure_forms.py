@@ -1,0 +1,333 @@
+"""A raster has the same measures and the same derivatives in every form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from spark_eqx import SpikeArray, measure
+
+from .helpers import x64
+
+
+STEPS, UNITS, DT, WINDOW, TAU = 24, 4, 0.5, 3.0, 4.0
+
+# Spikes of both signs; the first unit is silent.
+_rng = np.random.default_rng(3)
+FIRED = _rng.random((STEPS, UNITS)) < 0.4
+FIRED[:, 0] = False
+INHIBITORY = _rng.random((STEPS, UNITS)) < 0.5
+OTHER = _rng.random((STEPS, UNITS)) < 0.4
+SIGNED = np.where(INHIBITORY, -1, 1) * FIRED
+WEIGHTS = np.array([1.0, -2.0, 0.5, 3.0])
+
+MEASURES = {
+    "count": measure.count,
+    "rate": lambda s: measure.rate(s, DT),
+    "sparsity": measure.sparsity,
+    "fano": lambda s: measure.fano(s, WINDOW, DT),
+    "intervals": lambda s: measure.intervals(s, DT, capacity=STEPS)[0],
+    "cv": measure.cv,
+    "cv2": measure.cv2,
+    "lv": measure.lv,
+    "van_rossum": lambda s: measure.van_rossum(s, OTHER, TAU, DT),
+    "van_rossum, second": lambda s: measure.van_rossum(OTHER, s, TAU, DT),
+    "victor_purpura": lambda s: measure.victor_purpura(s, OTHER, 90.0, DT, capacity=STEPS),
+}
+FLOATS = {name: function for name, function in MEASURES.items() if name != "count"}
+
+
+def all_of(spikes, measures=MEASURES):
+    return {name: function(spikes) for name, function in measures.items()}
+
+
+def van_rossum(size):
+    """By the kernel of pairs of spikes."""
+    steps = np.arange(STEPS) * DT
+    kernel = np.exp(-np.abs(steps[:, None] - steps) / TAU)
+    return np.sqrt(np.einsum("iu,ij,ju->u", size - OTHER, kernel, size - OTHER))
+
+
+def fano(size):
+    counts = size.reshape(-1, int(WINDOW / DT), UNITS).sum(1)
+    return counts.var(0) / np.where(counts.any(0), counts.mean(0), np.nan)
+
+
+# As smooth functions of the sizes of the entries. The others are piecewise constant.
+SMOOTH = {
+    "rate": lambda size: size.sum(0) * 1000 / (STEPS * DT),
+    "sparsity": lambda size: 1 - size.mean(0),
+    "fano": fano,
+    "van_rossum": van_rossum,
+    "van_rossum, second": van_rossum,
+}
+
+
+@pytest.fixture(scope="module")
+def expected():
+    values = {name: np.asarray(value) for name, value in all_of(FIRED).items()}
+    for name, function in SMOOTH.items():
+        np.testing.assert_allclose(values[name], function(FIRED.astype(float)), rtol=1e-5, atol=1e-6)
+    return values
+
+
+def check(values, expected):
+    for name, value in values.items():
+        np.testing.assert_allclose(np.asarray(value, float), expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+JAX_FORMS = {
+    "float32 with a mask": lambda: SpikeArray(jnp.asarray(FIRED, jnp.float32), INHIBITORY),
+    "int8": lambda: jnp.asarray(SIGNED, jnp.int8),
+    "uint8": lambda: jnp.asarray(FIRED, jnp.uint8),
+    "float32": lambda: jnp.asarray(SIGNED, jnp.float32),
+    "float32 of the mask": lambda: JAX_FORMS["float32 with a mask"]().value,
+    "signed SpikeArray": lambda: SpikeArray(jnp.asarray(SIGNED, jnp.float32)),
+    "bool": lambda: jnp.asarray(FIRED),
+    **{
+        f"{dtype} with a mask": lambda dtype=dtype: SpikeArray(jnp.asarray(FIRED, dtype), INHIBITORY)
+        for dtype in ("bool", "int8", "float16", "bfloat16")
+    },
+    **{dtype: lambda dtype=dtype: jnp.asarray(SIGNED, dtype) for dtype in ("int16", "int32", "float16", "bfloat16")},
+    **{dtype: lambda dtype=dtype: jnp.asarray(FIRED, dtype) for dtype in ("uint16", "uint32")},
+}
+
+
+def names(forms, default):
+    """The first forms in every run, the others by `-m sweep` only."""
+    return [
+        pytest.param(name, marks=[] if i < default else [pytest.mark.sweep], id=name) for i, name in enumerate(forms)
+    ]
+
+
+@pytest.mark.parametrize("name", names(JAX_FORMS, 2))
+def test_jax_arrays_have_the_same_measures(name, expected):
+    check(jax.jit(all_of)(JAX_FORMS[name]()), expected)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("dtype", ["float64", "int64", "uint64"])
+def test_jax_arrays_of_64_bits_have_the_same_measures(dtype, expected):
+    with x64():
+        signed = FIRED if dtype == "uint64" else SIGNED
+        check(jax.jit(all_of)(jnp.asarray(signed, dtype)), expected)
+
+
+BFLOAT16 = jnp.bfloat16.dtype
+NUMPY_DTYPES = [
+    "float64",
+    "uint8",
+    "int64",
+    "int8",
+    ">f4",
+    ">i2",
+    "float16",
+    BFLOAT16,
+    "float32",
+    "uint64",
+    "longdouble",
+]
+
+
+@pytest.mark.parametrize(
+    "dtype", [*NUMPY_DTYPES[:2], *(pytest.param(d, marks=pytest.mark.sweep) for d in NUMPY_DTYPES[2:])]
+)
+def test_numpy_arrays_have_the_same_measures(dtype, expected):
+    signed = FIRED if np.dtype(dtype).kind == "u" else SIGNED
+    check(all_of(signed.astype(dtype)), expected)
+
+
+@pytest.mark.parametrize(
+    "value, dtype",
+    [(1e-300, "float64"), (-1e-300, "float64"), (2**32, "int64"), (-(2**63), "int64"), (128, "uint8"), (-128, "int8")],
+)
+def test_every_number_that_is_not_zero_is_one_spike(value, dtype):
+    raster = FIRED.astype(dtype) * np.asarray(value, dtype)
+    for function in (measure.count, measure.rate, measure.cv, lambda s: measure.victor_purpura(s, OTHER, 90.0, DT)):
+        np.testing.assert_array_equal(function(raster), function(FIRED))
+
+
+@pytest.mark.parametrize("dtype, value", [("int8", -128), ("uint8", 200), ("int32", 3), ("float32", -2.5)])
+def test_van_rossum_weighs_by_size_in_every_dtype(dtype, value):
+    for asarray in (jnp.asarray, np.asarray):
+        raster = asarray((SIGNED if value < 0 else FIRED) * np.asarray(value, dtype), dtype)
+        np.testing.assert_allclose(
+            measure.van_rossum(raster, OTHER, TAU, DT), van_rossum(abs(float(value)) * FIRED), rtol=1e-5
+        )
+
+
+def test_the_sign_of_a_spike_makes_no_difference():
+    signs, plain = jnp.array([-1.0, 0.0, 1.0]), jnp.array([1.0, 0.0, 1.0])
+    for dtype in (jnp.float32, jnp.int8):
+        assert measure.van_rossum(signs.astype(dtype), plain.astype(dtype), 5.0) == 0
+        assert measure.victor_purpura(signs.astype(dtype), plain.astype(dtype), 5.0) == 0
+    gradient = jax.grad(lambda s: measure.rate(s).sum())(jnp.array([[-1.0], [0.0], [1.0]]))
+    np.testing.assert_allclose(gradient, [[-1000 / 3], [1000 / 3], [1000 / 3]], rtol=1e-6)
+
+
+# Derivatives
+
+
+@pytest.fixture(scope="module")
+def slopes():
+    """Of the weighted sum of each measure with respect to the size of each entry, by finite differences."""
+    h, size, by_name = 1e-6, FIRED.astype(float), {name: np.zeros((STEPS, UNITS)) for name in FLOATS}
+    for name, function in SMOOTH.items():
+        for entry in np.ndindex(STEPS, UNITS):
+            move = np.zeros((STEPS, UNITS))
+            move[entry] = h
+            change = (function(size + move) - function(size - move)) / (2 * h)
+            by_name[name][entry] = (WEIGHTS * change)[entry[1]]
+    by_name["fano"][:, 0] = 0  # NaN, whose derivative is 0
+    return by_name
+
+
+def gradients(spikes):
+    """Of each measure with respect to `spikes`, an array of floats, in all of its forms with that dtype."""
+    weights = jnp.asarray(WEIGHTS, jnp.float32)
+    forms = {
+        "array": lambda s: s,
+        "SpikeArray": SpikeArray,
+        "with a mask": lambda s: SpikeArray(s, INHIBITORY),
+        "value with a mask": lambda s: SpikeArray(s, INHIBITORY).value,
+    }
+
+    def total(form, function):
+        def weighted(s):
+            value = function(forms[form](s))
+            scaled = jnp.broadcast_to(weights.astype(value.dtype), value.shape) * value
+            return jnp.sum(jnp.where(jnp.isnan(value), 0, scaled))
+
+        return weighted
+
+    return {
+        (form, name): jax.grad(total(form, function))(spikes) for form in forms for name, function in FLOATS.items()
+    }
+
+
+def check_gradients(given, dtype, slopes, rtol):
+    # The zeros are of both signs: -0.0 is that of an inhibitory unit.
+    spikes = jnp.asarray(
+        np.where(INHIBITORY, -FIRED.astype(float), FIRED.astype(float)) if given == "signed" else FIRED, dtype
+    )
+    sign = np.where(np.signbit(np.asarray(spikes, float)), -1, 1)
+    for (form, name), gradient in jax.jit(gradients)(spikes).items():
+        assert gradient.dtype == dtype
+        largest = np.abs(slopes[name]).max()
+        np.testing.assert_allclose(
+            np.asarray(gradient, float), sign * slopes[name], rtol=rtol, atol=rtol * largest, err_msg=f"{form}, {name}"
+        )
+
+
+@pytest.mark.parametrize("given", ["signed", pytest.param("fired", marks=pytest.mark.sweep)])
+@pytest.mark.parametrize(
+    "dtype, rtol",
+    [
+        ("float32", 2e-5),
+        pytest.param("bfloat16", 1e-2, marks=pytest.mark.sweep),
+        pytest.param("float16", 2e-3, marks=pytest.mark.sweep),
+        pytest.param("float64", 2e-5, marks=pytest.mark.sweep),
+    ],
+)
+def test_derivatives_are_those_of_finite_differences_in_every_form(given, dtype, rtol, slopes):
+    if dtype == "float64":
+        with x64():
+            check_gradients(given, dtype, slopes, rtol)
+    else:
+        check_gradients(given, jnp.dtype(dtype), slopes, rtol)
+
+
+def test_derivatives_of_measures_of_whole_steps_are_exactly_zero():
+    spikes = jnp.asarray(SIGNED, jnp.float32)
+    for name in ("intervals", "cv", "cv2", "lv", "victor_purpura"):
+        gradient = jax.grad(lambda s: jnp.sum(MEASURES[name](s)))(spikes)
+        np.testing.assert_array_equal(gradient, np.zeros((STEPS, UNITS)), err_msg=name)
+    assert jax.jvp(measure.count, (spikes,), (spikes,))[1].dtype == jax.dtypes.float0
+
+
+def test_gradient_of_a_silent_unit_in_fano_is_zero():
+    gradient = jax.grad(lambda s: jnp.sum(measure.fano(s, WINDOW, DT)))(jnp.asarray(FIRED, jnp.float32))
+    np.testing.assert_array_equal(gradient[:, 0], 0)
+    assert np.isfinite(gradient).all() and np.any(gradient[:, 1:] != 0)
+
+
+# NaN
+
+
+@pytest.mark.parametrize("form", [jnp.asarray, np.asarray], ids=["JAX", "NumPy"])
+@pytest.mark.parametrize("given", [np.float32, pytest.param(jnp.bfloat16, marks=pytest.mark.sweep)])
+def test_nan_makes_the_measures_of_its_unit_nan(form, given, expected):
+    raster = SIGNED.astype(given)
+    raster[[5, 7], 2] = np.nan
+    raster[9, 0] = np.nan  # the unit that is silent otherwise
+    values = all_of(form(raster))
+    fired = FIRED.copy()
+    fired[[5, 7], 2] = fired[9, 0] = True
+    np.testing.assert_array_equal(values.pop("count"), fired.sum(0))
+    for name, value in values.items():
+        assert np.isnan(value[..., [0, 2]]).all(), name
+        np.testing.assert_allclose(value[..., [1, 3]], expected[name][..., [1, 3]], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_nan_in_steps_beyond_the_last_window_does_not_count():
+    raster = np.concatenate([SIGNED, np.full((1, UNITS), np.nan)])
+    np.testing.assert_allclose(measure.fano(raster, WINDOW, DT), measure.fano(FIRED, WINDOW, DT))
+
+
+def test_intervals_of_a_unit_with_nan_are_counted_and_are_nan():
+    values, mask = measure.intervals(jnp.array([1.0, 0.0, jnp.nan, 1.0]))
+    np.testing.assert_array_equal(mask, [True, True])
+    np.testing.assert_array_equal(values, [np.nan, np.nan])
+
+
+# Windows
+
+
+@pytest.mark.parametrize("steps", [0.5, 0.9, 1.002, 3.5, 1_000.25, 1_000_000.5])
+def test_window_of_a_broken_number_of_steps_is_refused(steps):
+    raster = np.broadcast_to(np.zeros((1, 1), bool), (2_000_002, 1))
+    with pytest.raises(ValueError, match=r"fano: `window` must be a multiple of `dt` = 0.5 \[ms\].* nearest that fits"):
+        measure.fano(raster, steps * 0.5, 0.5)
+
+
+def test_window_whose_length_has_been_rounded_is_taken():
+    raster = jnp.asarray(FIRED)
+    for dt in (0.1, 1 / 3, float(np.float32(0.1)), 0.7):
+        np.testing.assert_array_equal(measure.fano(raster, 3 * dt, dt), measure.fano(raster, 3.0))
+    np.testing.assert_array_equal(measure.fano(raster, 0.6, np.float32(0.1)), measure.fano(raster, 6.0))
+
+
+def test_window_that_no_raster_holds_is_refused():
+    with pytest.raises(ValueError, match="fano: `window` must be at most half of the raster"):
+        measure.fano(FIRED, 1e308, 1e-10)
+
+
+# Signals
+
+
+def test_signals_of_any_float_are_taken():
+    signal = np.random.default_rng(0).random((20, 2))
+    for function in (measure.rmse, measure.snr):
+        wanted = function(jnp.asarray(signal, jnp.float32), jnp.zeros((20, 2)))
+        for dtype, rtol in ((">f4", 1e-5), ("float64", 1e-5), ("longdouble", 1e-5), ("float16", 1e-2)):
+            value = function(signal.astype(dtype), np.zeros((20, 2), dtype))
+            assert value.dtype == jnp.float32
+            np.testing.assert_allclose(value, wanted, rtol=rtol)
+
+
+@pytest.mark.parametrize(
+    "signal, match",
+    [
+        (
+            np.ones(3, np.int64),
+            r"got an array of shape \(3,\), dtype int64. Convert it first: `signal.astype\(jax.numpy.float32\)`",
+        ),
+        (jnp.ones(3, bool), r"got an array .*dtype bool. Convert it first"),
+        (SpikeArray(jnp.ones(3)), "got SpikeArray.* Decode the spikes first"),
+        ({"spikes": SpikeArray(jnp.ones(3))}, "got {'spikes'"),
+    ],
+)
+def test_what_is_not_a_signal_is_refused_with_a_remedy(signal, match):
+    for name in ("rmse", "snr"):
+        with pytest.raises(TypeError, match=f"{name}: `signal` must be an array of floats or a FloatArray, {match}"):
+            getattr(measure, name)(signal, jnp.ones(3))
