@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spark_eqx import SpikeArray, measure
+from spark_eqx import SpikeArray, measure, raster
 
 from .helpers import x64
 
@@ -150,9 +150,9 @@ def test_every_number_that_is_not_zero_is_one_spike(value, dtype):
 @pytest.mark.parametrize("dtype, value", [("int8", -128), ("uint8", 200), ("int32", 3), ("float32", -2.5)])
 def test_van_rossum_weighs_by_size_in_every_dtype(dtype, value):
     for asarray in (jnp.asarray, np.asarray):
-        raster = asarray((SIGNED if value < 0 else FIRED) * np.asarray(value, dtype), dtype)
+        weighted = asarray((SIGNED if value < 0 else FIRED) * np.asarray(value, dtype), dtype)
         np.testing.assert_allclose(
-            measure.van_rossum(raster, OTHER, TAU, DT), van_rossum(abs(float(value)) * FIRED), rtol=1e-5
+            measure.van_rossum(weighted, OTHER, TAU, DT), van_rossum(abs(float(value)) * FIRED), rtol=1e-5
         )
 
 
@@ -163,6 +163,16 @@ def test_the_sign_of_a_spike_makes_no_difference():
         assert measure.victor_purpura(signs.astype(dtype), plain.astype(dtype), 5.0) == 0
     gradient = jax.grad(lambda s: measure.rate(s).sum())(jnp.array([[-1.0], [0.0], [1.0]]))
     np.testing.assert_allclose(gradient, [[-1000 / 3], [1000 / 3], [1000 / 3]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray])
+def test_unsigned_rasters_have_the_same_bits_and_events(asarray):
+    unsigned = asarray(FIRED, dtype=np.uint8)
+    np.testing.assert_array_equal(raster.pack(unsigned), raster.pack(FIRED))
+    for given, wanted in zip(raster.to_events(unsigned, DT), raster.to_events(FIRED, DT), strict=True):
+        np.testing.assert_array_equal(given, wanted)
+    frames = unsigned.reshape(STEPS, 1, 2, 2)
+    np.testing.assert_array_equal(raster.to_tonic(frames), raster.to_tonic(FIRED.reshape(STEPS, 1, 2, 2)))
 
 
 # Derivatives

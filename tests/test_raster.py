@@ -344,7 +344,7 @@ T, U = np.zeros(2), np.zeros(2, int)
     "call, error, match",
     [
         (lambda: to_events([1]), TypeError, r"to_events: `raster` must be an array of spikes .* got \[1\]"),
-        (lambda: to_events(jnp.ones(3, jnp.uint8)), TypeError, "to_events: `raster` must hold booleans"),
+        (lambda: to_events(jnp.ones(3, jnp.complex64)), TypeError, "to_events: `raster` must hold booleans"),
         (lambda: to_events(jnp.asarray(True)), ValueError, "to_events: `raster` must have a leading axis of time"),
         (lambda: to_events(SpikeArray(jnp.ones(3), jnp.ones(3, bool))), ValueError, "to_events: `raster` .* lost"),
         (lambda: to_events(jnp.ones(3), 0.0), ValueError, r"to_events: `dt` must be a number \[ms\], positive .* 0.0"),

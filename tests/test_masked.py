@@ -1,0 +1,139 @@
+"""Masked arrays of NumPy: masked entries are refused, and an array without any is a plain one."""
+
+import re
+
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import spark_eqx as spark
+from spark_eqx import FloatArray, SpikeArray, measure, plot, raster, tune
+from spark_eqx.nn.interfaces import DeltaSpiker, ExponentialIntegrator, LinearDecoder, LinearSpiker, PoissonSpiker
+
+from .helpers import assert_equal, every
+
+
+STEPS, UNITS = 8, 2
+SIGNAL = np.linspace(0, 1, STEPS * UNITS, dtype=np.float32).reshape(STEPS, UNITS) ** 2
+SPIKES = SIGNAL > 0.3
+linear, integrator = LinearSpiker(), ExponentialIntegrator(num_outputs=1, shuffle=False)
+
+
+def masked(array, entry=(3, 1)):
+    mask = np.zeros(array.shape, bool)
+    mask[entry] = True
+    return np.ma.array(array, mask=mask)
+
+
+def search(signals, grid=None):
+    encoder = DeltaSpiker(threshold=0.1, start=0.0)
+    return tune.search(encoder, signals, grid or {"threshold": [0.05, 0.1]}, longest_delay=0.0)
+
+
+def unrolled(module, name):
+    return lambda x: module.unroll(x, module.init(jnp.zeros(UNITS)), steps=None)[0][name].value
+
+
+# What takes an array; the array; the class or function, the argument, and what a masked entry can be filled with.
+SIGNALS = {
+    "FloatArray": (lambda x: FloatArray(x).value, "FloatArray", "value"),
+    "unroll": (unrolled(linear, "spikes"), "LinearSpiker", "signal"),
+    "step": (lambda x: linear(x, linear.init(jnp.zeros(x.shape)))[0], "LinearSpiker", "signal"),
+    "rate": (PoissonSpiker().rate, "PoissonSpiker.rate", "signal"),
+    "rmse": (lambda x: measure.rmse(x, SIGNAL), "rmse", "signal"),
+    "snr": (lambda x: measure.snr(SIGNAL, x), "snr", "reconstruction"),
+    "tune.search": (lambda x: search(x).table["score"], "search", "signals"),
+    "plot.traces": (lambda x: plot.traces(x).lines[0].get_ydata(), "traces", "decoded"),
+    "plot.round_trip": (
+        lambda x: plot.round_trip(x, linear)[0].lines[0].get_ydata(),
+        "round_trip",
+        "signal",
+    ),
+}
+RASTERS = {
+    "SpikeArray": (lambda s: SpikeArray(s).value, "SpikeArray", "spikes"),
+    "inhibition_mask": (lambda s: SpikeArray(SPIKES, s != 0).value, "SpikeArray", "inhibition_mask"),
+    "unroll": (unrolled(integrator, "signal"), "ExponentialIntegrator", "spikes"),
+    "LinearDecoder.fit": (lambda s: LinearDecoder.fit(s, SIGNAL).config.weights, "LinearDecoder.fit", "spikes"),
+    "plot.raster": (lambda s: plot.raster(s).lines[0].get_xdata(), "raster", "spikes"),
+    "pack": (raster.pack, "pack", "raster"),
+    "to_events": (raster.to_events, "to_events", "raster"),
+    **{
+        name: (getattr(measure, name), name, "spikes")
+        for name in ("count", "rate", "sparsity", "intervals", "cv", "cv2", "lv")
+    },
+    "fano": (lambda s: measure.fano(s, 4.0), "fano", "spikes"),
+    "van_rossum": (lambda s: measure.van_rossum(SPIKES, s, 5.0), "van_rossum", "others"),
+    "victor_purpura": (lambda s: measure.victor_purpura(s, SPIKES, 5.0), "victor_purpura", "spikes"),
+}
+# Where NaN and 0 make no sense, the error leaves the value open.
+OTHERS = {
+    "DeltaSpiker.fit": (
+        lambda x: np.asarray(DeltaSpiker.fit(x, 0.1).config.threshold),
+        SIGNAL,
+        "DeltaSpiker.fit",
+        "signals",
+    ),
+    "target": (lambda x: LinearDecoder.fit(SPIKES, x).config.weights, SIGNAL, "LinearDecoder.fit", "target"),
+    "number": (lambda x: np.asarray(LinearSpiker(tau=x).config.tau), SIGNAL + 1, "LinearSpikerConfig", "tau"),
+    "array": (lambda x: LinearDecoder(weights=x).config.weights, SIGNAL, "LinearDecoderConfig", "weights"),
+    "integers": (
+        lambda x: np.asarray(ExponentialIntegrator(num_outputs=2, output_map=x).config.output_map),
+        SPIKES.astype(int),
+        "ExponentialIntegratorConfig",
+        "output_map",
+    ),
+    "surrogate": (lambda x: np.asarray(spark.surrogate.ATan(slope=x).slope), SIGNAL + 1, "ATan", "slope"),
+}
+CASES = {
+    **{f"{name}, signal": (call, SIGNAL, owner, arg, "numpy.nan") for name, (call, owner, arg) in SIGNALS.items()},
+    **{
+        f"{name}, {dtype}": (call, SPIKES.astype(dtype), owner, arg, "False" if dtype == "bool" else "0")
+        for name, (call, owner, arg) in RASTERS.items()
+        for dtype in (("bool", "float32") if name in ("SpikeArray", "pack", "rate") else ("bool",))
+    },
+    **{name: (*case, "value") for name, case in OTHERS.items()},
+}
+CASES["inhibition_mask, bool"] = (*CASES["inhibition_mask, bool"][:4], "False")
+
+
+@pytest.fixture(autouse=True)
+def figure():
+    import matplotlib.pyplot as plt
+
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_masked_entries_are_refused_with_a_remedy(name):
+    call, array, owner, argument, fill = CASES[name]
+    text = f"{owner}: `{argument}` must be an array without masked entries, got one of shape {array.shape}, dtype "
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}.*1 masked.*{re.escape(f'`{argument}.filled({fill})`')}"):
+        call(masked(array))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_masked_array_without_a_masked_entry_is_a_plain_array(name):
+    call, array, *_ = CASES[name]
+    for mask in (np.ma.nomask, np.zeros(array.shape, bool)):
+        assert_equal(call(np.ma.array(array, mask=mask)), call(array))
+
+
+@every(lambda row: not row.many and not row.ports)
+def test_every_port_refuses_masked_entries(row):
+    module, payload = row.make(), row.payload(jr.key(0))
+    value = np.asarray(payload.value)
+    with pytest.raises(
+        ValueError, match=f"{type(module).__name__}: `{module.port.name}` must be an array without masked"
+    ):
+        module.init(np.ma.array(value, mask=True))
+
+
+@pytest.mark.parametrize(
+    "values", [masked(np.array([0.05, 0.1, 0.2]), 1), [np.array([0.1, 0.1]), masked(np.ones(2), 0)]]
+)
+def test_masked_values_of_a_grid_are_refused(values):
+    with pytest.raises(ValueError, match=r"search: `grid\['threshold'\]` must be an array without masked entries"):
+        search(SIGNAL, {"threshold": values})
