@@ -121,6 +121,7 @@ def _differentiable_count(raster: Shaped[Array, "steps *units"]) -> Float[Array,
 
 # By its own rule: the count is one of integers, which have no derivative.
 @jax.custom_jvp
+@jax.jit
 def _float_count(raster: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
     return keep_nan(count_spikes(raster).astype(float_dtype(raster)), raster)
 

@@ -43,10 +43,10 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
     dt = as_scalar("van_rossum", "dt", dt, "ms", positive)
     tau = as_scalar("van_rossum", "tau", tau, "ms", positive)
     dtype = float_dtype(*pair)
-    first, second = (size(jnp.asarray(each, dtype)) for each in pair)
+    first, second = (jnp.asarray(each, dtype) for each in pair)
     loss = derived(lambda xp, dt, tau: -xp.expm1(-dt / tau), dt, tau, dtype=dtype)
     gain = derived(lambda xp, dt, tau: -xp.expm1(-2 * dt / tau), dt, tau, dtype=dtype)
-    return _van_rossum(first - second, loss, gain)
+    return _van_rossum(first, second, loss, gain)
 
 
 def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: Any = None) -> Float[Array, "*units"]:
@@ -105,8 +105,12 @@ def _pair(function: str, spikes: Any, others: Any) -> tuple[Any, Any]:
 
 @jax.jit
 def _van_rossum(
-    difference: Float[Array, "steps *units"], loss: Float[Array, ""], gain: Float[Array, ""]
+    first: Float[Array, "steps *units"],
+    second: Float[Array, "steps *units"],
+    loss: Float[Array, ""],
+    gain: Float[Array, ""],
 ) -> Float[Array, "*units"]:
+    difference = size(first) - size(second)
     if len(difference) == 0:
         return jnp.zeros(difference.shape[1:], difference.dtype)
 
