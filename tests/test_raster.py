@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
+import quantities as pq
 
 from spark_eqx import FloatArray, SpikeArray
 from spark_eqx.raster import Events, from_events, pack, to_events, unpack
@@ -66,11 +67,40 @@ def test_bits_beyond_the_last_step_are_zero_and_ignored():
     assert_equal(unpack(jnp.full((2, 1), 2**32 - 1, jnp.uint32), 33), jnp.ones((33, 1), bool))
 
 
-@pytest.mark.parametrize("value", [-1.0, 0.5, 1e-30, 3.0, np.inf, np.nan])
-def test_a_spike_is_what_is_not_zero(value):
-    raster = jnp.asarray([0.0, value, -0.0], jnp.float32)
-    np.testing.assert_array_equal(pack(raster), [2])
-    np.testing.assert_array_equal(unpack(pack(raster), 3), [False, True, False])
+@pytest.mark.parametrize("make", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize(
+    "value, dtypes",
+    [(-1, "f4 f2 i1 i4"), (2, "f4 i1 u1"), (0.5, "f4 f2"), (1e-30, "f4"), (np.inf, "f4"), (np.nan, "f4 f2")],
+)
+def test_pack_refuses_what_a_bit_cannot_hold(make, value, dtypes):
+    for dtype in dtypes.split():
+        raster = np.zeros((40, 3), dtype)
+        raster[33, 1] = value
+        if dtype == "u1" and make is jnp.asarray:
+            continue
+        with pytest.raises(ValueError, match="pack: `raster` must hold only 0 and 1 .*`raster != 0`.*, got ") as error:
+            pack(make(raster))
+        assert str(error.value).endswith(f"got {raster[33, 1]}.")
+        assert pack(make(raster) != 0).sum() == 2
+
+
+@pytest.mark.parametrize(
+    "transform", [lambda raster: jax.jit(pack)(raster), lambda raster: jax.vmap(pack)(raster[None])]
+)
+def test_traced_packing_refuses_signs_and_counts(transform):
+    raster = jnp.zeros((40, 3), jnp.int8)
+    jax.block_until_ready(transform(raster.at[33, 1].set(1)))
+    for value in (-1, 2):
+        with pytest.raises(Exception, match="pack: `raster` must hold only 0 and 1"):
+            jax.block_until_ready(transform(raster.at[33, 1].set(value)))
+
+
+def test_signed_spikes_are_not_packed_as_unsigned_ones():
+    spikes = SpikeArray(jnp.ones((40, 2), bool), jnp.arange(80).reshape(40, 2) % 3 == 0)
+    with pytest.raises(ValueError, match="pack: .* sign .* got -1"):
+        pack(spikes.value)
+    with pytest.raises(ValueError, match="pack: .* sign .* got -1"):
+        pack(SpikeArray(spikes.value))
 
 
 def test_numpy_arrays():
@@ -78,8 +108,9 @@ def test_numpy_arrays():
     assert_equal(pack(raster), pack(jnp.asarray(raster)))
     assert_equal(unpack(np.asarray(pack(raster)), 50), jnp.asarray(raster))
     # Of 64 bits, and 0 in 32.
-    np.testing.assert_array_equal(pack(np.asarray([0, 2**32, -(2**40)])), [6])
-    np.testing.assert_array_equal(pack(np.asarray([0.0, 1e-300])), [2])
+    for raster in (np.asarray([0, 2**32]), np.asarray([0, -(2**40)]), np.asarray([0.0, 1e-300])):
+        with pytest.raises(ValueError, match="pack: `raster` must hold only 0 and 1"):
+            pack(raster)
 
 
 def test_payload():
@@ -226,7 +257,6 @@ def test_events_dtypes():
     for each in (raster, SpikeArray(raster), np.asarray(raster)):
         events = to_events(each)
         assert_equal(from_events(events.times, events.units, (np.int64(40), 6), dtype=dtype), raster)
-    np.testing.assert_array_equal(to_events(np.asarray([0, 2**32, 0, -(2**40)])).times, [1, 3])
 
 
 # Among the 2**21 steps at most, the last ones have the largest error; odd numbers have the most bits.
@@ -290,11 +320,56 @@ def test_events_under_jit_and_vmap():
     assert_equal(whole(ticks, units.astype(np.uint8)), rasters[0])
 
 
+def test_an_event_is_in_the_step_that_it_falls_into():
+    times, units = np.asarray([9.7, 0.6, 1.4, 0.0, 4.999]), np.asarray([0, 1, 1, 0, 0])
+    expected = np.zeros((10, 2), bool)
+    expected[[9, 0, 1, 0, 4], units] = True
+    for dtype in (np.float64, np.float32):
+        given = times.astype(dtype)
+        np.testing.assert_array_equal(from_events(given, units, (10, 2)), expected)
+        np.testing.assert_array_equal(jax.jit(lambda t: from_events(t, units, (10, 2)))(given), expected)
+
+
 def test_nearest_step():
     times, units = np.asarray([-0.4, 0.4, 0.6, 1.4, 3.4]), np.asarray([0, 1, 0, 1, 0])
     expected = [[1, 1], [1, 1], [0, 0], [1, 0]]
-    np.testing.assert_array_equal(from_events(times, units, (4, 2)), expected)
-    np.testing.assert_array_equal(jax.jit(lambda t: from_events(t, units, (4, 2)))(times), expected)
+    nearest = lambda t: from_events(t, units, (4, 2), nearest=True)
+    np.testing.assert_array_equal(nearest(times), expected)
+    np.testing.assert_array_equal(jax.jit(nearest)(times), expected)
+    with pytest.raises(ValueError, match="must lie within"):
+        from_events(times, units, (4, 2))
+
+
+@pytest.mark.parametrize("dtype, factor", [(np.float32, 2.0**-22), (np.float64, 2.0**-51)])
+@pytest.mark.parametrize("dt", [0.1, 1 / 3, 1.0, 5.0])
+def test_rounding_below_a_step(dt, dtype, factor):
+    """The rule by its two numbers: a time that is nearer to the start of the next step is in that one."""
+    k = np.array([16, 1000, 30_000])
+    allowed = factor * k + 1e-6
+    spacing = np.finfo(dtype).eps * k  # the times themselves are rounded
+    for below, late in ((allowed - spacing, 0), (allowed + spacing, 1)):
+        if dtype == np.float64:
+            below = allowed * (0.9 + 0.2 * late)
+        times = ((k - below) * dt).astype(dtype)
+        read = lambda times: from_events(times, np.zeros(3, int), (30_001, 1), dt)
+        np.testing.assert_array_equal(np.flatnonzero(read(times)), k - late)
+        if dtype == np.float64:
+            with x64():
+                np.testing.assert_array_equal(np.flatnonzero(jax.jit(read)(times)), k - late)
+
+
+def test_integer_times_have_no_rounding():
+    """A tick below the start of a step, by less than a millionth of the step, is not in the step."""
+    dt, ticks = 4_000_000.0, np.array([3_999_999, 8_000_000, 1_999_999_999], np.int32)
+    read = lambda ticks: from_events(ticks, np.zeros(3, int), (500, 1), dt)
+    for each in (read, jax.jit(read)):
+        np.testing.assert_array_equal(np.flatnonzero(each(ticks)), [0, 2, 499])
+
+
+def test_known_times_keep_double_precision_beside_traced_units():
+    times = np.array([2.0**24 + 1, 5.0])
+    read = lambda units: from_events(times, units, (2**24 + 3, 1))[2**24 :]
+    np.testing.assert_array_equal(jax.jit(read)(np.array([0, 0]))[:, 0], [False, True, False])
 
 
 OUTSIDE = [
@@ -304,7 +379,9 @@ OUTSIDE = [
     ([np.nan], [0], "shape"),
     ([0.0], [2], "shape"),
     ([0.0], [-1], "shape"),
-    ([1.0, 3.0, 1.2], [1, 1, 1], "`times` must be at most one event of a unit in a step, without `merge=True`"),
+    ([1.0, 3.0, 1.2], [1, 1, 1], "`times` must have at most one event per unit and step without `merge=True`"),
+    ([3.9999999], [0], "shape"),
+    ([-1e-3], [0], "shape"),
 ]
 
 
@@ -320,7 +397,7 @@ def test_no_event_is_lost(times, units, match):
 def test_errors_name_the_event():
     with pytest.raises(ValueError, match=r"got 5.0 ms \(`dt` = 1.0 ms\) and 1\."):
         from_events(np.asarray([np.inf, 1.0, 5.0]), np.asarray([7, 1, 1]), (4, 2))
-    with pytest.raises(ValueError, match="`merge=True`, got 2 more"):
+    with pytest.raises(ValueError, match="`merge=True`, got 2 in addition"):
         from_events(np.zeros(3), np.zeros(3, int), (4, 2))
     raster = from_events(np.zeros(3), np.zeros(3, int), (4, 2), merge=True)
     np.testing.assert_array_equal(raster, [[1, 0], [0, 0], [0, 0], [0, 0]])
@@ -335,6 +412,78 @@ def test_overflow_is_an_error():
     assert compiled(raster.at[0, 0].set(False)).number == 11
     with pytest.raises(Exception, match="to_events: `capacity` must hold all events of `raster`"):
         jax.block_until_ready(compiled(raster))
+
+
+COUNTS = np.array([[0, 1], [2, 0], [0, 0], [3, 1]])
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.float32, np.float64, jnp.bfloat16])
+def test_counts_are_repeated_events(dtype):
+    raster = COUNTS.astype(dtype)
+    times, units = [0, 0.5, 0.5, 1.5, 1.5, 1.5, 1.5], [1, 0, 0, 0, 0, 0, 1]
+    for each in (raster, jnp.asarray(raster, jnp.dtype(dtype) if jnp.dtype(dtype).itemsize < 8 else None)):
+        events = to_events(each, 0.5)
+        assert events.number == 7
+        np.testing.assert_array_equal(events.times, times)
+        np.testing.assert_array_equal(events.units, units)
+        traced = jax.jit(lambda raster: to_events(raster, 0.5, 9))(each)
+        assert traced.number == 7
+        np.testing.assert_array_equal(traced.times, [*times, np.inf, np.inf])
+        np.testing.assert_array_equal(traced.units, [*units, 2, 2])
+    with pytest.raises(ValueError, match="must hold all events of `raster`, got 6, where there are 7"):
+        to_events(raster, capacity=6)
+    with pytest.raises(Exception, match="must hold all events of `raster`"):
+        jax.block_until_ready(jax.jit(lambda raster: to_events(raster, capacity=6))(raster))
+
+
+def test_random_counts_are_those_of_numpy():
+    counts = np.random.default_rng(0).poisson(0.7, (5, 50, 2, 3))
+    forth = lambda raster: to_events(raster, 0.1, 300)
+    many = jax.vmap(forth)(jnp.asarray(counts, jnp.float32))
+    for i, raster in enumerate(counts):
+        events, total = forth(raster), raster.sum()
+        assert events.number == total
+        cells = np.repeat(np.arange(300), raster.reshape(-1))
+        np.testing.assert_allclose(events.times[:total], cells // 6 * 0.1, rtol=2e-7)
+        np.testing.assert_array_equal(events.units, [*cells % 6, *[6] * (300 - total)])
+        assert_equal(jax.tree.map(lambda leaf: leaf[i], many), events)
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (5, 0), (33, 0, 2), (5, 2)])
+def test_traced_floats_without_events(shape):
+    for capacity in (0, 3):
+        events = jax.jit(lambda raster: to_events(raster, capacity=capacity))(jnp.zeros(shape))
+        assert events.number == 0 and bool(jnp.isinf(events.times).all())
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.5, np.inf, np.nan])
+def test_events_refuse_signs_and_fractions(value):
+    raster = np.array([[0.0], [value]], np.float32)
+    for each in (raster, jnp.asarray(raster)):
+        with pytest.raises(ValueError, match=f"to_events: .* whole numbers of spikes .*`raster != 0`.*, got {value}"):
+            to_events(each)
+        with pytest.raises(Exception, match="to_events: .* whole numbers of spikes"):
+            jax.block_until_ready(jax.jit(lambda raster: to_events(raster, capacity=4))(each))
+
+
+def test_more_events_than_an_index_holds():
+    for raster in (np.array([2**32 + 1]), np.array([1e300]), jnp.asarray([1e30]), jnp.asarray([2**30, 2**30])):
+        with pytest.raises(ValueError, match=r"to_events: `raster` must hold fewer than 2\*\*30 spikes, got "):
+            to_events(raster)
+    with pytest.raises(Exception, match=r"fewer than 2\*\*30 spikes"):
+        jax.block_until_ready(jax.jit(lambda raster: to_events(raster, capacity=4))(jnp.asarray([1e30])))
+
+
+def test_empty_lists_of_events():
+    for dtype in (np.float64, np.int8):
+        assert not from_events(np.array([]), np.array([], dtype), (4, 2)).any()
+    assert not jax.jit(lambda t, u: from_events(t, u, (4, 2)))(np.array([]), np.array([])).any()
+
+
+def test_units_beyond_32_bits_are_not_wrapped():
+    for read in (from_events, jax.jit(lambda t, u, s: from_events(t, np.array([2**32]), (4, 2)), static_argnums=2)):
+        with pytest.raises(Exception, match="from_events: `times` and `units` must lie within"):
+            jax.block_until_ready(read(np.zeros(1), np.array([2**32]), (4, 2)))
 
 
 T, U = np.zeros(2), np.zeros(2, int)
@@ -356,6 +505,15 @@ T, U = np.zeros(2), np.zeros(2, int)
             "to_events: `capacity` must be an integer .* got 1.0",
         ),
         (lambda: jax.jit(to_events)(jnp.ones(3)), ValueError, "to_events: `capacity` must be given under `jax.jit`"),
+        (
+            lambda: from_events(T, U, (4, 2), nearest=1),
+            TypeError,
+            "from_events: `nearest` must be True or False, got 1",
+        ),
+        (lambda: from_events(T, U, (4, 2), merge="count"), TypeError, "from_events: `merge` must be True or False"),
+        (lambda: from_events(np.ma.array(T, mask=[0, 1]), U, (4, 2)), ValueError, "from_events: `times` .* mask"),
+        (lambda: from_events(T, np.ma.array(U, mask=[0, 1]), (4, 2)), ValueError, "from_events: `units` .* mask"),
+        (lambda: from_events(T * pq.s, U, (4, 2)), TypeError, r"from_events: `times` .* unit, s.*rescale\('ms'\)"),
         (lambda: from_events([0.0], U, (4, 2)), TypeError, r"from_events: `times` .* got \[0.0\]"),
         (lambda: from_events(T > 0, U, (4, 2)), TypeError, r"from_events: `times` .* \[ms\].* dtype bool"),
         (lambda: from_events(T.astype(np.float16), U, (4, 2)), TypeError, "from_events: `times` .* dtype float16"),

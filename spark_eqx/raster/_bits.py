@@ -7,10 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Int, Shaped, UInt8, UInt32
+from jaxtyping import Array, Bool, Int, Shaped, UInt8, UInt32
 
-from ..core._arguments import as_raster, as_size, nonzero
+from ..core._arguments import as_raster, as_size, nonzero, refuse
 from ..core.kinds import dtype_like
+
+
+# How to write signed spikes as events.
+NO_SIGNS = "an event has no sign: give `raster > 0` and `raster < 0`, or `raster != 0`"
 
 
 def pack(raster: Any) -> UInt32[Array, "words *units"]:
@@ -21,16 +25,23 @@ def pack(raster: Any) -> UInt32[Array, "words *units"]:
 
     **Arguments:**
 
-    - `raster`: booleans, floats or signed integers of shape `(steps, *units)`, or a [`SpikeArray`][] of them. What is
-        not 0 is a spike.
+    - `raster`: booleans, floats or integers of shape `(steps, *units)`, each 0 or 1; or a [`SpikeArray`][] of them.
+        Booleans are packed as they are. All others are checked, which takes up to half as long as packing them.
 
     **Returns:** the words, of shape `(ceil(steps / 32), *units)`.
 
     **Raises:** `TypeError` for anything else; `ValueError` without an axis of time, or for spikes with an inhibition
-    mask, which the bits cannot hold.
+    mask, which the bits cannot hold. Also for an entry that is not 0 or 1, because its sign or count would be lost: a
+    `ValueError`; under `jax.jit` or `jax.vmap`, an error at run time (`equinox.error_if`).
     """
     raster = as_raster("pack", "raster", raster, masked=False)
-    return pack_bits(nonzero(raster))
+    return check_entries(
+        "pack",
+        raster,
+        pack_bits(nonzero(raster)),
+        counts=False,
+        remedy="a bit has no sign and no count: pack `raster > 0` and `raster < 0`, or `raster != 0`",
+    )
 
 
 def unpack(words: Any, steps: Any, dtype: Any = bool) -> Shaped[Array, "steps *units"]:
@@ -65,6 +76,36 @@ def unpack(words: Any, steps: Any, dtype: Any = bool) -> Shaped[Array, "steps *u
     if stored is NotImplemented:
         raise TypeError(f"unpack: `dtype` must be {dtype_like.text}, got {dtype!r}.")
     return _unpack(jnp.asarray(words), steps, stored)
+
+
+def check_entries(function: str, raster: jax.Array | np.ndarray, made: Any, counts: bool, remedy: str) -> Any:
+    """What was `made` of the raster; an error where an entry of the raster was lost on the way.
+
+    An entry is 0 or 1 or, with `counts`, a number of spikes. Booleans cost nothing.
+    """
+    if raster.dtype == bool:
+        return made
+    lost = _lost(np, raster, counts).any() if isinstance(raster, np.ndarray) else _any_lost(raster, counts)
+    return refuse(
+        made,
+        lost,
+        f"{function}: `raster` must hold only {'0, 1 or whole numbers of spikes' if counts else '0 and 1'} ({remedy})",
+        lambda: next(entry for entry in np.asarray(raster).flat if _lost(np, entry, counts)),
+    )
+
+
+def _lost(xp: Any, raster: Any, counts: bool) -> Any:
+    if not counts:
+        return (raster != 0) & (raster != 1)
+    if not jnp.issubdtype(raster.dtype, jnp.floating):
+        return raster < 0
+    return ~((raster >= 0) & (raster == xp.floor(raster)) & xp.isfinite(raster))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _any_lost(raster: Shaped[Array, "steps *units"], counts: bool) -> Bool[Array, ""]:
+    # As bits, because XLA reduces an array over all of its axes several times slower on a CPU.
+    return (pack_bits(_lost(jnp, raster, counts)) != 0).any()
 
 
 # Compiled even when called eagerly: one pass over memory instead of some forty.

@@ -11,15 +11,10 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt32
 
-from ..core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
-from ..core.checks import positive
+from ..core._arguments import as_raster, as_size, nonzero, refuse
 from ..core.kinds import dtype_like
-from ._bits import count_bits, pack_bits, select_bit
-
-
-# Up to here the step is what its time in float32 rounds to, however it came about: time, `dt` and their quotient are
-# each off by 2**-24 of it at most, and 3 * 2**-24 * 2**21 < 1/2.
-_EXACT_STEPS = 2**21
+from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
+from ._steps import EXACT_STEPS, as_indices, check_times, is_single, milliseconds, step_of
 
 
 class Events(NamedTuple):
@@ -44,8 +39,8 @@ def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
 
     **Arguments:**
 
-    - `raster`: booleans, floats or signed integers of shape `(steps, *units)`, or a [`SpikeArray`][] of them. What is
-        not 0 is a spike.
+    - `raster`: booleans, floats or integers of shape `(steps, *units)`, or a [`SpikeArray`][] of them. An entry is the
+        number of spikes, which become as many equal events.
     - `dt`: the duration of a step [ms].
     - `capacity`: how many events there is room for, static. `None`, outside `jax.jit` only: as many as there are.
 
@@ -53,22 +48,27 @@ def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
 
     **Raises:** `TypeError` or `ValueError` for anything else: among them spikes with an inhibition mask, which events
     cannot hold, and more than 2**21 steps without JAX's double precision, because single precision cannot tell the
-    times apart. Also where there are more events than `capacity`: a `ValueError`; under `jax.jit`, where the number
-    is not known before, an error at run time (`equinox.error_if`).
+    times apart. Also for an entry that is negative or no whole number, and where there are more events than `capacity`:
+    a `ValueError`; under `jax.jit`, where the entries are not known before, an error at run time (`equinox.error_if`).
     """
     raster = as_raster("to_events", "raster", raster, masked=False)
-    dt = as_scalar("to_events", "dt", dt, "ms", positive)
+    dt = milliseconds("to_events", dt)
     dtype = jnp.result_type(float)
-    _check_exact("to_events", "raster", raster.shape[0], dtype)
+    steps, size = raster.shape[0], math.prod(raster.shape[1:])
+    _check_exact("to_events", "raster", steps, dtype)
+    raster = check_entries("to_events", raster, raster, counts=True, remedy=NO_SIGNS)
+    counts = _counts(raster)
     words = pack_bits(nonzero(raster).reshape(-1))
-    number = count_bits(words)
+    number = count_bits(words) if counts is None else jnp.sum(counts)
     if capacity is None and isinstance(number, Tracer):
         raise ValueError("to_events: `capacity` must be given under `jax.jit` [events], got None.")
     length = int(number) if capacity is None else as_size("to_events", "capacity", capacity, "events")
     # Made for a power of two and cut: not a compilation for every number of events.
     room = power_of_two(length) if capacity is None else length
-    step, unit = _positions(words, raster.shape[0], math.prod(raster.shape[1:]), room)
-    times = jnp.where(step < raster.shape[0], step.astype(dtype) * jnp.asarray(dt, dtype), jnp.inf)
+    step, unit = _positions(words, steps, size, room)
+    if counts is not None:
+        step, unit = _repeated(step, unit, counts.reshape(steps, size))
+    times = jnp.where(step < steps, step.astype(dtype) * jnp.asarray(dt, dtype), jnp.inf)
     return refuse(
         Events(times[:length], unit[:length], number),
         number > length,
@@ -78,12 +78,21 @@ def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
 
 
 def from_events(
-    times: Any, units: Any, shape: Any, dt: Any = 1.0, *, merge: bool = False, dtype: Any = bool
+    times: Any,
+    units: Any,
+    shape: Any,
+    dt: Any = 1.0,
+    *,
+    nearest: bool = False,
+    merge: bool = False,
+    dtype: Any = bool,
 ) -> Shaped[Array, "steps *units"]:
     """The raster of spikes that has these events: the inverse of [`to_events`][].
 
-    An event is a spike in the step whose start `t * dt` is nearest to it. Times in single precision that lie half-way
-    between two steps may be in the other one under `jax.jit`, which rounds them.
+    An event is a spike in the step that it falls into: step `k` is `[k dt, (k + 1) dt)`. Multiples of `dt` that were
+    rounded are in their step all the same: a time `t` that is less than `2**-22 t / dt + 1e-6` steps below the start
+    of a step is in that step; `2**-51 t / dt + 1e-6` steps in float64. Integers are exact. NumPy's times in float64
+    keep their precision even if JAX has single precision; under `jax.jit`, traced times have that of their dtype.
 
     **Arguments:**
 
@@ -91,6 +100,9 @@ def from_events(
     - `units`: which unit, integers of the same shape `(events,)`: indices into the flattened units.
     - `shape`: of the raster, `(steps, *units)`, static.
     - `dt`: the duration of a step [ms].
+    - `nearest`: whether an event is in the step whose start is nearest to it instead: step `k` is then
+        `[(k - 1/2) dt, (k + 1/2) dt]`, and of two steps that are equally near, it is the even one. Under `jax.jit`
+        rounding decides between them.
     - `merge`: whether several events of a unit in one step may become one spike; if not, they are refused.
     - `dtype`: of the raster; floating-point, boolean or signed integer.
 
@@ -102,16 +114,8 @@ def from_events(
     error at run time (`equinox.error_if`).
     """
     name = "from_events"
-    for argument, value, kinds, text in (
-        ("times", times, (jnp.floating, jnp.integer), "times [ms], floats of 32 or 64 bits or integers"),
-        ("units", units, (jnp.integer,), "indices of units, integers"),
-    ):
-        what = f"{name}: `{argument}` must be an array of {text}"
-        if not isinstance(value, jax.Array | np.ndarray):
-            raise TypeError(f"{what}, got {value!r}.")
-        small = jnp.issubdtype(value.dtype, jnp.floating) and value.dtype.itemsize < 4
-        if small or not any(jnp.issubdtype(value.dtype, kind) for kind in kinds):
-            raise TypeError(f"{what}, got an array of shape {value.shape}, dtype {value.dtype}.")
+    check_times(name, "times", "ms", times)
+    units = as_indices(name, "units", "indices of units", units)
     if times.ndim != 1 or times.shape != units.shape:
         raise ValueError(
             f"{name}: `times` and `units` must be of the same shape (events,), got shapes {times.shape} and "
@@ -123,49 +127,67 @@ def from_events(
     shape = tuple(map(int, shape))
     if not shape or min(shape) < 0:
         raise ValueError(f"{name}: `shape` must be (steps, *units), each 0 or more, got {shape!r}.")
-    dt = as_scalar(name, "dt", dt, "ms", positive)
-    if not isinstance(merge, bool):
-        raise TypeError(f"{name}: `merge` must be True or False, got {merge!r}.")
+    dt = milliseconds(name, dt)
+    for argument, value in (("nearest", nearest), ("merge", merge)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name}: `{argument}` must be True or False, got {value!r}.")
     stored = dtype_like.convert(dtype)
     if stored is NotImplemented:
         raise TypeError(f"{name}: `dtype` must be {dtype_like.text}, got {dtype!r}.")
     steps, size = shape[0], math.prod(shape[1:])
-    if any(isinstance(each, Tracer) for each in (times, units, dt)):
-        times = jnp.asarray(times)
-        if jnp.issubdtype(times.dtype, jnp.integer):
-            times = times.astype(jnp.result_type(float))
-        _check_exact(name, "shape", steps, times.dtype)
-        units, dt, xp = jnp.asarray(units).astype(int), jnp.asarray(dt, times.dtype), jnp
-    else:
-        _check_exact(name, "shape", steps, times.dtype)
-        times, units, dt, xp = np.asarray(times, float), np.asarray(units, np.int64), np.asarray(dt, float), np
-    padding = times == np.inf
-    step = xp.round(xp.where(padding, 0, times) / dt)
-    inside = (step >= 0) & (step < steps) & (units >= 0) & (units < size)
+    step = step_of(times, dt, nearest=nearest)
+    _check_exact(name, "shape", steps, times.dtype if isinstance(step, np.ndarray) else step.dtype)
+    in_time = (step >= 0) & (step < steps)
+    padding = jnp.issubdtype(times.dtype, jnp.floating) and times == np.inf
+    # Known numbers have 64 bits, which JAX may not have.
+    step = (np if isinstance(step, np.ndarray) else jnp).where(in_time, step, steps).astype(int)
+    units = units.astype(int) if isinstance(units, Tracer) else np.asarray(units, np.int64)
+    inside = in_time & (units >= 0) & (units < size)
+    xp = np if isinstance(inside, np.ndarray) else jnp
     step, unit = refuse(
-        (xp.where(inside & ~padding, step, steps), units),
-        xp.any(~inside & ~padding),
+        (xp.where(inside, step, steps), units),
+        xp.any(~(inside | padding)),
         f"{name}: `times` and `units` must lie within `shape` = {shape}",
         lambda: next(f"{t} ms (`dt` = {dt} ms) and {u}" for t, u, ok in zip(times, units, inside | padding) if not ok),
     )
-    integers = lambda x: jnp.asarray(x.astype(np.int64) if isinstance(x, np.ndarray) else x).astype(int)
-    raster, lost = _scatter(integers(step), integers(unit), shape)
+    raster, lost = _scatter(jnp.asarray(step).astype(int), jnp.asarray(unit).astype(int), shape)
     if not merge:
         raster = refuse(
             raster,
             lost > 0,
-            f"{name}: `times` must be at most one event of a unit in a step, without `merge=True`",
-            lambda: f"{lost} more",
+            f"{name}: `times` must have at most one event per unit and step without `merge=True`",
+            lambda: f"{lost} in addition",
         )
     return raster.astype(stored)
 
 
 def _check_exact(function: str, argument: str, steps: int, dtype: Any):
-    if steps > _EXACT_STEPS and dtype == jnp.float32:
+    if steps > EXACT_STEPS and is_single(dtype):
         raise ValueError(
-            f"{function}: `{argument}` must be of {_EXACT_STEPS} steps or less where times are in float32, which "
+            f"{function}: `{argument}` must be of {EXACT_STEPS} steps or less where times are in float32, which "
             f"cannot tell more of them apart, got {steps}. Take it in chunks, or times in float64 (jax_enable_x64)."
         )
+
+
+def _counts(raster: jax.Array | np.ndarray) -> Array | None:
+    """How many spikes each entry stands for; `None` where it is at most one."""
+    if raster.dtype == bool or raster.size == 0 or (not isinstance(raster, Tracer) and not (raster > 1).any()):
+        return None
+    total = raster.sum(dtype=float)
+    text = "to_events: `raster` must hold fewer than 2**30 spikes"
+    return jnp.asarray(refuse(raster, total >= 2**30, text, lambda: f"{total:g}")).astype(int)
+
+
+@jax.jit
+def _repeated(
+    step: Int[Array, " capacity"], unit: Int[Array, " capacity"], counts: Int[Array, "steps size"]
+) -> tuple[Int[Array, " capacity"], Int[Array, " capacity"]]:
+    """Step and unit of each spike, from those of the entries that have spikes."""
+    numbers = counts.at[step, unit].get(mode="fill", fill_value=0)
+    slots = jnp.arange(len(step))
+    entry = jnp.repeat(slots, numbers, total_repeat_length=len(step))
+    present = slots < jnp.sum(numbers)
+    return jnp.where(present, step[entry], counts.shape[0]), jnp.where(present, unit[entry], counts.shape[1])
 
 
 def power_of_two(length: int) -> int:

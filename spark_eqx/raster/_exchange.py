@@ -8,13 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ..core._arguments import as_raster, as_scalar
-from ..core.checks import positive
-from ..core.numbers import concrete
-
-
-# Of a step, by which a time that was `k * dt` may be below it after rounding: `(k * dt) / dt` is off by 2**-52 k.
-_ROUNDING = 1e-6
+from ..core._arguments import as_raster
+from ._bits import NO_SIGNS, check_entries
+from ._steps import EXACT_STEPS, is_single, step_of
 
 
 def package(name: str, function: str) -> Any:
@@ -24,20 +20,25 @@ def package(name: str, function: str) -> Any:
         raise ImportError(f"{function}: needs the package `{name}`: pip install {name}") from error
 
 
-def as_numpy(function: str, raster: Any, masked: bool = False) -> np.ndarray:
-    """The raster as booleans."""
+def as_counts(
+    function: str, raster: Any, masked: bool = False, counts: bool = True, remedy: str = NO_SIGNS
+) -> np.ndarray:
+    """How many spikes each unit has in each step: booleans, or integers where `counts` may be above 1."""
     checked = as_raster(function, "raster", raster, masked)
     if isinstance(checked, Tracer):
         raise TypeError(f"{function}: `raster` must be an array with values, outside of `jax.jit`, got a traced one.")
-    return np.asarray(checked) != 0
+    numbers = check_entries(function, checked, np.asarray(checked), counts, remedy)
+    if not counts or numbers.dtype == bool:
+        return numbers != 0
+    if numbers.sum(dtype=float) >= 2**31:
+        raise ValueError(f"{function}: `raster` must hold fewer than 2**31 spikes, got {numbers.sum(dtype=float):g}.")
+    return numbers.astype(np.int64)
 
 
-def time_step(function: str, dt: Any) -> float:
-    """The time step [ms], a known number."""
-    known = concrete(as_scalar(function, "dt", dt, "ms", positive))
-    if known is None:
-        raise TypeError(f"{function}: `dt` must be a known number [ms], outside of `jax.jit`, got a traced one.")
-    return float(known)
+def events_of(counts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The indices of all spikes, one array for each axis; those of an entry as often as it counts."""
+    present = np.nonzero(counts)
+    return tuple(np.repeat(each, counts[present]) for each in present)
 
 
 def shape_of_units(function: str, shape: Any, units: int) -> tuple[int, ...]:
@@ -50,35 +51,53 @@ def shape_of_units(function: str, shape: Any, units: int) -> tuple[int, ...]:
     return shape
 
 
-def whole_steps(function: str, what: str, duration: float, dt: float) -> int:
-    """How many steps make a duration [ms]: all of it."""
-    steps = round(duration / dt)
-    if abs(steps * dt - duration) > _ROUNDING * dt + 1e-9 * abs(duration):
-        raise ValueError(f"{function}: {what} must be a whole number of steps of {dt:g} [ms], got {duration:g} [ms].")
-    return steps
+def steps_of(
+    function: str, argument: str, times: np.ndarray, dt: float, start: float = 0.0, *, unit: str = "ms"
+) -> np.ndarray:
+    """The steps that times fall into. Times, `dt` and `start` are in `unit`."""
+    known = times[np.isfinite(times)]
+    if is_single(times.dtype) and (latest := abs(known).max(initial=0)) > EXACT_STEPS * dt:
+        raise ValueError(
+            f"{function}: `{argument}` must hold times in float64 beyond {EXACT_STEPS} steps, which float32 cannot "
+            f"tell apart, got float32 up to {latest:g} [{unit}] for steps of {dt:g} [{unit}]."
+        )
+    return step_of(times, dt, start)
 
 
 def place(
-    function: str, times: np.ndarray, units: np.ndarray, dt: float, shape: tuple[int, int], merge: bool
+    function: str,
+    times: np.ndarray,
+    steps: np.ndarray,
+    units: np.ndarray,
+    dt: float,
+    shape: tuple[int, int],
+    merge: bool,
 ) -> np.ndarray:
-    """The raster of `shape`, steps and units, of spikes at times [ms], each in the step that it falls into."""
-    steps = np.floor(times / dt + _ROUNDING)
+    """The raster of `shape`, steps and units, of spikes at times [ms] in these steps."""
     outside = ~((steps >= 0) & (steps < shape[0]) & (units >= 0) & (units < shape[1]))  # NaN is outside
     if outside.any():
         i = int(np.argmax(outside))
         raise ValueError(
-            f"{function}: all spikes must be within {shape[0]} steps of {dt:g} [ms] and {shape[1]} units, got "
-            f"{int(outside.sum())} that are not, the first at {times[i]:g} [ms] of unit {int(units[i])}."
+            f"{function}: all spikes must be within {_steps(shape[0])} of {dt:g} [ms] and {_units(shape[1])}, got "
+            f"{int(outside.sum())} that are not, the first at {times[i]:.9g} [ms] of unit {int(units[i])}."
         )
     raster = np.zeros(shape, bool)
     raster[steps.astype(np.int64), units.astype(np.int64)] = True
     lost = len(times) - np.count_nonzero(raster)
     if lost and not merge:
         raise ValueError(
-            f"{function}: a unit must have one spike a step of {dt:g} [ms] at most, got {lost} more. Take a smaller "
-            "`dt`, or `merge=True` to make one of them."
+            f"{function}: a unit must have at most one spike per step of {dt:g} [ms], got {lost} in addition. Take a "
+            "smaller `dt`, or `merge=True` to make them one spike."
         )
     return raster
+
+
+def _steps(number: int) -> str:
+    return "1 step" if number == 1 else f"{number} steps"
+
+
+def _units(number: int) -> str:
+    return "1 unit" if number == 1 else f"{number} units"
 
 
 def as_jax(raster: np.ndarray, shape: tuple[int, ...]) -> Any:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Bool
 
-from ._exchange import as_jax, as_numpy, package, place, shape_of_units, time_step, whole_steps
+from ._exchange import as_counts, as_jax, events_of, package, place, shape_of_units, steps_of
+from ._steps import check_times, is_single, same_time, steps_until, time_step
 
 
 def to_neo(raster: Any, dt: Any = 1.0) -> list[Any]:
@@ -16,30 +17,35 @@ def to_neo(raster: Any, dt: Any = 1.0) -> list[Any]:
 
     **Arguments:**
 
-    - `raster`: `(steps, *units)`, or a [`SpikeArray`][] without a mask. What is not 0 is a spike.
-    - `dt`: the duration of a step [ms].
+    - `raster`: `(steps, *units)`, or a [`SpikeArray`][] without a mask. An entry is the number of spikes, which become
+        as many equal times.
+    - `dt`: the duration of a step: a number [ms], or a quantity such as `1 * pq.ms`.
 
-    **Returns:** a list of `neo.SpikeTrain`, one a unit, in float64, with `dt` as their `sampling_period`.
+    **Returns:** a list of `neo.SpikeTrain`, one per unit, in float64, with `dt` as their `sampling_period`.
 
-    **Raises:** `TypeError` or `ValueError` for anything else; `ImportError` without Neo.
+    **Raises:** `TypeError` or `ValueError` for anything else, among them signs and fractions; `ImportError` without
+    Neo.
     """
     neo, quantities = package("neo", "to_neo"), package("quantities", "to_neo")
-    spikes, dt = as_numpy("to_neo", raster), time_step("to_neo", dt)
+    spikes, dt = as_counts("to_neo", raster), time_step("to_neo", dt)
     ms = quantities.ms
     common = {"t_start": 0 * ms, "t_stop": len(spikes) * dt * ms, "sampling_rate": 1 / (dt * ms)}
     flat = spikes.reshape(len(spikes), math.prod(spikes.shape[1:]))
-    return [neo.SpikeTrain(np.flatnonzero(unit) * dt, units="ms", **common) for unit in flat.T]
+    return [neo.SpikeTrain(events_of(unit)[0] * dt, units="ms", **common) for unit in flat.T]
 
 
 def from_neo(trains: Any, dt: Any = 1.0, shape: Any = None, *, merge: bool = False) -> Bool[Array, "steps *units"]:
     """The raster of spike trains, of any unit of time. The inverse of [`to_neo`][spark_eqx.raster.to_neo].
 
-    A spike is in the step that it falls into, counted from the start of the trains.
+    A spike is in the step that it falls into, `[k dt, (k + 1) dt)`, counted from the start of the trains. A time that
+    is below the start of a step by rounding alone, as in [`from_events`][spark_eqx.raster.from_events], is in that
+    step. A spike at the end of the trains is in the last step, because Neo's trains are closed at their end.
 
     **Arguments:**
 
-    - `trains`: a sequence of `neo.SpikeTrain` that all begin and end at the same time; one a unit.
-    - `dt`: the duration of a step [ms]; the trains last a whole number of them.
+    - `trains`: a sequence of `neo.SpikeTrain` that all begin and end at the same time; one per unit. Where they end
+        within a step, the last step is partial.
+    - `dt`: the duration of a step: a number [ms], or a quantity such as `1 * pq.ms`.
     - `shape`: of the units; `None`: `(len(trains),)`.
     - `merge`: whether several spikes of a unit in one step may become one; if not, they are refused.
 
@@ -54,18 +60,37 @@ def from_neo(trains: Any, dt: Any = 1.0, shape: Any = None, *, merge: bool = Fal
     for train in trains:
         if not isinstance(train, neo.SpikeTrain):
             raise TypeError(f"from_neo: `trains` must be `neo.SpikeTrain`s, got {type(train).__name__}: {train!r}.")
-    ms = lambda quantity: np.asarray(quantity.rescale("ms").magnitude, float)
-    start, stop = float(ms(trains[0].t_start)), float(ms(trains[0].t_stop))
     for train in trains:
-        if not np.allclose([ms(train.t_start), ms(train.t_stop)], [start, stop], rtol=1e-9, atol=1e-6 * dt):
+        check_times("from_neo", "trains", "ms", train.magnitude)
+    dtype = np.dtype(np.float32 if any(is_single(train.dtype) for train in trains) else float)
+    start, stop = _span(trains[0])
+    number = steps_until("from_neo", "t_stop", stop, dt, dtype, start)
+    times, steps = [], []
+    for train in trains:
+        own = _span(train)
+        if not (same_time(own[0], start, dt, dtype) and same_time(own[1], stop, dt, dtype)):
             raise ValueError(
                 f"from_neo: all `trains` must last from {start:g} to {stop:g} [ms], as the first does, got one from "
-                f"{ms(train.t_start):g} to {ms(train.t_stop):g} [ms]. Cut them by `train.time_slice`."
+                f"{own[0]:g} to {own[1]:g} [ms]. Cut them by `train.time_slice`."
             )
-    steps = whole_steps("from_neo", "the length of the trains", stop - start, dt)
-    times = np.concatenate([ms(train) - start for train in trains])
-    # A train is closed at its end: what is there belongs to the last step.
-    times = np.where(times == stop - start, (steps - 0.5) * dt, times)
+        unit = _unit(train)  # in which the times are known to their rounding
+        step = steps_of(
+            "from_neo", "trains", train.magnitude, dt / unit, own[0] / unit, unit=train.dimensionality.string
+        )
+        steps.append(np.where(step == number, number - 1, step))
+        times.append(np.asarray(train.magnitude, float) * unit)
     units = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
     units_shape = shape_of_units("from_neo", shape, len(trains))
-    return as_jax(place("from_neo", times, units, dt, (steps, len(trains)), merge), units_shape)
+    placed = place("from_neo", np.concatenate(times), np.concatenate(steps), units, dt, (number, len(trains)), merge)
+    return as_jax(placed, units_shape)
+
+
+def _unit(train: Any) -> float:
+    """The unit of the times [ms]."""
+    return float(train.units.rescale("ms").magnitude)
+
+
+def _span(train: Any) -> tuple[float, float]:
+    """Start and end [ms]."""
+    start, stop = (float(each.rescale(train.units).magnitude) for each in (train.t_start, train.t_stop))
+    return start * _unit(train), stop * _unit(train)

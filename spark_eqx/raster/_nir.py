@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from ._exchange import as_numpy, package, place, shape_of_units, time_step, whole_steps
+from ._exchange import as_counts, events_of, package, place, shape_of_units, steps_of
+from ._steps import as_indices, check_times, is_single, steps_until, time_step
 
 
 def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = False) -> Any:
@@ -15,8 +16,8 @@ def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = Fa
 
     **Arguments:**
 
-    - `raster`: `(steps, *units)`, or `(batch, steps, *units)` with `batch`; or a [`SpikeArray`][] without a mask. What
-        is not 0 is a spike.
+    - `raster`: `(steps, *units)`, or `(batch, steps, *units)` with `batch`; or a [`SpikeArray`][] without a mask.
+        Entries are 0 and 1; with `events`, an entry is the number of spikes, which become as many equal events.
     - `dt`: the duration of a step [ms].
     - `batch`: whether there is a leading axis of samples.
     - `events`: whether to make a list of events, each at the start of its step, instead of a grid.
@@ -24,10 +25,16 @@ def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = Fa
     **Returns:** `nir.TimeGriddedData(data, dt)`, `data` booleans of shape `(samples, steps, neurons)`, or
     `nir.EventData(idx, time, n_neurons, t_max)`, padded as NIR pads: -1 and infinity.
 
-    **Raises:** `TypeError` or `ValueError` for anything else; `ImportError` without NIR.
+    **Raises:** `TypeError` or `ValueError` for anything else, among them signs, fractions, and counts in a grid;
+    `ImportError` without NIR.
     """
     nir = package("nir", "to_nir")
-    spikes, seconds = as_numpy("to_nir", raster), time_step("to_nir", dt) / 1000
+    if events:
+        spikes = as_counts("to_nir", raster)
+    else:
+        remedy = "a grid has no sign and no count: `events=True` keeps counts; or give `raster > 0`, `raster < 0`"
+        spikes = as_counts("to_nir", raster, counts=False, remedy=remedy)
+    seconds = time_step("to_nir", dt) / 1000
     if spikes.ndim < 1 + batch:
         raise ValueError(f"to_nir: `raster` must be of shape (batch, steps, *units) with `batch`, got {spikes.shape}.")
     spikes = spikes if batch else spikes[None]
@@ -37,7 +44,7 @@ def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = Fa
     most = int(data.sum((1, 2)).max(initial=0))
     idx, time = np.full((len(data), most), -1), np.full((len(data), most), np.inf)
     for i, sample in enumerate(data):
-        steps, units = np.nonzero(sample)
+        steps, units = events_of(sample)
         idx[i, : len(units)], time[i, : len(units)] = units, steps * seconds
     return nir.EventData(idx, time, data.shape[2], data.shape[1] * seconds)
 
@@ -48,7 +55,9 @@ def from_nir(
     """The raster of spikes in `nir.TimeGriddedData` or `nir.EventData`: the inverse of
     [`to_nir`][spark_eqx.raster.to_nir].
 
-    An event is in the step that it falls into.
+    An event is in the step that it falls into, `[k dt, (k + 1) dt)`. A time that is below the start of a step by
+    rounding alone, as in [`from_events`][spark_eqx.raster.from_events], is in that step. The steps run to `t_max`;
+    where that is within a step, the last step is partial.
 
     **Arguments:**
 
@@ -83,7 +92,7 @@ def _of_grid(data: Any, dt: Any) -> np.ndarray:
     if data.data.dtype != bool and not np.isin(data.data, (0, 1)).all():
         raise TypeError(f"from_nir: `data` must be spikes, 0 and 1, got measured values of dtype {data.data.dtype}.")
     own = data.dt * 1000
-    if dt is not None and not math.isclose(time_step("from_nir", dt), own, rel_tol=1e-6):
+    if dt is not None and not math.isclose(time_step("from_nir", dt), own, rel_tol=2**-22):
         raise ValueError(f"from_nir: `dt` must be that of the data, {own:g} [ms], got {dt} [ms].")
     return data.data != 0
 
@@ -92,10 +101,15 @@ def _of_events(data: Any, dt: Any, merge: bool) -> np.ndarray:
     if dt is None:
         raise TypeError("from_nir: `dt` must be given for `nir.EventData` [ms], got None.")
     dt = time_step("from_nir", dt)
-    steps = whole_steps("from_nir", "`t_max`", data.t_max * 1000, dt)
+    time = np.asarray(data.time)
+    check_times("from_nir", "time", "s", time)
+    idx = as_indices("from_nir", "idx", "indices of neurons", data.idx)
+    dtype = time.dtype if is_single(time.dtype) else np.asarray(data.t_max).dtype
+    steps = steps_until("from_nir", "t_max", float(data.t_max), dt / 1000, dtype)
     samples = []
-    for idx, time in zip(np.asarray(data.idx), np.asarray(data.time, float), strict=True):
-        padding = (idx == -1) & (time == np.inf)
-        idx, time = idx[~padding], time[~padding] * 1000
-        samples.append(place("from_nir", time, idx, dt, (steps, data.n_neurons), merge))
+    for units, times in zip(idx, time, strict=True):
+        padding = (units == -1) & (times == np.inf)
+        units, times = units[~padding], times[~padding]
+        step = steps_of("from_nir", "time", times, dt / 1000, unit="s")
+        samples.append(place("from_nir", times * 1000.0, step, units, dt, (steps, data.n_neurons), merge))
     return np.stack(samples) if samples else np.zeros((0, steps, data.n_neurons), bool)

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from ..core.payloads import SpikeArray
-from ._exchange import as_numpy, place, time_step
+from ._exchange import as_counts, events_of, place, steps_of
+from ._steps import as_indices, check_times, time_step
 
 
 # As Tonic's datasets have them.
@@ -24,27 +25,29 @@ def to_tonic(raster: Any, dt: Any = 1.0) -> np.ndarray:
 
     - `raster`: frames of shape `(steps, polarities, height, width)`, as Tonic orders them, with one or two polarities;
         or a [`SpikeArray`][] of shape `(steps, height, width)` with an inhibition mask, whose negative spikes get the
-        polarity `False`. What is not 0 is a spike.
-    - `dt`: the duration of a step [ms], a microsecond at least.
+        polarity `False`. An entry is the number of spikes, which become as many equal events.
+    - `dt`: the duration of a step [ms], at least one microsecond.
 
     **Returns:** a NumPy array of dtype `[("x", int16), ("y", int16), ("t", int64), ("p", bool)]`, ordered by time.
 
-    **Raises:** `TypeError` or `ValueError` for anything else.
+    **Raises:** `TypeError` or `ValueError` for anything else, among them negative entries and fractions.
     """
     micros = _microseconds("to_tonic", dt)
     mask = raster.inhibition_mask if isinstance(raster, SpikeArray) else None
-    frames = as_numpy("to_tonic", raster, masked=True)
+    remedy = "put the negative spikes into a SpikeArray with an inhibition mask, or into polarity 0"
+    frames = as_counts("to_tonic", raster, masked=True, remedy=remedy)
     if mask is not None:
-        frames = np.stack([frames & np.asarray(mask), frames & ~np.asarray(mask)], 1)
+        frames = np.stack([frames * np.asarray(mask), frames * ~np.asarray(mask)], 1)
     if frames.ndim != 4 or frames.shape[1] not in (1, 2):
         wanted = "(steps, height, width) with a mask" if mask is not None else "(steps, 1 or 2, height, width)"
         got = np.shape(raster.spikes if isinstance(raster, SpikeArray) else raster)
         raise ValueError(f"to_tonic: `raster` must be of shape {wanted}, got {got}.")
     if max(frames.shape[2:]) > np.iinfo(np.int16).max + 1:
         raise ValueError(f"to_tonic: `raster` must be at most 32768 wide and high, got {frames.shape[2:]}.")
-    steps, p, y, x = np.nonzero(frames)
+    steps, p, y, x = events_of(frames)
     events = np.empty(len(steps), _DTYPE)
-    events["t"] = np.ceil(steps * micros - 1e-6)  # not to the nearest, which may be in the step before
+    # Not to the nearest, which may be in the step before; a product that was rounded up is the integer below it.
+    events["t"] = np.ceil(steps * micros * (1 - 2.0**-52))
     for name, values in (("x", x), ("y", y), ("p", p)):
         events[name] = values
     return events
@@ -55,13 +58,14 @@ def from_tonic(
 ) -> Bool[Array, "steps polarities height width"]:
     """The frames of a structured array of events: the inverse of [`to_tonic`][spark_eqx.raster.to_tonic].
 
-    An event is in the step that it falls into, counted from time 0.
+    An event is in the step that it falls into, `[k dt, (k + 1) dt)`, counted from time 0. A time in floats that is
+    below the start of a step by rounding alone, as in [`from_events`][spark_eqx.raster.from_events], is in that step.
 
     **Arguments:**
 
     - `events`: a structured array with `x`, `t` [microseconds] and, where the sensor has more than one row or polarity,
         `y` and `p`.
-    - `sensor_size`: `(width, height, polarities)`, as the datasets say it.
+    - `sensor_size`: `(width, height, polarities)`, as in Tonic's datasets.
     - `dt`: the duration of a step [ms].
     - `steps`: how many; `None`: up to the last event. Later events are an error: cut them off before, by
         `events[events["t"] < 1000 * steps * dt]`.
@@ -89,28 +93,27 @@ def from_tonic(
     for name, size in (("x", width), ("y", height), ("p", polarities)):
         if name not in names and size > 1:
             raise ValueError(f"from_tonic: `events` must have `{name}` for `sensor_size` {sensor_size}, got {names}.")
-        values = np.asarray(events[name]) if name in names else np.zeros(len(events), np.int64)
-        if values.dtype.kind not in "biu":
-            raise TypeError(f"from_tonic: `{name}` must be integers, got dtype {values.dtype}.")
+        values = events[name] if name in names else np.zeros(len(events), np.int64)
+        values = as_indices("from_tonic", name, "places", values, kinds=(np.bool_, np.integer))
         values = values.astype(np.int64)
         # A sensor of one polarity may mark all of its events as positive.
         place_of[name] = values * 0 if name == "p" and size == 1 and (values == 1).all() else values
         if len(values) and not (0 <= place_of[name].min() and place_of[name].max() < size):
             raise ValueError(f"from_tonic: `{name}` must be 0 to {size - 1}, got {values.min()} to {values.max()}.")
-    if events["t"].dtype.kind not in "iuf":
-        raise TypeError(f"from_tonic: `t` must be numbers [microseconds], got dtype {events['t'].dtype}.")
-    times = np.asarray(events["t"], float)
-    if not (np.isfinite(times) & (times >= 0)).all():
+    times = events["t"]
+    check_times("from_tonic", "t", "microseconds", times)
+    step = steps_of("from_tonic", "t", times, micros, unit="microseconds")
+    if not (np.isfinite(times) & (step >= 0)).all():
         raise ValueError(
             f"from_tonic: `t` must be 0 or more [microseconds], finite, got {times.min()} to {times.max()}."
         )
     if steps is None:
-        steps = int(np.floor(times.max() / micros + 1e-6)) + 1 if len(times) else 0
+        steps = int(step.max(initial=-1)) + 1
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
         raise TypeError(f"from_tonic: `steps` must be an integer, 0 or more [time steps], got {steps!r}.")
     unit = (place_of["p"] * height + place_of["y"]) * width + place_of["x"]
     shape = int(steps), math.prod(sensor_size)
-    raster = place("from_tonic", times / 1000, unit, micros / 1000, shape, merge)
+    raster = place("from_tonic", times / 1000.0, step, unit, micros / 1000, shape, merge)
     return jnp.asarray(raster.reshape(steps, polarities, height, width))
 
 

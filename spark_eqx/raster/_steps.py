@@ -1,0 +1,125 @@
+"""Which time step a time falls into: one rule for all readers of events."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from ..core._arguments import as_scalar
+from ..core.checks import positive
+from ..core.numbers import Number, concrete
+
+
+# From here on float32 cannot tell steps apart: a time, `dt` and their quotient are each off by a factor of 2^-24, and
+# the rounding that `rounding` allows for reaches half a step.
+EXACT_STEPS = 2**21
+
+
+def milliseconds(function: str, dt: Any) -> Number:
+    """The time step that a public function was given: a number [ms], or a scalar with a unit, as Neo's."""
+    if hasattr(dt, "rescale"):
+        try:
+            dt = float(dt.rescale("ms").magnitude)
+        except (TypeError, ValueError):
+            raise TypeError(f"{function}: `dt` must be one duration, such as 1.0 [ms], got {dt!r}.") from None
+    return as_scalar(function, "dt", dt, "ms", positive)
+
+
+def time_step(function: str, dt: Any) -> float:
+    """The time step [ms], a known number."""
+    known = concrete(milliseconds(function, dt))
+    if known is None:
+        raise TypeError(f"{function}: `dt` must be a known number [ms], outside of `jax.jit`, got a traced one.")
+    return float(known)
+
+
+def check_times(function: str, argument: str, unit: str, times: Any):
+    """Refuses what a step cannot be told from: numbers of less than 32 bits, masked ones, and ones with a unit."""
+    what = f"{function}: `{argument}` must be an array of times [{unit}], floats of 32 or 64 bits or integers"
+    _check_array(what, times)
+    floats, integers = (jnp.issubdtype(times.dtype, kind) for kind in (jnp.floating, jnp.integer))
+    if not integers and not (floats and times.dtype.itemsize >= 4):
+        raise TypeError(f"{what}, got an array of shape {times.shape}, dtype {times.dtype}.")
+    if hasattr(times, "rescale"):
+        raise TypeError(
+            f"{what}, got times with a unit, {times.dimensionality}. Give `times.rescale({unit!r}).magnitude`."
+        )
+
+
+def as_indices(function: str, argument: str, text: str, values: Any, kinds: Any = (jnp.integer,)) -> Any:
+    """Which unit, or which pixel, each event is of: integers. An empty array is one of integers, whatever its dtype."""
+    what = f"{function}: `{argument}` must be an array of {text}, integers"
+    _check_array(what, values)
+    if values.size == 0:
+        return np.zeros(values.shape, np.int64)
+    if not any(jnp.issubdtype(values.dtype, kind) for kind in kinds):
+        raise TypeError(f"{what}, got an array of shape {values.shape}, dtype {values.dtype}.")
+    return values
+
+
+def _check_array(what: str, values: Any):
+    if not isinstance(values, jax.Array | np.ndarray):
+        raise TypeError(f"{what}, got {values!r}.")
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{what}, got a masked one, whose mask would be lost. Drop the masked events from all arrays first."
+        )
+
+
+def step_of(times: Any, dt: Any, start: float = 0.0, nearest: bool = False) -> Any:
+    """The step that each time falls into, counted from `start`: that of `[k dt, (k + 1) dt)`, or the nearest.
+
+    A time that is below the start of a step by rounding alone is in that step. Times, `dt` and `start` have one unit.
+    Known times are compared in double precision whatever precision JAX has, and the result is NumPy's.
+    """
+    integers = jnp.issubdtype(times.dtype, jnp.integer)
+    if isinstance(times, Tracer) or isinstance(dt, Tracer):
+        whole = not nearest and not isinstance(dt, Tracer) and float(dt).is_integer()
+        if integers and isinstance(times, Tracer) and whole and dt <= jnp.iinfo(int).max:
+            return times.astype(int) // int(dt)
+        if integers:
+            times = times.astype(jnp.result_type(float) if isinstance(times, Tracer) else float)
+        xp, times = jnp, jnp.asarray(times)
+        allowed, dt = _allowed(times.dtype), jnp.asarray(dt, times.dtype)
+    else:
+        xp, allowed = np, _allowed(times.dtype)
+        times, dt = np.asarray(times, float), float(dt)
+    with np.errstate(invalid="ignore"):  # of infinite times, which are in no step
+        position = (times - start) / dt
+        closest = xp.round(position)
+        if nearest:
+            return closest
+        late = closest - position
+        return xp.where(late <= allowed[0] * xp.abs(times / dt) + allowed[1], closest, xp.floor(position))
+
+
+def steps_until(function: str, argument: str, end: float, dt: float, dtype: Any, start: float = 0.0) -> int:
+    """How many steps last from `start` to `end`, the last of which may be partial; two times of dtype `dtype`."""
+    if not start <= end < math.inf:
+        raise ValueError(f"{function}: `{argument}` must be finite and not before {start:g}, the start, got {end:g}.")
+    position = (end - start) / dt
+    factor, constant = _allowed(dtype)
+    whole = abs(position - round(position)) <= factor * max(abs(start), abs(end)) / dt + constant
+    return round(position) if whole else math.ceil(position)
+
+
+def same_time(time: float, other: float, dt: float, dtype: Any) -> bool:
+    """Whether two times of dtype `dtype` differ by rounding alone."""
+    factor, constant = _allowed(dtype)
+    return abs(time - other) <= factor * max(abs(time), abs(other)) + constant * dt
+
+
+def _allowed(dtype: Any) -> tuple[float, float]:
+    """How far a time may be below the start of a step by rounding alone, in steps: a factor of the time, measured in
+    steps as it was given, and a constant. Integers are exact, but `dt` is rounded."""
+    if jnp.issubdtype(dtype, jnp.integer):
+        return 2.0**-51, 0.0
+    return 2.0**-22 if is_single(dtype) else 2.0**-51, 1e-6
+
+
+def is_single(dtype: Any) -> bool:
+    """Whether it is float32, in whatever order of bytes."""
+    return jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize == 4
