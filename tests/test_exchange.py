@@ -10,9 +10,10 @@ import nir
 import numpy as np
 import pytest
 import quantities as pq
+from hypothesis import given, settings, strategies as st
 
 from spark_eqx import SpikeArray
-from spark_eqx.raster import from_neo, from_nir, from_tonic, to_neo, to_nir, to_tonic
+from spark_eqx.raster import from_events, from_neo, from_nir, from_tonic, to_neo, to_nir, to_tonic
 
 from .test_errors import complaint
 
@@ -112,12 +113,227 @@ def test_tonic_signs_and_missing_fields():
     np.testing.assert_array_equal(np.argwhere(np.asarray(frames)), [[0, 0, 0, 699], [1, 0, 0, 0], [2, 0, 0, 5]])
 
 
+# Readers of the same events, at times in the unit that each needs, and the rasters that they make.
+
+
+def tonic_events(times, units, kind=None):
+    events = np.zeros(len(times), [("x", np.int16), ("t", kind or times.dtype)])
+    events["x"], events["t"] = units, times
+    return events
+
+
+def read_events(times, units, shape, dt, **kwargs):
+    room = (0, -len(times) % 32)  # as padding, which makes one program of lists of many lengths
+    times, units = np.pad(times, room, constant_values=np.inf), np.pad(units, room)
+    return from_events(times, units, shape, dt, **kwargs)
+
+
+def read_tonic(times, units, shape, dt, **kwargs):
+    return from_tonic(tonic_events(times, units), (shape[1], 1, 1), dt, shape[0], **kwargs)[:, 0, 0]
+
+
+def read_neo(unit):
+    def read(times, units, shape, dt, **kwargs):
+        end = shape[0] * dt * float(pq.ms.rescale(unit))
+        chosen = [times[units == i] for i in range(shape[1])]
+        return from_neo([neo.SpikeTrain(each, end, unit, dtype=times.dtype) for each in chosen], dt, **kwargs)
+
+    return read
+
+
+def read_nir(times, units, shape, dt, **kwargs):
+    end = shape[0] * dt / 1000
+    return from_nir(nir.EventData(units[None], times[None], shape[1], times.dtype.type(end)), dt, **kwargs)
+
+
+READERS = {
+    "events": ("ms", read_events),
+    "tonic": ("us", read_tonic),
+    "neo, ms": ("ms", read_neo("ms")),
+    "neo, s": ("s", read_neo("s")),
+    "neo, us": ("us", read_neo("us")),
+    "nir": ("s", read_nir),
+}
+PER_MS = {"ms": 1.0, "s": 0.001, "us": 1000.0}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("dt", [0.1, 1 / 3, 1.0, 5.0])
+def test_multiples_of_the_step_are_in_their_step(reader, dt):
+    """However they were rounded: float32 is off by 2^-24 in each operation, 0.02 steps of 10^5 after three of them."""
+    unit, read = READERS[reader]
+    steps, per_ms = 100_000, PER_MS[unit]
+    k = np.arange(steps)
+    single = k.astype(np.float32) * np.float32(dt) * np.float32(per_ms)
+    divided = k * dt / 1000 if unit == "s" else k * (dt * per_ms)
+    for times in (divided, k * dt * per_ms, divided.astype(np.float32), single):
+        assert read(times, np.zeros(steps, int), (steps, 1), dt).all()
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("dtype, factor", [(np.float32, 2.0**-22), (np.float64, 2.0**-51)])
+def test_rounding_below_a_step_is_one_rule(reader, dtype, factor):
+    unit, read = READERS[reader]
+    k = np.array([64, 1000, 20_000])
+    allowed = factor * k + 1e-6
+    spacing = 4 * np.finfo(dtype).eps * k  # of the times, which are rounded themselves
+    early, late = (allowed / 2, allowed + spacing) if dtype == np.float32 else (0.9 * allowed, 1.1 * allowed)
+    for below, expected in ((0, k), (early, k), (late, k - 1), (0.5, k - 1), (0.001 * k**0.5, k - 1)):
+        times = ((k - below) * (0.5 * PER_MS[unit])).astype(dtype)
+        np.testing.assert_array_equal(np.nonzero(read(times, np.zeros(3, int), (20_001, 1), 0.5))[0], expected)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 79), st.sampled_from([0.0, 0.125, 0.5, 0.875]), st.integers(0, 2)), max_size=20),
+    st.sampled_from([0.25, 1.0, 4.0]),
+    st.sampled_from([np.float32, np.float64]),
+)
+@settings(max_examples=30, deadline=None)
+def test_lists_of_events(events, dt, dtype):
+    """Unsorted, with duplicates, at binary fractions of a step; seconds are rounded."""
+    steps, within, units = (np.array(each) for each in zip(*events, strict=True)) if events else np.zeros((3, 0))
+    expected = np.zeros((80, 3), bool)
+    expected[steps.astype(int), units.astype(int)] = True
+    lost = len(events) - expected.sum()
+    for unit, read in READERS.values():
+        times = ((steps + within) * dt * PER_MS[unit]).astype(dtype)
+        merged = read(times, units.astype(int), (80, 3), dt, merge=True)
+        np.testing.assert_array_equal(merged, expected)
+        if lost:
+            with pytest.raises(ValueError, match=f"at most one .*, got {lost} in addition"):
+                read(times, units.astype(int), (80, 3), dt)
+
+
+def test_integer_ticks_are_exact():
+    """A microsecond before the end of a step of 4000 s, a 4,000,000,000th of it."""
+    ticks = np.array([3_999_999_999, 4_000_000_000, 12_000_000_000])
+    for kind in (np.int64, np.uint64):
+        frames = from_tonic(tonic_events(ticks, [0, 0, 1], kind), (2, 1, 1), 4e6)
+        np.testing.assert_array_equal(np.argwhere(np.asarray(frames[:, 0, 0])), [[0, 0], [1, 0], [3, 1]])
+
+
+def test_the_order_of_bytes_does_not_matter():
+    times = (np.arange(1000) * 0.1 * 1000).astype(">f4")
+    assert from_tonic(tonic_events(times, 0, ">f4"), (1, 1, 1), 0.1).all()
+    swapped = nir.EventData(np.zeros((1, 1000), int), (times / 1e6).astype(">f4")[None], 1, 0.1)
+    assert from_nir(swapped, 0.1).all()
+
+
+@pytest.mark.parametrize(
+    "micros", [1.0, 1.1, 333.3333333334, 1000 / 3, 289.99999999999994, 290.00000000000006, 999.99999999]
+)
+def test_tonic_keeps_steps_of_any_duration(micros):
+    k = np.unique(np.geomspace(1, 10**6, 300).astype(int)) - 1
+    frames = np.zeros((10**6, 1, 1, 1), bool)
+    frames[k] = True
+    np.testing.assert_array_equal(from_tonic(to_tonic(frames, micros / 1000), (1, 1, 1), micros / 1000)[k], frames[k])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_recording_may_end_within_a_step(dtype):
+    train = lambda stop, start=0.0: neo.SpikeTrain([], dtype(stop), "ms", t_start=dtype(start), dtype=dtype)
+    data = lambda end: nir.EventData(np.zeros((1, 0)), np.zeros((1, 0), dtype), 1, dtype(end))
+    up, down = dtype(np.inf), dtype(0)
+    for end, steps in ((4.5, 5), (5.0, 5), (0.0, 0), (1_000_000.5, 1_000_001), (999_999.0, 999_999)):
+        assert len(from_neo(train(end))) == len(from_nir(data(end / 1000), 1.0)) == steps
+        for beside in (np.nextafter(dtype(end), up), np.nextafter(dtype(end), down)):
+            assert len(from_neo(train(beside))) == steps + (end == 0 and beside > 1e-6)
+    assert len(from_neo(train(2004.5, 2000.0))) == 5
+    # An event in the last, partial step.
+    partial = neo.SpikeTrain(np.array([4.2, 4.5], dtype), dtype(4.5), "ms", dtype=dtype)
+    np.testing.assert_array_equal(np.flatnonzero(from_neo(partial, merge=True)), [4])
+    partial = nir.EventData(np.zeros((1, 1), int), np.array([[0.0045]], dtype), 1, dtype(0.0045))
+    np.testing.assert_array_equal(np.flatnonzero(from_nir(partial, 1.0)), [4])
+
+
+def test_rounding_is_that_of_the_time_as_given():
+    """float32 seconds after half an hour are rounded to 0.06 ms, whatever they are counted from."""
+    start, stop = np.float32(1800.0), np.float32(1800.5)
+    times = start + np.arange(500, dtype=np.float32) / 1000
+    train = neo.SpikeTrain(times, stop, "s", t_start=start, dtype=np.float32)
+    assert from_neo(train).all()
+    # Half a step off is half a step off.
+    late = times[:-1] + np.float32(0.0005)
+    late = neo.SpikeTrain(late, stop, "s", t_start=start, dtype=np.float32)
+    np.testing.assert_array_equal(np.flatnonzero(from_neo(late)), np.arange(499))
+
+
+def test_a_quantity_as_the_time_step():
+    raster = spikes(20, 2)
+    for dt in (0.5 * pq.ms, 0.0005 * pq.s, pq.Quantity(500, "us")):
+        trains = to_neo(raster, dt)
+        assert trains[0].t_stop == 10 * pq.ms
+        np.testing.assert_array_equal(from_neo(trains, dt), raster)
+        np.testing.assert_array_equal(from_nir(to_nir(raster, dt, events=True), dt), raster)
+
+
+def test_an_empty_array_is_one_of_units():
+    empty = nir.EventData(np.zeros((1, 0)), np.zeros((1, 0)), 2, 0.004)
+    assert from_nir(empty, 1.0).shape == (4, 2) and not from_nir(empty, 1.0).any()
+    assert from_tonic(np.zeros(0, [("x", float), ("t", float)]), (2, 1, 1), steps=3).shape == (3, 1, 1, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float32])
+def test_counts_are_repeated_events(dtype):
+    counts = rng.poisson(0.8, (50, 2, 3, 4)).astype(dtype)
+    total = int(counts.sum())
+    events = to_tonic(counts, 0.5)
+    again = np.zeros(counts.shape, int)
+    np.add.at(again, (events["t"] // 500, events["p"].astype(int), events["y"], events["x"]), 1)
+    np.testing.assert_array_equal(again, counts)
+    flat = counts.reshape(50, 24)
+    trains = to_neo(counts, 0.5)
+    np.testing.assert_array_equal([len(train) for train in trains], flat.sum(0))
+    again = [np.bincount((train.magnitude / 0.5).astype(int), minlength=50) for train in trains]
+    np.testing.assert_array_equal(np.transpose(again), flat)
+    data, again = to_nir(counts, 0.5, events=True), np.zeros(flat.shape, int)
+    assert data.idx.shape == (1, total) and (np.diff(data.time) >= 0).all()
+    np.add.at(again, (np.rint(data.time[0] / 0.0005).astype(int), data.idx[0]), 1)
+    np.testing.assert_array_equal(again, flat)
+    for read in (
+        lambda: from_neo(trains, 0.5),
+        lambda: from_nir(data, 0.5),
+        lambda: from_tonic(events, (4, 3, 2), 0.5),
+    ):
+        with pytest.raises(
+            ValueError, match=f"at most one spike per step .* got {total - np.count_nonzero(counts)} in addition"
+        ):
+            read()
+
+
+def test_counts_and_signs_in_tonic():
+    counts = np.array([2, 1, 0, 3], np.int8).reshape(4, 1, 1)
+    events = to_tonic(SpikeArray(counts, np.array([False, True, True, True]).reshape(4, 1, 1)))
+    np.testing.assert_array_equal(events["t"], [0, 0, 1000, 3000, 3000, 3000])
+    np.testing.assert_array_equal(events["p"], [1, 1, 0, 0, 0, 0])
+
+
+WRITERS = {
+    "to_neo": to_neo,
+    "to_nir": lambda raster: to_nir(raster, events=True),
+    "to_nir, grid": to_nir,
+    "to_tonic": lambda raster: to_tonic(raster[:, :, None, None]),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_no_sign_and_no_fraction_is_lost(writer):
+    name = writer.split(",")[0]
+    for make in (np.asarray, jnp.asarray):
+        for value in (-1.0, 0.5, np.nan, np.inf, -2.0):
+            raster = make(np.array([[0.0, 1.0], [value, 1.0]], np.float32))
+            with pytest.raises(ValueError, match=f"{name}: `raster` must hold only 0.* got {value}"):
+                WRITERS[writer](raster)
+        with pytest.raises(ValueError, match=f"{name}: `raster` .* got -1"):
+            WRITERS[writer](make(np.array([[0, -1]], np.int8)))
+
+
 def test_two_in_one_step_are_refused_or_merged():
     train = neo.SpikeTrain([1.1, 1.2, 3.0], units="ms", t_stop=5.0)
     events = np.zeros(2, [("x", np.int16), ("t", np.int64)])
-    with pytest.raises(ValueError, match="from_neo: a unit must have one spike a step of 1 .ms. at most, got 1 more"):
+    with pytest.raises(ValueError, match="from_neo: a unit must have at most one spike per step of 1 .ms., got 1 in"):
         from_neo(train)
-    with pytest.raises(ValueError, match="from_tonic: .* got 1 more"):
+    with pytest.raises(ValueError, match="from_tonic: .* got 1 in addition"):
         from_tonic(events, (2, 1, 1))
     np.testing.assert_array_equal(np.flatnonzero(from_neo(train, merge=True)), [1, 3])
     assert from_neo(train, 0.1).sum() == 3 and from_tonic(events, (2, 1, 1), merge=True).sum() == 1
@@ -142,11 +358,6 @@ CASES: dict[str, Any] = {
         ValueError,
         "from_neo: all `trains` 0 to 3 [ms] 0 to 4 [ms]",
     ),
-    "no whole steps": (
-        lambda: from_neo(neo.SpikeTrain([], units="ms", t_stop=4.5)),
-        ValueError,
-        "from_neo: the length of the trains whole number of steps of 1 [ms] 4.5 [ms]",
-    ),
     "shape": (lambda: from_neo(to_neo(R), shape=(3,)), ValueError, "from_neo: `shape` 2 units (3,)"),
     "no nir": (lambda: from_nir(R), TypeError, "from_nir: `data` `nir.TimeGriddedData` ndarray"),
     "values": (lambda: from_nir(VALUED), TypeError, "from_nir: `data` spikes ValuedEventData"),
@@ -159,6 +370,44 @@ CASES: dict[str, Any] = {
         ValueError,
         "from_nir: 4 steps of 1 [ms] 3 units 1 1 [ms] of unit 7",
     ),
+    "count in a grid": (
+        lambda: to_nir(2 * R.astype(int)),
+        ValueError,
+        "to_nir: `raster` 0 and 1 count `events=True` got 2",
+    ),
+    "too many events": (lambda: to_neo(np.array([2**40])), ValueError, "to_neo: `raster` 2**31 spikes 1.09951e+12"),
+    "float neurons": (
+        lambda: from_nir(nir.EventData(np.array([[0.7]]), np.zeros((1, 1)), 3, 0.004), 1.0),
+        TypeError,
+        "from_nir: `idx` integers float64",
+    ),
+    "end": (
+        lambda: from_nir(nir.EventData(np.zeros((1, 0)), np.zeros((1, 0)), 3, np.nan), 1.0),
+        ValueError,
+        "from_nir: `t_max` finite 0 nan",
+    ),
+    "at the end": (
+        lambda: from_nir(nir.EventData(np.array([[1]]), np.array([[0.004]]), 3, 0.004), 1.0),
+        ValueError,
+        "from_nir: 4 steps of 1 [ms] 3 units 1 4 [ms] of unit 1",
+    ),
+    "late float32": (
+        lambda: from_neo(neo.SpikeTrain(np.array([3000], "f4"), 3001 * pq.s, "s", t_start=2999 * pq.s, dtype="f4"), 1),
+        ValueError,
+        "from_neo: `trains` float64 2097152 steps float32 3000 [s] 0.001 [s]",
+    ),
+    "float16": (
+        lambda: from_neo(neo.SpikeTrain(np.array([1], "f2"), 2 * pq.s, "s", dtype="f2")),
+        TypeError,
+        "from_neo: `trains` 32 or 64 bits float16",
+    ),
+    "masked places": (
+        lambda: tonic(np.ma.array(EVENTS, mask=[(1, 0, 0, 0)] + [(0, 0, 0, 0)] * 15), (2, 2, 1)),
+        ValueError,
+        "from_tonic: `x` mask",
+    ),
+    "no duration": (lambda: to_neo(R, 1 * pq.mV), TypeError, "to_neo: `dt` 1.0 [ms] mV"),
+    "negative duration": (lambda: to_neo(R, -1 * pq.ms), ValueError, "to_neo: `dt` [ms] positive -1.0"),
     "no batch": (
         lambda: to_nir(R[0], batch=True),
         ValueError,
@@ -184,7 +433,7 @@ CASES: dict[str, Any] = {
     "too few steps": (
         lambda: tonic(EVENTS, (2, 2, 1), steps=3),
         ValueError,
-        "from_tonic: 3 steps 4 that are not 3 [ms]",
+        "from_tonic: 3 steps 1 [ms] 4 units 4 that are not 3 [ms]",
     ),
     "places between pixels": (
         lambda: tonic(EVENTS.astype([("x", "f4"), *EVENTS.dtype.descr[1:]]), (2, 2, 1)),
@@ -204,7 +453,7 @@ CASES: dict[str, Any] = {
     "times in words": (
         lambda: tonic(np.array([(0, 0, "a")], [("x", "i2"), ("y", "i2"), ("t", "U1")]), (2, 2, 1)),
         TypeError,
-        "from_tonic: `t` numbers [microseconds] <U1",
+        "from_tonic: `t` times [microseconds] floats integers <U1",
     ),
     "two axes": (lambda: tonic(EVENTS[:, None], (2, 2, 1)), ValueError, "from_tonic: `events` one axis 1)"),
     "steps": (lambda: tonic(EVENTS, (2, 2, 1), steps=3.0), TypeError, "from_tonic: `steps` integer 3.0"),

@@ -70,23 +70,19 @@ def test_bits_beyond_the_last_step_are_zero_and_ignored():
 @pytest.mark.parametrize("make", [np.asarray, jnp.asarray])
 @pytest.mark.parametrize(
     "value, dtypes",
-    [(-1, "f4 f2 i1 i4"), (2, "f4 i1 u1"), (0.5, "f4 f2"), (1e-30, "f4"), (np.inf, "f4"), (np.nan, "f4 f2")],
+    [(-1, "f4 f2 i1"), (2, "f4 i1"), (0.5, "f4"), (1e-30, "f4"), (np.inf, "f4"), (np.nan, "f4 f2")],
 )
 def test_pack_refuses_what_a_bit_cannot_hold(make, value, dtypes):
     for dtype in dtypes.split():
         raster = np.zeros((40, 3), dtype)
         raster[33, 1] = value
-        if dtype == "u1" and make is jnp.asarray:
-            continue
         with pytest.raises(ValueError, match="pack: `raster` must hold only 0 and 1 .*`raster != 0`.*, got ") as error:
             pack(make(raster))
         assert str(error.value).endswith(f"got {raster[33, 1]}.")
         assert pack(make(raster) != 0).sum() == 2
 
 
-@pytest.mark.parametrize(
-    "transform", [lambda raster: jax.jit(pack)(raster), lambda raster: jax.vmap(pack)(raster[None])]
-)
+@pytest.mark.parametrize("transform", [jax.jit(pack), lambda raster: jax.vmap(pack)(raster[None])])
 def test_traced_packing_refuses_signs_and_counts(transform):
     raster = jnp.zeros((40, 3), jnp.int8)
     jax.block_until_ready(transform(raster.at[33, 1].set(1)))
@@ -417,19 +413,23 @@ def test_overflow_is_an_error():
 COUNTS = np.array([[0, 1], [2, 0], [0, 0], [3, 1]])
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.float32, np.float64, jnp.bfloat16])
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, jnp.bfloat16])
 def test_counts_are_repeated_events(dtype):
     raster = COUNTS.astype(dtype)
     times, units = [0, 0.5, 0.5, 1.5, 1.5, 1.5, 1.5], [1, 0, 0, 0, 0, 0, 1]
-    for each in (raster, jnp.asarray(raster, jnp.dtype(dtype) if jnp.dtype(dtype).itemsize < 8 else None)):
+    for each in (raster, jnp.asarray(raster)):
         events = to_events(each, 0.5)
         assert events.number == 7
         np.testing.assert_array_equal(events.times, times)
         np.testing.assert_array_equal(events.units, units)
-        traced = jax.jit(lambda raster: to_events(raster, 0.5, 9))(each)
-        assert traced.number == 7
-        np.testing.assert_array_equal(traced.times, [*times, np.inf, np.inf])
-        np.testing.assert_array_equal(traced.units, [*units, 2, 2])
+    traced = jax.jit(lambda raster: to_events(raster, 0.5, 9))(raster)
+    assert traced.number == 7
+    np.testing.assert_array_equal(traced.times, [*times, np.inf, np.inf])
+    np.testing.assert_array_equal(traced.units, [*units, 2, 2])
+
+
+def test_counts_do_not_overflow_the_capacity():
+    raster = COUNTS.astype(np.int8)
     with pytest.raises(ValueError, match="must hold all events of `raster`, got 6, where there are 7"):
         to_events(raster, capacity=6)
     with pytest.raises(Exception, match="must hold all events of `raster`"):
@@ -437,7 +437,7 @@ def test_counts_are_repeated_events(dtype):
 
 
 def test_random_counts_are_those_of_numpy():
-    counts = np.random.default_rng(0).poisson(0.7, (5, 50, 2, 3))
+    counts = np.random.default_rng(0).poisson(0.7, (2, 50, 2, 3))
     forth = lambda raster: to_events(raster, 0.1, 300)
     many = jax.vmap(forth)(jnp.asarray(counts, jnp.float32))
     for i, raster in enumerate(counts):
@@ -505,12 +505,6 @@ T, U = np.zeros(2), np.zeros(2, int)
             "to_events: `capacity` must be an integer .* got 1.0",
         ),
         (lambda: jax.jit(to_events)(jnp.ones(3)), ValueError, "to_events: `capacity` must be given under `jax.jit`"),
-        (
-            lambda: from_events(T, U, (4, 2), nearest=1),
-            TypeError,
-            "from_events: `nearest` must be True or False, got 1",
-        ),
-        (lambda: from_events(T, U, (4, 2), merge="count"), TypeError, "from_events: `merge` must be True or False"),
         (lambda: from_events(np.ma.array(T, mask=[0, 1]), U, (4, 2)), ValueError, "from_events: `times` .* mask"),
         (lambda: from_events(T, np.ma.array(U, mask=[0, 1]), (4, 2)), ValueError, "from_events: `units` .* mask"),
         (lambda: from_events(T * pq.s, U, (4, 2)), TypeError, r"from_events: `times` .* unit, s.*rescale\('ms'\)"),
