@@ -171,6 +171,17 @@ def test_multiples_of_the_step_are_in_their_step(reader, dt):
 
 
 @pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("make", [np.float32, jnp.float32])
+def test_a_time_step_in_single_precision_is_rounded_too(reader, make):
+    unit, read = READERS[reader]
+    for dt in (0.1, 1 / 3):
+        k = np.arange(10_000)
+        steps, end = (10_000, 1), make(dt)
+        assert np.float64(end) != dt
+        assert read(k * dt * PER_MS[unit], np.zeros(10_000, int), steps, end).all()
+
+
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("dtype, factor", [(np.float32, 2.0**-22), (np.float64, 2.0**-51)])
 def test_rounding_below_a_step_is_one_rule(reader, dtype, factor):
     unit, read = READERS[reader]

@@ -52,7 +52,14 @@ def shape_of_units(function: str, shape: Any, units: int) -> tuple[int, ...]:
 
 
 def steps_of(
-    function: str, argument: str, times: np.ndarray, dt: float, start: float = 0.0, *, unit: str = "ms"
+    function: str,
+    argument: str,
+    times: np.ndarray,
+    dt: float,
+    allowed: tuple[float, float],
+    start: float = 0.0,
+    *,
+    unit: str,
 ) -> np.ndarray:
     """The steps that times fall into. Times, `dt` and `start` are in `unit`."""
     known = times[np.isfinite(times)]
@@ -61,7 +68,7 @@ def steps_of(
             f"{function}: `{argument}` must hold times in float64 beyond {EXACT_STEPS} steps, which float32 cannot "
             f"tell apart, got float32 up to {latest:g} [{unit}] for steps of {dt:g} [{unit}]."
         )
-    return step_of(times, dt, start)
+    return step_of(times, dt, start, allowed=allowed)
 
 
 def place(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from ._exchange import as_counts, as_jax, events_of, package, place, shape_of_units, steps_of
-from ._steps import check_times, is_single, same_time, steps_until, time_step
+from ._steps import check_times, is_single, rounding, same_time, steps_until, time_step
 
 
 def to_neo(raster: Any, dt: Any = 1.0) -> list[Any]:
@@ -53,7 +53,7 @@ def from_neo(trains: Any, dt: Any = 1.0, shape: Any = None, *, merge: bool = Fal
 
     **Raises:** `TypeError` or `ValueError` for anything else; `ImportError` without Neo.
     """
-    neo, dt = package("neo", "from_neo"), time_step("from_neo", dt)
+    neo, given, dt = package("neo", "from_neo"), dt, time_step("from_neo", dt)
     trains = list(trains) if isinstance(trains, list | tuple) else [trains]
     if not trains:
         raise ValueError("from_neo: `trains` must hold at least one `neo.SpikeTrain`, got none.")
@@ -63,19 +63,25 @@ def from_neo(trains: Any, dt: Any = 1.0, shape: Any = None, *, merge: bool = Fal
     for train in trains:
         check_times("from_neo", "trains", "ms", train.magnitude)
     dtype = np.dtype(np.float32 if any(is_single(train.dtype) for train in trains) else float)
-    start, stop = _span(trains[0])
-    number = steps_until("from_neo", "t_stop", stop, dt, dtype, start)
+    allowed, (start, stop) = rounding(dtype, given), _span(trains[0])
+    number = steps_until("from_neo", "t_stop", stop, dt, allowed, start)
     times, steps = [], []
     for train in trains:
         own = _span(train)
-        if not (same_time(own[0], start, dt, dtype) and same_time(own[1], stop, dt, dtype)):
+        if not (same_time(own[0], start, dt, allowed) and same_time(own[1], stop, dt, allowed)):
             raise ValueError(
                 f"from_neo: all `trains` must last from {start:g} to {stop:g} [ms], as the first does, got one from "
                 f"{own[0]:g} to {own[1]:g} [ms]. Cut them by `train.time_slice`."
             )
         unit = _unit(train)  # in which the times are known to their rounding
         step = steps_of(
-            "from_neo", "trains", train.magnitude, dt / unit, own[0] / unit, unit=train.dimensionality.string
+            "from_neo",
+            "trains",
+            train.magnitude,
+            dt / unit,
+            rounding(train.dtype, given),
+            own[0] / unit,
+            unit=train.dimensionality.string,
         )
         steps.append(np.where(step == number, number - 1, step))
         times.append(np.asarray(train.magnitude, float) * unit)

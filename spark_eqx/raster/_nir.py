@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from ._exchange import as_counts, events_of, package, place, shape_of_units, steps_of
-from ._steps import as_indices, check_times, is_single, steps_until, time_step
+from ._steps import as_indices, check_times, is_single, rounding, steps_until, time_step
 
 
 def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = False) -> Any:
@@ -100,16 +100,16 @@ def _of_grid(data: Any, dt: Any) -> np.ndarray:
 def _of_events(data: Any, dt: Any, merge: bool) -> np.ndarray:
     if dt is None:
         raise TypeError("from_nir: `dt` must be given for `nir.EventData` [ms], got None.")
-    dt = time_step("from_nir", dt)
+    given, dt = dt, time_step("from_nir", dt)
     time = np.asarray(data.time)
     check_times("from_nir", "time", "s", time)
     idx = as_indices("from_nir", "idx", "indices of neurons", data.idx)
     dtype = time.dtype if is_single(time.dtype) else np.asarray(data.t_max).dtype
-    steps = steps_until("from_nir", "t_max", float(data.t_max), dt / 1000, dtype)
+    steps = steps_until("from_nir", "t_max", float(data.t_max), dt / 1000, rounding(dtype, given))
     samples = []
     for units, times in zip(idx, time, strict=True):
         padding = (units == -1) & (times == np.inf)
         units, times = units[~padding], times[~padding]
-        step = steps_of("from_nir", "time", times, dt / 1000, unit="s")
+        step = steps_of("from_nir", "time", times, dt / 1000, rounding(time.dtype, given), unit="s")
         samples.append(place("from_nir", times * 1000.0, step, units, dt, (steps, data.n_neurons), merge))
     return np.stack(samples) if samples else np.zeros((0, steps, data.n_neurons), bool)

@@ -25,6 +25,8 @@ def milliseconds(function: str, dt: Any) -> Number:
             dt = float(dt.rescale("ms").magnitude)
         except (TypeError, ValueError):
             raise TypeError(f"{function}: `dt` must be one duration, such as 1.0 [ms], got {dt!r}.") from None
+    if isinstance(dt, np.float32):
+        dt = jnp.asarray(dt)  # which keeps its precision, see `rounding`
     return as_scalar(function, "dt", dt, "ms", positive)
 
 
@@ -69,10 +71,29 @@ def _check_array(what: str, values: Any):
         )
 
 
-def step_of(times: Any, dt: Any, start: float = 0.0, nearest: bool = False) -> Any:
+def rounding(dtype: Any, dt: Any) -> tuple[float, float]:
+    """How far a time may be below the start of a step by rounding alone, in steps: a factor of the time, measured in
+    steps as it was given, and a constant. For times of dtype `dtype`, and `dt` as it was given.
+
+    Integers are exact, but `dt` is rounded.
+    """
+    rough = getattr(dt, "dtype", None) == jnp.float32 and (isinstance(dt, Tracer) or not float(dt).is_integer())
+    factor = 2.0**-22 if rough or is_single(dtype) else 2.0**-51
+    return factor, 0.0 if jnp.issubdtype(dtype, jnp.integer) else 1e-6
+
+
+def is_single(dtype: Any) -> bool:
+    """Whether it is float32, in whatever order of bytes."""
+    return jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize == 4
+
+
+def step_of(
+    times: Any, dt: Any, start: float = 0.0, nearest: bool = False, allowed: tuple[float, float] | None = None
+) -> Any:
     """The step that each time falls into, counted from `start`: that of `[k dt, (k + 1) dt)`, or the nearest.
 
-    A time that is below the start of a step by rounding alone is in that step. Times, `dt` and `start` have one unit.
+    A time that is below the start of a step by rounding alone, as `allowed`, is in that step. Times, `dt` and `start`
+    have one unit.
     Known times are compared in double precision whatever precision JAX has, and the result is NumPy's.
     """
     integers = jnp.issubdtype(times.dtype, jnp.integer)
@@ -83,9 +104,9 @@ def step_of(times: Any, dt: Any, start: float = 0.0, nearest: bool = False) -> A
         if integers:
             times = times.astype(jnp.result_type(float) if isinstance(times, Tracer) else float)
         xp, times = jnp, jnp.asarray(times)
-        allowed, dt = _allowed(times.dtype), jnp.asarray(dt, times.dtype)
+        allowed, dt = rounding(times.dtype, dt), jnp.asarray(dt, times.dtype)
     else:
-        xp, allowed = np, _allowed(times.dtype)
+        xp, allowed = np, allowed or rounding(times.dtype, dt)
         times, dt = np.asarray(times, float), float(dt)
     with np.errstate(invalid="ignore"):  # of infinite times, which are in no step
         position = (times - start) / dt
@@ -96,30 +117,19 @@ def step_of(times: Any, dt: Any, start: float = 0.0, nearest: bool = False) -> A
         return xp.where(late <= allowed[0] * xp.abs(times / dt) + allowed[1], closest, xp.floor(position))
 
 
-def steps_until(function: str, argument: str, end: float, dt: float, dtype: Any, start: float = 0.0) -> int:
-    """How many steps last from `start` to `end`, the last of which may be partial; two times of dtype `dtype`."""
+def steps_until(
+    function: str, argument: str, end: float, dt: float, allowed: tuple[float, float], start: float = 0.0
+) -> int:
+    """How many steps last from `start` to `end`, the last of which may be partial."""
     if not start <= end < math.inf:
         raise ValueError(f"{function}: `{argument}` must be finite and not before {start:g}, the start, got {end:g}.")
     position = (end - start) / dt
-    factor, constant = _allowed(dtype)
+    factor, constant = allowed
     whole = abs(position - round(position)) <= factor * max(abs(start), abs(end)) / dt + constant
     return round(position) if whole else math.ceil(position)
 
 
-def same_time(time: float, other: float, dt: float, dtype: Any) -> bool:
-    """Whether two times of dtype `dtype` differ by rounding alone."""
-    factor, constant = _allowed(dtype)
+def same_time(time: float, other: float, dt: float, allowed: tuple[float, float]) -> bool:
+    """Whether two times differ by rounding alone."""
+    factor, constant = allowed
     return abs(time - other) <= factor * max(abs(time), abs(other)) + constant * dt
-
-
-def _allowed(dtype: Any) -> tuple[float, float]:
-    """How far a time may be below the start of a step by rounding alone, in steps: a factor of the time, measured in
-    steps as it was given, and a constant. Integers are exact, but `dt` is rounded."""
-    if jnp.issubdtype(dtype, jnp.integer):
-        return 2.0**-51, 0.0
-    return 2.0**-22 if is_single(dtype) else 2.0**-51, 1e-6
-
-
-def is_single(dtype: Any) -> bool:
-    """Whether it is float32, in whatever order of bytes."""
-    return jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize == 4

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool
 
 from ..core.payloads import SpikeArray
 from ._exchange import as_counts, events_of, place, steps_of
-from ._steps import as_indices, check_times, time_step
+from ._steps import as_indices, check_times, rounding, time_step
 
 
 # As Tonic's datasets have them.
@@ -102,7 +102,7 @@ def from_tonic(
             raise ValueError(f"from_tonic: `{name}` must be 0 to {size - 1}, got {values.min()} to {values.max()}.")
     times = events["t"]
     check_times("from_tonic", "t", "microseconds", times)
-    step = steps_of("from_tonic", "t", times, micros, unit="microseconds")
+    step = steps_of("from_tonic", "t", times, micros, rounding(times.dtype, dt), unit="microseconds")
     if not (np.isfinite(times) & (step >= 0)).all():
         raise ValueError(
             f"from_tonic: `t` must be 0 or more [microseconds], finite, got {times.min()} to {times.max()}."
