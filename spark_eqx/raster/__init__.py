@@ -2,8 +2,12 @@
 the forms in which other packages hold spikes.
 
 A raster is of shape `(steps, *units)`, time first. The forms of other packages are made outside of `jax.jit`; each
-needs its package, `pip install neo` or `nir`, where it says so. Nothing is lost on the way without an error: two
-spikes of a unit in one step are refused, unless they may be merged.
+needs its package, `pip install neo` or `nir`, where it says so.
+
+An event is in the step that it falls into: step `k` is `[k dt, (k + 1) dt)`, and a time that rounding alone puts below
+the start of a step is in that step. Nothing is lost on the way without an error. Readers refuse two events of a unit in
+one step, unless they may be merged. Events repeat as often as an entry counts; bits and grids hold only 0 and 1.
+Negative entries are refused, except that Tonic's events hold the polarity of spikes with an inhibition mask.
 """
 
 from ._bits import pack as pack, unpack as unpack

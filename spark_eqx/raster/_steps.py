@@ -25,7 +25,7 @@ def milliseconds(function: str, dt: Any) -> Number:
             dt = float(dt.rescale("ms").magnitude)
         except (TypeError, ValueError):
             raise TypeError(f"{function}: `dt` must be one duration, such as 1.0 [ms], got {dt!r}.") from None
-    if isinstance(dt, np.float32):
+    if isinstance(dt, np.generic) and is_single(dt.dtype):
         dt = jnp.asarray(dt)  # which keeps its precision, see `rounding`
     return as_scalar(function, "dt", dt, "ms", positive)
 
