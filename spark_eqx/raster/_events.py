@@ -184,10 +184,9 @@ def _repeated(
 ) -> tuple[Int[Array, " capacity"], Int[Array, " capacity"]]:
     """Step and unit of each spike, from those of the entries that have spikes."""
     numbers = counts.at[step, unit].get(mode="fill", fill_value=0)
-    slots = jnp.arange(len(step))
-    entry = jnp.repeat(slots, numbers, total_repeat_length=len(step))
-    present = slots < jnp.sum(numbers)
-    return jnp.where(present, step[entry], counts.shape[0]), jnp.where(present, unit[entry], counts.shape[1])
+    # Beyond the last spike `repeat` goes on with the last entry, which is padding unless all the room is taken.
+    entry = jnp.repeat(jnp.arange(len(step)), numbers, total_repeat_length=len(step))
+    return step[entry], unit[entry]
 
 
 def power_of_two(length: int) -> int:
