@@ -269,7 +269,6 @@ def test_rounding_is_that_of_the_time_as_given():
     for number, expected in ((2, 10), (3, 9)):
         early = neo.SpikeTrain([start + 10 - number * spacing], start + 20, "ms", t_start=start * pq.ms)
         np.testing.assert_array_equal(np.flatnonzero(from_neo(early)), [expected])
-    start = np.float32(1800.0)
     # Half a step off is half a step off.
     late = times[:-1] + np.float32(0.0005)
     late = neo.SpikeTrain(late, stop, "s", t_start=begin, dtype=np.float32)
