@@ -1,4 +1,4 @@
-"""Keys: one for a step, many for a sequence."""
+"""The keys of `init`, of each step and of each stage, which are all different."""
 
 from typing import Any
 
@@ -8,6 +8,9 @@ import jax.random as jr
 import numpy as np
 from jax import lax
 from jaxtyping import PRNGKeyArray, UInt32
+
+
+MOST_STEPS = 2**32 - 1  # steps that have a key of their own; `init` has the next one
 
 
 def check_key(owner: str, key: Any) -> None:
@@ -37,6 +40,11 @@ def is_typed(key: Any) -> bool:
 def _raw_shape() -> tuple[int, ...]:
     """Of a key as plain words, whose generator is the default one."""
     return jax.eval_shape(jr.key_data, jax.eval_shape(lambda: jr.key(0))).shape
+
+
+def init_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
+    """The key from which `init` draws, `fold_in(key, 2**32 - 1)`: no step has it, and no split of any size."""
+    return None if key is None else jr.fold_in(key, np.uint32(MOST_STEPS))
 
 
 def step_keys(key: PRNGKeyArray | None, times: UInt32[Any, " steps"]) -> Any:

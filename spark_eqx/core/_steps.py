@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-
-_MOST = 2**32  # steps that have a key of their own
+from ._arguments import refuse
+from ._keys import MOST_STEPS
 
 
 def count_steps(owner: str, payloads: dict[str, Any], steps: Any) -> Any:
@@ -35,19 +35,23 @@ def chunk_length(checkpoint: Any, length: Any) -> int:
 
 
 def first_step(start: Any, length: Any) -> Any:
-    """The index of the first step, as 32 bits without a sign where it is known."""
+    """The index of the first step, checked; an unsigned integer of 32 bits if it is known at trace time."""
     if isinstance(start, bool) or not jnp.issubdtype(getattr(start, "dtype", type(start)), jnp.integer):
         raise TypeError(f"unroll: `start` must be an integer, the index of the first step, got {start!r}.")
     if np.ndim(start):
         raise TypeError(f"unroll: `start` must be one integer, got an array of shape {np.shape(start)}.")
-    if isinstance(start, Tracer):
-        return start
-    if not 0 <= int(start) < _MOST or (isinstance(length, int) and int(start) + length > _MOST):
-        raise ValueError(
-            "unroll: `start` must be an integer, 0 or more [time steps], and all steps must be below 2^32; "
-            f"got {start!r} for {length} steps. A longer sequence goes on with another key."
-        )
-    return np.uint32(start)
+    text = (
+        "unroll: `start` must be an integer, 0 or more [time steps], and all steps must be below 2^32 - 1, as they have "
+        "no key beyond (continue a longer sequence from `start=0` with another key)"
+    )
+    last = MOST_STEPS - (max(length, 1) if isinstance(length, int) else 1)
+    if last < 0 or not isinstance(start, Tracer):
+        got = lambda: f"{start!r} with {length} step{'' if length == 1 else 's'}"
+        refuse(start, last < 0 or not 0 <= int(start) <= last, text, got)
+        return np.uint32(start)
+    last = start.dtype.type(min(last, jnp.iinfo(start.dtype).max))
+    # Added, because in `jax.shard_map` Equinox cannot check an array that varies over an axis of the mesh.
+    return start + refuse(jnp.zeros((), start.dtype), (start < 0) | (start > last), text, None)
 
 
 def _whole(name: str, value: Any, least: int, others: str = "") -> Any:

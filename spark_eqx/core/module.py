@@ -11,7 +11,7 @@ import jax.random as jr
 from jaxtyping import PRNGKeyArray
 
 from . import _names, ports as _ports
-from ._keys import check_key
+from ._keys import check_key, init_key
 from ._placement import shard_like, vary_like
 from ._running import Argument, check_returned, run_sequence, run_step, scan
 from ._steps import chunk_length, count_steps, first_step
@@ -97,7 +97,8 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         **Arguments:**
 
         - `input_specs`: the [`InputSpec`][] of each port by name; a sequence of them where a port takes many.
-        - `key`: for modules that draw something once.
+        - `key`: for modules that draw something once. It is used as given; `init` passes
+            `jax.random.fold_in(key, 2**32 - 1)`.
 
         **Raises:** `ValueError` or `TypeError` naming the module and the port.
         """
@@ -115,18 +116,21 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     def init(self, *payloads: Any, key: PRNGKeyArray | None = None, **by_port: Any) -> StateT:
         """The initial state for examples of the payloads: one example, one time step. See `build`.
 
+        `init` draws from `jax.random.fold_in(key, 2**32 - 1)`, which is the key of no step. Therefore one key may be
+        given to both `init` and [`unroll`][], and what they draw is independent.
+
         Where there are several ports, the payloads come by name: `init(x=..., y=...)`, or `init({"x": ..., "y": ...})`.
         """
         check_key(self._name, key)
         payload = _ports.gather(self._name, self.ports, payloads, by_port)
-        state = self.build(_ports.specs_of(self.ports, payload), key=key)
+        state = self.build(_ports.specs_of(self.ports, payload), key=init_key(key))
         return shard_like(vary_like(state, (payload, self, key)), self, payload)
 
     def output_specs(self, input_specs: Mapping[str, Any]) -> dict[str, InputSpec]:
         """The spec of each output, found without running anything."""
 
         def run(payload, key):
-            output, _ = self.step(payload, self.build(input_specs, key=key), key=key)
+            output, _ = self.step(payload, self.build(input_specs, key=init_key(key)), key=key)
             return output
 
         structs = jax.tree.map(lambda spec: spec.struct(), self.spec(input_specs))
