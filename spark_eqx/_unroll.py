@@ -19,7 +19,8 @@ def unroll(
     """Run a module over many time steps.
 
     Step `t` gets the key `jax.random.fold_in(key, start + t)`. So a sequence run in chunks, each with the `start` of
-    its first step and the state of the one before, equals the whole, bit for bit.
+    its first step and the state of the one before, equals the whole, bit for bit. `init` has a key that no step has, so
+    the same key may be given to both.
 
     **Arguments:**
 
@@ -29,7 +30,8 @@ def unroll(
     - `state`: from `module.init` with an example of one step.
     - `steps`: for how many steps to hold the payload. `None`: run over the leading axis.
     - `key`: for modules that draw; the others ignore it.
-    - `start`: the index of the first step, may be traced. All indices are below 2^32.
+    - `start`: the index of the first step. All indices are 0 or more and below 2^32 - 1. It may be traced; then, if the
+        module draws, it is checked at run time (`equinox.error_if`).
     - `checkpoint`: how many steps a chunk has of which a backward pass keeps nothing but the state at its beginning,
         and recomputes the rest; `True` for about the square root of the number of steps, which makes its memory grow
         with that. The same output (to rounding, for parameters given as arrays), one more forward pass. A forward pass

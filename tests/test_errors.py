@@ -393,9 +393,9 @@ CASES = {
         "unroll `start` 0 or more -1",
     ),
     "start too large": (
-        lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=2**32),
+        lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=2**32 - 1),
         ValueError,
-        f"unroll `start` 2^32 {2**32}",
+        f"unroll `start` 2^32 - 1 {2**32 - 1} with 1 step.",
     ),
     "several starts": (
         lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=jnp.array([0])),

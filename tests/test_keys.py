@@ -1,4 +1,4 @@
-"""Each key is drawn from once, or folded and split, and never both, also if `init` and `unroll` are given the same one."""
+"""Each key is drawn from once, or folded and split, and never both, even if `init` and `unroll` get the same one."""
 
 import functools
 import math
@@ -11,6 +11,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 from jax.extend.core import ClosedJaxpr, Literal
+from scipy import stats
 
 import spark_eqx as spark
 from spark_eqx import plot, tune
@@ -24,7 +25,7 @@ from spark_eqx.nn.interfaces import (
 )
 from spark_eqx.nn.interfaces.input import _threefry
 
-from .helpers import assert_equal, every
+from .helpers import assert_equal, every, with_sweep
 
 
 STEPS = 5  # more than any chain below has stages
@@ -119,7 +120,10 @@ def around(row):
         before = [encoder, decoder], [encoder, sampler, decoder], [spark.Sequential([encoder, decoder])], []
     else:
         before = [encoder, sampler], [encoder, sampler, sampler], [encoder], []
-    after = RegularSpiker(phase="random", dt=dt) if row.decodes else Sampler(sample_size=4)
+    (output,) = module.output_specs(row.specs(row.payload(jr.key(0)))).values()
+    after = Sampler(sample_size=4)
+    if output.payload_type is spark.FloatArray:
+        after = RegularSpiker(phase="random", dt=dt)
     nested = spark.Sequential([*before[0], spark.Sequential([module])])
     yield module, row.payload(jr.key(0))
     yield spark.Sequential([nested, after]), example
@@ -131,24 +135,144 @@ def use(module, example, once, often):
     return watch(lambda: spark.unroll(module, example, module.init(example, key=once), steps=STEPS, key=often))
 
 
-def pairs(key):
-    """The key of `init` and that of `unroll`."""
-    return (key, key), jr.split(key), jr.split(key)[::-1]
-
-
 DRAWING = every(lambda row: row.draws or row.draws_once)
+KINDS = {
+    "key": jr.key,
+    "raw": jr.PRNGKey,
+    "rbg": lambda seed: jr.key(seed, impl="rbg"),
+    "unsafe_rbg": lambda seed: jr.key(seed, impl="unsafe_rbg"),
+}
 
 
 @DRAWING
 def test_no_key_is_used_twice(row):
     for i, (module, example) in enumerate(around(row)):
-        use(module, example, *pairs(jr.key(i))[0]).check(STEPS * row.draws + row.draws_once)
+        use(module, example, jr.key(i), jr.key(i)).check(STEPS * row.draws + row.draws_once)
 
 
 @pytest.mark.sweep
 @DRAWING
-@pytest.mark.parametrize("make", [jr.key, jr.PRNGKey, lambda seed: jr.key(seed, impl="rbg")], ids=["key", "raw", "rbg"])
-def test_no_key_is_used_twice_of_any_kind(row, make):
-    for i, (module, example) in enumerate(around(row)):
-        for once, often in pairs(make(i)):
-            use(module, example, once, often).check(STEPS * row.draws + row.draws_once)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("partitionable", [True, False])
+def test_no_key_of_any_kind_is_used_twice(row, kind, partitionable):
+    if not partitionable and "rbg" in kind:
+        pytest.skip("a setting of threefry")
+    with jax.threefry_partitionable(partitionable):
+        for i, (module, example) in enumerate(around(row)):
+            if kind == "unsafe_rbg" and isinstance(module, spark.Sequential):
+                continue  # the order in which numbers are folded into such a key makes no difference
+            key = KINDS[kind](i)
+            for once, often in ((key, key), jr.split(key)):
+                use(module, example, once, often).check(STEPS * row.draws + row.draws_once)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_init_has_the_key_after_that_of_the_last_step(kind):
+    key, x = KINDS[kind](3), jnp.ones(50)
+    specs = {"signal": spark.InputSpec.of(spark.FloatArray(x))}
+    module = RenewalSpiker()
+    assert_equal(module.init(x, key=key), module.build(specs, key=jr.fold_in(key, 2**32 - 1)))
+    # A stage has that key folded with its index, in `init`, and in `build` the given one.
+    chain = spark.Sequential([RegularSpiker(phase="random"), Sampler(sample_size=20), Sampler(sample_size=30)])
+    of = lambda key, i: jr.fold_in(key, i)
+    for state, own in (
+        (chain.init(x, key=key), of(key, 2**32 - 1)),
+        (chain.build(specs, key=key), key),
+        (spark.Sequential([chain]).build(specs, key=key)[0], of(key, 0)),
+    ):
+        np.testing.assert_array_equal(state[0].fraction, jr.bits(of(own, 0), x.shape, jnp.uint32))
+        np.testing.assert_array_equal(state[1].indices, jr.randint(of(own, 1), (20,), 0, 50, jnp.int32))
+        np.testing.assert_array_equal(state[2].indices, jr.randint(of(own, 2), (30,), 0, 20, jnp.int32))
+
+
+@pytest.mark.parametrize("name", with_sweep("transfer_curve", "round_trip", "search"))
+def test_encoder_and_decoder_have_different_keys(name, monkeypatch):
+    """In plots and in a search, of an encoder whose decoder draws as well."""
+    pytest.importorskip("matplotlib").use("Agg")
+    key, keys, encoder = jr.key(1), Keys(), RegularSpiker(phase="random")
+    monkeypatch.setattr(RegularSpiker, "decoder", lambda encoder: ExponentialIntegrator(num_outputs=2))
+    for primitive, counter in keys.by_primitive.items():
+        monkeypatch.setattr(primitive, "impl", _counted(primitive.impl, counter))
+    signal = jnp.full((3, 2), 0.5)
+    with jax.disable_jit():
+        {
+            "round_trip": lambda: plot.round_trip(signal, encoder, key=key),
+            "transfer_curve": lambda: plot.transfer_curve(
+                encoder, decoded=True, signals=np.ones(2), duration=3, key=key
+            ),
+            "search": lambda: tune.search(encoder, signal, {"max_freq": [100.0]}, longest_delay=0.0, key=key),
+        }[name]()
+    keys.check(2)
+
+
+def _counted(original, counter):
+    def impl(keys, *args, **params):
+        counter.update(map(tuple, np.asarray(jr.key_data(keys)).reshape(-1, 2).tolist()))
+        with jax.disable_jit(False):
+            return original(keys, *args, **params)
+
+    return impl
+
+
+def assert_independent(a, b, bins=8):
+    """Of two numbers per unit: how often each pair of octiles occurs, by a chi-square."""
+    table = np.histogram2d(*(np.argsort(np.argsort(x)) * bins // len(x) for x in (a, b)), bins=bins)[0]
+    expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
+    statistic = ((table - expected) ** 2 / expected).sum()
+    assert stats.chi2.sf(statistic, (bins - 1) ** 2) > CHI_SQUARE
+
+
+@pytest.mark.parametrize("order", with_sweep(1, 2, 4, 16))
+def test_intervals_drawn_in_steps_are_independent_of_init(order):
+    """With one key for both. The units that fire in a step are those that draw an interval in it."""
+    module, x, key = RenewalSpiker(order=order, max_freq=400.0, cd=1.0), jnp.ones(100_000), jr.key(0)
+    start = state = module.init(x, key=key)
+    for t in range(4):
+        output, state = module(x, state, key=jr.fold_in(key, t))
+        fired = np.asarray(output["spikes"].value) == 1
+        assert fired.sum() > 30_000
+        for drawn in (start.refractory, start.left):
+            assert_independent(np.asarray(drawn)[fired], np.asarray(state.left)[fired])
+
+
+@pytest.mark.parametrize("order", with_sweep(1, 2, 4, 16))
+def test_rates_of_renewal_spikers_are_flat_from_the_first_step(order):
+    """With one key for `init` and `unroll`, and a refractory period that no second spike in a step is delayed by."""
+    units, steps, p, key = 100_000, 10, 0.1, jr.key(0)
+    module, x = RenewalSpiker(order=order, cd=1.0), jnp.ones(units)
+    output, _ = spark.unroll(module, x, module.init(x, key=key), steps=steps, key=key)
+    counts = np.asarray(output["spikes"].spikes).sum(1)
+    assert stats.chi2.sf(((counts - units * p) ** 2 / (units * p * (1 - p))).sum(), steps) > CHI_SQUARE
+
+
+def test_rates_of_regular_spikers_are_flat_from_the_first_step():
+    """Each unit fires once in ten steps, in each of them with the same probability."""
+    units, steps, key = 100_000, 10, jr.key(0)
+    module, x = RegularSpiker(phase="random"), jnp.ones(units)
+    output, _ = spark.unroll(module, x, module.init(x, key=key), steps=steps, key=key)
+    counts = np.asarray(output["spikes"].spikes).sum(1)
+    assert counts.sum() == units
+    assert stats.chisquare(counts).pvalue > CHI_SQUARE
+
+
+def test_a_sampler_does_not_see_what_the_encoder_draws():
+    """Two disjoint samples of a random raster have as many spikes in every step, also in that of a stage's index."""
+    chain = spark.Sequential(
+        [
+            ReceptiveFields(resolution=8),
+            PoissonSpiker(max_freq=300.0),
+            Sampler(sample_size=400, num_outputs=2, disjoint=True),
+        ]
+    )
+    signal = jnp.linspace(0.0, 1.0, 100)
+
+    def counts(key):
+        output, _ = spark.unroll(chain, signal, chain.init(signal, key=key), steps=6, key=key)
+        return [output[f"output_{i}"].spikes.sum(1) for i in range(2)]
+
+    first, second = map(np.asarray, jax.vmap(counts)(jr.split(jr.key(0), 50)))
+    total = first + second
+    assert (total > 0).all()
+    assert (np.abs(first - second) < SIGMAS * np.sqrt(total)).all()
+    sums = first.sum(0) - second.sum(0)  # per step, over the keys
+    assert (np.abs(sums) < SIGMAS * np.sqrt(total.sum(0))).all()

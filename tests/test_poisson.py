@@ -246,7 +246,7 @@ def test_rate_and_signal():
 
 def test_steps_have_keys_up_to_the_last_of_32_bits():
     module, x = PoissonSpiker(max_freq=500.0), jnp.full(50, 0.5)
-    for start in (0, 2**31 - 1, 2**31, np.uint32(2**32 - 3), np.int64(2**31 + 5), jnp.uint32(2**31)):
+    for start in (0, 2**31 - 1, 2**31, np.uint32(2**32 - 4), np.int64(2**31 + 5), jnp.uint32(2**31)):
         spikes = spark.unroll(module, x, None, steps=np.int64(3), start=start, key=jr.key(0))[0]["spikes"].value
         for i in range(3):
             key = jr.fold_in(jr.key(0), np.uint32(int(start) + i))
@@ -254,9 +254,27 @@ def test_steps_have_keys_up_to_the_last_of_32_bits():
     traced = jax.jit(lambda start: spark.unroll(module, x, None, steps=3, start=start, key=jr.key(0)))
     expected = spark.unroll(module, x, None, steps=3, start=2**31 + 7, key=jr.key(0))
     np.testing.assert_array_equal(traced(np.uint32(2**31 + 7))[0]["spikes"].value, expected[0]["spikes"].value)
-    for start, steps in ((-1, 3), (2**32, 0), (2**32, 3), (2**32 - 2, 3), (np.int64(-5), 1), (jnp.asarray(-1), 1)):
-        with pytest.raises(ValueError, match=r"unroll: `start` must be an integer, 0 or more .* got"):
+    wrong = (-1, 3), (2**32 - 1, 0), (2**32 - 1, 1), (2**32 - 3, 3), (np.int64(-5), 1), (jnp.asarray(-1), 1)
+    for start, steps in wrong:
+        with pytest.raises(ValueError, match=r"unroll: `start` must be an integer, 0 or more .* below 2\^32 - 1.* got"):
             spark.unroll(module, x, None, steps=steps, start=start, key=jr.key(0))
+
+
+def test_traced_starts_are_checked_at_run_time():
+    module, x = PoissonSpiker(max_freq=500.0), jnp.full(50, 0.5)
+    run = lambda start: spark.unroll(module, x, None, steps=3, start=start, key=jr.key(0))[0]["spikes"].value
+    compiled, mapped = eqx.filter_jit(run), eqx.filter_jit(jax.vmap(run))
+    for start in (np.uint8(255), np.int8(127), np.int32(2**31 - 3), np.uint32(2**32 - 4)):
+        np.testing.assert_array_equal(compiled(jnp.asarray(start)), run(start))
+    np.testing.assert_array_equal(mapped(jnp.arange(4))[3], run(3))
+    scanned = jax.lax.scan(lambda _, start: (None, run(start)), None, jnp.arange(0, 9, 3))[1]
+    np.testing.assert_array_equal(scanned.reshape(9, 50)[3:6], run(3))
+    text = r"unroll: `start` must be an integer, 0 or more .* below 2\^32 - 1"
+    for start in (np.int8(-1), np.int32(-1), np.uint32(2**32 - 3), np.uint32(2**32 - 1)):
+        with pytest.raises(eqx.EquinoxRuntimeError, match=text):
+            jax.block_until_ready(compiled(jnp.asarray(start)))
+    with pytest.raises(eqx.EquinoxRuntimeError, match=text):
+        jax.block_until_ready(mapped(jnp.asarray([2, -1])))
 
 
 def test_signed():

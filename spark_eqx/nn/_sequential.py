@@ -51,7 +51,8 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
     optional; the first stage takes what is given, by port where it has several. The output is that of the last stage.
     The state is a tuple, one entry a stage.
 
-    Stage `i`, counted from 0, gets the key `jax.random.fold_in(key, i)`, in `init` as in each step.
+    Stage `i`, counted from 0, gets the key `jax.random.fold_in(key, i)` of the step's key in each step, of
+    `jax.random.fold_in(key, 2**32 - 1)` in `init`, and of the given key in `build`.
 
     Over time each stage runs alone, by its own whole-sequence form: `unroll(Sequential([a, b]), ...)` equals
     `unroll(b)` of `unroll(a)`, bit for bit, where each step of a stage that draws has the key above. With `checkpoint`

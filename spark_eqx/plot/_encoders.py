@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from ..core._keys import init_key
 from ..core.payloads import FloatArray
 from ..core.specs import InputSpec
 from ..nn.interfaces.control.receptive_fields import ReceptiveFields
@@ -119,18 +120,19 @@ def _measure(interface: InputInterface, x: np.ndarray, duration: float, key: Any
     """For each held signal the rates [Hz] of the units, of shape (signals, *units), or what comes back, (signals,)."""
     dt = float(interface.config.dt)
     steps = max(round(duration / dt), 1)
+    key, decoder_key = jr.split(key)
     signal = jnp.asarray(x, jnp.result_type(float))
     state = interface.init(signal, key=key)
     spec = interface.output_specs({"signal": InputSpec.of(FloatArray(signal))})["spikes"]
     chunk = min(steps, max(1, _CHUNK // math.prod(spec.shape)))
     decoder = interface.decoder() if decoded else None
-    decoder_state = decoder.build({"spikes": spec}, key=key) if decoder else None
+    decoder_state = decoder.build({"spikes": spec}, key=init_key(decoder_key)) if decoder else None
     total, value = np.zeros(spec.shape), np.zeros(x.shape)
     for start in range(0, steps, chunk):
         output, state = interface.unroll(signal, state, steps=min(chunk, steps - start), key=key, start=start)
         spikes = output["spikes"]
         if decoder is not None:
-            output, decoder_state = decoder.unroll(spikes, decoder_state, key=key, start=start)
+            output, decoder_state = decoder.unroll(spikes, decoder_state, key=decoder_key, start=start)
             value = np.asarray(output["signal"].value[-1], float)
         else:
             total += np.asarray(spikes.value).sum(axis=0, dtype=float)

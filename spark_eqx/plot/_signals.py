@@ -114,9 +114,9 @@ def _by_encoder(signal: Any, encoder: InputInterface, reconstruction: Any, dt: A
     signals_of("round_trip", "signal", signal)
     signal = jnp.asarray(without_mask("round_trip", "signal", value_of(signal)))
     signal = signal if jnp.issubdtype(signal.dtype, jnp.floating) else signal.astype(jnp.result_type(float))
-    key = jr.key(0) if key is None else key
+    key, decoder_key = jr.split(jr.key(0) if key is None else key)
     spikes = encoder.unroll(signal, encoder.init(signal[0], key=key), key=key)[0]["spikes"]
     decoder = encoder.decoder()
     first = jax.tree.map(lambda x: x[0], spikes)
-    output, _ = decoder.unroll(spikes, decoder.init(first, key=key))
+    output, _ = decoder.unroll(spikes, decoder.init(first, key=decoder_key), key=decoder_key)
     return signal, spikes, output["signal"], float(encoder.config.dt)
