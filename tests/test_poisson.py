@@ -4,6 +4,7 @@ Bounds are those of a normal (or chi-squared) statistic at 5 standard deviations
 million, and the keys are fixed.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr

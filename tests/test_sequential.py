@@ -96,12 +96,15 @@ def test_gradient_is_that_of_one_after_the_other():
 
 
 def test_stage_i_gets_the_key_folded_with_i():
-    """In `init` and in each step."""
+    """That of `init`, of `build`, and of each step."""
     first, second = PoissonSpiker(max_freq=500.0), Sampler(sample_size=5)
     chain = spark.Sequential([first, second])
     key = jr.key(7)
     state = chain.init(SIGNALS[0], key=key)
-    assert_equal(state[1], second.init(first.init(SIGNALS[0]) or spark.SpikeArray(SIGNALS[0]), key=jr.fold_in(key, 1)))
+    own = jr.fold_in(key, 2**32 - 1)
+    spec = {"inputs": spark.InputSpec.of(spark.SpikeArray(SIGNALS[0]))}
+    assert_equal(state[1], second.build(spec, key=jr.fold_in(own, 1)))
+    assert_equal(chain.build({"signal": spark.InputSpec.of(spark.FloatArray(SIGNALS[0]))}, key=own), state)
     output, _ = chain(SIGNALS[0], state, key=key)
     spikes, _ = first(SIGNALS[0], None, key=jr.fold_in(key, 0))
     assert_equal(output, second(spikes["spikes"], state[1])[0])

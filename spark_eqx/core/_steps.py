@@ -41,8 +41,8 @@ def first_step(start: Any, length: Any) -> Any:
     if np.ndim(start):
         raise TypeError(f"unroll: `start` must be one integer, got an array of shape {np.shape(start)}.")
     text = (
-        "unroll: `start` must be an integer, 0 or more [time steps], and all steps must be below 2^32 - 1, as they have "
-        "no key beyond (continue a longer sequence from `start=0` with another key)"
+        "unroll: `start` must be an integer, 0 or more [time steps], and all steps must be below 2^32 - 1 "
+        "(continue a longer sequence from 0 with another key)"
     )
     last = MOST_STEPS - (max(length, 1) if isinstance(length, int) else 1)
     if last < 0 or not isinstance(start, Tracer):
