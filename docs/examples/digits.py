@@ -338,7 +338,8 @@ def draw(result: Result, test: Data, path: Path) -> None:
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
     image, label = np.asarray(test.images[0]), int(test.labels[0])
-    activity = jax.device_get(result.model(test.images[0], jr.key(0)))
+    key = jr.key(-1)  # no `seed` gives this one
+    activity = jax.device_get(result.model(test.images[0], key))
     size, time = activity.encoder.shape[1], DT * np.arange(1, STEPS + 1)
 
     figure: Any = Figure(figsize=(7.5, 5.8), dpi=150, layout="constrained")
