@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
+from spark_eqx.nn.interfaces import PopulationDecoder, RateDecoder
 
+from .held import holds
 from .helpers import arrays, assert_close, assert_equal, every, stack, take, trainable, tree_equal, with_sweep, x64
 
 
@@ -333,6 +335,129 @@ def test_gradients_through_control(row, getkey):
     total = sum(float(g.sum()) for g in grads)
     (out,) = arrays(module(payload, state)[0])
     assert total == out.size * (out.size + 1) / 2
+
+
+NOT_FINITE = np.array([np.nan, np.inf, -np.inf])
+# The decoders of what they say themselves; those of encoders follow below.
+DECODERS = every(lambda row: row.decodes and not row.name.startswith(("sequential", "user", "receptive")))
+
+
+def spoil(payload, marks, kind):
+    """The payload with a NaN where it is marked; or with NaN and infinities, in turn."""
+
+    def each(leaf, mark):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf  # an inhibition mask
+        bad = np.where(np.asarray(kind == "nan"), np.nan, NOT_FINITE[np.cumsum(mark).reshape(mark.shape) % 3])
+        return jnp.where(mark, jnp.asarray(bad, leaf.dtype), leaf)
+
+    is_payload = lambda x: isinstance(x, spark.SparkPayload)
+    return jax.tree.map(lambda p, m: jax.tree.map(lambda leaf: each(leaf, m), p), payload, marks, is_leaf=is_payload)
+
+
+def marks_for(payloads, rng, first, last):
+    """Three units, each marked once, between two steps."""
+
+    def each(payload):
+        marks = np.zeros(payload.shape, bool)
+        flat = marks.reshape(len(marks), -1)
+        for unit in rng.choice(flat.shape[1], min(3, flat.shape[1] - 1), replace=False):
+            flat[rng.integers(first, last), unit] = True
+        return marks
+
+    return jax.tree.map(each, payloads, is_leaf=lambda x: isinstance(x, spark.SparkPayload))
+
+
+def value_of(output):
+    (value,) = arrays(output)
+    return np.asarray(value)
+
+
+def check_spoilt(module, state, payloads, marks, kind):
+    """NaN where the output holds what is marked, and where it does not, what comes without the marks."""
+    spoilt = spoil(payloads, marks, kind)
+    held = holds(module, state, marks)
+    clean, _ = spark.unroll(module, payloads, state, key=KEY)
+    whole = spark.unroll(module, spoilt, state, key=KEY)
+    assert held.any() and not held.all()
+    np.testing.assert_array_equal(value_of(whole[0]), np.where(held, np.nan, value_of(clean)))
+    assert_equal(whole, loop(module, spoilt, state))
+    first, state = spark.unroll(module, jax.tree.map(lambda x: x[:17], spoilt), state, key=KEY)
+    second, state = spark.unroll(module, jax.tree.map(lambda x: x[17:], spoilt), state, key=KEY, start=17)
+    assert_equal(whole, (jax.tree.map(lambda *x: jnp.concatenate(x), first, second), state))
+
+
+@DECODERS
+@pytest.mark.parametrize("kind", with_sweep("nan", "not finite"))
+def test_nan_reaches_the_values_that_hold_it(row, kind, getkey):
+    """Stepped, unrolled and in chunks, in the same bits. An infinite spike counts as NaN."""
+    if kind != "nan" and row.payload_type is spark.FloatArray:
+        pytest.skip("an infinite signal stays one for a step")
+    module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
+    check_spoilt(module, row.init(module), payloads, marks_for(payloads, np.random.default_rng(0), 4, 20), kind)
+
+
+@DECODERS
+def test_nan_that_is_held_and_batched(row, getkey):
+    module, payload = row.make(), row.payload(getkey())
+    state = row.init(module)
+    frames = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], 12, 0), payload)
+    marks = jax.tree.map(lambda m: np.repeat(m[:1], 12, 0), marks_for(frames, np.random.default_rng(1), 0, 1))
+    spoilt = spoil(frames, marks, "nan")
+    held = spark.unroll(module, take(spoilt, 0), state, steps=12, key=KEY)
+    np.testing.assert_array_equal(np.isnan(value_of(held[0])), holds(module, state, marks))
+    assert_equal(held, spark.unroll(module, spoilt, state, key=KEY))
+    batch = stack([frames, spoilt])
+    run = lambda payloads: spark.unroll(module, payloads, state, key=KEY)
+    assert_equal(jax.vmap(run)(batch), stack([run(frames), run(spoilt)]))
+
+
+@pytest.mark.sweep
+@DECODERS
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float64])
+def test_nan_in_other_dtypes(row, dtype, getkey):
+    with x64():
+        module, payloads = row.make(), row.payload(getkey(), dtype, lead=(STEPS,))
+        state = module.init(take(payloads, 0), key=jr.key(7))
+        check_spoilt(module, state, payloads, marks_for(payloads, np.random.default_rng(2), 4, 20), "nan")
+
+
+@DECODERS
+def test_nan_leaves_the_derivatives_of_other_values(row, getkey):
+    """What is NaN left out of a loss, its gradient is that of clean spikes; in forward mode too."""
+    module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
+    state = row.init(module)
+    marks = marks_for(payloads, np.random.default_rng(3), 4, 20)
+    weights = np.where(holds(module, state, marks), 0, np.random.default_rng(4).normal(size=()))
+
+    def loss(floats, rest):
+        output, _ = spark.unroll(module, eqx.combine(floats, rest), state, key=KEY)
+        (out,) = arrays(output)
+        return jnp.sum(jnp.where(weights == 0, 0, out) * weights.astype(out.dtype))
+
+    spoilt, clean = (eqx.partition(each, eqx.is_inexact_array) for each in (spoil(payloads, marks, "nan"), payloads))
+    gradient, expected = jax.grad(loss)(*spoilt), jax.grad(loss)(*clean)
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected)) > 0
+    assert_close(gradient, expected)
+    tangent = jax.tree.map(jnp.ones_like, clean[0])
+    slopes = [jax.jvp(lambda x, rest=rest: loss(x, rest), (x,), (tangent,))[1] for x, rest in (spoilt, clean)]
+    np.testing.assert_allclose(*slopes, rtol=1e-4)
+
+
+@every(lambda row: row.encodes)
+def test_nan_travels_through_the_decoder_of_every_encoder(row, getkey):
+    encoder = row.make()
+    try:
+        decoder = encoder.decoder()
+    except NotImplementedError:
+        pytest.skip("has no decoder")
+    if isinstance(decoder, RateDecoder | PopulationDecoder):  # whose windows are longer than the sequence
+        decoder = encoder.decoder(window=8 * encoder.config.dt)
+    signals = row.payload(getkey(), lead=(STEPS,))
+    output, _ = spark.unroll(encoder, signals, row.init(encoder), key=KEY)
+    spikes = output["spikes"]
+    marks = marks_for(spikes, np.random.default_rng(5), 4, 20)
+    check_spoilt(decoder, decoder.init(take(spikes, 0)), spikes, marks, "nan")
 
 
 @every()

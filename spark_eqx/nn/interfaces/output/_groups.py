@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from ....core._running import scan
 from ....core.numbers import Number, derived
+from .base import finite_or_nan
 
 
 def even_sizes(units: int, outputs: int) -> Int[np.ndarray, " outputs"]:
@@ -42,8 +43,15 @@ def group_sums(
 ) -> Float[Array, "*steps outputs"]:
     """The sum of each group, in `dtype`; groups in order and of even sizes where `assignment` is `None`.
 
-    Every way gives the same sums of 0, 1 and -1, exactly; the sizes say which is the fastest.
+    Every way gives the same sums of 0, 1 and -1, exactly; the sizes say which is the fastest. The sum is NaN for the
+    groups with a value that is not finite, and for no other.
     """
+    return finite_or_nan(_sums_by_size(values, assignment, outputs, dtype))
+
+
+def _sums_by_size(
+    values: Shaped[Array, "*steps units"], assignment: Int[Array, " units"] | None, outputs: int, dtype: Any
+) -> Float[Array, "*steps outputs"]:
     *steps, units = values.shape
     narrow = values.dtype in (bool, jnp.int8)  # summed in 32 bits: a raster of floats would be written out first
     if steps and assignment is None and units <= _MOST_TERMS * outputs:
@@ -51,10 +59,13 @@ def group_sums(
     if steps and (assignment is not None or narrow) and units * outputs <= _LARGEST_ONE_HOT:
         constant = np.repeat(np.arange(outputs, dtype=np.int32), even_sizes(units, outputs))
         groups = jnp.asarray(constant) if assignment is None else assignment
-        return _sums_by_one_hot(values, groups, outputs, dtype)
+        if narrow:
+            return _product(values.astype(jnp.int8), groups, outputs, jnp.int32).astype(dtype)
+        return _sums_by_one_hot(values.astype(dtype), groups, outputs)
     return _sums(values.astype(dtype), assignment, outputs)
 
 
+_NOT_FINITE = 2.0**100  # stands in a product for what is not, 0 times which would be NaN in all groups
 _MOST_TERMS = 128  # units of a group whose sum is written out
 _LARGEST_ONE_HOT = 10**7  # elements of a matrix that is read at every step
 
@@ -71,17 +82,35 @@ def _sums(
     return jnp.concatenate(sums, axis=-1)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _sums_by_one_hot(
-    values: Shaped[Array, "*steps units"], groups: Int[Array, " units"], outputs: int, dtype: Any
+    values: Float[Array, "*steps units"], groups: Int[Array, " units"], outputs: int
 ) -> Float[Array, "*steps outputs"]:
+    sums = _product(jnp.where(jnp.isfinite(values), values, _NOT_FINITE), groups, outputs, values.dtype)
+    return jnp.where(jnp.abs(sums) < _NOT_FINITE / 2, sums, jnp.nan)
+
+
+@_sums_by_one_hot.defjvp
+def _(outputs: int, primals: Any, tangents: Any):
+    # No product, whose transpose would bring a NaN in the derivative of one group to the units of all.
+    values, groups = primals
+    return _sums_by_one_hot(values, groups, outputs), _sums(tangents[0], groups, outputs)
+
+
+def _product(
+    values: Shaped[Array, "*steps units"], groups: Int[Array, " units"], outputs: int, dtype: Any
+) -> Shaped[Array, "*steps outputs"]:
+    """With a matrix that says which unit is in which group, in the dtype of the values; the sums are in `dtype`."""
     # Two columns at least: for one, XLA converts the raster first.
     one_hot = groups[:, None] == jnp.arange(max(outputs, 2), dtype=groups.dtype)[None]
-    product = functools.partial(lax.dot_general, dimension_numbers=(((values.ndim - 1,), (0,)), ((), ())))
-    if values.dtype in (bool, jnp.int8):
-        sums = product(values.astype(jnp.int8), one_hot.astype(jnp.int8), preferred_element_type=jnp.int32)
-    else:
-        sums = product(values.astype(dtype), one_hot.astype(dtype), precision=lax.Precision.HIGHEST)
-    return sums[..., :outputs].astype(dtype)
+    sums = lax.dot_general(
+        values,
+        one_hot.astype(values.dtype),
+        dimension_numbers=(((values.ndim - 1,), (0,)), ((), ())),
+        precision=lax.Precision.HIGHEST,
+        preferred_element_type=dtype,
+    )
+    return sums[..., :outputs]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))

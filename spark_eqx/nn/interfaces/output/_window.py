@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ....core.numbers import state_dtype
 from ....core.payloads import FloatArray, SpikeArray
-from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
 
 class WindowDecoderState(eqx.Module):
@@ -75,7 +75,7 @@ class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState]):
         self, payload: SpikeArray, state: WindowDecoderState, *, key: PRNGKeyArray | None
     ) -> tuple[OutputInterfaceOutput, WindowDecoderState]:
         del key
-        spikes = payload.value.astype(state.value.dtype)
+        spikes = finite_or_nan(payload.value).astype(state.value.dtype)
         opened = jax.tree.map(
             lambda new, old: jnp.where(state.step == 0, new, old),
             self.empty(jnp.zeros_like(spikes)),

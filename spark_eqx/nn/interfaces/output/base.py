@@ -1,6 +1,8 @@
 from typing import Any, ClassVar, TypedDict, TypeVar
 
-from jaxtyping import PRNGKeyArray
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray, Shaped
 
 from ....core.module import StateT
 from ....core.payloads import FloatArray, SpikeArray
@@ -21,6 +23,19 @@ class OutputInterfaceOutput(TypedDict):
     signal: FloatArray
 
 
+@jax.custom_jvp
+def finite_or_nan(spikes: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
+    """The spikes; an infinite one is NaN, so that no limit, sign or angle hides it. The derivative is 1 everywhere."""
+    if not jnp.issubdtype(spikes.dtype, jnp.floating):
+        return spikes
+    return jnp.where(jnp.isfinite(spikes), spikes, jnp.nan)
+
+
+@finite_or_nan.defjvp
+def _(primals: Any, tangents: Any):
+    return finite_or_nan(*primals), tangents[0]
+
+
 OutputConfigT = TypeVar("OutputConfigT", bound=OutputInterfaceConfig)
 
 
@@ -36,7 +51,8 @@ class OutputInterface(Interface[OutputConfigT, StateT]):
 
         **Arguments:**
 
-        - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, of any shape. NaN travels through to the signal.
+        - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, of any shape. A spike of NaN makes every value NaN that is
+            computed from it; an infinite spike counts as NaN.
         - `state`: from `init`, or from the last step.
         - `key`: for the interfaces that draw; the others ignore it.
 

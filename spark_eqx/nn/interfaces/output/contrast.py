@@ -10,7 +10,7 @@ from ....core.numbers import Number, as_array, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from .._levels import Count, add, count, level
-from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
 
 class ContrastDecoderConfig(OutputInterfaceConfig):
@@ -58,6 +58,6 @@ class ContrastDecoder(OutputInterface[ContrastDecoderConfig, Count]):
         self, payload: SpikeArray, state: Count, *, key: PRNGKeyArray | None
     ) -> tuple[OutputInterfaceOutput, Count]:
         del key
-        state = add(state, count(payload.value.astype(state.rest.dtype)))
+        state = add(state, count(finite_or_nan(payload.value).astype(state.rest.dtype)))
         start = as_array(self.config.start, state.rest.dtype, state.rest.shape)
         return {"signal": FloatArray(level(start, self.config.threshold, state))}, state

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ....core.numbers import state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from .._kernels import KernelConfig
-from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
 
 class FilterDecoderConfig(OutputInterfaceConfig, KernelConfig):
@@ -60,7 +60,7 @@ class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
     ) -> tuple[Float[Array, "steps *units"], FilterDecoderState]:
         dtype, lags, steps = state.past.dtype, self.config.taps - 1, spikes.shape[0]
         kernel = jnp.asarray(self.config.kernel, dtype)
-        series = jnp.concatenate([jnp.moveaxis(state.past, -1, 0), spikes.astype(dtype)])
+        series = jnp.concatenate([jnp.moveaxis(state.past, -1, 0), finite_or_nan(spikes).astype(dtype)])
         # The same bits for one step and for many: the order of the sum is that of the taps, and a product with 0, 1 or
         # -1 is exact, so that it makes no difference whether it is contracted with the sum.
         signal = kernel[0] * series[lags:]

@@ -16,7 +16,7 @@ from .._averages import share
 from ._exact import product, slices
 from ._groups import sums_then
 from ._ridge import ridge
-from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 from .exponential import ExponentialIntegrator
 
 
@@ -102,7 +102,8 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         """The weights times the spikes, exactly."""
         dtype, (*outputs, units) = state.average.dtype, self.config.weights.shape
         parts = slices(self.config.weights.astype(dtype).reshape(math.prod(outputs), units), most=units)
-        return product("...u,ou->...o", values.astype(dtype), parts).reshape(*values.shape[:-1], *outputs)
+        drive = product("...u,ou->...o", values.astype(dtype), parts)
+        return finite_or_nan(drive).reshape(*values.shape[:-1], *outputs)
 
     def _smooth(
         self, drive: Float[Array, "*outputs"], state: LinearDecoderState

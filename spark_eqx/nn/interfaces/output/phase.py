@@ -36,6 +36,7 @@ class PhaseDecoder(WindowDecoder[PhaseDecoderConfig]):
 
     def read(self, gathered: Any) -> Float[Array, "*units"]:
         x, y = gathered
-        silent = (x == 0) & (y == 0)  # the angle of nothing has no derivative
-        turns = jnp.arctan2(jnp.where(silent, 0, y), jnp.where(silent, 1, x)) / (2 * jnp.pi)
-        return jnp.where(turns < 0, turns + 1, turns)
+        broken = jnp.isnan(x)
+        nowhere = broken | ((x == 0) & (y == 0))  # neither NaN nor nothing has an angle with a derivative
+        turns = jnp.arctan2(jnp.where(nowhere, 0, y), jnp.where(nowhere, 1, x)) / (2 * jnp.pi)
+        return jnp.where(broken, jnp.nan, jnp.where(turns < 0, turns + 1, turns))

@@ -16,7 +16,7 @@ from ....core.payloads import FloatArray, SpikeArray
 from .._windows import WindowConfig
 from ._exact import product, slices
 from ._window import WindowDecoder, WindowDecoderState
-from .base import OutputInterfaceConfig
+from .base import OutputInterfaceConfig, finite_or_nan
 
 
 _PER_COMPONENT = ("glue", "mins", "maxs", "sigma")  # of the signal; the encoder's other numbers are of a unit each
@@ -94,7 +94,8 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
 
     def read(self, gathered: Any) -> Float[Array, "*values"]:
         config: Any = self.config.encoder.config
-        counts = pin(gathered)  # of all windows at once, as a constant
+        broken = jnp.isnan(gathered).any(-1)
+        counts = pin(jnp.where(broken[..., None], 0, gathered))  # of all windows at once, as a constant
         total = counts.sum(-1)
         silent = total <= 0
         glued = np.broadcast_to(np.asarray(config.glue, bool), total.shape)
@@ -103,7 +104,7 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
         else:
             u = self._most_likely(counts, glued)
         mins, maxs = (as_array(each, u.dtype, u.shape) for each in (config.mins, config.maxs))
-        return jnp.where(silent, 0, mins + rounded(u * (maxs - mins)))
+        return jnp.where(broken, jnp.nan, jnp.where(silent, 0, mins + rounded(u * (maxs - mins))))
 
     def value_after(
         self, gathered: Any, closes: Bool[Array, ""], value: Float[Array, "*values"]
@@ -119,7 +120,7 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
         windows = (steps + length - 2) // length + 1
         padded = jnp.zeros((windows * length, *state.gathered.shape), spikes.dtype)
         padded = lax.dynamic_update_slice_in_dim(padded, spikes, first, axis=0)
-        counts = padded.reshape(windows, length, *state.gathered.shape).sum(1, dtype=dtype)
+        counts = finite_or_nan(padded.reshape(windows, length, *state.gathered.shape).sum(1, dtype=dtype))
         counts = counts.at[0].add(jnp.where(first == 0, 0, state.gathered))
         values = jnp.concatenate([state.value[None], jax.vmap(self.read)(counts)])
         passed = (first + 1 + jnp.arange(steps, dtype=jnp.int32)) // length  # windows, at the end of each step

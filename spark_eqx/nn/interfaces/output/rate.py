@@ -13,7 +13,7 @@ from ....core.payloads import FloatArray, SpikeArray
 from .._prefix import running
 from .._windows import WindowConfig
 from ._sliding import Raster, from_frames, shifted, silence, to_frames
-from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
 
 class RateDecoderConfig(OutputInterfaceConfig, WindowConfig):
@@ -39,12 +39,14 @@ class RateDecoderState(eqx.Module):
     """State of [`RateDecoder`][].
 
     - `raster`: the spikes of one window: floats, or bits where the spikes are booleans or integers.
-    - `count`: how many they are, signed.
+    - `count`: how many they are, signed, without those that are NaN.
+    - `broken`: how many are NaN. `None` where the spikes are booleans or integers.
     - `steps`: how many steps there have been, up to one window.
     """
 
     raster: Raster
     count: Float[Array, "*units"] | Int[Array, "*units"]
+    broken: Int[Array, "*units"] | None
     steps: Int[Array, ""]
 
 
@@ -76,7 +78,8 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
         jax.eval_shape(self._signal, jax.ShapeDtypeStruct(spec.shape, dtype))  # what does not fit is found here
         dtype = dtype if jnp.issubdtype(spec.dtype, jnp.floating) else jnp.int32
         raster = silence(spec.shape, self.config.steps, dtype)
-        return RateDecoderState(raster, jnp.zeros(spec.shape, dtype), jnp.zeros((), jnp.int32))
+        broken = jnp.zeros(spec.shape, jnp.int32) if jnp.issubdtype(dtype, jnp.floating) else None
+        return RateDecoderState(raster, jnp.zeros(spec.shape, dtype), broken, jnp.zeros((), jnp.int32))
 
     def step(
         self, payload: SpikeArray, state: RateDecoderState, *, key: PRNGKeyArray | None
@@ -84,8 +87,15 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
         del key
         window, spikes = self.config.steps, _numbers(payload, state)
         oldest, raster = shifted(state.raster, spikes, window)
-        count, steps = state.count + (spikes - oldest), jnp.minimum(state.steps + 1, window)
-        return {"signal": FloatArray(self._decode(count, steps))}, RateDecoderState(raster, count, steps)
+        steps = jnp.minimum(state.steps + 1, window)
+        if state.broken is None:
+            count, broken = state.count + (spikes - oldest), None
+        else:
+            count = state.count + (_without_nan(spikes) - _without_nan(oldest))
+            broken = state.broken + (_nan(spikes) - _nan(oldest))
+        return {"signal": FloatArray(self._decode(count, broken, steps))}, RateDecoderState(
+            raster, count, broken, steps
+        )
 
     def run(self, payload: SpikeArray, state: RateDecoderState, *, keys: Any, steps: Any, held: bool):
         """All steps at once: the running sum of what comes into the window and what leaves it."""
@@ -94,15 +104,28 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
             spikes = jnp.broadcast_to(spikes, (steps, *spikes.shape))
         before = to_frames(state.raster, window)
         spikes = jnp.concatenate([before, spikes.astype(before.dtype)])
-        change = spikes[window:].astype(state.count.dtype) - spikes[:steps].astype(state.count.dtype)
-        count = jnp.concatenate([state.count[None], state.count[None] + running(jnp.add, change, steps)])
-        times = jnp.minimum(state.steps + jnp.arange(steps + 1, dtype=jnp.int32), window)
-        signal = jax.vmap(self._decode)(count[1:], times[1:])
-        return {"signal": FloatArray(signal)}, RateDecoderState(from_frames(spikes[steps:]), count[-1], times[-1])
 
-    def _decode(self, count: Shaped[Array, "*units"], steps: Int[Array, ""]) -> Float[Array, "*units"]:
+        def sliding(start, numbers):
+            change = numbers[window:].astype(start.dtype) - numbers[:steps].astype(start.dtype)
+            return jnp.concatenate([start[None], start[None] + running(jnp.add, change, steps)])
+
+        if state.broken is None:
+            count, broken = sliding(state.count, spikes), None
+        else:
+            count, broken = sliding(state.count, _without_nan(spikes)), sliding(state.broken, _nan(spikes))
+        times = jnp.minimum(state.steps + jnp.arange(steps + 1, dtype=jnp.int32), window)
+        all_steps = jax.tree.map(lambda x: x[1:], (count, broken, times))
+        count, broken, times = jax.tree.map(lambda x: x[-1], (count, broken, times))
+        state = RateDecoderState(from_frames(spikes[steps:]), count, broken, times)
+        return {"signal": FloatArray(jax.vmap(self._decode)(*all_steps))}, state
+
+    def _decode(
+        self, count: Shaped[Array, "*units"], broken: Int[Array, "*units"] | None, steps: Int[Array, ""]
+    ) -> Float[Array, "*units"]:
         dtype = state_dtype(count.dtype)
-        return self._signal(count.astype(dtype) * 1000 / (steps.astype(dtype) * as_array(self.config.dt, dtype)))
+        rate = count.astype(dtype) * 1000 / (steps.astype(dtype) * as_array(self.config.dt, dtype))
+        signal = self._signal(rate)
+        return signal if broken is None else jnp.where(broken > 0, jnp.nan, signal)
 
     def _signal(self, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
         encoder: Any = self.config.encoder
@@ -111,5 +134,14 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
 
 def _numbers(spikes: SpikeArray, state: RateDecoderState) -> Shaped[Array, "..."]:
     """The spikes in the dtype of the count: -1, 0 and 1 where they are no floats."""
-    numbers = spikes.value.astype(state.count.dtype)
+    numbers = finite_or_nan(spikes.value).astype(state.count.dtype)
     return numbers if jnp.issubdtype(numbers.dtype, jnp.floating) else jnp.sign(numbers)
+
+
+def _without_nan(spikes: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    return jnp.where(jnp.isnan(spikes), 0, spikes)
+
+
+def _nan(spikes: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
+    """1 where a spike is NaN."""
+    return jnp.isnan(spikes).astype(jnp.int32)

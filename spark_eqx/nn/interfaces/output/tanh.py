@@ -79,7 +79,7 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
         **Arguments:**
 
         - `spikes`: `{"x_spikes": ..., "y_spikes": ...}`, each a [`SpikeArray`][], or an array of 0 and 1, of any shape.
-            NaN travels through to the signal.
+            NaN travels through to the signal, and stays; an infinite spike counts as NaN.
         - `state`: from `init`, or from the last step.
         - `key`: ignored.
 
@@ -136,7 +136,8 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
         if smooth is not None:
             k = share(config.dt, config.smooth_tau, dtype=sums.dtype, shape=(1,))
             difference = smooth = smooth + k * (difference - smooth)
-        signal = jnp.tanh(jnp.pi * difference)
+        broken = jnp.isnan(difference)  # whose derivative would be NaN, and reach the steps before
+        signal = jnp.where(broken, jnp.nan, jnp.tanh(jnp.pi * jnp.where(broken, 0, difference)))
         return {"signal": FloatArray(signal)}, TanhIntegratorState(traces, smooth, state.units)
 
 
