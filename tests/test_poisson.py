@@ -241,7 +241,7 @@ def test_rate_and_signal():
     x = jnp.asarray([0.1, 0.5, 1.0])
     np.testing.assert_allclose(module.rate(x), [5, 50, 200], rtol=1e-6)
     np.testing.assert_allclose(module.signal(module.rate(x)), x, rtol=1e-6)
-    np.testing.assert_array_equal(module.signal(jnp.asarray([-1.0, jnp.nan, 900.0])), [0, 0, 1])
+    np.testing.assert_array_equal(module.signal(jnp.asarray([-1.0, jnp.nan, 900.0])), [0, np.nan, 1])
     np.testing.assert_array_equal(module.rate(jnp.asarray([-1.0, jnp.nan, 9.0])), [0, 0, 200])
 
 
@@ -307,7 +307,7 @@ def test_signed_ends_gradients_and_rates():
     module = PoissonSpiker(signed=True)
     np.testing.assert_array_equal(module.rate(x)[2:], np.asarray([40, -40, 100, -100, 100, -100, 0, -100], np.float32))
     rates = jnp.asarray([-1e9, -25.0, 0.0, 50.0, jnp.nan, jnp.inf])
-    np.testing.assert_array_equal(module.signal(rates), [-1, -0.25, 0, 0.5, 0, 1])
+    np.testing.assert_array_equal(module.signal(rates), [-1, -0.25, 0, 0.5, np.nan, 1])
     checked = PoissonSpiker(signed=True, check_signal=True)
     jax.block_until_ready(checked(jnp.asarray(-1.0), None, key=jr.key(0)))
     with pytest.raises(RuntimeError, match="PoissonSpiker: `signal` must be within its range, -1 to 1, and not NaN"):

@@ -292,7 +292,7 @@ def test_rate_and_signal():
     np.testing.assert_allclose(spikes.sum(0), module.rate(x), rtol=1e-6)
     signed = RegularSpiker(signed=True)
     np.testing.assert_array_equal(signed.rate(jnp.asarray([-0.5, nan, -9.0])), [-50, 0, -100])
-    np.testing.assert_array_equal(signed.signal(jnp.asarray([-25.0, nan, -900.0])), [-0.25, 0, -1])
+    np.testing.assert_array_equal(signed.signal(jnp.asarray([-25.0, nan, -900.0])), [-0.25, nan, -1])
 
 
 def test_nan_is_a_step_of_nothing():

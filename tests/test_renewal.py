@@ -208,7 +208,7 @@ def test_rate_and_signal():
     x = jnp.asarray([0.1, 0.5, 1.0])
     np.testing.assert_allclose(module.rate(x), [5, 50, 200], rtol=1e-6)
     np.testing.assert_allclose(module.signal(module.rate(x)), x, rtol=1e-6)
-    np.testing.assert_array_equal(module.signal(jnp.asarray([-1.0, nan, 900.0])), [0, 0, 1])
+    np.testing.assert_array_equal(module.signal(jnp.asarray([-1.0, nan, 900.0])), [0, nan, 1])
     np.testing.assert_array_equal(module.rate(jnp.asarray([-1.0, nan, 9.0])), [0, 0, 200])
 
 

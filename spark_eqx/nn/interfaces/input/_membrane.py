@@ -33,12 +33,13 @@ def linear_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"
 
 
 def linear_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The inverse of `linear_rate`, 0 where the rate is."""
+    """The inverse of `linear_rate`, 0 where the rate is, and NaN where it is NaN."""
     parameters = config.tau, config.cd, config.max_freq
     tau, cd, max_freq = (as_array(each, rate.dtype, rate.shape) for each in parameters)
     fires = rate > 0
     charging = 1000 / jnp.where(fires & (rate <= max_freq), rate, max_freq) - cd  # ms
-    return jnp.where(fires, jnp.expm1((cd - 1000 / max_freq) / tau) / jnp.expm1(-charging / tau), 0)
+    silent = jnp.where(jnp.isnan(rate), jnp.nan, 0).astype(rate.dtype)
+    return jnp.where(fires, jnp.expm1((cd - 1000 / max_freq) / tau) / jnp.expm1(-charging / tau), silent)
 
 
 # The state as one array, which halves what the loop over time carries: the potential where it is not negative, minus

@@ -17,8 +17,9 @@ def proportional_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*
 
 
 def proportional_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The inverse of `proportional_rate`."""
-    return saturate(rate / as_array(config.max_freq, rate.dtype, rate.shape))
+    """The inverse of `proportional_rate`; NaN where the rate is."""
+    signal = saturate(rate / as_array(config.max_freq, rate.dtype, rate.shape))
+    return jnp.where(jnp.isnan(rate), jnp.nan, signal)
 
 
 def spikes_per_step(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:

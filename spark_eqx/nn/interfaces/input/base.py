@@ -233,7 +233,7 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
     @abc.abstractmethod
     def signal(self, rate: Any) -> Float[Array, "*units"]:
         """The signal that makes units fire at a rate [Hz]: the inverse of `rate`. 0 where they are to be silent, 1 from
-        `max_freq` on."""
+        `max_freq` on, and NaN where the rate is."""
 
     def decoder(self, **overrides: Any) -> RateDecoder:
         """The decoder of the rate in a sliding window; see [`RateDecoder`][]. `overrides`: fields of its config. The

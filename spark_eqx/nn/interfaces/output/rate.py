@@ -4,7 +4,8 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from ....core.module import SparkModule
 from ....core.numbers import as_array, state_dtype
@@ -13,7 +14,7 @@ from ....core.payloads import FloatArray, SpikeArray
 from .._prefix import running
 from .._windows import WindowConfig
 from ._sliding import Raster, from_frames, shifted, silence, to_frames
-from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 
 
 class RateDecoderConfig(OutputInterfaceConfig, WindowConfig):
@@ -38,9 +39,11 @@ class RateDecoderConfig(OutputInterfaceConfig, WindowConfig):
 class RateDecoderState(eqx.Module):
     """State of [`RateDecoder`][].
 
-    - `raster`: the spikes of one window: floats, or bits where the spikes are booleans or integers.
-    - `count`: how many they are, signed, without those that are NaN.
-    - `broken`: how many are NaN. `None` where the spikes are booleans or integers.
+    - `raster`: the spikes of one window: floats, or bits where the spikes are booleans or integers. Those that are not
+      finite are 0.
+    - `count`: how many they are, signed.
+    - `broken`: for how many steps, the last one included, the window holds a spike that is not finite. `None` where the
+      spikes are booleans or integers.
     - `steps`: how many steps there have been, up to one window.
     """
 
@@ -85,63 +88,50 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
         self, payload: SpikeArray, state: RateDecoderState, *, key: PRNGKeyArray | None
     ) -> tuple[OutputInterfaceOutput, RateDecoderState]:
         del key
-        window, spikes = self.config.steps, _numbers(payload, state)
+        window, (spikes, bad) = self.config.steps, _numbers(payload, state)
         oldest, raster = shifted(state.raster, spikes, window)
-        steps = jnp.minimum(state.steps + 1, window)
-        if state.broken is None:
-            count, broken = state.count + (spikes - oldest), None
-        else:
-            count = state.count + (_without_nan(spikes) - _without_nan(oldest))
-            broken = state.broken + (_nan(spikes) - _nan(oldest))
-        return {"signal": FloatArray(self._decode(count, broken, steps))}, RateDecoderState(
-            raster, count, broken, steps
-        )
+        count, steps = state.count + (spikes - oldest), jnp.minimum(state.steps + 1, window)
+        broken = None if state.broken is None else jnp.where(bad, window, jnp.maximum(state.broken - 1, 0))
+        signal = self._decode(count, None if broken is None else broken > 0, steps)
+        return {"signal": FloatArray(signal)}, RateDecoderState(raster, count, broken, steps)
 
     def run(self, payload: SpikeArray, state: RateDecoderState, *, keys: Any, steps: Any, held: bool):
         """All steps at once: the running sum of what comes into the window and what leaves it."""
-        window, spikes = self.config.steps, _numbers(payload, state)
+        window, (spikes, bad) = self.config.steps, _numbers(payload, state)
         if held:
-            spikes = jnp.broadcast_to(spikes, (steps, *spikes.shape))
+            spikes, bad = (jnp.broadcast_to(each, (steps, *each.shape)) for each in (spikes, bad))
         before = to_frames(state.raster, window)
         spikes = jnp.concatenate([before, spikes.astype(before.dtype)])
-
-        def sliding(start, numbers):
-            change = numbers[window:].astype(start.dtype) - numbers[:steps].astype(start.dtype)
-            return jnp.concatenate([start[None], start[None] + running(jnp.add, change, steps)])
-
-        if state.broken is None:
-            count, broken = sliding(state.count, spikes), None
-        else:
-            count, broken = sliding(state.count, _without_nan(spikes)), sliding(state.broken, _nan(spikes))
+        change = spikes[window:].astype(state.count.dtype) - spikes[:steps].astype(state.count.dtype)
+        count = jnp.concatenate([state.count[None], state.count[None] + running(jnp.add, change, steps)])
         times = jnp.minimum(state.steps + jnp.arange(steps + 1, dtype=jnp.int32), window)
-        all_steps = jax.tree.map(lambda x: x[1:], (count, broken, times))
-        count, broken, times = jax.tree.map(lambda x: x[-1], (count, broken, times))
-        state = RateDecoderState(from_frames(spikes[steps:]), count, broken, times)
-        return {"signal": FloatArray(jax.vmap(self._decode)(*all_steps))}, state
+        broken = holds = None
+        if state.broken is not None:
+            now = jnp.arange(1, steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in state.count.shape))
+            # When the window is clear of the bad spikes so far. Without the barrier XLA computes it again and again.
+            clear = lax.optimization_barrier(running(jnp.maximum, jnp.where(bad, now + window, 0), steps))
+            holds = jnp.maximum(state.broken[None], clear) > now
+            last = jnp.concatenate([state.broken[None], clear])[-1]
+            broken = jnp.maximum(jnp.maximum(state.broken, last) - steps, 0)
+        signal = jax.vmap(self._decode)(count[1:], holds, times[1:])
+        state = RateDecoderState(from_frames(spikes[steps:]), count[-1], broken, times[-1])
+        return {"signal": FloatArray(signal)}, state
 
     def _decode(
-        self, count: Shaped[Array, "*units"], broken: Int[Array, "*units"] | None, steps: Int[Array, ""]
+        self, count: Shaped[Array, "*units"], broken: Bool[Array, "*units"] | None, steps: Int[Array, ""]
     ) -> Float[Array, "*units"]:
         dtype = state_dtype(count.dtype)
-        rate = count.astype(dtype) * 1000 / (steps.astype(dtype) * as_array(self.config.dt, dtype))
-        signal = self._signal(rate)
-        return signal if broken is None else jnp.where(broken > 0, jnp.nan, signal)
+        signal = self._signal(count.astype(dtype) * 1000 / (steps.astype(dtype) * as_array(self.config.dt, dtype)))
+        return signal if broken is None else jnp.where(broken, jnp.nan, signal)
 
     def _signal(self, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
         encoder: Any = self.config.encoder
         return rate if encoder is None else encoder.signal(rate)
 
 
-def _numbers(spikes: SpikeArray, state: RateDecoderState) -> Shaped[Array, "..."]:
-    """The spikes in the dtype of the count: -1, 0 and 1 where they are no floats."""
-    numbers = finite_or_nan(spikes.value).astype(state.count.dtype)
-    return numbers if jnp.issubdtype(numbers.dtype, jnp.floating) else jnp.sign(numbers)
-
-
-def _without_nan(spikes: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    return jnp.where(jnp.isnan(spikes), 0, spikes)
-
-
-def _nan(spikes: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
-    """1 where a spike is NaN."""
-    return jnp.isnan(spikes).astype(jnp.int32)
+def _numbers(spikes: SpikeArray, state: RateDecoderState) -> tuple[Shaped[Array, "..."], Bool[Array, "..."]]:
+    """The spikes in the dtype of the count, and which of them are not finite: these are 0. Those that are no floats are
+    -1, 0 and 1."""
+    numbers = spikes.value.astype(state.count.dtype)
+    bad = ~jnp.isfinite(numbers)
+    return (jnp.where(bad, 0, numbers) if jnp.issubdtype(numbers.dtype, jnp.floating) else jnp.sign(numbers)), bad
