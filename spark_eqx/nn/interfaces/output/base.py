@@ -51,8 +51,8 @@ class OutputInterface(Interface[OutputConfigT, StateT]):
 
         **Arguments:**
 
-        - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, of any shape. A spike of NaN makes every value NaN that is
-            computed from it; an infinite spike counts as NaN.
+        - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, of any shape. A decoded value is NaN if its window,
+            memory or sum holds a NaN, and an infinite spike counts as NaN.
         - `state`: from `init`, or from the last step.
         - `key`: for the interfaces that draw; the others ignore it.
 

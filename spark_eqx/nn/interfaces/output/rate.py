@@ -67,6 +67,8 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
     back within `1000 / (max_freq T)` (twice that where it changes its sign), and the rate of what [`LinearSpiker`][]
     encoded within `1000 / T`. What was drawn has the spread of the counts on top.
 
+    A rate whose window holds a spike that is not finite is NaN, until that spike has left the window.
+
     The count is exact at any time. The window is kept as it is where the spikes are floats, for gradients to pass, and
     as bits, one for each sign, where they are booleans or integers: in 1/16 of the memory.
     """
