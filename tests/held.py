@@ -33,7 +33,7 @@ def blocks(marks: np.ndarray, window: int) -> np.ndarray:
     return np.stack([marks[max(end - window, 0) : end].any(0) for end in ends])
 
 
-def ever(marks: np.ndarray) -> np.ndarray:
+def ever(marks: Any) -> np.ndarray:
     return np.logical_or.accumulate(marks, axis=0)
 
 
