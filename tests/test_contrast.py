@@ -3,6 +3,7 @@
 
 import contextlib
 import functools
+import json
 
 import equinox as eqx
 import jax
@@ -83,7 +84,7 @@ def test_open_loop_codes_are_those_of_the_peers(precise):
         # spikify's mean is that of the first window in all of its steps; ours of the samples that have been.
         for window, threshold in ((3, 0.03), (5, 0.05)):
             theirs = golden("innuce-spikify", f"mw_w{window}_th{threshold}")["spikes"][:, 0]
-            ours = spikes_of(MovingWindowSpiker(window=float(window), threshold=threshold), y)
+            ours = spikes_of(MovingWindowSpiker(window=float(window), threshold=threshold, start=None), y)
             np.testing.assert_array_equal(ours[window:], theirs[window:])
         # spikify's spikes say the change to the next sample; ours that from the last.
         tbr = golden("innuce-spikify", "tbr_f0.5")
@@ -110,7 +111,8 @@ def test_step_forward_is_that_of_the_peers(name, precise):
     theirs = (theirs @ [1, -1] if package == "rockpool" else theirs).reshape(-1).astype(int)
     with x64() if precise else contextlib.nullcontext():
         dtype = float if precise else np.float32
-        y, encoder = jnp.asarray(Y, dtype), StepForwardSpiker(threshold=jnp.asarray(threshold, dtype))
+        y = jnp.asarray(Y, dtype)
+        encoder = StepForwardSpiker(threshold=jnp.asarray(threshold, dtype), start=None)
         assert np.count_nonzero(spikes_of(encoder, y) != theirs) == TIES.get(name, (0, 0))[precise]
         # Each step from their past, all at once: the same, but for ties.
         past = jnp.asarray(np.cumsum(theirs) - theirs, jnp.int32)
@@ -130,9 +132,9 @@ def test_live_parity_with_spikify():
 
     signals, thresholds = walks(1), np.linspace(0.02, 0.1, UNITS)
     with x64():
-        ours = spikes_of(StepForwardSpiker(threshold=jnp.asarray(thresholds)), signals)
+        ours = spikes_of(StepForwardSpiker(threshold=jnp.asarray(thresholds), start=None), signals)
         np.testing.assert_array_equal(ours, step_forward(signals, thresholds)[0])
-        ours = spikes_of(MovingWindowSpiker(window=5.0, threshold=jnp.asarray(thresholds)), signals)
+        ours = spikes_of(MovingWindowSpiker(window=5.0, threshold=jnp.asarray(thresholds), start=None), signals)
         np.testing.assert_array_equal(ours[5:], moving_window(signals, 5, thresholds)[0][5:])
         spikes, fitted = threshold_based_representation(signals, 0.5)
         ours = spikes_of(DeltaSpiker(threshold=jnp.asarray(fitted)), signals)
@@ -164,17 +166,18 @@ def test_spikes_are_those_of_the_equation(make):
     change = signal[1:] - np.stack(list(bases(make, signal, 0.05)))
     expected = np.where(np.abs(change) > 0.05, np.sign(change), 0)
     with x64():
-        spikes = spikes_of(make(threshold=jnp.full(UNITS, 0.05)), signal)
+        spikes = spikes_of(make(threshold=jnp.full(UNITS, 0.05), start=None), signal)
     assert not spikes[0].any() and min((expected > 0).sum(), (expected < 0).sum()) > 50
     np.testing.assert_array_equal(spikes[1:], expected)
-    assert np.count_nonzero(spikes_of(make(), signal.astype(np.float32)) != spikes) <= 4
+    assert np.count_nonzero(spikes_of(make(start=None), signal.astype(np.float32)) != spikes) <= 4
 
 
 @every_code
-def test_the_first_sample_makes_no_spike_but_after_a_start(make):
+def test_the_first_sample_makes_no_spike_if_it_is_the_start(make):
     signal = jnp.asarray([[7.0, -7.0, 0.0]] * 3)
     first = lambda *start: spikes_of(make(start=jnp.asarray(start)), signal)[0].tolist()
-    assert not spikes_of(make(), signal).any()
+    assert not spikes_of(make(start=None), signal).any()
+    assert spikes_of(make(), signal)[0].tolist() == first(0.0, 0.0, 0.0)
     assert first(0.0, 0.0, 0.0) == [1, -1, 0] and first(7.0, 0.0, 7.0) == [0, -1, -1]
 
 
@@ -207,7 +210,7 @@ def test_any_finite_value_is_taken(make):
 @every_code
 def test_what_is_no_number_is_as_if_it_had_not_been(make):
     """Of each unit by itself, in steps and at once."""
-    encoder, signal = make(), walks(3, dtype=np.float32)
+    encoder, signal = make(start=None), walks(3, dtype=np.float32)
     gaps = np.random.default_rng(4).random(signal.shape) < 0.3
     gaps[:3, 0] = True  # from the first step on
     gaps[:, 1] = True  # in all
@@ -268,7 +271,7 @@ def test_step_forward_is_within_one_threshold_always(dtype, moves, start, thresh
 
 @jax.jit
 def _error(signal, threshold):
-    encoder = StepForwardSpiker(threshold=threshold)
+    encoder = StepForwardSpiker(threshold=threshold, start=None)
     return jnp.abs(round_trip(encoder, signal, start=signal[0]) - signal).max()
 
 
@@ -285,7 +288,7 @@ def test_nothing_drifts_in_a_million_steps(dtype):
     signal = np.cumsum(np.clip(random.normal(size=steps), -1, 1) * 0.999 * threshold)
     with x64():
         signal = jnp.asarray(signal, dtype)
-        encoder = StepForwardSpiker(threshold=threshold)
+        encoder = StepForwardSpiker(threshold=threshold, start=None)
         spikes, state = encode(encoder, signal)
         decoded = decode(encoder.decoder(start=float(signal[0])), spikes["spikes"])
         # What the encoder has is what the decoder has, to the bit.
@@ -305,7 +308,7 @@ def test_a_fast_signal_is_followed_by_one_threshold_a_step():
 
 def test_what_send_on_delta_loses():
     """At each spike what the signal has moved beyond the threshold: at most a step's move."""
-    encoder = SendOnDeltaSpiker(threshold=0.05)
+    encoder = SendOnDeltaSpiker(threshold=0.05, start=None)
     for signal, near in (
         (walks(8, scale=0.01), 0.0),
         (0.049 * np.arange(STEPS)[:, None], 0.9),  # two steps a spike, each time beyond by nearly a step
@@ -327,6 +330,23 @@ def test_the_decoder_has_the_numbers_of_the_encoder(make):
     assert decoder.config.threshold is threshold and decoder.config.start is start and decoder.config.dt == 0.5
     assert make().decoder().config == ContrastDecoderConfig()
     assert make(start=2.0).decoder(start=1.0).config.start == 1.0
+
+
+@every_code
+def test_a_decoder_of_an_encoder_that_starts_at_the_first_sample_asks_for_the_start(make):
+    encoder = make(start=None)
+    name = type(encoder).__name__
+    with pytest.raises(ValueError, match=rf"^{name}.decoder: `start` must be given, .*`start=None`.*") as caught:
+        encoder.decoder()
+    assert "`encoder.decoder(start=signal[0])`" in str(caught.value) and f"`{name}(start=0.0)`" in str(caught.value)
+    assert encoder.decoder(start=0.3).config == ContrastDecoderConfig(start=0.3)
+    with pytest.raises(TypeError, match="ContrastDecoderConfig: `start` must be a number.*None"):
+        make().decoder(start=None)
+    # An encoder that version 0.2 wrote without a start has none.
+    written = json.loads(make(start=0.0).to_json())
+    written["config"]["start"] = None
+    again = spark.SparkModule.from_json(json.dumps(written))
+    assert again == encoder and not spikes_of(again, jnp.ones((3, 2))).any()
 
 
 def test_decoder_counts():
@@ -400,7 +420,7 @@ def test_the_derivatives_of_a_sequence(make):
     """`k / threshold (dx - db)`. The base's are those of the samples, or `db <- db + k (dx - db)`."""
     signal, dx = walks(10), walks(11)
     with x64():
-        encoder = make(threshold=jnp.full(UNITS, 0.05))
+        encoder = make(threshold=jnp.full(UNITS, 0.05), start=None)
         signed = lambda signal: encode(encoder, signal)[0]["spikes"].value
         tangents = np.asarray(jax.jvp(signed, (jnp.asarray(signal),), (jnp.asarray(dx),))[1])
         k = slope((signal[1:] - np.stack(list(bases(make, signal, 0.05)))) / 0.05)
@@ -424,7 +444,7 @@ def gradient_of_shift(encoder, since):
     sines = 0.5 + 0.4 * jnp.sin(2 * jnp.pi * (time / period[None] + phase[None]))
     signal = jnp.concatenate([sines, jnp.broadcast_to(jr.uniform(keys[2], (64,)), (STEPS, 64))], 1)
     late = (time >= since).astype(signal.dtype)
-    return jax.grad(lambda shift: round_trip(encoder, signal + late * shift[None])[-1].sum())(jnp.zeros(128))
+    return jax.grad(lambda shift: round_trip(encoder, signal + late * shift[None], start=0.0)[-1].sum())(jnp.zeros(128))
 
 
 @pytest.mark.parametrize("make", [StepForwardSpiker, SendOnDeltaSpiker])
@@ -432,8 +452,8 @@ def test_the_gradient_of_a_shift_goes_to_1(make):
     for start in (0.0, 0.5):
         np.testing.assert_allclose(gradient_of_shift(make(start=jnp.asarray(start)), 0.0), 1, atol=1e-3)
     # From the first sample on it shifts the start, too, and no spike moves; later on it does.
-    np.testing.assert_allclose(gradient_of_shift(make(), 0.0), 0, atol=1e-5)
-    np.testing.assert_allclose(gradient_of_shift(make(), 40.0), 1, atol=1e-3)
+    np.testing.assert_allclose(gradient_of_shift(make(start=None), 0.0), 0, atol=1e-5)
+    np.testing.assert_allclose(gradient_of_shift(make(start=None), 40.0), 1, atol=1e-3)
 
 
 def test_the_gradient_of_the_decoder():

@@ -90,7 +90,7 @@ def contrast(work, name, doc, **options):
     """Register a contrast code. What comes out is -1, 0 and 1: of bool spikes and their signs an int8."""
 
     def prepare(case, data, dtype, memory):
-        run = encoder(interface(name, threshold=THRESHOLD, **options, dtype=dtype), case, data, memory)
+        run = encoder(interface(name, threshold=THRESHOLD, start=None, **options, dtype=dtype), case, data, memory)
         return checked(run, spikes(getattr(references, work.replace("-", "_"))(case, data)))
 
     prepare.__doc__ = doc

@@ -34,4 +34,8 @@ def level(start: Float[Array, "..."], threshold: Number, counted: Count) -> Floa
     """`start + threshold * counted`: the same bits in an encoder and in its decoder."""
     dtype = counted.rest.dtype
     thresholds = counted.whole.astype(dtype) + counted.rest
-    return start + rounded(as_array(threshold, dtype, thresholds.shape) * thresholds)
+    threshold = as_array(threshold, dtype, thresholds.shape)
+    change = rounded(threshold * thresholds)
+    # From one end of the floats to the other is more than the largest of them, half of it is not.
+    by_halves = 2 * (start / 2 + rounded(threshold / 2 * thresholds))
+    return jnp.where(jnp.isinf(change), by_halves, start + change)

@@ -13,6 +13,11 @@ from ...core.parameters import parameter
 from .base import TimedInterfaceConfig
 
 
+# Of a step; more than 0, for a `dt` such as 0.1 in float32 leaves as much over in 60,000 steps. It does not grow with
+# the time, so that half a step is none however long the window is.
+_ROUNDING = 1e-3
+
+
 class WindowConfig(TimedInterfaceConfig):
     """Base of the configs of codes that say one value a window.
 
@@ -46,13 +51,19 @@ def count_steps(config: TimedInterfaceConfig, field: str) -> int:
     if isinstance(config.dt, jax.Array) or np.ndim(config.dt):
         raise TypeError(f"{name}: `dt` must be one constant number [ms], for `{field}` to be whole; got {config.dt!r}.")
     dt = float(np.asarray(config.dt))
-    steps = max(round(time / dt), 1)
-    if abs(steps * dt - time) > 1e-6 * time:
+    steps, fits = _nearest(time, dt)
+    if not fits:
         raise ValueError(
-            f"{name}: `{field}` must be a whole number of steps, dt={dt:g} [ms]; got {field}={time:g} [ms]. "
-            f"The nearest that fits is {steps * dt:g} [ms], {steps} steps."
+            f"{name}: `{field}` must be a whole number of steps, dt={dt:.10g} [ms]; got {field}={time:.10g} [ms]. "
+            f"The nearest that fits is {steps * dt:.10g} [ms], {steps} step{'s' * (steps != 1)}."
         )
     return steps
+
+
+def _nearest(time: float, dt: float) -> tuple[int, bool]:
+    """The number of steps that is nearest to a time, at least one; and whether they differ by rounding alone."""
+    steps = max(round(time / dt), 1)
+    return steps, abs(time / dt - steps) <= _ROUNDING
 
 
 def default_window(config: type[WindowConfig], dt: Number, overrides: dict[str, Any]) -> dict[str, float]:
@@ -62,5 +73,5 @@ def default_window(config: type[WindowConfig], dt: Number, overrides: dict[str, 
     if isinstance(dt, jax.Array) or np.ndim(dt) or not overrides.keys().isdisjoint(("window", "dt")):
         return {}
     step = float(np.asarray(dt))
-    window = step * max(round(default / step), 1)
-    return {} if abs(window - default) <= 1e-6 * default else {"window": window}
+    steps, fits = _nearest(default, step)
+    return {} if fits else {"window": step * steps}

@@ -22,7 +22,7 @@ class ContrastSpikerConfig(InputInterfaceConfig):
 
     threshold: Number = parameter(default=0.05, description="change of the signal that makes a spike", check=positive)
     start: Number | None = parameter(
-        default=None,
+        default=0.0,
         description="the base before the first sample; None: that sample, which then makes no spike",
         check=finite,
     )
@@ -38,6 +38,8 @@ class ContrastSpikerState(eqx.Module):
     started: Bool[Array, "*units"]
     memory: Any
 
+
+_FAR = 1e9  # thresholds, where every surrogate is flat
 
 ContrastConfigT = TypeVar("ContrastConfigT", bound=ContrastSpikerConfig)
 
@@ -94,15 +96,24 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
         """The output, and the signed spikes with their derivatives, of a signal and its base."""
         threshold = as_array(self.config.threshold, x.dtype, x.shape)
         up, down = x > base + threshold, x < base - threshold
-        v, spike = (x - base) / threshold, self.config.surrogate.spike
+        v, spike = _distance(x, base, threshold), self.config.surrogate.spike
         signed = spike(up, v - 1) - spike(down, -v - 1)
         return self.emit(up | down, lambda: jnp.where(down, -signed, signed), dtype, negative=down), signed
 
     def decoder(self, **overrides: Any) -> ContrastDecoder:
-        """The decoder with this encoder's `threshold`, and its `start` if that is a number; else it starts at 0."""
-        start = 0.0 if self.config.start is None else self.config.start
-        same: dict[str, Any] = {"threshold": self.config.threshold, "start": start, "dt": self.config.dt}
-        return ContrastDecoder(**(same | overrides))
+        """The decoder with the `threshold` and the `start` of this encoder. `overrides`: fields of its config.
+
+        **Raises:** `ValueError` if the encoder has `start=None` and `start` is not given here: the first sample is not
+            in the spikes.
+        """
+        if self.config.start is None and "start" not in overrides:
+            raise ValueError(
+                f"{self._name}.decoder: `start` must be given, because the encoder has `start=None`: it starts at the "
+                "first sample, which the spikes do not hold. Write `encoder.decoder(start=signal[0])`, or choose a "
+                f"number for both: `{self._name}(start=0.0)`."
+            )
+        fields = "threshold", "start", "dt"
+        return ContrastDecoder(**({name: getattr(self.config, name) for name in fields} | overrides))
 
     def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
         del shape
@@ -110,6 +121,16 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
 
     def _range_text(self) -> str:
         return "any finite value"
+
+
+def _distance(
+    x: Float[Array, "*units"], base: Float[Array, "*units"], threshold: Float[Array, "..."]
+) -> Float[Array, "*units"]:
+    """`(x - base) / threshold`; a large constant where that is beyond what has a derivative, or overflows."""
+    change = x - base
+    near = jnp.abs(change) < threshold * _FAR
+    # Masked before the division, whose derivative would be 0 times infinity.
+    return jnp.where(near, jnp.where(near, change, 0) / threshold, jnp.sign(change) * _FAR)
 
 
 def _where(condition: Bool[Array, "*units"], tree: Any, other: Any) -> Any:

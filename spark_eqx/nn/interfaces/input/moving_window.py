@@ -13,7 +13,7 @@ class MovingWindowSpikerConfig(ContrastSpikerConfig, WindowConfig):
 
 
 class _Window(eqx.Module):
-    samples: Float[Array, "window *units"]  # the last comes last; 0 where there has been none
+    samples: Float[Array, "window *units"]  # the last comes last; the first sample where there has been none
     seen: Int[Array, "*units"]  # how many there have been, up to the length of the window
 
 
@@ -44,11 +44,19 @@ class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
         self.config = MovingWindowSpikerConfig.of(config, kwargs)
 
     def begin(self, x: Float[Array, "*units"]) -> _Window:
-        samples = jnp.zeros((self.config.steps, *x.shape), x.dtype).at[-1].set(x)
+        samples = jnp.broadcast_to(x, (self.config.steps, *x.shape))
         return _Window(samples, jnp.ones(x.shape, jnp.int32))
 
     def base(self, memory: _Window) -> Float[Array, "*units"]:
-        return _sum(memory.samples) / memory.seen.astype(memory.samples.dtype)
+        # The oldest sample plus the mean distance from it: so the mean of equal samples is exactly that sample, and
+        # the places that no sample has taken yet add nothing. Only samples so large that a sum of distances could
+        # overflow are scaled, because small ones would become subnormal numbers, which XLA takes for 0.
+        samples, seen = memory.samples, memory.seen.astype(memory.samples.dtype)
+        small = 0.5 ** (len(samples).bit_length() + 1)
+        overflows = jnp.abs(samples).max(0) > small * jnp.finfo(samples.dtype).max
+        scale = jnp.where(overflows, small, 1).astype(samples.dtype)
+        oldest = samples[0] * scale
+        return (oldest + _sum(samples * scale[None] - oldest[None]) / seen) / scale
 
     def follow(self, memory: _Window, x: Float[Array, "*units"], spikes: Float[Array, "*units"]) -> _Window:
         del spikes

@@ -32,6 +32,14 @@ def slices(matrix: Float[Array, "*rows columns"], most: int) -> list[Float[Array
     return parts
 
 
+def scaled(matrix: Float[Array, "*rows columns"]) -> tuple[Float[Array, "*rows columns"], Float[Array, "*rows 1"]]:
+    """A matrix of which each row is divided by a power of two, so that its largest element is from 1 to 2 and no sum
+    overflows or has subnormal terms; and these powers."""
+    largest = jnp.max(jnp.abs(lax.stop_gradient(matrix)), axis=-1, keepdims=True, initial=jnp.finfo(matrix.dtype).tiny)
+    scale = jnp.ldexp(jnp.ones_like(largest), jnp.frexp(largest)[1] - 1)
+    return matrix / scale, scale
+
+
 def product(equation: str, whole: Float[Array, "..."], parts: list[Float[Array, "..."]]) -> Float[Array, "..."]:
     """`jnp.einsum(equation, whole, matrix)` with the slices of a matrix."""
     terms = [jnp.einsum(equation, whole, part, precision=lax.Precision.HIGHEST) for part in parts]

@@ -13,7 +13,7 @@ from ....core.numbers import Number, as_array, derived, rounded, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from .._averages import share
-from ._exact import product, slices
+from ._exact import product, scaled, slices
 from ._groups import sums_then
 from ._ridge import ridge
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
@@ -101,8 +101,9 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
     def _drive(self, values: Shaped[Array, "*steps units"], state: LinearDecoderState) -> Float[Array, "..."]:
         """The weights times the spikes, exactly."""
         dtype, (*outputs, units) = state.average.dtype, self.config.weights.shape
-        parts = slices(self.config.weights.astype(dtype).reshape(math.prod(outputs), units), most=units)
-        drive = product("...u,ou->...o", values.astype(dtype), parts)
+        weights, scale = scaled(self.config.weights.astype(dtype).reshape(math.prod(outputs), units))
+        drive = product("...u,ou->...o", values.astype(dtype), slices(weights, most=units))
+        drive = drive * jnp.broadcast_to(scale[:, 0], drive.shape)
         return finite_or_nan(drive).reshape(*values.shape[:-1], *outputs)
 
     def _smooth(
