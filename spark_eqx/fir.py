@@ -2,14 +2,17 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Array, Float, Float64
 
 from .core._arguments import as_scalar, as_size
 from .core.checks import finite, positive
+from .core.numbers import as_array, concrete, derived
 
 
-def lowpass(taps: Any, cutoff: Any, dt: Any = 1.0, gain: Any = 1.0) -> Float64[np.ndarray, " taps"]:
+def lowpass(taps: Any, cutoff: Any, dt: Any = 1.0, gain: Any = 1.0) -> Float64[np.ndarray, " taps"] | Float[Array, " taps"]:
     r"""A low-pass filter of linear phase: a sinc under a Hamming window.
 
     $$h_k \propto w_k \, \mathrm{sinc}\Big(2 f_c \, dt \, \big(k - \tfrac{n - 1}{2}\big)\Big), \qquad
@@ -26,21 +29,33 @@ def lowpass(taps: Any, cutoff: Any, dt: Any = 1.0, gain: Any = 1.0) -> Float64[n
     - `dt`: the time step [ms].
     - `gain`: the sum of the kernel, which is what a spike in each step decodes to.
 
+    Each number but `taps` may be a JAX array, traced or not.
+
     **Returns:** a NumPy array of shape `(taps,)`. As a parameter it is a constant; `jnp.asarray` makes one to be
-    trained.
+    trained. If a number is a JAX array, the kernel is one too, and has derivatives with respect to that number.
 
     **Raises:** `TypeError` or `ValueError` for anything else.
     """
     taps = as_size("lowpass", "taps", taps, "steps")
     given = (("cutoff", cutoff, "Hz", positive), ("dt", dt, "ms", positive), ("gain", gain, "1", finite))
-    cutoff, dt, gain = (float(as_scalar("lowpass", *each)) for each in given)  # pyright: ignore[reportArgumentType]
+    cutoff, dt, gain = (as_scalar("lowpass", *each) for each in given)
     if taps == 0:
         raise ValueError("lowpass: `taps` must be 1 or more [steps], got 0.")
-    if cutoff >= 500 / dt:
+    highest, step = concrete(cutoff), concrete(dt)
+    if highest is not None and step is not None and highest >= 500 / step:
         raise ValueError(
-            f"lowpass: `cutoff` must be below the Nyquist frequency, 500 / dt = {500 / dt:g} [Hz]; got {cutoff:g} [Hz]."
+            f"lowpass: `cutoff` must be below the Nyquist frequency, 500 / dt = {500 / step:g} [Hz]; "
+            f"got {highest:g} [Hz]."
         )
-    k = np.arange(taps) - (taps - 1) / 2
-    window = 0.54 + 0.46 * np.cos(np.linspace(-np.pi, np.pi, taps))
-    kernel = window * np.sinc(cutoff * dt / 500 * k)
-    return kernel * (gain / kernel.sum())
+    arrays = [each for each in (cutoff, dt, gain) if isinstance(each, jax.Array)]
+    dtype = jnp.result_type(*arrays) if arrays else float
+
+    def shape(xp: Any, cutoff: Any, dt: Any) -> Any:
+        k = xp.asarray(np.arange(taps) - (taps - 1) / 2, cutoff.dtype)
+        window = xp.asarray(0.54 + 0.46 * np.cos(np.linspace(-np.pi, np.pi, taps)), cutoff.dtype)
+        kernel = window * xp.sinc(cutoff * dt / 500 * k)
+        return kernel / kernel.sum()
+
+    if not arrays:
+        return shape(np, np.asarray(cutoff), np.asarray(dt)) * gain
+    return derived(shape, cutoff, dt, dtype=dtype, shape=(taps,)) * as_array(gain, dtype)

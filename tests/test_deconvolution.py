@@ -18,7 +18,7 @@ from spark_eqx.nn.interfaces import BensSpiker, FilterDecoder, HoughSpiker
 from spark_eqx.surrogate import ATan, Boxcar, StraightThrough
 
 from .golden import golden
-from .helpers import x64
+from .helpers import with_sweep, x64
 from .test_errors import complaint
 
 
@@ -32,12 +32,26 @@ hough = HoughSpiker(kernel=KERNEL)
 CASES = {
     "no kernel": (lambda: HoughSpiker(), TypeError, "HoughSpikerConfig `kernel` missing sequence of numbers"),
     "one number": (lambda: HoughSpiker(kernel=0.5), TypeError, "HoughSpikerConfig `kernel` sequence each step got 0.5"),
-    "a kernel a unit": (
-        lambda: FilterDecoder(kernel=np.ones((3, 4))),
-        TypeError,
-        "FilterDecoderConfig `kernel` (3, 4)",
+    "kernels for other units, of a decoder": (
+        lambda: FilterDecoder(kernel=np.ones((3, 2))).init(X),
+        ValueError,
+        "FilterDecoder `kernel` (3, 2) does not broadcast (4, 2) 'spikes' one kernel for all units (2,)",
     ),
-    "an array a unit": (lambda: HoughSpiker(kernel=jnp.ones((3, 4))), TypeError, "HoughSpikerConfig `kernel` (3, 4)"),
+    "kernels for other units": (
+        lambda: HoughSpiker(kernel=jnp.ones((3, 2))).init(X),
+        ValueError,
+        "HoughSpiker `kernel` (3, 2) does not broadcast (4, 2) 'signal' one kernel for all units (2,)",
+    ),
+    "kernels for more axes": (
+        lambda: BensSpiker(kernel=np.ones((2, 4, 3)), threshold=1.0).init(X),
+        ValueError,
+        "BensSpiker `kernel` (2, 4, 3) does not broadcast (4, 3)",
+    ),
+    "zeros for one unit": (
+        lambda: FilterDecoder(kernel=((0.5, 1.0), (0.0, 0.0))),
+        ValueError,
+        "FilterDecoderConfig `kernel` not all 0 got",
+    ),
     "empty": (lambda: BensSpiker(kernel=(), threshold=1.0), TypeError, "BensSpikerConfig `kernel` got ()"),
     "empty array": (lambda: HoughSpiker(kernel=jnp.zeros(0)), TypeError, "HoughSpikerConfig `kernel` got"),
     "integers": (lambda: HoughSpiker(kernel=jnp.arange(3)), TypeError, "HoughSpikerConfig `kernel` floats [0 1 2]"),
@@ -199,6 +213,46 @@ def test_any_finite_value_is_taken():
         spikes, state = encode(module, signal)
         assert jnp.isfinite(state.rest).all()
         np.testing.assert_array_equal(spikes[:, 2::2], spikes[:, [0] * 14])
+
+
+def test_numbers_near_the_ends_of_the_floats_have_finite_gradients():
+    """Of kernels far smaller and far larger than the signal."""
+    signal = jnp.asarray([0.0, 1.0, 1.0, -1.0, 0.0] * 4)
+    for scale in (1e-30, 1e-3, 1e30):
+        for most in (3e38, 1e30, 2e-38):
+            for make in (HoughSpiker, functools.partial(BensSpiker, threshold=jnp.asarray(0.1 * scale))):
+                decoded = lambda x, h, make=make: (encode(make(kernel=h), x)[0] * jnp.arange(20.0)).sum()
+                grads = jax.grad(decoded, (0, 1))(most * signal, scale * jnp.asarray(KERNEL, jnp.float32))
+                assert all(jnp.isfinite(each).all() for each in grads)
+
+
+# A kernel for each unit.
+
+KERNELS = np.stack([fir.lowpass(9, cutoff, gain=gain) for cutoff, gain in ((40.0, 2.0), (60.0, 1.5), (30.0, 3.0))])
+
+
+@pytest.mark.parametrize("as_kernel", with_sweep(lambda k: jnp.asarray(k, jnp.float32), np.asarray))
+@pytest.mark.parametrize("make", [HoughSpiker, functools.partial(BensSpiker, threshold=0.3)], ids=["hough", "bens"])
+def test_units_with_kernels_of_their_own_are_as_if_alone(make, as_kernel):
+    signal = 0.5 + jr.uniform(jr.key(0), (60, 2, 3))
+
+    @functools.partial(jax.value_and_grad, argnums=1, has_aux=True)
+    def round_trip(kernel, signal):
+        encoder = make(kernel=kernel)
+        spikes, _ = encode(encoder, signal)
+        decoder = encoder.decoder()
+        decoded = decode(decoder, spikes)
+        stepped = jax.lax.scan(lambda s, x: decoder(x, s)[::-1], decoder.init(spikes[0]), spikes)[1]["signal"].value
+        return (decoded**2).sum(), (spikes, decoded, stepped)
+
+    (_, (spikes, decoded, stepped)), gradient = round_trip(as_kernel(KERNELS), signal)
+    np.testing.assert_array_equal(stepped, decoded)
+    assert spikes.sum() > 20
+    for i in range(3):
+        (_, alone), alone_gradient = round_trip(as_kernel(KERNELS[i]), signal[..., i])
+        np.testing.assert_array_equal(spikes[..., i], alone[0])
+        np.testing.assert_array_equal(decoded[..., i], alone[1])
+        np.testing.assert_allclose(gradient[..., i], alone_gradient, rtol=1e-5, atol=1e-5)
 
 
 # The gradient.

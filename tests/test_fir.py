@@ -1,5 +1,7 @@
 """Kernels: the numbers of SciPy, and what the docstrings say of them."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.signal import firwin
@@ -54,3 +56,20 @@ def test_no_tap_is_negative_up_to_the_cutoff_that_is_said(taps):
 def test_a_kernel_is_a_constant():
     kernel = fir.lowpass(5, 40.0)
     assert FilterDecoder(kernel=kernel).config.kernel == tuple(kernel.tolist())
+
+
+def test_a_number_that_is_a_jax_array_gives_an_array_with_derivatives():
+    """Traced or not; the derivatives are those of finite differences in double precision."""
+    numbers = {"cutoff": 40.0, "dt": 0.5, "gain": 2.0}
+    expected = fir.lowpass(9, **numbers)
+    for name, value in numbers.items():
+        kernel = lambda x, name=name: fir.lowpass(9, **(numbers | {name: x}))
+        for each in (kernel(jnp.asarray(value)), jax.jit(kernel)(value)):
+            assert isinstance(each, jax.Array) and each.dtype == jnp.float32
+            np.testing.assert_allclose(each, expected, rtol=1e-6, atol=1e-7)
+        difference = (kernel(value + 1e-5) - kernel(value - 1e-5)) / 2e-5
+        np.testing.assert_allclose(jax.jacobian(kernel)(value), difference, rtol=1e-4, atol=1e-6)
+    traced = jax.jit(lambda gain: FilterDecoder(kernel=fir.lowpass(9, 40.0, gain=gain)).config.kernel)
+    np.testing.assert_allclose(traced(-3.0), fir.lowpass(9, 40.0, gain=-3.0), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"lowpass: `cutoff` must be below the Nyquist frequency"):
+        fir.lowpass(9, jnp.asarray(1000.0))

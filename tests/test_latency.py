@@ -28,6 +28,24 @@ def run(module, payload, state=None, steps=None):
     return next(iter(output.values())).value, state
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_a_signal_exactly_at_the_threshold_fires_once_however_it_is_cut(held):
+    """A distance of 0 is a spike, which a later chunk of the same window does not repeat."""
+    encoder, steps = LatencySpiker(window=5.0), 10
+    x = jnp.asarray([0.875, 0.625, 0.375, 0.125])  # the thresholds of the first four steps: exact numbers
+    series = jnp.broadcast_to(x, (steps, 4))
+    whole, end = run(encoder, series)
+    assert np.argwhere(np.asarray(whole[:5]).T).tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
+    np.testing.assert_array_equal(whole[5:], whole[:5])
+    for cut in (1, 3):
+        chunks, state = [], encoder.init(x)
+        for n in (cut, steps - cut):
+            chunk, state = run(encoder, x, state, n) if held else run(encoder, series[:n], state)
+            chunks.append(chunk)
+        np.testing.assert_array_equal(jnp.concatenate(chunks), whole)
+        assert_equal(state, end)
+
+
 # Curves.
 
 

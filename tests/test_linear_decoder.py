@@ -278,3 +278,17 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_errors(name):
     assert complaint(CASES[name]) is None
+
+
+@pytest.mark.parametrize("size", [2e-38, 1e-36, 1e-26, 1.0, 1e30])
+def test_weights_of_any_size_are_read_to_rounding(size):
+    """Down to the smallest normal number."""
+    units = 100_000
+    weights = size * np.linspace(0.7, 1, units)
+    weights = np.stack([weights, 0 * weights]).astype(np.float32)
+    decoder = LinearDecoder(weights=jnp.asarray(weights), tau=1e3)
+    value = decoder(jnp.ones(units), decoder.init(jnp.ones(units)))[0]["signal"].value
+    exact = 1000 * -np.expm1(-1e-3) * weights.astype(float).sum(1)
+    np.testing.assert_allclose(value, exact, rtol=1e-6)
+    gradient = jax.grad(lambda s: decoder(s, decoder.init(s))[0]["signal"].value[0])(jnp.ones(units))
+    np.testing.assert_allclose(gradient, 1000 * -np.expm1(-1e-3) * weights[0].astype(float), rtol=1e-5, atol=2e-38)

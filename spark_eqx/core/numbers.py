@@ -43,6 +43,13 @@ def as_array(value: Number | np.ndarray | np.generic, dtype: Any, shape: tuple[i
     return array if array.ndim == 0 else jnp.broadcast_to(array, shape)
 
 
+def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
+
+
 def derived(
     function: Callable[..., Any], *numbers: Number, dtype: Any, shape: tuple[int, ...] = ()
 ) -> Shaped[Array, "..."]:

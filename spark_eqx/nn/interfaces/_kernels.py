@@ -1,20 +1,25 @@
 """Kernels: what a spike stands for in the signal, sample by sample."""
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from ...core.checks import Check
 from ...core.kinds import Kind, number
-from ...core.numbers import Number
+from ...core.numbers import Number, broadcasts
 from ...core.parameters import parameter
+from ...core.specs import InputSpec
 from .base import TimedInterfaceConfig
 
 
 class _KernelKind(Kind):
-    text = "a sequence of numbers or a JAX array of floats, one for each step"
+    text = "a sequence of numbers or a JAX array of floats, one for each step along the last axis"
 
     def convert(self, value):
         stored = number.convert(value)
-        return stored if np.ndim(stored) == 1 and np.size(stored) else NotImplemented
+        return stored if np.ndim(stored) and np.size(stored) else NotImplemented
 
     def encode(self, value):
         return number.encode(value)
@@ -24,15 +29,33 @@ class _KernelKind(Kind):
 
 
 class KernelConfig(TimedInterfaceConfig):
-    """Base of the configs of codes in which a spike stands for a kernel, the same for all units."""
+    """Base of the configs of codes in which a spike stands for a kernel.
+
+    `kernel` has the shape `(taps,)`, one for all units, or `(*shape, taps)`, where `shape` broadcasts against the units.
+    """
 
     kernel: Number = parameter(
         kind=_KernelKind(),
-        description="what a spike adds to the signal, from its own step on; one for all units",
-        check=Check("finite and not all 0", lambda x: np.isfinite(x) & (x != 0).any()),
+        description="what a spike adds to the signal, from its own step on; `(taps,)`, or `(*units, taps)`",
+        check=Check("finite and not all 0", lambda x: np.isfinite(x) & (x != 0).any(-1, keepdims=True)),
     )
 
     @property
     def taps(self) -> int:
         """Steps in the kernel."""
-        return np.shape(self.kernel)[0]
+        return np.shape(self.kernel)[-1]
+
+    def check_units(self, owner: str, spec: InputSpec, port: str) -> None:
+        """**Raises:** `ValueError` if the kernels do not broadcast against the units."""
+        *lead, taps = np.shape(self.kernel)
+        if not broadcasts(tuple(lead), spec.shape):
+            raise ValueError(
+                f"{owner}: `kernel` of shape {np.shape(self.kernel)} does not broadcast to {(*spec.shape, taps)}, the "
+                f"units of port {port!r} ({spec}) and the {taps} steps of the kernel. Give one kernel for all units, "
+                f"of shape {(taps,)}, or one for each."
+            )
+
+    def taps_of(self, units: tuple[int, ...], dtype: Any) -> Float[Array, "... taps"]:
+        """The kernel, which if it is not one for all units is broadcast to them."""
+        kernel = jnp.asarray(self.kernel, dtype)
+        return kernel if kernel.ndim == 1 else jnp.broadcast_to(kernel, (*units, self.taps))

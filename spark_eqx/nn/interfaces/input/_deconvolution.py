@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ....core.numbers import derived
+from ....core.numbers import as_array
 from ....core.payloads import FloatArray
 from .._kernels import KernelConfig
 from ..output.filter import FilterDecoder
@@ -62,6 +64,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> DeconvolutionSpikerState:
         del key
         shape, dtype = self.signal_spec(input_specs)
+        self.config.check_units(self._name, self.spec(input_specs), self.port.name)
         return DeconvolutionSpikerState(jnp.zeros((), jnp.int32), jnp.zeros((*shape, self.delay), dtype))
 
     def step(
@@ -71,22 +74,32 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         x = payload.value.astype(state.rest.dtype)
         x = jnp.where(jnp.isfinite(x), x, 0)
         window = jnp.concatenate([state.rest, x[..., None]], -1)
-        taps = jnp.asarray(self.config.kernel, x.dtype)
+        taps = self.config.taps_of(x.shape, x.dtype)
         kernel = jnp.broadcast_to(taps, window.shape)
         full = state.seen == self.delay
 
         score, least = _total(self.match(window, kernel)), self.least(x.shape, x.dtype)
         fired = full & (score >= least)
         # Where the surrogate stands: at the distance. What it multiplies: the derivatives of `least` and of the share.
-        size = lax.stop_gradient(derived(_size, self.config.kernel, dtype=x.dtype, shape=taps.shape))
+        size = lax.stop_gradient(self._size(taps))
         # In units of the kernel: the derivative has its fourth power, which floats do not hold for small units.
-        share = _total((window / size) * (kernel / size)) / _pairs(taps / size)
+        unit = size if size.ndim == 0 else size[..., None]
+        # Where the kernel is less than a rounding of the signal there is no derivative, and the quotient may overflow.
+        near = jnp.where(jnp.abs(window) * jnp.finfo(x.dtype).eps < jnp.broadcast_to(unit, window.shape), window, 0)
+        share = _total((near / unit) * (kernel / unit)) / _pairs(taps / unit)
         v = lax.stop_gradient(score) / size - least / size + (share - lax.stop_gradient(share))
         spikes = jnp.where(full, self.config.surrogate.spike(fired, v), 0)
 
         rest = (window - spikes[..., None] * kernel)[..., 1:]
         seen = jnp.minimum(state.seen + 1, self.delay)
         return self.emit(fired, lambda: spikes, payload.dtype), DeconvolutionSpikerState(seen, rest)
+
+    def _size(self, taps: Float[Array, "... taps"]) -> Float[Array, "..."]:
+        """The sum of the taps of each kernel, whatever their signs; of constants in double precision."""
+        kernel = self.config.kernel
+        if isinstance(kernel, jax.Array):
+            return jnp.abs(taps).sum(-1)
+        return as_array(np.abs(np.asarray(kernel)).sum(-1), taps.dtype, taps.shape[:-1])
 
     def decoder(self, **overrides: Any) -> FilterDecoder:
         same: dict[str, Any] = {"kernel": self.config.kernel, "dt": self.config.dt}
@@ -100,12 +113,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         return "any finite value"
 
 
-def _size(xp: Any, h: Any) -> Any:
-    """The sum of the taps, whatever their signs."""
-    return xp.sum(xp.abs(h))
-
-
-def _pairs(h: Float[Array, " taps"]) -> Float[Array, ""]:
+def _pairs(h: Float[Array, "... taps"]) -> Float[Array, "..."]:
     """The sum of the products of each tap with itself and with those behind it."""
     return (_total(h) ** 2 + _total(h * h)) / 2
 

@@ -11,7 +11,7 @@ from ....core._masked import NAN, without_mask
 from ....core.checks import positive
 from ....core.kinds import number, zero_one
 from ....core.module import StateT
-from ....core.numbers import Number, state_dtype, together
+from ....core.numbers import Number, broadcasts, state_dtype, together
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
@@ -214,7 +214,11 @@ class InputInterface(Interface[InputConfigT, StateT]):
 
         **Raises:** `NotImplementedError` where the class defines none.
         """
-        raise NotImplementedError(f"{self._name}.decoder: there is none; define the method to say which.")
+        raise NotImplementedError(
+            f"{self._name}.decoder: this class defines none. Define `def decoder(self, **overrides)`, which returns an "
+            "output interface made with this encoder's numbers, such as `FilterDecoder(kernel=..., dt=self.config.dt)`, "
+            "or make a decoder of `spark_eqx.nn.interfaces` yourself."
+        )
 
 
 RateConfigT = TypeVar("RateConfigT", bound=RateConfig)
@@ -241,13 +245,6 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
         same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
         same |= default_window(RateDecoderConfig, self.config.dt, overrides)
         return RateDecoder(**(same | overrides))
-
-
-def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(shape, target) == target
-    except ValueError:
-        return False
 
 
 def saturate(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

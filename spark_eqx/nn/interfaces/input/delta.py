@@ -9,11 +9,10 @@ from jaxtyping import Array, Float
 from ....core._masked import without_mask
 from ....core.checks import positive
 from ....core.kinds import number
-from ....core.numbers import Number, concrete, state_dtype
+from ....core.numbers import Number, broadcasts, concrete, state_dtype
 from ....core.payloads import FloatArray
 from .._prefix import running
 from ._contrast import ContrastSpiker, ContrastSpikerConfig, ContrastSpikerState
-from .base import broadcasts
 
 
 class DeltaSpikerConfig(ContrastSpikerConfig):

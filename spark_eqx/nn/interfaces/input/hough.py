@@ -28,9 +28,9 @@ class HoughSpiker(DeconvolutionSpiker[HoughSpikerConfig]):
     $$s_t = 1 \quad \text{where} \quad \sum_k \max(h_k - x_{t+k}, 0) \le \epsilon, \qquad
     x_{t+k} \leftarrow x_{t+k} - s_t h_k$$
 
-    with the kernel $h$, one for all units, and the `tolerance` $\epsilon$: 0 in the original, more in the modified
-    algorithm. The decoder, [`FilterDecoder`][], adds the kernels up again. [`fir.lowpass`][spark_eqx.fir.lowpass] makes
-    a kernel.
+    with the kernel $h$ and the `tolerance` $\epsilon$: 0 in the original, more in the modified algorithm. The decoder,
+    [`FilterDecoder`][], adds the kernels up again. [`fir.lowpass`][spark_eqx.fir.lowpass] makes a kernel. Its shape is
+    `(taps,)`, one for all units, or `(*shape, taps)`, where `shape` broadcasts against the units.
 
     With tolerance 0, and no tap negative, nothing is decoded above the signal, or above 0 where that is negative; but
     by rounding, `2 len(kernel)` roundings of the signal at most, and none where no sum needs any.

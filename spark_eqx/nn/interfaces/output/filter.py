@@ -30,8 +30,11 @@ class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
 
     $$y_t = \sum_k h_k s_{t-k}$$
 
-    with the kernel $h$, one for all units, and signed spikes $s$. A causal filter of finite impulse response, without a
-    delay but that of its kernel, for the spikes of any encoder; [`fir.lowpass`][spark_eqx.fir.lowpass] makes kernels.
+    with the kernel $h$ and signed spikes $s$. A causal filter of finite impulse response, without a delay but that of
+    its kernel, for the spikes of any encoder; [`fir.lowpass`][spark_eqx.fir.lowpass] makes kernels.
+
+    The kernel has the shape `(taps,)`, one for all units, or `(*shape, taps)` for kernels that differ between units,
+    where `shape` broadcasts against the units.
     """
 
     def __init__(self, config: FilterDecoderConfig | None = None, **kwargs: Any):
@@ -40,6 +43,7 @@ class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> FilterDecoderState:
         del key
         spec = self.spec(input_specs)
+        self.config.check_units(self._name, spec, self.port.name)
         return FilterDecoderState(jnp.zeros((*spec.shape, self.config.taps - 1), state_dtype(spec.dtype)))
 
     def step(
@@ -59,7 +63,8 @@ class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
         self, spikes: Any, state: FilterDecoderState
     ) -> tuple[Float[Array, "steps *units"], FilterDecoderState]:
         dtype, lags, steps = state.past.dtype, self.config.taps - 1, spikes.shape[0]
-        kernel = jnp.asarray(self.config.kernel, dtype)
+        kernel = jnp.moveaxis(self.config.taps_of(spikes.shape[1:], dtype), -1, 0)
+        kernel = kernel if kernel.ndim == 1 else kernel[:, None]
         series = jnp.concatenate([jnp.moveaxis(state.past, -1, 0), finite_or_nan(spikes).astype(dtype)])
         # The same bits for one step and for many: the order of the sum is that of the taps, and a product with 0, 1 or
         # -1 is exact, so that it makes no difference whether it is contracted with the sum.
