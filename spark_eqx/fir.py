@@ -12,7 +12,9 @@ from .core.checks import finite, positive
 from .core.numbers import as_array, concrete, derived
 
 
-def lowpass(taps: Any, cutoff: Any, dt: Any = 1.0, gain: Any = 1.0) -> Float64[np.ndarray, " taps"] | Float[Array, " taps"]:
+def lowpass(
+    taps: Any, cutoff: Any, dt: Any = 1.0, gain: Any = 1.0
+) -> Float64[np.ndarray, " taps"] | Float[Array, " taps"]:
     r"""A low-pass filter of linear phase: a sinc under a Hamming window.
 
     $$h_k \propto w_k \, \mathrm{sinc}\Big(2 f_c \, dt \, \big(k - \tfrac{n - 1}{2}\big)\Big), \qquad

@@ -31,7 +31,8 @@ class _KernelKind(Kind):
 class KernelConfig(TimedInterfaceConfig):
     """Base of the configs of codes in which a spike stands for a kernel.
 
-    `kernel` has the shape `(taps,)`, one for all units, or `(*shape, taps)`, where `shape` broadcasts against the units.
+    `kernel` has the shape `(taps,)`, one for all units, or `(*shape, taps)`, where `shape` broadcasts against the
+    units.
     """
 
     kernel: Number = parameter(

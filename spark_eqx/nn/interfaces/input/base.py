@@ -216,8 +216,8 @@ class InputInterface(Interface[InputConfigT, StateT]):
         """
         raise NotImplementedError(
             f"{self._name}.decoder: this class defines none. Define `def decoder(self, **overrides)`, which returns an "
-            "output interface made with this encoder's numbers, such as `FilterDecoder(kernel=..., dt=self.config.dt)`, "
-            "or make a decoder of `spark_eqx.nn.interfaces` yourself."
+            "output interface made with the numbers of the encoder, such as "
+            "`FilterDecoder(kernel=..., dt=self.config.dt)`, or make a decoder of `spark_eqx.nn.interfaces` yourself."
         )
 
 

@@ -29,11 +29,13 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
     [`fit`][spark_eqx.nn.interfaces.DeltaSpiker.fit] this is the threshold-based representation.
 
     Open loop: a change below the threshold is never said, and one above it counts for one threshold, so that the signal
-    that [`ContrastDecoder`][] makes of the spikes drifts away; [`StepForwardSpiker`][] has no such drift. Whole
-    sequences need no loop over time.
+    that [`ContrastDecoder`][] makes of the spikes drifts away; [`StepForwardSpiker`][] has no such drift. Each step
+    adds at most $|v|$ to the error if it has no spike, and $|v| - \theta$ if it has one; so what changes by just above
+    one threshold at a time comes back. Whole sequences need no loop over time.
 
-    The first sample makes no spike; or there is one before it, `start`. Any finite signal is taken; NaN and infinity
-    make no spike, and the next change is that since the sample before.
+    The sample before the first is `start`, 0 by default, and the decoder starts there too. With `start=None` the first
+    sample makes no spike, and `decoder` must be given the start. Any finite signal is taken; NaN and infinity make no
+    spike, and the next change is that since the sample before.
 
     The surrogate stands at `|v| / threshold - 1` on either side. With $k_t$ the sum of its derivatives there, the
     gradient of the decoded value is $\sum_t k_t (dx_t - dx_{t-1})$: 0 for a shift of the whole signal, which changes no

@@ -24,14 +24,19 @@ class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
     $$v = x_t - b, \qquad s = H(v - \theta) - H(-v - \theta), \qquad b = \frac{1}{W} \sum_{i=1}^{W} x_{t-i}$$
 
     with the threshold $\theta$, $W$ steps in a window and signed spikes $s$, $H(0) = 0$. The present sample is not in
-    its base. At the start the mean is that of the samples that have been. It is computed anew from them in every step:
-    nothing drifts.
+    its base. At the start the mean is that of the samples that have been. It is computed anew from them in every step,
+    so that no rounding adds up.
 
     Open loop: the spikes say where the signal is above or below its recent mean, again and again while it rises or
-    falls. The decoder, [`ContrastDecoder`][], follows its direction; its level drifts.
+    falls. The decoder, [`ContrastDecoder`][], follows its direction; its level drifts. A signal that is held from the
+    first step on, at most $(W + 1) \theta$ from `start`, is decoded within $\theta$ after one window; one that is
+    further off is decoded as $W \theta$ from `start`. After a jump by $h$ from a level that was held for a window,
+    there are $\lceil W (1 - \theta / |h|) \rceil$ spikes within a window and none after it.
 
-    The first sample makes no spike; or there is one before it, `start`, which counts as any other. Any finite signal is
-    taken; NaN and infinity make no spike, and the mean is that of the samples before.
+    The sample before the first is `start`, 0 by default, which counts as any other, and the decoder starts there too.
+    With `start=None` the first sample makes no spike, and `decoder` must be given the start. Any finite signal is
+    taken; NaN and infinity make no spike, and the mean is that of the samples before. A constant signal has exactly
+    itself as its mean.
 
     The surrogate stands at `|v| / threshold - 1` on either side. With $k_t$ the sum of its derivatives there, the
     gradient of the decoded value is $\sum_t k_t (dx_t - db_t)$, $db$ the mean of the $dx$ of the window: 0 for a shift

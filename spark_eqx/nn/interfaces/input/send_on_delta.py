@@ -26,13 +26,14 @@ class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
     the decoded signal is within $\theta + m \delta$ of it. [`StepForwardSpiker`][] loses nothing, and needs a spike for
     every threshold.
 
-    The first sample is the base, and makes no spike; or the base is a number, `start`, which the decoder then has too.
-    Any finite signal is taken; NaN and infinity make no spike and leave the base.
+    The first base is `start`, 0 by default, and the decoder starts there too. With `start=None` it is the first sample,
+    which makes no spike, and `decoder` must be given the start. Any finite signal is taken; NaN and infinity make no
+    spike and leave the base.
 
     The surrogate stands at `|v| / threshold - 1` on either side, and the base has the gradient of the spikes:
     `db <- db + k (dx - db)` with $k$ the sum of the surrogate's derivatives. So the gradient of the decoded value with
-    respect to a shift of the signal goes to 1 for a start that is a number, and is 0 for one that is the first sample,
-    which is shifted with the rest.
+    respect to a shift of the signal goes to 1 for a start that is a number, and is 0 for `start=None`, because the
+    first sample is shifted with the rest.
 
     Miskowicz (2006), "Send-on-delta concept: an event-based data reporting strategy".
     """

@@ -23,18 +23,21 @@ class StepForwardSpiker(ContrastSpiker[StepForwardSpikerConfig]):
 
     $$v = x - b, \qquad s = H(v - \theta) - H(-v - \theta), \qquad b \leftarrow b + \theta s$$
 
-    with the threshold $\theta$ and signed spikes $s$, $H(0) = 0$. While the signal moves by at most `threshold` a step,
-    the signal that [`ContrastDecoder`][] makes of the spikes from the same start is within `threshold` of it, always.
-    The base is `start + threshold * n` with a whole number $n$ of 32 bits, so that nothing drifts: the rounding of one
-    value comes to the bound, however long the signal. A faster signal is followed by one threshold a step.
+    with the threshold $\theta$ and signed spikes $s$, $H(0) = 0$. The signal that [`ContrastDecoder`][] makes of the
+    spikes is the base. Once the base has reached a signal that moves by at most `threshold` per step, it is within
+    `threshold` of it, always. If the signal moves by at most $\delta < \theta$ per step, the base reaches it no later
+    than $|x_0 - \mathrm{start}| / (\theta - \delta)$ steps after the first sample $x_0$. The base is
+    `start + threshold * n` with a whole number $n$ of 32 bits, so that nothing drifts: the rounding of one value comes
+    to the bound, however long the signal. A faster signal is followed by one threshold a step.
 
-    The first sample is the start, and makes no spike; or the start is a number, `start`, which the decoder then has
-    too. Any finite signal is taken; NaN and infinity make no spike and leave the base.
+    Encoder and decoder start at `start`, 0 by default. With `start=None` the encoder starts at the first sample, which
+    makes no spike, and `decoder` must be given the start. Any finite signal is taken; NaN and infinity make no spike
+    and leave the base.
 
     The surrogate stands at `|v| / threshold - 1` on either side, and the base has the gradient of the spikes:
     `db <- db + k (dx - db)` with $k$ the sum of the surrogate's derivatives. So the gradient of the decoded value with
-    respect to a shift of the signal goes to 1 for a start that is a number. For one that is the first sample it is 0,
-    as the start is shifted with the rest: the spikes say how the signal changes, and no more.
+    respect to a shift of the signal goes to 1 for a start that is a number. For `start=None` it is 0, because the start
+    is shifted with the rest: the spikes encode how the signal changes, and no more.
 
     Kasabov et al. (2016), "Evolving spatio-temporal data machines based on the NeuCube neuromorphic framework".
     """

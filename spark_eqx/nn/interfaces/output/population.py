@@ -62,6 +62,11 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
     A unit is taken to fire 0.1 spikes a window at least. The derivative is that of the score, which is 0 at the
     maximum: $dy = - \sum_j (\log a_j)'(y)\, dn_j / l''(y)$ with the logarithm $l$ of the likelihood.
 
+    With the default numbers, and a point that is held for a window: the estimate from [`TopologicalPoissonSpiker`][] is
+    within 1 % of the range on average, with the standard deviation of the Cramér-Rao bound,
+    $(T \sum_j a_j'(x)^2 / a_j(x))^{-1/2}$, 0.0063 of the range; near the ends of an open axis it is less. The estimate
+    from [`TopologicalLinearSpiker`][] is within 1.5 % of the range. Both hold from the end of the first window on.
+
     With `by="mean"` the centre of mass of the spikes' units, on a circle the circular mean. It costs less, and needs no
     rates. On a circle it is unbiased. On an open axis it is drawn inwards near the ends, where half of the bump is cut
     off: with the default `sigma` and `resolution` by 4.3 % of the range at an end, 1.8 % at 5 % of the range from it,

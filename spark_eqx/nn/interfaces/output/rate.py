@@ -64,8 +64,15 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
     An inhibitory spike counts as -1.
 
     A window is off by one spike at most where the spikes are even: the mean of what [`RegularSpiker`][] encoded comes
-    back within `1000 / (max_freq T)` (twice that where it changes its sign), and the rate of what [`LinearSpiker`][]
-    encoded within `1000 / T`. What was drawn has the spread of the counts on top.
+    back within `1000 / (max_freq T)` (twice that where it changes its sign), and the rate of a held signal that
+    [`LinearSpiker`][] encoded within `1000 / T`. Both hold from the first step on; if a held signal changes, the second
+    holds again a whole window later.
+
+    What was drawn has the spread of the counts on top. It is unbiased from the first whole window on, if rates above
+    `max_freq`, which are read as 1, are rare. The variance of a count with the mean $n$ is $\sum_i p_i (1 - p_i)$ for
+    [`PoissonSpiker`][]. For [`RenewalSpiker`][] of order $k$ without a refractory period it is
+    $n / k + \mathrm{E}[f (1 - f)]$, where $f$ is the fractional part of $M / k$ and $M$ is Poisson with the mean $k n$;
+    for more than a few spikes that is $n / k + (1 - k^{-2}) / 6$.
 
     A rate whose window holds a spike that is not finite is NaN, until that spike has left the window.
 
