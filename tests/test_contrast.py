@@ -25,7 +25,7 @@ from spark_eqx.nn.interfaces import (
 )
 
 from .golden import golden
-from .helpers import assert_equal, take, x64
+from .helpers import assert_equal, take, with_sweep, x64
 from .test_errors import complaint
 
 
@@ -205,6 +205,45 @@ def test_any_finite_value_is_taken(make):
     grad, (output, state) = with_gradient(make(), signal, jnp.ones((3, 3)))
     assert values(output).tolist() == [[0, 0, 0], [1, 0, -1], [-1, 0, 1]]
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state, grad)))
+
+
+@every_code
+@pytest.mark.parametrize("dtype", with_sweep("float32", "float64"))
+def test_signals_from_one_end_of_the_floats_to_the_other(make, dtype):
+    """The spikes of the same signal in smaller units, what comes back too; and derivatives that are finite."""
+    with x64() if dtype == "float64" else contextlib.nullcontext():
+        unit = 2.0 ** (jnp.finfo(dtype).maxexp - 1)
+        signal = jnp.asarray([-1.9, 1.9, 1.9, 1.9, 1.9, -1.9, -1.9, -1.9, 0.0, 0.0, 1.9, 0.3], dtype)
+
+        @jax.jit
+        @functools.partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
+        def coded(signal, threshold):
+            encoder = make(threshold=threshold, start=signal[0])
+            output, state = encode(encoder, signal)
+            return output["spikes"].value.sum(), (output, state, decode(encoder.decoder(), output["spikes"]))
+
+        for threshold in (1.0, 0.3, 1e-30):
+            threshold = jnp.asarray(threshold, dtype)
+            (_, (expected, _, small)), _ = coded(signal, threshold)
+            (_, (output, state, decoded)), grads = coded(signal * unit, threshold * unit)
+            assert values(output).tolist() == values(expected).tolist() and values(output).any()
+            if jnp.abs(small).max() < 2:
+                np.testing.assert_allclose(np.asarray(decoded) / unit, small, rtol=1e-6)
+            assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((grads, state)))
+        # And near the smallest normal number, where a difference of two samples may be 0.
+        least, signal = 4 * jnp.finfo(dtype).smallest_normal, jnp.asarray([1.0, 9, 9, 9, 1, 1] * 2, dtype)
+        spikes = [coded(signal * size, jnp.asarray(size, dtype))[0][1][0] for size in (1.0, least)]
+        assert values(spikes[0]).tolist() == values(spikes[1]).tolist() and values(spikes[0]).any()
+
+
+@pytest.mark.parametrize("window", [5.0, 16.0])
+def test_moving_window_is_silent_for_a_constant_of_any_size(window):
+    """A mean of equal samples is that sample, whatever their sum is rounded to."""
+    random = np.random.default_rng(0).uniform(1, 2, 200)
+    constants = np.concatenate([random * size for size in (2e-38, 1.0, 1e6, 1e30, 1.6e38)] + [[3e38, -3e38]])
+    signal = np.tile(constants, (40, 1)).astype(np.float32)
+    encoder = MovingWindowSpiker(window=window, threshold=2e-38, start=None)
+    assert not spikes_of(encoder, signal).any()
 
 
 @every_code

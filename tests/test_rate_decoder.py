@@ -1,5 +1,6 @@
 """A sliding count, exact at any time; and what was encoded comes back within one spike a window."""
 
+import functools
 from typing import Any
 
 import jax
@@ -295,3 +296,23 @@ def test_default_window_is_of_whole_steps(encoder, dt, steps):
 def test_a_window_with_another_default_is_still_one_constant_number(decoder):
     with pytest.raises(TypeError, match=r"`window` must be one constant number \[ms\]"):
         decoder(window=jnp.asarray(100.0))
+
+
+def test_a_window_is_whole_in_steps_however_long_it_is():
+    """Half a step is none of a million either; what `dt` in float32 is off by is rounding."""
+    for module in (RateDecoder, functools.partial(RateDecoder, encoder=PoissonSpiker())):
+        for window in (1_000_000.5, 10_000_000.5, 16.5, 1000.01):
+            with pytest.raises(
+                ValueError, match="RateDecoderConfig: `window` must be a whole number of steps"
+            ) as caught:
+                module(window=window)
+            assert f"got window={window:.10g} [ms]" in str(caught.value)
+    assert RateDecoder(window=1_000_000.0).config.steps == 1_000_000
+    assert RateDecoder(window=1000.0, dt=float(np.float32(0.1))).config.steps == 10_000
+    assert RateDecoder(window=0.3, dt=0.1).config.steps == 3
+    with pytest.raises(ValueError, match=r"The nearest that fits is 2 \[ms\], 1 step\."):
+        RateDecoder(window=1.2, dt=2.0)
+    # The default window of a decoder is as near to 100 ms as steps allow, by the same rule.
+    for dt, steps in ((3.0, 33), (0.1, 1000), (float(np.float32(0.1)), 1000), (99.99, 1), (300.0, 1)):
+        config = PoissonSpiker(dt=dt, max_freq=1.0).decoder().config
+        assert config.steps == steps and (config.window == 100 or config.window == steps * dt)

@@ -26,8 +26,8 @@ class BensSpiker(DeconvolutionSpiker[BensSpikerConfig]):
 
     with the kernel $h$ and the `threshold` $\theta$, which is additive: from 0, where anything nearer will do, to
     $\sum |h|$, which the sums never differ by more than. The decoder, [`FilterDecoder`][], adds the kernels up again;
-    it errs to either side. Each spike lowers the sum of $|x - y|$ by at least $\theta$, for the signal $x$ and the decoded
-    signal $y$, which is `delay` steps later.
+    it errs to either side. Each spike lowers the sum of $|x - y|$ by at least $\theta$, for the signal $x$ and the
+    decoded signal $y$, which is `delay` steps later.
 
     The shape of the kernel, range, delay, gradient, and what NaN does, are those of [`HoughSpiker`][], with the
     distance of the difference of the two sums from $\theta$. A negative value does not silence the steps around it, but
