@@ -1,8 +1,9 @@
 """Payloads say what an array means: a real-valued signal, or spikes."""
 
 import functools
-from collections.abc import Callable
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -38,7 +39,9 @@ class SparkPayload(eqx.Module):
     """What travels between modules. Abstract: see [`FloatArray`][] and [`SpikeArray`][].
 
     A subclass is a frozen pytree of arrays of one shape. Operations on payloads map over the leaves, never over
-    `value`, so that no field can be lost.
+    `value`, so that no field can be lost: `payload[10:20]`, `len(payload)` and iteration index, count and iterate all
+    arrays together, and give payloads. `jax.numpy.asarray` and NumPy's functions take a payload as the array `value`.
+    Arithmetic, comparisons and the methods of arrays are refused with an error: write them with `payload.value`.
     """
 
     value: eqx.AbstractVar[Shaped[Array, "*shape"]]
@@ -52,6 +55,76 @@ class SparkPayload(eqx.Module):
     def dtype(self) -> np.dtype:
         """The dtype of the first array of the payload: of the signal, or of the spikes."""
         return np.dtype(jax.tree.leaves(self)[0].dtype)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, SparkPayload):
+            raise TypeError(f"{type(self).__name__}: an index must be an array, got {index!r}. Write `[index.value]`.")
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def __len__(self) -> int:
+        return len(jax.tree.leaves(self)[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        leaves, structure = jax.tree.flatten(self)
+        return (jax.tree.unflatten(structure, each) for each in zip(*leaves, strict=True))
+
+    def __bool__(self) -> bool:
+        return True  # whatever its length
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.value.__array__(dtype, copy=copy)
+
+    def __jax_array__(self) -> Any:
+        return self.value
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """Reductions such as `numpy.sum` are functions of `value`; NumPy's elementwise functions are refused."""
+        if method != "reduce" or "out" in kwargs:
+            raise _undefined(self, f"numpy.{ufunc.__name__}")
+        return ufunc.reduce(np.asarray(self), *inputs[1:], **kwargs)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            f"{type(self).__name__}: a payload cannot be changed in place. Change its arrays, as in "
+            "`array.at[index].set(value)`, and make a new payload of them."
+        )
+
+    if not TYPE_CHECKING:  # for which any attribute would exist
+
+        def __getattr__(self, name: str) -> Any:
+            arrays = (np.ndarray, jax.Array)
+            if name == "block_until_ready":
+                remedy = "`jax.block_until_ready(payload)`"
+            elif not name.startswith("_") and any(hasattr(each, name) for each in arrays):
+                called = any(inspect.isroutine(getattr(each, name, None)) for each in arrays)
+                remedy = f"`.value.{name}{'()' if called else ''}`"
+            else:
+                return object.__getattribute__(self, name)  # raises; again what a property raised, if it was one
+            text = f"{type(self).__name__}: a payload has no `{name}`. Write {remedy}."
+            raise AttributeError(text, name=name, obj=self)
+
+
+def _undefined(payload: SparkPayload, operation: str) -> TypeError:
+    return TypeError(
+        f"{type(payload).__name__}: `{operation}` is not defined for a payload. Write it with the array, `.value`, or "
+        "change all arrays of the payload by `jax.tree.map`."
+    )
+
+
+def _refuse(name: str, operation: str) -> None:
+    def refused(self, *others):
+        del others
+        raise _undefined(self, operation)
+
+    setattr(SparkPayload, f"__{name}__", refused)
+
+
+_BINARY = {"add": "+", "sub": "-", "mul": "*", "matmul": "@", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**"}
+_BINARY |= {"divmod": "divmod", "lshift": "<<", "rshift": ">>", "and": "&", "xor": "^", "or": "|"}
+_OTHERS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "contains": "in", "neg": "-", "pos": "+", "invert": "~"}
+_OTHERS |= {name: name for name in ("abs", "round", "float", "int", "complex")}
+for _name, _operation in (_BINARY | {f"r{name}": operation for name, operation in _BINARY.items()} | _OTHERS).items():
+    _refuse(_name, _operation)
 
 
 @jaxtyped(typechecker=_checked)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,7 +75,7 @@ class _DtypeKind(Kind):
     text = "a floating-point, boolean or signed integer dtype"
 
     def convert(self, value):
-        if isinstance(value, jax.Array | np.ndarray):  # whose dtype NumPy would take
+        if isinstance(value, jax.Array | np.ndarray | eqx.Module):  # whose dtype NumPy would take
             return NotImplemented
         try:
             dtype = np.dtype(value)

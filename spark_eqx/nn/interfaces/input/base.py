@@ -3,6 +3,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -158,7 +159,8 @@ class InputInterface(Interface[InputConfigT, StateT]):
         value = value.value if isinstance(value, FloatArray) else value
         value = without_mask(f"{self._name}.{method}", name, value, NAN)
         value = np.float32(value) if isinstance(value, float) else value
-        if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating):
+        array = isinstance(value, jax.Array | np.ndarray | np.generic)
+        if not array or not jnp.issubdtype(value.dtype, jnp.floating):
             raise TypeError(
                 f"{self._name}.{method}: `{name}` must be a FloatArray or an array of floats, got {value!r}."
             )
