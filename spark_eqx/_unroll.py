@@ -3,9 +3,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Integer, PRNGKeyArray
 
+from .core._arguments import needs_state
 from .core.module import SparkModule, StateT
 
 
+@needs_state
 def unroll(
     module: SparkModule[Any, StateT],
     payload: Any,

@@ -4,8 +4,10 @@
 Run as a script, it goes through all cases with the annotation checker off, as in a user's program.
 """
 
+import dataclasses
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import equinox as eqx
@@ -18,18 +20,33 @@ import pytest
 import spark_eqx as spark
 from spark_eqx import FloatArray, InputSpec, SpikeArray
 from spark_eqx.nn.interfaces import (
+    BensSpiker,
     Concat,
     ConcatReshape,
+    DeltaSpiker,
     ExponentialIntegrator,
+    HoughSpiker,
+    InputInterface,
+    InputInterfaceConfig,
+    LatencySpiker,
     LinearDecoder,
     LinearSpiker,
     LinearSpikerConfig,
+    MovingWindowSpiker,
     PhaseSpiker,
     PoissonSpiker,
+    PopulationDecoder,
+    ReceptiveFields,
+    RegularSpiker,
     Sampler,
+    SendOnDeltaSpiker,
+    SignalAverage,
+    StepForwardSpiker,
+    TanhIntegrator,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
 )
+from spark_eqx.nn.interfaces.input import base
 
 
 KEY = jr.key(0)
@@ -66,7 +83,122 @@ CASES = {
     ),
     "str for number": (lambda: LinearSpiker(tau="5"), TypeError, "LinearSpikerConfig `tau` number [ms] '5'"),
     "bool for number": (lambda: PoissonSpiker(max_freq=True), TypeError, "PoissonSpikerConfig `max_freq` [Hz] True"),
-    "int array": (lambda: LinearSpiker(tau=jnp.asarray(5)), TypeError, "LinearSpikerConfig `tau` floats [ms] 5"),
+    "bool array": (lambda: LinearSpiker(tau=jnp.asarray(True)), TypeError, "LinearSpikerConfig `tau` floats [ms] True"),
+    "NumPy's bool array": (lambda: LinearSpiker(tau=np.ones(2, bool)), TypeError, "LinearSpikerConfig `tau` [ms] True"),
+    "array for a constant": (
+        lambda: PhaseSpiker(window=jnp.asarray(8.0)),
+        TypeError,
+        "PhaseSpikerConfig `window` one constant number [ms] 8.0",
+    ),
+    **{
+        f"dtype {dtype}": (
+            lambda dtype=dtype: LinearSpiker(dtype=dtype),
+            TypeError,
+            "LinearSpikerConfig `dtype` floating-point, boolean or signed integer dtype of JAX",
+        )
+        for dtype in (">f4", ">i2", "timedelta64[s]", np.longdouble, X)
+    },
+    "a spec of the other byte order": (
+        lambda: InputSpec(FloatArray, (3,), ">f4"),
+        TypeError,
+        "InputSpec `dtype` dtype of JAX '>f4'",
+    ),
+    "a spec of longdouble": (lambda: InputSpec(FloatArray, (3,), np.longdouble), TypeError, "InputSpec `dtype` of JAX"),
+    # Plain data.
+    "JSON of another module": (
+        lambda: PoissonSpiker.from_json(LinearSpiker().to_json()),
+        TypeError,
+        "PoissonSpiker expected `PoissonSpiker` got `LinearSpiker` `LinearSpiker.from_dict`",
+    ),
+    "data of another module, by its name alone": (
+        lambda: PoissonSpiker.from_dict(LinearSpiker().to_dict() | {"type": "LinearSpiker"}),
+        TypeError,
+        "PoissonSpiker expected `PoissonSpiker` got `LinearSpiker` `LinearSpiker.from_dict`",
+    ),
+    "JSON of a module for its config": (
+        lambda: LinearSpikerConfig.from_json(LinearSpiker().to_json()),
+        TypeError,
+        "LinearSpikerConfig expected `LinearSpikerConfig` got `LinearSpiker` `LinearSpiker.from_dict`",
+    ),
+    "data of another config": (
+        lambda: LinearSpiker.from_dict(LinearSpiker().to_dict() | {"config": PoissonSpiker().config.to_dict()}),
+        TypeError,
+        "LinearSpikerConfig expected `LinearSpikerConfig` got `PoissonSpikerConfig`",
+    ),
+    "data of another surrogate": (
+        lambda: spark.surrogate.ATan.from_dict(spark.surrogate.Sigmoid().to_dict()),
+        TypeError,
+        "ATan expected `ATan` got `Sigmoid` `Sigmoid.from_dict`",
+    ),
+    "no JSON": (
+        lambda: PoissonSpiker.from_json("garbage"),
+        ValueError,
+        "PoissonSpiker.from_json `text` JSON `to_json` 'garbage' Expecting value",
+    ),
+    "half of a JSON": (
+        lambda: LinearSpikerConfig.from_json(LinearSpikerConfig().to_json()[:40]),
+        ValueError,
+        "LinearSpikerConfig.from_json `text` JSON `to_json`",
+    ),
+    "no text": (
+        lambda: PoissonSpiker.from_json(Path("a.json")),
+        TypeError,
+        "PoissonSpiker.from_json `text` JSON a.json `path.read_text()`",
+    ),
+    "JSON of a list": (
+        lambda: PoissonSpiker.from_json("[1]"),
+        TypeError,
+        "PoissonSpiker.from_dict 'type' 'config' [1]",
+    ),
+    **{
+        f"a spoilt array {spoilt}": (
+            lambda spoilt=spoilt: LinearSpikerConfig.from_dict(LinearSpikerConfig().to_dict() | {"tau": spoilt}),
+            TypeError,
+            "LinearSpikerConfig `tau` number [ms] {'array':",
+        )
+        for spoilt in (
+            {"array": [[1, 2], [3]], "dtype": "float32"},
+            {"array": [1, 2], "dtype": "float99"},
+            {"array": [1, 2], "dtype": ">f4"},
+            {"array": [1, 2], "dtype": 3},
+            {"array": "x", "dtype": "float32"},
+            {"array": None, "dtype": "float32"},
+            {"array": {"a": 1}, "dtype": "float32"},
+            {"array": [1, 2], "dtype": "float32", "shape": [3]},
+            {"array": [1, 2], "dtype": "float32", "shape": "x"},
+            {"array": [300], "dtype": "int8"},
+            {"array": [1, 2]},
+        )
+    },
+    "an array that float32 does not hold": (
+        lambda: LinearSpikerConfig.from_dict(
+            LinearSpikerConfig().to_dict() | {"tau": {"array": [1e300], "dtype": "float32"}}
+        ),
+        ValueError,
+        "LinearSpikerConfig `tau` [ms] finite [inf]",
+    ),
+    # Sequential.
+    "stages by position": (
+        lambda: spark.Sequential(linear, integrator),
+        TypeError,
+        "Sequential: `stages` one sequence got 2 arguments. Write `Sequential([...])`",
+    ),
+    "one stage": (
+        lambda: spark.Sequential(linear),
+        TypeError,
+        "Sequential: `stages` one sequence got 1 argument. Write `Sequential([...])`",
+    ),
+    "no stages": (lambda: spark.Sequential(), ValueError, "SequentialConfig: `stages` at least one module none"),
+    "another config of stages": (
+        lambda: spark.Sequential(config=linear.config),
+        TypeError,
+        "SequentialConfig: `config` SequentialConfig LinearSpikerConfig",
+    ),
+    "steps that differ": (
+        lambda: spark.Sequential([LinearSpiker(dt=0.1), ExponentialIntegrator(num_outputs=1, dt=0.1001)]),
+        ValueError,
+        "SequentialConfig `stages` dt=0.1 [ms] dt=0.1001 [ms]",
+    ),
     "no surrogate": (lambda: LinearSpiker(surrogate="atan"), TypeError, "`surrogate` AbstractSurrogate 'atan'"),
     "no dtype": (lambda: LinearSpiker(dtype="float99"), TypeError, "LinearSpikerConfig `dtype` dtype 'float99'"),
     "unsigned spikes": (lambda: LinearSpiker(dtype=jnp.uint8), TypeError, "`dtype` signed integer"),
@@ -249,6 +381,92 @@ CASES = {
         TypeError,
         "LinearSpiker `signal` FloatArray (3,) bool x.astype(jnp.float32)",
     ),
+    **{
+        f"a signal of {dtype}": (
+            lambda dtype=dtype: linear.init(np.zeros((2, 2), dtype)),
+            TypeError,
+            f"LinearSpiker `signal` FloatArray (2, 2) {np.dtype(dtype)}. {remedy}",
+        )
+        for dtype, remedy in (
+            (np.int8, "for audio to -1 to 1 by `x.astype(jnp.float32) / 128`"),
+            (np.int16, "for audio to -1 to 1 by `x.astype(jnp.float32) / 32768`"),
+            (">i2", "for audio to -1 to 1 by `x.astype(jnp.float32) / 32768`"),
+            (">u2", "for an image of 0 to 65535 by `x.astype(jnp.float32) / 65535`"),
+            (np.uint32, "0 to 1 by `x.astype(jnp.float32) / largest`"),
+            (">f4", "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            (">f8", "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            (np.longdouble, "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            (object, "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            ("U3", "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            ("S3", "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            (np.complex64, "`x.real` `x.imag` `abs(x)`"),
+            ("datetime64[s]", ""),
+            ("timedelta64[s]", ""),
+        )
+    },
+    **{
+        f"spikes of {dtype}": (
+            lambda dtype=dtype: integrator.init(np.zeros((2, 2), dtype)),
+            TypeError,
+            f"ExponentialIntegrator `spikes` SpikeArray (2, 2) {np.dtype(dtype)}. {remedy}",
+        )
+        for dtype, remedy in (
+            (np.uint16, "`x != 0`"),
+            (np.complex64, "`x != 0`"),
+            (">i2", "Convert to integers of JAX first: `x.astype(numpy.int32)`"),
+            (">f4", "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            (np.longdouble, "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            (object, "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            ("U3", "Convert to floats of JAX first: `x.astype(numpy.float32)`"),
+            ("datetime64[s]", ""),
+        )
+    },
+    "the rate of audio": (
+        lambda: poisson.rate(np.zeros(3, np.int16)),
+        TypeError,
+        "PoissonSpiker.rate: `signal` FloatArray (3,) int16 `x.astype(jnp.float32) / 32768`",
+    ),
+    "a signal of the other byte order, as a payload": (
+        lambda: FloatArray(np.ones(3, ">f4")),
+        TypeError,
+        "FloatArray: `value` byte order >f4 `x.astype(numpy.float32)`",
+    ),
+    "spikes of the other byte order, as a payload": (
+        lambda: SpikeArray(np.ones(3, ">i2")),
+        TypeError,
+        "SpikeArray: `spikes` byte order >i2 `x.astype(numpy.int16)`",
+    ),
+    "a step without a state": (
+        lambda: linear(X),
+        TypeError,
+        "LinearSpiker: `state` is missing `state = module.init(payload)` `output, state = module(payload, state)`",
+    ),
+    **{
+        f"a step of {type(module).__name__} without a state": (
+            lambda module=module: module(S),
+            TypeError,
+            f"{type(module).__name__}: `state` is missing `output, state = module(payload, state)`",
+        )
+        for module in (
+            poisson,
+            integrator,
+            sampler,
+            concat,
+            spark.Sequential([linear]),
+            SignalAverage(),
+            TanhIntegrator(),
+        )
+    },
+    "unroll without a state": (
+        lambda: spark.unroll(linear, X, steps=3),
+        TypeError,
+        "LinearSpiker: `state` missing `state = module.init(payload)` `output, state = unroll(module, payload, state)`",
+    ),
+    "the method unroll without a state": (
+        lambda: linear.unroll(X, steps=3),
+        TypeError,
+        "LinearSpiker: `state` missing",
+    ),
     "bytes as spikes": (lambda: integrator.init(np.ones(4, np.uint8)), TypeError, "`spikes` SpikeArray uint8 `x != 0`"),
     "no payload at all": (lambda: linear.init(), ValueError, "LinearSpiker `signal` one payload 0"),
     "two payloads": (lambda: linear.init(X, X), ValueError, "LinearSpiker `signal` one payload 2"),
@@ -427,6 +645,7 @@ CASES = {
 }
 # The annotation checker has its say first there, in its own words.
 CHECKED = {"no config", "wrong config", "no mapping", "fractional start", "fractional steps", "no module"}
+CHECKED |= {"no text", "JSON of a list", "stages by position", "one stage", "another config of stages"}
 CHECKED |= {name for name in CASES if "for a key" in name or "batch of keys" in name or name == "several starts"}
 
 
@@ -457,6 +676,162 @@ def test_errors_with_the_checker_off():
         [sys.executable, "-m", "tests.test_errors"], cwd=Path(__file__).parents[1], capture_output=True, text=True
     )
     assert done.returncode == 0 and f"{len(CASES)} cases" in done.stdout, done.stdout + done.stderr
+
+
+def test_integer_arrays_as_parameters_are_floats():
+    for integers in (jnp.array([-1, 2]), jnp.array([-1, 2], jnp.int8), np.array([-1, 2], np.int16)):
+        config = TopologicalPoissonSpiker(mins=integers, maxs=3).config
+        assert np.asarray(config.mins).tolist() == [-1.0, 2.0]
+        assert isinstance(config.mins, tuple) or config.mins.dtype == jnp.float32
+        assert isinstance(config.mins, jax.Array) is isinstance(integers, jax.Array)
+    one, other = (TopologicalPoissonSpiker(mins=jnp.asarray(n), maxs=jnp.asarray(m)) for n, m in ((-1, 1), (-1.0, 1.0)))
+    x = jnp.linspace(-1, 1, 5)
+    assert eqx.tree_equal(spark.unroll(one, x, None, steps=4, key=KEY), spark.unroll(other, x, None, steps=4, key=KEY))
+    assert jax.jit(lambda n: LinearSpiker(tau=n).config.tau)(5) == 5.0
+    weights = np.arange(6).reshape(2, 3)
+    for given in (weights, jnp.asarray(weights), jnp.asarray(weights, jnp.uint8)):
+        decoder = LinearDecoder(weights=given)
+        assert decoder.config.weights.dtype == jnp.float32
+        np.testing.assert_array_equal(decoder.config.weights, weights)
+    with pytest.raises(TypeError, match="`weights` must be an array"):
+        LinearDecoder(weights=np.ones((2, 3), bool))
+
+
+def test_one_step_in_single_and_double_precision():
+    for dt in (jnp.float32(0.1), np.float32(0.1), 0.1, (0.1,), jnp.full(2, 0.1)):
+        for one, other in ((0.1, dt), (dt, 0.1)):
+            spark.Sequential([LinearSpiker(dt=one), ExponentialIntegrator(num_outputs=2, dt=other)])
+    PopulationDecoder(encoder=TopologicalPoissonSpiker(dt=np.float32(0.1)), dt=0.1)
+    for other in (0.10001, jnp.float32(0.10001), (0.1, 0.2), jnp.array([0.1, 0.1, 0.2])):
+        with pytest.raises(ValueError, match="SequentialConfig: all `stages` make the same step"):
+            spark.Sequential([LinearSpiker(dt=0.1), ExponentialIntegrator(num_outputs=2, dt=other)])
+    with pytest.raises(ValueError, match="PopulationDecoderConfig: `dt` must be that of the encoder"):
+        PopulationDecoder(encoder=TopologicalPoissonSpiker(dt=0.1001), dt=0.1)
+
+
+def test_sequential_is_replaced_as_other_modules_are():
+    chain, other = spark.Sequential([linear, integrator]), spark.Sequential([poisson])
+    assert dataclasses.replace(chain, config=other.config) == other
+    assert dataclasses.replace(chain, config=chain.config, stages=[poisson]) == other
+    assert spark.Sequential(other.config) == spark.Sequential(config=other.config) == other
+    changed = eqx.tree_at(lambda c: c[0].config.tau, spark.Sequential([LinearSpiker(tau=jnp.ones(()) * 50)]), 60.0)
+    assert changed[0].config.tau == 60.0
+
+
+def test_counts_agree_with_their_nouns():
+    for action, text in (
+        (lambda: PhaseSpiker(window=0.4), "1 step."),
+        (lambda: PhaseSpiker(window=2.4), "2 steps."),
+        (lambda: Concat(num_inputs=1, payload_type=SpikeArray).init(S, S), "takes 1 payload (num_inputs), got 2"),
+        (lambda: concat.init(S), "takes 2 payloads (num_inputs), got 1"),
+        (lambda: mapped([0, 1, 1])(), "each of the 4 units of port 'spikes'"),
+        (lambda: ExponentialIntegrator(num_outputs=1, output_map=[0]).init(S), "got 1 number."),
+        (lambda: LinearDecoder(weights=jnp.ones((1, 1))).init(S), "are for 1 unit, port"),
+        (lambda: LinearDecoder(weights=jnp.ones((1, 3))).init(S), "are for 3 units, port"),
+        (lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=2**32), "for 1 step."),
+        (lambda: linear.init(X, X), "got 2 payloads."),
+        (lambda: reshape.init(S, S), "holds 9 values, port"),
+        (
+            lambda: spark.raster.from_events(jnp.array([1.0, 1.0]), jnp.array([0, 0]), (3, 1)),
+            "without `merge=True`, got 1 event more than that.",
+        ),
+    ):
+        with pytest.raises(ValueError) as info:
+            action()
+        assert text in str(info.value)
+
+
+def warnings_of(action):
+    base._warned.clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        action()
+    base._warned.clear()
+    return [str(each.message) for each in caught]
+
+
+MICROVOLTS = np.linspace(-80, 80, 6000, dtype=np.float32).reshape(1500, 4)
+RANGED = {
+    "PoissonSpiker": (PoissonSpiker(), "0 to 1", "by `(x - low) / (high - low)`"),
+    "LinearSpiker": (LinearSpiker(), "0 to 1", "by `(x - low) / (high - low)`"),
+    "RegularSpiker": (RegularSpiker(signed=True), "-1 to 1", "by `x / largest`"),
+    "PhaseSpiker": (PhaseSpiker(), "0 to 1", "by `(x - low) / (high - low)`"),
+    "LatencySpiker": (LatencySpiker(), "0 to 1", "by `(x - low) / (high - low)`"),
+    "TopologicalLinearSpiker": (
+        TopologicalLinearSpiker(mins=(0.0, 0.0, -1.0, 0.0), maxs=jnp.array(1)),
+        "mins=(0.0, 0.0, -1.0, 0.0) to maxs=1.0",
+        "Set `mins` and `maxs`",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RANGED)
+def test_a_signal_mostly_outside_the_range_is_warned_of_once(name):
+    module, ends, remedy = RANGED[name]
+    x = jnp.asarray(MICROVOLTS)
+    state, chain = module.init(x[0] / 100), spark.Sequential([spark.Sequential([module])])
+    actions = [lambda: module.init(x[3]), lambda: (module.init(x[3]), chain.init(x[4]))]
+    if name == "PoissonSpiker":  # of which a sequence is compiled soon
+        actions += [
+            lambda: module.init(np.asarray(x[3])),
+            lambda: module.init(FloatArray(x[3].astype(jnp.bfloat16))),
+            lambda: chain.init(signal=x[3]),
+            lambda: spark.unroll(module, x, state, key=KEY),
+            lambda: module.unroll(x[3], state, steps=2, key=KEY),
+            lambda: spark.unroll(chain, x, ((state,),), key=KEY),
+        ]
+    for action in actions:
+        (text,) = warnings_of(action)
+        assert text.startswith(f"{name}: ") and f" % of `signal` lies outside its range, {ends}, and " in text
+        assert remedy in text and text.endswith("This warning is given once for each class.")
+    if name == "PoissonSpiker":  # of two classes, each
+        assert len(warnings_of(lambda: (module.init(x[3]), LinearSpiker().init(x[3])))) == 2
+
+
+def test_no_warning_of_a_signal_outside_the_range():
+    x = jnp.asarray(MICROVOLTS)
+    unit = (x + 80) / 160
+    half = jnp.where(jnp.arange(6000).reshape(1500, 4) % 2 == 0, unit, 2.0)
+    more = half.at[0, 0].set(2.0)  # one value more than a half
+    run = lambda x: poisson.unroll(x, None, key=KEY)
+    signed = RegularSpiker(signed=True)
+    for action in (
+        lambda: poisson(x[3], None, key=KEY),  # a step
+        lambda: jax.jit(run)(x),
+        lambda: jax.jit(lambda x: signed.init(x[0]))(x),
+        lambda: jax.vmap(linear.init)(x),
+        lambda: jax.grad(lambda x: run(x)[0]["spikes"].spikes.sum())(x),
+        lambda: run(unit),
+        lambda: run(half),
+        lambda: signed.init(x / 80),
+        lambda: linear.init(jnp.where(x > 40, 0.5, jnp.nan)),  # NaN is not outside
+        lambda: linear.init(jnp.zeros((0, 4))),
+    ):
+        assert warnings_of(action) == []
+    assert "50 %" in warnings_of(lambda: run(more))[0]
+    for module in (
+        DeltaSpiker(),
+        StepForwardSpiker(),
+        SendOnDeltaSpiker(),
+        MovingWindowSpiker(window=4.0),
+        HoughSpiker(kernel=(1.0, 0.5)),
+        BensSpiker(kernel=(1.0, 0.5), threshold=0.1),
+        TopologicalPoissonSpiker(mins=-80.0, maxs=80.0),
+        ReceptiveFields(resolution=4),
+        spark.Sequential([ReceptiveFields(resolution=4), PoissonSpiker()]),
+    ):
+        assert warnings_of(lambda module=module: module.init(x[3], key=KEY)) == []
+    traced = lambda high: TopologicalPoissonSpiker(mins=0.0, maxs=high).init(x[3])
+    assert warnings_of(lambda: jax.jit(traced)(1.0)) == []
+
+    class Own(InputInterface[InputInterfaceConfig, None]):  # whose range is not known
+        def build(self, input_specs, *, key=None):
+            self.signal_spec(input_specs)
+
+        def step(self, payload, state, *, key):
+            return self.output(payload.value > 50, payload.value - 50, payload), None
+
+    assert warnings_of(lambda: Own().init(x[3])) == []
 
 
 def test_callers_state_is_never_touched():

@@ -1,4 +1,5 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportIncompatibleVariableOverride=false
 import copy
 import dataclasses
 import operator

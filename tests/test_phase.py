@@ -60,7 +60,7 @@ CASES = {
         ValueError,
         "WindowConfig `window` dt=0.5 [ms] 1.25 nearest 1 [ms], 2 steps",
     ),
-    "less than a step": (lambda: PhaseSpiker(window=0.4), ValueError, "PhaseSpikerConfig `window` 0.4 1 [ms], 1 steps"),
+    "less than a step": (lambda: PhaseSpiker(window=0.4), ValueError, "PhaseSpikerConfig `window` 0.4 1 [ms], 1 step."),
     "a thousandth off": (lambda: PhaseDecoder(window=16.016), ValueError, "`window` whole 16.016 16 [ms], 16 steps"),
     "dt an array": (lambda: PhaseSpiker(dt=jnp.asarray(1.0)), TypeError, "PhaseSpikerConfig `dt` number [ms] `window`"),
     "dt of each unit": (lambda: PhaseDecoder(dt=(1.0, 2.0)), TypeError, "PhaseDecoderConfig `dt` one (1.0, 2.0)"),

@@ -1,6 +1,9 @@
 """Checks of what public functions are given."""
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -13,6 +16,29 @@ from .checks import Check
 from .kinds import number
 from .numbers import Number, concrete
 from .payloads import SpikeArray
+
+
+_FunctionT = TypeVar("_FunctionT", bound=Callable)
+
+
+def needs_state(function: _FunctionT) -> _FunctionT:
+    """The same function of a module, a payload and a state, with an error that says how to make a state that was left
+    out."""
+    position = list(inspect.signature(function).parameters).index("state")
+    name = function.__name__
+
+    @functools.wraps(function)
+    def checked(*args, **kwargs):
+        if len(args) <= position and "state" not in kwargs:
+            owner = type(args[0]).__name__ if args else name
+            call = "module(payload, state)" if name == "__call__" else "unroll(module, payload, state)"
+            raise TypeError(
+                f"{owner}: `state` is missing. Make one for the payload of one step, `state = module.init(payload)`, "
+                f"and pass it on, `output, state = {call}`."
+            )
+        return function(*args, **kwargs)
+
+    return checked  # pyright: ignore[reportReturnType]
 
 
 def as_raster(function: str, argument: str, raster: Any, masked: bool = True) -> jax.Array | np.ndarray:

@@ -32,7 +32,8 @@ def find_class(base: type, name: str) -> Any:
 
     The name of the class alone will do where there is only one.
 
-    **Raises:** `ValueError` for an unknown name, or where several classes have it.
+    **Raises:** `ValueError` for an unknown name, or where several classes have it; `TypeError` for the name of a class
+        that is not derived from `base`.
     """
     known = {name_of(cls): cls for cls in sorted(_descendants(base), key=lambda cls: _order.get(cls, -1))}
     if name in known:
@@ -42,6 +43,11 @@ def find_class(base: type, name: str) -> Any:
         raise ValueError(f"{base.__name__}: several types are named {name!r}; say which: {', '.join(sorted(alike))}.")
     if alike:
         return known[alike[0]]
+    if other := next((cls.__name__ for cls in _order if name in (name_of(cls), _bare(name_of(cls)))), None):
+        raise TypeError(
+            f"{base.__name__}: expected the data of `{base.__name__}`, got that of `{other}`, which "
+            f"`{other}.from_dict` reads."
+        )
     module, named, _ = name.rpartition(":")
     hint = "."
     if not named or any(full.startswith(f"{module}:") for full in known):  # else what is missing is the module
@@ -51,6 +57,11 @@ def find_class(base: type, name: str) -> Any:
     raise ValueError(
         f"{base.__name__}: no known type is named {name!r}{hint} A type of your own is known {known_once}."
     )
+
+
+def counted(number: Any, noun: str) -> str:
+    """`"1 step"`, `"2 steps"`."""
+    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

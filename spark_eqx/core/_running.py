@@ -12,6 +12,7 @@ from jax import lax
 
 from ._fields import distinct
 from ._keys import step_keys
+from ._names import counted
 from ._placement import shard_like, vary_like
 from .payloads import SparkPayload
 from .ports import specs_of
@@ -130,7 +131,9 @@ def check_returned(module: "SparkModule", method: str, returned: Any, state: Any
             f"got {describe(new)}."
         )
     if steps is not None and (shapes := [x.shape for x in jax.tree.leaves(output) if x.shape[:1] != (steps,)]):
-        raise ValueError(f"{what}: the output must have a leading axis of {steps} time steps, got shape {shapes[0]}.")
+        raise ValueError(
+            f"{what}: the output must have a leading axis of {counted(steps, 'time step')}, got shape {shapes[0]}."
+        )
 
 
 def describe(state: Any) -> str:

@@ -10,6 +10,7 @@ from jax.core import Tracer
 
 from ._arguments import refuse
 from ._keys import MOST_STEPS
+from ._names import counted
 
 
 def count_steps(owner: str, payloads: dict[str, Any], steps: Any) -> Any:
@@ -46,7 +47,7 @@ def first_step(start: Any, length: Any) -> Any:
     )
     last = MOST_STEPS - (max(length, 1) if isinstance(length, int) else 1)
     if last < 0 or not isinstance(start, Tracer):
-        got = lambda: f"{start!r} with {length} step{'' if length == 1 else 's'}"
+        got = lambda: f"{start!r} with {counted(length, 'step')}"
         refuse(start, last < 0 or not 0 <= int(start) <= last, text, got)
         return np.uint32(start)
     last = start.dtype.type(min(last, jnp.iinfo(start.dtype).max))

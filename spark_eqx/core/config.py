@@ -3,6 +3,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ._fields import shown
 from .parameters import Parameters, ParametersT
 
 
@@ -44,4 +45,18 @@ class SparkConfig(Parameters):
     @classmethod
     def from_json(cls: type[ParametersT], text: str) -> ParametersT:
         """The inverse of `to_json`; raises as `from_dict` does."""
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(read_json(cls, text))
+
+
+def read_json(cls: type, text: Any) -> Any:
+    """The plain data that a text in JSON holds.
+
+    **Raises:** `TypeError` or `ValueError` naming the class.
+    """
+    what = f"{cls.__name__}.from_json: `text` must be JSON, as `to_json` returns it"
+    if not isinstance(text, str | bytes | bytearray):
+        raise TypeError(f"{what}, got {type(text).__name__}: {text!r}. Of a file give `path.read_text()`.")
+    try:
+        return json.loads(text)
+    except ValueError as error:  # also for bytes that are no text
+        raise ValueError(f"{what}, got {shown(text)} ({error}).") from None

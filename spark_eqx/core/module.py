@@ -11,11 +11,13 @@ import jax.random as jr
 from jaxtyping import PRNGKeyArray
 
 from . import _names, ports as _ports
+from ._arguments import needs_state
+from ._fields import shown
 from ._keys import check_key, init_key
 from ._placement import shard_like, vary_like
 from ._running import Argument, check_returned, run_sequence, run_step, scan
 from ._steps import chunk_length, count_steps, first_step
-from .config import SparkConfig
+from .config import SparkConfig, read_json
 from .ports import Port as Port
 from .specs import InputSpec
 
@@ -109,6 +111,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         the state; where there are several ports, a dict of payloads, `None` for one that was left out. Always traced.
         """
 
+    @needs_state
     def __call__(self, payload: Any, state: StateT, /, *, key: PRNGKeyArray | None = None) -> tuple[Any, StateT]:
         """One step of one example: the output by port, and the new state."""
         return self._call(payload, state, key)
@@ -123,6 +126,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         """
         check_key(self._name, key)
         payload = _ports.gather(self._name, self.ports, payloads, by_port)
+        self._warn(payload)
         state = self.build(_ports.specs_of(self.ports, payload), key=init_key(key))
         return shard_like(vary_like(state, (payload, self, key)), self, payload)
 
@@ -137,6 +141,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         output = eqx.filter_eval_shape(run, structs, jr.key(0))
         return {name: InputSpec.of(payload) for name, payload in output.items()}
 
+    @needs_state
     def unroll(
         self,
         payload: Any,
@@ -150,6 +155,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         """Many steps at once; see [`unroll`][spark_eqx.unroll]."""
         check_key(self._name, key)
         payload = self._wrap(payload)
+        self._warn(payload)
         length = count_steps(self._name, _ports.by_port(self.ports, payload), steps)
         chunk, start = chunk_length(checkpoint, length), first_step(start, length)
         return run_sequence(Argument(self), payload, state, key, start, steps is not None, length, chunk)
@@ -189,7 +195,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     def from_dict(cls, data: dict[str, Any]) -> Any:
         """The inverse of `to_dict`; raises as that of [`SparkConfig`][] does."""
         if not isinstance(data, dict) or not isinstance(data.get("type"), str) or data.keys() != {"type", "config"}:
-            raise TypeError(f"{cls.__name__}.from_dict: expected a dict with 'type' and 'config', got {data!r}.")
+            raise TypeError(f"{cls.__name__}.from_dict: expected a dict with 'type' and 'config', got {shown(data)}.")
         target = _names.find_class(cls, data["type"])
         return target(target._config_class().from_dict(data["config"]))
 
@@ -200,7 +206,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     @classmethod
     def from_json(cls, text: str) -> Any:
         """The inverse of `to_json`."""
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(read_json(cls, text))
 
     # What follows serves the subclasses.
 
@@ -220,6 +226,9 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     def validate(self, payload: Any) -> Any:
         """Hook for checks of values at run time: the payload, checked."""
         return payload
+
+    def _warn(self, payload: Any) -> None:
+        """Hook for warnings about values, in `init` and `unroll`; never in a step."""
 
     def spec(self, input_specs: Mapping[str, Any]) -> Any:
         """The spec (or, where the port takes many, the list of specs) of the module's port, checked. Where there are

@@ -20,6 +20,14 @@ def concrete(value: Any) -> np.ndarray | None:
     return None if isinstance(value, Tracer) else np.asarray(value).astype(float)
 
 
+def same_step(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two time steps are equal, but for the rounding of either to float32."""
+    try:
+        return bool(np.isclose(one, other, rtol=float(np.finfo(np.float32).eps), atol=0).all())
+    except ValueError:  # they do not broadcast
+        return False
+
+
 def together(record: Any, *names: str) -> tuple[np.ndarray | None, ...]:
     """Numbers of a record that are used together, each as by [`concrete`][].
 

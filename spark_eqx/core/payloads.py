@@ -30,9 +30,16 @@ def _checked(function: Callable) -> Callable:
 _ArrayLike = Array | np.ndarray | jax.ShapeDtypeStruct
 
 
-def _to_jax(owner: Any, name: str, array: Any, fill: str = "0") -> Any:
-    array = without_mask(type(owner).__name__, name, array, fill)
-    return jnp.asarray(array) if isinstance(array, np.ndarray) else array
+def _to_jax(payload: "SparkPayload", name: str, array: Any, fill: str = "0") -> Any:
+    array = without_mask(type(payload).__name__, name, array, fill)
+    if not isinstance(array, np.ndarray):
+        return array
+    if not array.dtype.isnative:
+        raise TypeError(
+            f"{type(payload).__name__}: `{name}` must be in the byte order of this machine, got dtype {array.dtype}. "
+            f"Convert it first: `x.astype(numpy.{array.dtype.name})`."
+        )
+    return jnp.asarray(array)
 
 
 class SparkPayload(eqx.Module):
@@ -161,7 +168,7 @@ class SpikeArray(SparkPayload):
         inhibition_mask: Bool[_ArrayLike, "*shape"] | None = None,
     ):
         self.spikes = _to_jax(self, "spikes", spikes)
-        self.inhibition_mask = None if inhibition_mask is None else _to_jax(self, "inhibition_mask", inhibition_mask)
+        self.inhibition_mask = _to_jax(self, "inhibition_mask", inhibition_mask)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -104,7 +104,7 @@ def gather(owner: str, ports: tuple[Port, ...], payloads: tuple[Any, ...], named
     if len(payloads) == 1 and (not ports[0].many or isinstance(payloads[0], list | tuple | Mapping)):
         return wrap(owner, ports, payloads[0])
     if not ports[0].many:
-        raise ValueError(f"{owner}: {_takes(ports)}, got {len(payloads)}.")
+        raise ValueError(f"{owner}: {_takes(ports)}, got {_names.counted(len(payloads), 'payload')}.")
     return wrap(owner, ports, payloads)
 
 
@@ -170,16 +170,28 @@ def _takes(ports: tuple[Port, ...]) -> str:
 
 
 def _remedy(wanted: type, dtype: Any) -> str:
-    if wanted is FloatArray and jnp.issubdtype(dtype, jnp.integer):
-        most = jnp.iinfo(dtype).max
-        if jnp.iinfo(dtype).bits <= 16:
-            return f" Scale to floats first, for an image of 0 to {most} by `x.astype(jnp.float32) / {most}`."
-        return " Scale to floats first, 0 to 1 by `x.astype(jnp.float32) / largest`, the largest value there can be."
-    if wanted is FloatArray and jnp.issubdtype(dtype, jnp.bool_):
+    kind = lambda *types: any(jnp.issubdtype(dtype, each) for each in types)
+    if wanted not in (FloatArray, SpikeArray) or kind(np.timedelta64):
+        return ""
+    if kind(jnp.floating, np.object_, np.character):
+        return " Convert to floats of JAX first: `x.astype(numpy.float32)`."
+    if wanted is SpikeArray:
+        if kind(jnp.signedinteger):
+            return " Convert to integers of JAX first: `x.astype(numpy.int32)`."
+        known = kind(jnp.unsignedinteger, jnp.complexfloating)
+        return " Convert 0 and 1 to booleans first: `x != 0`." if known else ""
+    if kind(jnp.bool_):
         return " Convert to floats first: `x.astype(jnp.float32)`."
-    if jnp.issubdtype(dtype, jnp.unsignedinteger):
-        return " Convert 0 and 1 to booleans first: `x != 0`."
-    return ""
+    if kind(jnp.complexfloating):
+        return " Give its parts as floats: `x.real` and `x.imag`, or `abs(x)`."
+    if not kind(jnp.integer):
+        return ""
+    if jnp.iinfo(dtype).bits > 16:
+        return " Scale to floats first, 0 to 1 by `x.astype(jnp.float32) / largest`, the largest value there can be."
+    most = int(jnp.iinfo(dtype).max)
+    if kind(jnp.signedinteger):
+        return f" Scale to floats first, for audio to -1 to 1 by `x.astype(jnp.float32) / {most + 1}`."
+    return f" Scale to floats first, for an image of 0 to {most} by `x.astype(jnp.float32) / {most}`."
 
 
 def _kind(value: Any) -> str:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .kinds import is_of_jax
 from .payloads import SparkPayload
 
 
@@ -40,6 +41,8 @@ class InputSpec:
             numpy_dtype = np.dtype(dtype)
         except TypeError:
             raise TypeError(f"InputSpec: `dtype` must be a dtype, got {dtype!r}.") from None
+        if not is_of_jax(numpy_dtype):
+            raise TypeError(f"InputSpec: `dtype` must be a dtype of JAX, got {dtype!r}.")
         object.__setattr__(self, "payload_type", payload_type)
         object.__setattr__(self, "shape", sizes)
         object.__setattr__(self, "dtype", numpy_dtype)

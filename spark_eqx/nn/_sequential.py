@@ -4,14 +4,14 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ..core._keys import stage_key, stage_keys
+from ..core._names import counted
 from ..core._running import check_returned
 from ..core.config import SparkConfig
 from ..core.module import SparkModule
-from ..core.numbers import concrete, rounded
+from ..core.numbers import concrete, rounded, same_step
 from ..core.parameters import parameter
 from ..core.payloads import SparkPayload, SpikeArray
 from ..core.ports import Port, takes_one
@@ -28,7 +28,7 @@ class SequentialConfig(SparkConfig):
             raise ValueError("SequentialConfig: `stages` must hold at least one module, got none.")
         timed = [(i, stage) for i, stage in enumerate(self.stages) if _time_step(stage) is not None]
         for (i, one), (j, other) in itertools.pairwise(timed):
-            if not np.array_equal(_time_step(one), _time_step(other)):
+            if not same_step(_time_step(one), _time_step(other)):
                 raise ValueError(
                     f"SequentialConfig: all `stages` make the same step; stage {i}, {type(one).__name__}, has "
                     f"dt={_time_step(one)} [ms], stage {j}, {type(other).__name__}, dt={_time_step(other)} [ms]."
@@ -61,17 +61,28 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
     `len(module)`, `module[i]` and `for stage in module` give the stages, `module[i:j]` is a `Sequential` of them.
     """
 
-    def __init__(self, stages: Sequence[Any] | SequentialConfig):
+    def __init__(
+        self, stages: Sequence[Any] | SequentialConfig = (), *others: Any, config: SequentialConfig | None = None
+    ):
         """**Arguments:**
 
         - `stages`: a sequence of modules, at least one, of one `dt`.
+        - `config`: a config in place of the stages.
 
         **Raises:** `TypeError` or `ValueError` for anything else. What does not fit is found by `init`.
         """
+        if others or isinstance(stages, SparkModule):
+            got = counted(1 + len(others), "argument")
+            raise TypeError(
+                f"Sequential: `stages` must be one sequence of modules, got {got}. Write `Sequential([...])`."
+            )
         for i, stage in enumerate(stages if isinstance(stages, list | tuple) else ()):
             if not isinstance(stage, SparkModule):
                 raise TypeError(f"Sequential: stage {i} must be a SparkModule, got {type(stage).__name__}: {stage!r}.")
-        self.config = stages if isinstance(stages, SequentialConfig) else SequentialConfig(stages=stages)  # pyright: ignore[reportArgumentType]
+        given = (
+            {} if isinstance(stages, SequentialConfig) or (config is not None and not stages) else {"stages": stages}
+        )
+        self.config = SequentialConfig.of(stages if isinstance(stages, SequentialConfig) else config, given)
 
     @property
     def port(self) -> Port:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -116,6 +127,9 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
 
     def validate(self, payload: Any) -> Any:
         return self[0].validate(payload)
+
+    def _warn(self, payload: Any) -> None:
+        self[0]._warn(payload)
 
     def step(self, payload: Any, state: tuple, *, key: PRNGKeyArray | None) -> tuple[Any, tuple]:
         def step(stage, i, payload, state):

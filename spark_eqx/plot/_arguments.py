@@ -83,11 +83,12 @@ def range_of(function: str, interface: Any, kinds: tuple[type, ...], what: str) 
         interface.init(jnp.zeros(()), key=jr.key(0))
     except ValueError as error:
         raise ValueError(f"{function}: `interface` must have scalars for parameters. {error}") from error
-    if isinstance(interface, InputInterface):
-        low, high = interface._range((), jnp.zeros(()).dtype)
-    else:
-        low, high = interface.config.mins, interface.config.maxs
-    if abs(high) > 1e30:
+    own = (interface.config.mins, interface.config.maxs) if not isinstance(interface, InputInterface) else None
+    ends = own or interface._known_range()
+    if ends is None:
         name = type(interface).__name__
-        raise TypeError(f"{function}: `interface` must say a signal that is held, within a range; {name} says changes.")
+        raise TypeError(
+            f"{function}: `interface` must encode a held signal within a range; {name} takes any finite value."
+        )
+    low, high = ends
     return float(low), float(high)

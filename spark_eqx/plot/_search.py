@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core._names import counted
 from ..tune import SearchResult
 from ..tune._grid import MEASURED
 from ._style import Axes, axes_of, color_of, legend, text_color
@@ -32,7 +33,7 @@ def search(result: Any, *, ax: Any = None) -> Axes:
     order = np.argsort(rate, kind="stable")
     edge = np.fmax.accumulate(score[order])
     values = ", ".join(f"{name} {_short(column[best])}" for name, column in _fields(table).items())
-    handles = ax.plot(rate, score, ".", color=color_of(0), markersize=3, label=f"{len(score)} settings")
+    handles = ax.plot(rate, score, ".", color=color_of(0), markersize=3, label=counted(len(score), "setting"))
     handles += ax.plot(rate[order], edge, color=text_color(), linewidth=1, drawstyle="steps-post", label="best so far")
     handles += ax.plot(rate[best], score[best], "o", color=color_of(1), label=values)
     ax.set(xlabel="spikes per second of the densest channel", ylabel="score")

@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt32
 
 from ..core._arguments import as_raster, as_size, nonzero, refuse
+from ..core._names import counted
 from ..core.kinds import dtype_like
 from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
 from ._steps import EXACT_STEPS, as_indices, check_times, is_single, milliseconds, step_of
@@ -156,7 +157,7 @@ def from_events(
             raster,
             lost > 0,
             f"{name}: `times` must have at most one event per unit and step without `merge=True`",
-            lambda: f"{lost} in addition",
+            lambda: f"{counted(int(lost), 'event')} in addition",
         )
     return raster.astype(stored)
 

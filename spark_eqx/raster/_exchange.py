@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 
 from ..core._arguments import as_raster
+from ..core._names import counted
 from ._bits import NO_SIGNS, check_entries
 from ._steps import EXACT_STEPS, is_single, step_of
 
@@ -47,7 +48,9 @@ def shape_of_units(function: str, shape: Any, units: int) -> tuple[int, ...]:
         return (units,)
     whole = isinstance(shape, tuple) and all(isinstance(n, int | np.integer) and n >= 0 for n in shape)
     if not whole or math.prod(shape) != units:
-        raise ValueError(f"{function}: `shape` must be that of {units} units, a tuple of integers, got {shape!r}.")
+        raise ValueError(
+            f"{function}: `shape` must be that of {counted(units, 'unit')}, a tuple of integers, got {shape!r}."
+        )
     return shape
 
 
@@ -85,26 +88,19 @@ def place(
     if outside.any():
         i = int(np.argmax(outside))
         raise ValueError(
-            f"{function}: all spikes must be within {_steps(shape[0])} of {dt:g} [ms] and {_units(shape[1])}, got "
-            f"{int(outside.sum())} that are not, the first at {times[i]:.9g} [ms] of unit {int(units[i])}."
+            f"{function}: all spikes must be within {counted(shape[0], 'step')} of {dt:g} [ms] and "
+            f"{counted(shape[1], 'unit')}, got {int(outside.sum())} that are not, the first at {times[i]:.9g} [ms] of "
+            f"unit {int(units[i])}."
         )
     raster = np.zeros(shape, bool)
     raster[steps.astype(np.int64), units.astype(np.int64)] = True
     lost = len(times) - np.count_nonzero(raster)
     if lost and not merge:
         raise ValueError(
-            f"{function}: a unit must have at most one spike per step of {dt:g} [ms], got {lost} in addition. Take a "
-            "smaller `dt`, or `merge=True` to make them one spike."
+            f"{function}: a unit must have at most one spike per step of {dt:g} [ms], got "
+            f"{counted(lost, 'spike')} in addition. Take a smaller `dt`, or `merge=True` to make them one spike."
         )
     return raster
-
-
-def _steps(number: int) -> str:
-    return "1 step" if number == 1 else f"{number} steps"
-
-
-def _units(number: int) -> str:
-    return "1 unit" if number == 1 else f"{number} units"
 
 
 def as_jax(raster: np.ndarray, shape: tuple[int, ...]) -> Any:

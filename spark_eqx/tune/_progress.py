@@ -1,6 +1,8 @@
 import sys
 import time
 
+from ..core._names import counted
+
 
 class Progress:
     """Prints how many settings are done, every few seconds."""
@@ -14,4 +16,4 @@ class Progress:
         now = time.monotonic()
         if self.wanted and (now - self.last > 2 or self.done == self.total):
             self.last = now
-            print(f"search: {self.done} of {self.total} settings, {now - self.start:.0f} s", file=sys.stderr)
+            print(f"search: {self.done} of {counted(self.total, 'setting')}, {now - self.start:.0f} s", file=sys.stderr)

@@ -1,6 +1,6 @@
 """Kinds of parameters: what is taken, how it is stored, and how it becomes plain data."""
 
-from ._base import Kind as Kind
+from ._base import Kind as Kind, is_of_jax as is_of_jax
 from .arrays import ArrayOf as ArrayOf, anything as anything, number as number
 from .constants import (
     Choice as Choice,

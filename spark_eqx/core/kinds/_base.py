@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -54,6 +55,11 @@ def fits_structure(value: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def is_of_jax(dtype: np.dtype) -> bool:
+    """Whether JAX has a dtype: not the other byte order, nor NumPy's `longdouble` and `timedelta64`."""
+    return dtype.isnative and hasattr(jnp, dtype.name)
 
 
 def is_bool(value: Any) -> bool:

@@ -15,6 +15,7 @@ class _NumberKind(Kind):
 
     def convert(self, value):
         if isinstance(value, jax.Array):
+            value = as_floats(value)
             return value if jnp.issubdtype(value.dtype, jnp.floating) else NotImplemented
         stored = nested(value, real)
         return NotImplemented if isinstance(stored, tuple) and np.size(stored) == 0 else stored
@@ -41,6 +42,9 @@ class ArrayOf(Kind):
                 value = jnp.asarray(value)
             except (TypeError, ValueError):  # of strings, or masked
                 return NotImplemented
+        if isinstance(value, self.annotation):
+            return value
+        value = as_floats(value) if isinstance(value, jax.Array) else value
         return value if isinstance(value, self.annotation) else NotImplemented
 
     def encode(self, value):
@@ -65,6 +69,11 @@ class _AnyKind(Kind):
         return _decode_array(data)
 
 
+def as_floats(array: jax.Array) -> jax.Array:
+    """Integers as the default floats; other arrays as they are."""
+    return array.astype(float) if jnp.issubdtype(array.dtype, jnp.integer) else array
+
+
 def _encode_array(value: Any) -> dict[str, Any]:
     if jnp.issubdtype(value.dtype, jnp.complexfloating) or not np.isfinite(np.asarray(value, float)).all():
         raise TypeError(f"an array of {value.dtype.name} that is not all finite numbers is no JSON.")
@@ -74,10 +83,21 @@ def _encode_array(value: Any) -> dict[str, Any]:
 
 
 def _decode_array(data: Any) -> Any:
-    if isinstance(data, dict) and data.keys() - {"shape"} == {"array", "dtype"}:
-        array = np.asarray(data["array"])
-        return jnp.asarray(array.reshape(data.get("shape", array.shape)), data["dtype"])
-    return data
+    """The array that `_encode_array` wrote. Data without an array are returned as they are; `convert` refuses them."""
+    if not (
+        isinstance(data, dict) and data.keys() - {"shape"} == {"array", "dtype"} and isinstance(data["dtype"], str)
+    ):
+        return data
+    try:
+        given = np.asarray(data["array"])
+        if given.dtype.kind not in "biuf":
+            return data
+        with np.errstate(over="ignore"):
+            array = jnp.asarray(given.reshape(data.get("shape", given.shape)), data["dtype"])
+        whole = jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == bool
+        return data if whole and not np.array_equal(np.asarray(array).ravel(), given.ravel()) else array
+    except (TypeError, ValueError, OverflowError):
+        return data
 
 
 number = _NumberKind()

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ._base import Kind, is_bool, nested, real
+from ._base import Kind, is_bool, is_of_jax, nested, real
 
 
 class _IntegerKind(Kind):
@@ -72,7 +72,7 @@ class _IntegersKind(Kind):
 
 
 class _DtypeKind(Kind):
-    text = "a floating-point, boolean or signed integer dtype"
+    text = "a floating-point, boolean or signed integer dtype of JAX"
 
     def convert(self, value):
         if isinstance(value, jax.Array | np.ndarray | eqx.Module):  # whose dtype NumPy would take
@@ -82,7 +82,8 @@ class _DtypeKind(Kind):
         except TypeError:
             return NotImplemented
         allowed = (jnp.floating, jnp.bool_, jnp.signedinteger)
-        return dtype if value is not None and any(jnp.issubdtype(dtype, kind) for kind in allowed) else NotImplemented
+        taken = value is not None and is_of_jax(dtype) and any(jnp.issubdtype(dtype, kind) for kind in allowed)
+        return dtype if taken else NotImplemented
 
     def encode(self, value):
         return value.name

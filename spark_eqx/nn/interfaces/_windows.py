@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ...core._names import counted
 from ...core.checks import positive
 from ...core.kinds import constant
 from ...core.numbers import Number
@@ -55,7 +56,7 @@ def count_steps(config: TimedInterfaceConfig, field: str) -> int:
     if not fits:
         raise ValueError(
             f"{name}: `{field}` must be a whole number of steps, dt={dt:.10g} [ms]; got {field}={time:.10g} [ms]. "
-            f"The nearest that fits is {steps * dt:.10g} [ms], {steps} step{'s' * (steps != 1)}."
+            f"The nearest that fits is {steps * dt:.10g} [ms], {counted(steps, 'step')}."
         )
     return steps
 

@@ -2,6 +2,7 @@ from typing import Any, TypedDict, TypeVar
 
 from jaxtyping import PRNGKeyArray
 
+from ....core._arguments import needs_state
 from ....core.module import StateT
 from ....core.payloads import SparkPayload
 from ..base import Interface, InterfaceConfig
@@ -26,6 +27,7 @@ ControlConfigT = TypeVar("ControlConfigT", bound=ControlInterfaceConfig)
 class ControlInterface(Interface[ControlConfigT, StateT]):
     """Base of the interfaces that merge and sample streams. Abstract."""
 
+    @needs_state
     def __call__(
         self, inputs: Any, state: StateT, *, key: PRNGKeyArray | None = None
     ) -> tuple[ControlInterfaceOutput, StateT]:

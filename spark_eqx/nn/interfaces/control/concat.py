@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from ....core._names import counted
 from ....core._running import run_at_once
 from ....core.checks import Check, positive
 from ....core.parameters import parameter
@@ -52,7 +53,8 @@ class AbstractConcat(ControlInterface[ConcatConfigT, None]):
         config, specs = self.config, self.spec(input_specs)
         if len(specs) != config.num_inputs:
             raise ValueError(
-                f"{self._name}: port 'inputs' takes {config.num_inputs} payloads (num_inputs), got {len(specs)}."
+                f"{self._name}: port 'inputs' takes {counted(config.num_inputs, 'payload')} (num_inputs), "
+                f"got {len(specs)}."
             )
         for spec in specs:
             if spec.payload_type is not config.payload_type:
@@ -99,8 +101,8 @@ class ConcatReshape(AbstractConcat[ConcatReshapeConfig]):
         total = sum(math.prod(shape) for shape in shapes)
         if total != math.prod(self.config.reshape):
             raise ValueError(
-                f"{self._name}: `reshape` {self.config.reshape} holds {math.prod(self.config.reshape)} values, "
-                f"port 'inputs' brings {total} (shapes {shapes})."
+                f"{self._name}: `reshape` {self.config.reshape} holds "
+                f"{counted(math.prod(self.config.reshape), 'value')}, port 'inputs' brings {total} (shapes {shapes})."
             )
 
     def step(

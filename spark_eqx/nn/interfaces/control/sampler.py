@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from ....core._arguments import needs_state
 from ....core._running import run_at_once
 from ....core.checks import positive
 from ....core.parameters import parameter
@@ -58,6 +59,7 @@ class Sampler(ControlInterface[SamplerConfig, SamplerState]):
     def __init__(self, config: SamplerConfig | None = None, **kwargs: Any):
         self.config = SamplerConfig.of(config, kwargs)
 
+    @needs_state
     def __call__(
         self, inputs: Any, state: SamplerState, *, key: PRNGKeyArray | None = None
     ) -> tuple[Any, SamplerState]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ....core._arguments import needs_state
 from ....core.checks import finite, positive
 from ....core.numbers import Number, as_array, rounded, state_dtype
 from ....core.parameters import parameter
@@ -55,6 +56,7 @@ class SignalTrace(ControlInterface[TraceConfigT, SignalTraceState]):
     def entering(self, signal: Float[Array, "*shape"], k: Float[Array, "..."]) -> Float[Array, "*shape"]:
         """What of the signal enters the trace in a step, in which a share `k` of it decays."""
 
+    @needs_state
     def __call__(
         self, inputs: Any, state: SignalTraceState, *, key: PRNGKeyArray | None = None
     ) -> tuple[ControlInterfaceOutput, SignalTraceState]:

@@ -119,6 +119,9 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
         del shape
         return jnp.finfo(dtype).min, jnp.finfo(dtype).max
 
+    def _known_range(self) -> None:
+        return None
+
     def _range_text(self) -> str:
         return "any finite value"
 

@@ -70,3 +70,8 @@ class SignedSpiker(RateSpiker[SignedConfigT, StateT]):
 
     def _range_text(self) -> str:
         return "-1 to 1" if self.config.signed else "0 to 1"
+
+    def _rescaled(self) -> str:
+        if not self.config.signed:
+            return super()._rescaled()
+        return "Scale it to the range first, by `x / largest` with the largest absolute value of the signal"

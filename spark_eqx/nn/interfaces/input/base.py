@@ -1,14 +1,16 @@
 import abc
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ....core._masked import NAN, without_mask
+from ....core._arguments import needs_state
+from ....core._names import is_own
 from ....core.checks import positive
 from ....core.kinds import number, zero_one
 from ....core.module import StateT
@@ -22,6 +24,7 @@ from .._windows import default_window
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
 from ..output.rate import RateDecoder, RateDecoderConfig
+from ._outside import mostly_outside
 
 
 class InputInterfaceConfig(TimedInterfaceConfig):
@@ -80,6 +83,7 @@ class InputInterfaceOutput(TypedDict):
     spikes: SpikeArray
 
 
+_warned: set[type] = set()  # the classes of which a signal was mostly outside the range
 InputConfigT = TypeVar("InputConfigT", bound=InputInterfaceConfig)
 
 
@@ -91,6 +95,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
 
     port: ClassVar[Port] = Port("signal", FloatArray)
 
+    @needs_state
     def __call__(
         self, signal: Any, state: StateT, *, key: PRNGKeyArray | None = None
     ) -> tuple[InputInterfaceOutput, StateT]:
@@ -129,6 +134,29 @@ class InputInterface(Interface[InputConfigT, StateT]):
     def _range_text(self) -> str:
         return "0 to 1"
 
+    def _known_range(self) -> Any:
+        """The range, lower and upper end, or `None`: any value is taken, or the range is traced."""
+        return self._range((), np.float32)
+
+    def _rescaled(self) -> str:
+        """What to do with a signal of another range."""
+        return "Scale it to the range first, by `(x - low) / (high - low)` with the ends of the signal's own range"
+
+    def _warn(self, payload: FloatArray) -> None:
+        """Once for a class: most of the signal saturates, as one in microvolts does. A class of a user may take other
+        values than the default range."""
+        cls, value = type(self), payload.value
+        if cls in _warned or not is_own(cls) or isinstance(value, Tracer) or (ends := self._known_range()) is None:
+            return
+        share = mostly_outside(value, *ends)
+        if share:
+            _warned.add(cls)
+            warnings.warn(
+                f"{self._name}: {100 * share:.0f} % of `signal` lies outside its range, {self._range_text()}, and is "
+                f"encoded as the nearer end. {self._rescaled()}. This warning is given once for each class.",
+                stacklevel=2,
+            )
+
     def signal_spec(
         self, input_specs: Mapping[str, Any], units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
     ) -> tuple[tuple[int, ...], Any]:
@@ -156,15 +184,8 @@ class InputInterface(Interface[InputConfigT, StateT]):
         self, method: str, name: str, value: Any, units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
     ) -> Float[Array, "*shape"]:
         """An argument of a public method as an array of floats that fits the parameters, in the dtype of the state."""
-        value = value.value if isinstance(value, FloatArray) else value
-        value = without_mask(f"{self._name}.{method}", name, value, NAN)
         value = np.float32(value) if isinstance(value, float) else value
-        array = isinstance(value, jax.Array | np.ndarray | np.generic)
-        if not array or not jnp.issubdtype(value.dtype, jnp.floating):
-            raise TypeError(
-                f"{self._name}.{method}: `{name}` must be a FloatArray or an array of floats, got {value!r}."
-            )
-        value = jnp.asarray(value)
+        value = Port(name, FloatArray).wrap(f"{self._name}.{method}", value).value  # pyright: ignore[reportAttributeAccessIssue]
         spec = InputSpec(FloatArray, value.shape, value.dtype)
         _, dtype = self.signal_spec({self.port.name: spec}, units, per_component)
         return value.astype(dtype)

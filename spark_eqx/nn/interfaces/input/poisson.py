@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
 
+from ....core._names import counted
 from ....core.checks import Check
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
@@ -109,8 +110,8 @@ def _checked(module: InputInterface, key: Any, size: int) -> Any:
     if rounds != JAX_ROUNDS and not is_fused(key, size):
         raise ValueError(
             f"{module._name}: `rounds={rounds}` is for keys of the generator threefry2x32, with JAX's setting "
-            f"jax_threefry_partitionable, and fewer than 2^32 units; got a key of dtype {key.dtype} for {size} units. "
-            f"Take `rounds={JAX_ROUNDS}`."
+            f"jax_threefry_partitionable, and fewer than 2^32 units; got a key of dtype {key.dtype} for "
+            f"{counted(size, 'unit')}. Take `rounds={JAX_ROUNDS}`."
         )
     return key
 

@@ -70,6 +70,13 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
     def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
         return as_array(self.config.mins, dtype, shape), as_array(self.config.maxs, dtype, shape)
 
+    def _known_range(self) -> Any:
+        ends = concrete(self.config.mins), concrete(self.config.maxs)
+        return None if any(end is None for end in ends) else ends
+
+    def _rescaled(self) -> str:
+        return "Set `mins` and `maxs` to the ends of the signal's own range"
+
     def _range_text(self) -> str:
         return f"mins={self.config.mins} to maxs={self.config.maxs}"
 

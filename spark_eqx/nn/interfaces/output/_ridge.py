@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ....core._masked import without_mask
+from ....core._names import counted
 from ....core.module import SparkModule
 from ....core.numbers import state_dtype
 from ....core.payloads import FloatArray, SpikeArray
@@ -62,7 +63,7 @@ def ridge(
     if not np.isfinite(total).all():
         raise ValueError(f"{owner}: `spikes` and `target` must be finite.")
     if not largest > 0:
-        raise ValueError(f"{owner}: `spikes` must hold a spike, got none in {sequences * steps} steps.")
+        raise ValueError(f"{owner}: `spikes` must hold a spike, got none in {counted(sequences * steps, 'step')}.")
 
     gram, moments = np.split(total, [units + bias], axis=1)
     penalty = np.full(units + bias, sequences * steps * (regularization * largest) ** 2)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, Shaped
 
+from ....core._arguments import needs_state
 from ....core.module import StateT
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
@@ -44,6 +45,7 @@ class OutputInterface(Interface[OutputConfigT, StateT]):
 
     port: ClassVar[Port] = Port("spikes", SpikeArray)
 
+    @needs_state
     def __call__(
         self, spikes: Any, state: StateT, *, key: PRNGKeyArray | None = None
     ) -> tuple[OutputInterfaceOutput, StateT]:

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from ....core._names import counted
 from ....core.checks import positive
 from ....core.kinds import constant
 from ....core.parameters import parameter
@@ -49,8 +50,8 @@ class BurstConfig(WindowConfig):
         needed = 1 + max(n * (longest - span * n // most) for n in range(most))
         if needed > self.steps:
             raise ValueError(
-                f"{name}: `window` must hold the longest burst, {needed} steps of dt={self.dt:g} [ms]; "
-                f"got window={self.window:g} [ms], {self.steps} steps, for max_spikes={most}, "
+                f"{name}: `window` must hold the longest burst, {counted(needed, 'step')} of dt={self.dt:g} [ms]; "
+                f"got window={self.window:g} [ms], {counted(self.steps, 'step')}, for max_spikes={most}, "
                 f"min_interval={self.min_interval:g} [ms], max_interval={self.max_interval:g} [ms]."
             )
 

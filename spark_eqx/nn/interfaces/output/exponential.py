@@ -8,6 +8,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ....core._names import counted
 from ....core.checks import positive
 from ....core.numbers import Number, rounded_linear, state_dtype
 from ....core.parameters import parameter
@@ -81,7 +82,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
             if np.shape(getattr(config, name)) not in ((), (1,), (outputs,)):
                 raise ValueError(
                     f"{self._name}: `{name}` of shape {np.shape(getattr(config, name))} does not broadcast to "
-                    f"the {outputs} outputs."
+                    f"the {counted(outputs, 'output')}."
                 )
         dtype = state_dtype(spec.dtype)
         return ExponentialIntegratorState(
@@ -102,8 +103,8 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         if output_map is not None:
             if len(output_map) != units:
                 raise ValueError(
-                    f"{self._name}: `output_map` must name the group of each of the {units} units of port 'spikes' "
-                    f"({spec}); got {len(output_map)} entries."
+                    f"{self._name}: `output_map` must name the group of each of the {counted(units, 'unit')} of port "
+                    f"'spikes' ({spec}); got {counted(len(output_map), 'number')}."
                 )
             if min(output_map) < 0 or max(output_map) >= outputs:
                 raise ValueError(
@@ -112,7 +113,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
                 )
             if empty := set(range(outputs)) - set(output_map):
                 raise ValueError(
-                    f"{self._name}: `output_map` must give each of the {outputs} outputs a unit; "
+                    f"{self._name}: `output_map` must give each of the {counted(outputs, 'output')} a unit; "
                     f"got none for {sorted(empty)}."
                 )
             return jnp.asarray(output_map, jnp.int32)

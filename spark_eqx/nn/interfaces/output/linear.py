@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ....core._arguments import as_scalar
+from ....core._names import counted
 from ....core.checks import positive
 from ....core.numbers import Number, as_array, derived, rounded, state_dtype
 from ....core.parameters import parameter
@@ -72,7 +73,7 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         spec, (*outputs, units) = self.spec(input_specs), self.config.weights.shape
         if math.prod(spec.shape) != units:
             raise ValueError(
-                f"{self._name}: `weights` of shape {self.config.weights.shape} are for {units} units, "
+                f"{self._name}: `weights` of shape {self.config.weights.shape} are for {counted(units, 'unit')}, "
                 f"port 'spikes' brings {math.prod(spec.shape)} ({spec})."
             )
         dtype = state_dtype(spec.dtype)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ....core._running import pin
 from ....core.module import SparkModule
-from ....core.numbers import as_array, rounded
+from ....core.numbers import as_array, rounded, same_step
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from .._windows import WindowConfig
@@ -40,7 +40,7 @@ class PopulationDecoderConfig(OutputInterfaceConfig, WindowConfig):
         fields = ("mins", "maxs", "glue", "resolution", "dt")
         if not (hasattr(self.encoder, "rate") and all(hasattr(config, field) for field in fields)):
             raise TypeError(f"{name}: `encoder` must be a topological encoder, got {type(self.encoder).__name__}.")
-        if not isinstance(config.dt, jax.Array) and np.any(np.asarray(config.dt) != self.dt):
+        if not isinstance(config.dt, jax.Array) and not same_step(np.asarray(config.dt), np.asarray(self.dt)):
             raise ValueError(
                 f"{name}: `dt` must be that of the encoder; got dt={self.dt:g} [ms], and {config.dt} [ms] for the "
                 f"{type(self.encoder).__name__}."

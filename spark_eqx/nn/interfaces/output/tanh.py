@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ....core._arguments import needs_state
 from ....core.checks import positive
 from ....core.numbers import Number, rounded_linear, state_dtype
 from ....core.parameters import parameter
@@ -71,6 +72,7 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
     def __init__(self, config: TanhIntegratorConfig | None = None, **kwargs: Any):
         self.config = TanhIntegratorConfig.of(config, kwargs)
 
+    @needs_state
     def __call__(
         self, spikes: Any, state: TanhIntegratorState, *, key: PRNGKeyArray | None = None
     ) -> tuple[OutputInterfaceOutput, TanhIntegratorState]:
