@@ -77,7 +77,7 @@ def test_annotations_say_what_is_stored():
         ("mode", "cubic", "'linear' or 'log'"),
         ("sizes", (1.5,), "a sequence of integers"),
         ("weights", jnp.ones(3), r"an array, Float\[Array, "),
-        ("weights", np.ones((2, 2), int), r"an array, Float\[Array, "),
+        ("weights", np.ones((2, 2), bool), r"an array, Float\[Array, "),
         ("surrogate", "ATan", "AbstractSurrogate"),
         ("kind_of_payload", int, "a subclass of SparkPayload"),
         ("inner", 3, "SparkModule, or None"),

@@ -75,6 +75,36 @@ def test_most_likely_point_is_unbiased_and_as_close_as_can_be(glue):
     assert abs(ratio.mean() - 1) < 4.5 / (2 * trials * len(ratio)) ** 0.5
 
 
+@pytest.mark.parametrize(
+    "glue, sigma, units, least, most",
+    with_sweep(
+        (0, 0.5, 64, 0.0, 0.01),
+        (0, 1.0, 64, 0.05, 0.075),
+        (0, SIGMA, 8, 0.0, 0.01),
+        (1, 1.0, 64, 0.0, 0.01),
+        (1, SIGMA, 8, 0.0, 0.01),
+        (0, 0.5, 8, 0.0, 0.01),
+        (0, 0.6, 64, 0.011, 0.017),
+        (0, 0.7, 64, 0.016, 0.024),
+        (0, SIGMA, 5, 0.01, 0.018),
+        (0, SIGMA, 4, 0.04, 0.06),
+        (0, SIGMA, 3, 0.2, 0.3),
+        several=True,
+    ),
+)
+def test_the_bias_of_the_most_likely_point_is_as_documented(glue, sigma, units, least, most):
+    """200 Poisson spikes per window, counted in double precision: the largest bias over the range."""
+    x, trials, rng = np.linspace(0, 1 - glue / 21, 21), 1000, np.random.default_rng(0)
+    bumps = activity(x, glue, sigma, units)
+    scale = np.minimum(200 / bumps.sum(-1), 1000)  # spikes at the peak of a bump, of which a step has one at most
+    spikes = rng.poisson(scale[:, None] * bumps, (trials, *bumps.shape))
+    encoder = TopologicalPoissonSpiker(glue=glue, sigma=sigma, resolution=units, max_freq=jnp.asarray(scale)[:, None])
+    decoded = np.asarray(read(encoder.decoder(window=1000.0), spikes), float)
+    bias = np.abs(off(decoded, x, glue).mean(0))
+    error = 4.5 * off(decoded, x, glue).std(0) / trials**0.5
+    assert (bias - error).max() < most and (bias + error).max() > least
+
+
 @GLUE
 @pytest.mark.parametrize("windows", [1, 2])
 def test_regular_spikes_are_read_to_one_percent(glue, windows):

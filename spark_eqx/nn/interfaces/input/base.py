@@ -148,8 +148,8 @@ class InputInterface(Interface[InputConfigT, StateT]):
         cls, value = type(self), payload.value
         if cls in _warned or not is_own(cls) or isinstance(value, Tracer) or (ends := self._known_range()) is None:
             return
-        share = mostly_outside(value, *ends)
-        if share:
+        fits = all(broadcasts(np.shape(end), value.shape) for end in ends)  # else an error comes from `build`
+        if fits and (share := mostly_outside(value, *ends)):
             _warned.add(cls)
             warnings.warn(
                 f"{self._name}: {100 * share:.0f} % of `signal` lies outside its range, {self._range_text()}, and is "

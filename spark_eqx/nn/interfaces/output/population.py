@@ -57,8 +57,11 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
 
     $$y = \arg \max_x \sum_j n_j \log a_j(x) - T \sum_j a_j(x)$$
 
-    over a grid of 4 points a unit and 128 at least, and between them by a parabola. With 200 spikes the bias is below
-    1 % of the range from end to end, on open axes and on circles. The spikes need not be Poisson, their mean is enough.
+    over a grid of 4 points a unit and 128 at least, and between them by a parabola. The spikes need not be Poisson,
+    their mean is enough. With 200 spikes the bias is below 1 % of the range from end to end, on circles with a `sigma`
+    up to 1 and on open axes with a `sigma` up to 0.5, from 8 units on. At an open end a wider bump is estimated too far
+    inside, by about 1.4 % for `sigma=0.6`, 2 % for 0.7 and 6 % for 1. Fewer units leave gaps between bumps of the
+    default `sigma`: the bias is up to 1.5 % with 5 units, 5 % with 4 and a quarter of the range with 3.
     A unit is taken to fire 0.1 spikes a window at least. The derivative is that of the score, which is 0 at the
     maximum: $dy = - \sum_j (\log a_j)'(y)\, dn_j / l''(y)$ with the logarithm $l$ of the likelihood.
 
