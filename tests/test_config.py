@@ -174,7 +174,7 @@ def test_from_dict_refuses():
         SparkConfig.from_dict({"tau": 3.0})
     with pytest.raises(ValueError, match=r"`tau` must be .*\[ms\], positive"):
         SparkConfig.from_dict(data | {"tau": -3.0})
-    with pytest.raises(json.JSONDecodeError):
+    with pytest.raises(ValueError, match="SparkConfig.from_json: `text` must be JSON"):
         SparkConfig.from_json("{")
 
 

@@ -1,4 +1,4 @@
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
 """Every row of the table of bad input: the error names class, field or port, what was expected and what came.
 
 Run as a script, it goes through all cases with the annotation checker off, as in a user's program.
