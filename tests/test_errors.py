@@ -436,6 +436,26 @@ CASES = {
         TypeError,
         "SpikeArray: `spikes` byte order >i2 `x.astype(numpy.int16)`",
     ),
+    "a raster of the other byte order": (
+        lambda: spark.measure.rate(np.ones((3, 1), ">f4")),
+        TypeError,
+        "rate: `spikes` dtype that JAX has (3, 1) >f4 `x.astype(numpy.float32)`",
+    ),
+    "a recording of the other byte order": (
+        lambda: spark.measure.snr(np.ones((3, 1), ">f4"), jnp.ones((3, 1))),
+        TypeError,
+        "snr: `signal` array of floats >f4",
+    ),
+    "a recording of the other byte order to search": (
+        lambda: spark.tune.search(DeltaSpiker(), np.ones((9, 1), ">f4"), {"threshold": [0.1]}),
+        TypeError,
+        "search: `signals` array of floats >f4",
+    ),
+    "weights of the other byte order": (
+        lambda: LinearDecoder(weights=np.ones((1, 3), ">f4")),
+        TypeError,
+        "LinearDecoderConfig `weights` an array >f4",
+    ),
     "a step without a state": (
         lambda: linear(X),
         TypeError,

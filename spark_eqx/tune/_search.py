@@ -17,7 +17,7 @@ from ..core._arguments import as_scalar
 from ..core._keys import check_key
 from ..core._masked import NAN, without_mask
 from ..core.checks import non_negative, positive
-from ..core.kinds import number
+from ..core.kinds import is_of_jax, number
 from ..core.module import SparkModule
 from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
@@ -189,7 +189,8 @@ def _signals(encoder: Any, signals: Any) -> Float[Array, "steps *channels"]:
     if not isinstance(encoder, InputInterface):
         raise TypeError(f"search: `encoder` must be an input interface, got {type(encoder).__name__}: {encoder!r}.")
     value = signals.value if isinstance(signals, FloatArray) else without_mask("search", "signals", signals, NAN)
-    if not isinstance(value, jax.Array | np.ndarray) or not jnp.issubdtype(value.dtype, jnp.floating):
+    known = isinstance(value, jax.Array | np.ndarray) and is_of_jax(value.dtype)
+    if not known or not jnp.issubdtype(value.dtype, jnp.floating):
         raise TypeError(f"search: `signals` must be a FloatArray or an array of floats, got {value!r}.")
     if isinstance(value, Tracer):
         raise TypeError("search: `signals` must not be traced; call `search` outside of `jit`, `grad` and `vmap`.")

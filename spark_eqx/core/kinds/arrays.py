@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._base import Kind, fits_structure, nested, real
+from ._base import Kind, fits_structure, is_of_jax, nested, real
 
 
 class _NumberKind(Kind):
@@ -37,7 +37,7 @@ class ArrayOf(Kind):
         self.text = f"an array, {name}"
 
     def convert(self, value):
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and is_of_jax(value.dtype):  # JAX 0.6 misreads the other byte order
             try:
                 value = jnp.asarray(value)
             except (TypeError, ValueError):  # of strings, or masked
@@ -90,7 +90,7 @@ def _decode_array(data: Any) -> Any:
         return data
     try:
         given = np.asarray(data["array"])
-        if given.dtype.kind not in "biuf":
+        if given.dtype.kind not in "biuf" or not is_of_jax(np.dtype(data["dtype"])):
             return data
         with np.errstate(over="ignore"):
             array = jnp.asarray(given.reshape(data.get("shape", given.shape)), data["dtype"])
