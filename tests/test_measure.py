@@ -379,7 +379,9 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf, 0, "1", None, True, (1.0, 2.0), jnp.ones(2), jnp.asarray(True)])
+@pytest.mark.parametrize(
+    "value", [-1.0, np.nan, np.inf, 0, "1", None, True, (1.0, 2.0), jnp.ones(2), jnp.asarray(True)]
+)
 def test_what_is_not_a_number_is_refused(name, value):
     (argument, unit), function = NUMBERS[name]
     if argument == "q" and isinstance(value, int) and value == 0 and value is not False:
