@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 from ._masked import without_mask
 from .checks import Check
-from .kinds import is_of_jax, number
+from .kinds import number
 from .numbers import Number, concrete
 from .payloads import SpikeArray
 
@@ -58,11 +58,6 @@ def as_raster(function: str, argument: str, raster: Any, masked: bool = True) ->
         raise TypeError(
             f"{what} must hold booleans, floats or integers, got an array of shape {raster.shape}, "
             f"dtype {raster.dtype}."
-        )
-    if not is_of_jax(raster.dtype):  # JAX 0.6 misreads the other byte order
-        raise TypeError(
-            f"{what} must be of a dtype that JAX has, got an array of shape {raster.shape}, dtype {raster.dtype}. "
-            "Convert it first: `x.astype(numpy.float32)`."
         )
     if raster.ndim == 0:
         raise ValueError(f"{what} must have a leading axis of time, got a scalar of dtype {raster.dtype}.")

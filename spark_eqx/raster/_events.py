@@ -176,7 +176,7 @@ def _counts(raster: jax.Array | np.ndarray) -> Array | None:
         return None
     total = raster.sum(dtype=float)
     text = "to_events: `raster` must hold fewer than 2**30 spikes"
-    return jnp.asarray(refuse(raster, total >= 2**30, text, lambda: f"{total:g}")).astype(int)
+    return jnp.asarray(refuse(raster, total >= 2**30, text, lambda: f"{total:g}").astype(int))
 
 
 @jax.jit

@@ -48,7 +48,7 @@ def _one(
     if not isinstance(decoder, SparkModule):
         raise TypeError(f"search: `decoder` must return a module of spark_eqx, got {decoder!r}.")
     first = jax.tree.map(lambda x: x[0], spikes)
-    output = decoder.unroll(spikes, decoder.init(first, key=_folded(key, 2)))[0]
+    output = decoder.unroll(spikes, decoder.init(first, key=_folded(key, 2)), key=_folded(key, 3))[0]
     if "signal" not in output:
         raise ValueError(
             f"search: `decoder` must return a decoder with the output 'signal'; {type(decoder).__name__} has the "

@@ -13,7 +13,7 @@ class MovingWindowSpikerConfig(ContrastSpikerConfig, WindowConfig):
 
 
 class _Window(eqx.Module):
-    samples: Float[Array, "window *units"]  # the last comes last; the first sample where there has been none
+    samples: Float[Array, "window *units"]  # the last comes last; 0 where there has been none
     seen: Int[Array, "*units"]  # how many there have been, up to the length of the window
 
 
@@ -49,19 +49,19 @@ class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
         self.config = MovingWindowSpikerConfig.of(config, kwargs)
 
     def begin(self, x: Float[Array, "*units"]) -> _Window:
-        samples = jnp.broadcast_to(x, (self.config.steps, *x.shape))
+        samples = jnp.zeros((self.config.steps, *x.shape), x.dtype).at[-1].set(x)
         return _Window(samples, jnp.ones(x.shape, jnp.int32))
 
     def base(self, memory: _Window) -> Float[Array, "*units"]:
-        # The oldest sample plus the mean distance from it: so the mean of equal samples is exactly that sample, and
-        # the places that no sample has taken yet add nothing. Only samples so large that a sum of distances could
-        # overflow are scaled, because small ones would become subnormal numbers, which XLA takes for 0.
-        samples, seen = memory.samples, memory.seen.astype(memory.samples.dtype)
-        small = 0.5 ** (len(samples).bit_length() + 1)
-        overflows = jnp.abs(samples).max(0) > small * jnp.finfo(samples.dtype).max
-        scale = jnp.where(overflows, small, 1).astype(samples.dtype)
-        oldest = samples[0] * scale
-        return (oldest + _sum(samples * scale[None] - oldest[None]) / seen) / scale
+        # The last sample plus the mean distance from it, so that the mean of equal samples is exactly that sample.
+        samples, last, steps = memory.samples, memory.samples[-1], self.config.steps
+        rows = jnp.arange(steps, dtype=jnp.int32).reshape(-1, *(1,) * last.ndim)
+        taken, seen = rows >= steps - memory.seen[None], memory.seen.astype(samples.dtype)
+        total = _sum(jnp.where(taken, samples - last[None], 0))
+        # Scaled where the sum overflows, and only there: small distances would become subnormal, which XLA takes for 0.
+        small = 0.5 ** (steps.bit_length() + 1)
+        scaled = last * small + _sum(jnp.where(taken, samples * small - (last * small)[None], 0)) / seen
+        return jnp.where(jnp.isfinite(total), last + total / seen, scaled / small)
 
     def follow(self, memory: _Window, x: Float[Array, "*units"], spikes: Float[Array, "*units"]) -> _Window:
         del spikes
@@ -69,9 +69,17 @@ class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
         return _Window(samples, jnp.minimum(memory.seen + 1, self.config.steps))
 
 
+_UNROLLED = 64  # rows that are added one by one
+
+
 def _sum(x: Float[Array, "window *units"]) -> Float[Array, "*units"]:
     """The sum along the first axis, in an order that does not depend on the program, as that of `jnp.sum` does."""
-    while len(x) > 1:
+    while len(x) > _UNROLLED:
         half = len(x) // 2
         x = jnp.concatenate([x[:half] + x[half : 2 * half], x[2 * half :]])
-    return x[0]
+    # XLA makes one loop of single rows, and writes out every concatenation.
+    rows = list(x)
+    while len(rows) > 1:
+        half = len(rows) // 2
+        rows = [rows[i] + rows[half + i] for i in range(half)] + rows[2 * half :]
+    return rows[0]
