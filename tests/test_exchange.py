@@ -313,7 +313,8 @@ def test_counts_are_repeated_events(dtype):
         lambda: from_tonic(events, (4, 3, 2), 0.5),
     ):
         with pytest.raises(
-            ValueError, match=f"at most one spike per step .* got {total - np.count_nonzero(counts)} spikes? in addition"
+            ValueError,
+            match=f"at most one spike per step .* got {total - np.count_nonzero(counts)} spikes? in addition",
         ):
             read()
 
@@ -348,7 +349,9 @@ def test_no_sign_and_no_fraction_is_lost(writer):
 def test_two_in_one_step_are_refused_or_merged():
     train = neo.SpikeTrain([1.1, 1.2, 3.0], units="ms", t_stop=5.0)
     events = np.zeros(2, [("x", np.int16), ("t", np.int64)])
-    with pytest.raises(ValueError, match="from_neo: a unit must have at most one spike per step of 1 .ms., got 1 spike in"):
+    with pytest.raises(
+        ValueError, match="from_neo: a unit must have at most one spike per step of 1 .ms., got 1 spike in"
+    ):
         from_neo(train)
     with pytest.raises(ValueError, match="from_tonic: .* got 1 spike in addition"):
         from_tonic(events, (2, 1, 1))
