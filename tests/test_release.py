@@ -13,7 +13,8 @@ CITATION = (ROOT / "CITATION.cff").read_text()
 def test_version_is_one():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in CITATION
-    assert re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[0] == version
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[headings[0] == "Unreleased"] == version
     assert f"\n{version} [CpuDevice" in (ROOT / "docs/install.md").read_text()
 
 
