@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +77,7 @@ def derivatives(run, points):
     return spikes, states, jnp.stack(tangents)
 
 
-def assert_one_sided(points, values, dt, states, tangents, numbers=range(4), tolerance=1e-3):
+def assert_one_sided(points, values, dt, states, tangents, numbers: Sequence[int] = range(4), tolerance=1e-3):
     """In each step the derivatives are those at one of the points nearby where the state is the same."""
     points, states, tangents = (np.asarray(each, float) for each in (points, states, tangents))
     assert np.isfinite(tangents).all()
@@ -100,7 +102,8 @@ def lattice(dt, taus=(5.0, 100.0), cds=(0.0, 0.5, 1.0, 2.0, 2.5), lengths=(7,)):
 
 def spiker(points, dt, **kwargs):
     tau, cd, max_freq, _ = points
-    return LinearSpiker(tau=tau, cd=cd, max_freq=max_freq, dt=dt, **({"detach_reset": False} | kwargs))
+    fields: dict[str, Any] = {"detach_reset": False} | kwargs
+    return LinearSpiker(tau=tau, cd=cd, max_freq=max_freq, dt=dt, **fields)
 
 
 VARYING = np.array([1.0] * 10 + [0.8] * 3 + [1.0] * 9 + [0.6] * 2 + [0.0] * 2 + [1.0] * 9)
