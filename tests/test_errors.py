@@ -5,6 +5,7 @@ Run as a script, it goes through all cases with the annotation checker off, as i
 """
 
 import dataclasses
+import functools
 import subprocess
 import sys
 import warnings
@@ -45,8 +46,8 @@ from spark_eqx.nn.interfaces import (
     TanhIntegrator,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
+    _outside,
 )
-from spark_eqx.nn.interfaces.input import base
 
 
 KEY = jr.key(0)
@@ -140,6 +141,11 @@ CASES = {
         ValueError,
         "LinearSpikerConfig.from_json `text` JSON `to_json`",
     ),
+    "JSON nested without end": (
+        lambda: PoissonSpiker.from_json("[" * 100_000),
+        ValueError,
+        "PoissonSpiker.from_json `text` JSON `to_json`",
+    ),
     "no text": (
         lambda: PoissonSpiker.from_json(Path("a.json")),
         TypeError,
@@ -158,6 +164,7 @@ CASES = {
         )
         for spoilt in (
             {"array": [[1, 2], [3]], "dtype": "float32"},
+            {"array": functools.reduce(lambda inner, _: [inner], range(40), 1.0), "dtype": "float32"},
             {"array": [1, 2], "dtype": "float99"},
             {"array": [1, 2], "dtype": ">f4"},
             {"array": [1, 2], "dtype": 3},
@@ -187,6 +194,16 @@ CASES = {
         lambda: spark.Sequential(linear),
         TypeError,
         "Sequential: `stages` one sequence got 1 argument. Write `Sequential([...])`",
+    ),
+    "stages beside a config": (
+        lambda: spark.Sequential([poisson], config=spark.Sequential([linear]).config),
+        TypeError,
+        "Sequential `config` `stages` both",
+    ),
+    "two configs of stages": (
+        lambda: spark.Sequential(spark.Sequential([poisson]).config, config=spark.Sequential([linear]).config),
+        TypeError,
+        "Sequential `config` `stages` both",
     ),
     "no stages": (lambda: spark.Sequential(), ValueError, "SequentialConfig: `stages` at least one module none"),
     "another config of stages": (
@@ -579,6 +596,7 @@ CASES = {
             ("one word", lambda: jnp.zeros(1, jnp.uint32), ValueError, "(1,) uint32"),
             ("an int", lambda: 0, TypeError, "int: 0"),
             ("floats", lambda: jnp.zeros(2), TypeError, "(2,) float32"),
+            ("a masked array", lambda: np.ma.array(jr.key_data(KEY), mask=[True, False]), TypeError, "MaskedArray"),
         )
     },
     "a batch of keys, unroll": (
@@ -752,11 +770,11 @@ def test_counts_agree_with_their_nouns():
 
 
 def warnings_of(action):
-    base._warned.clear()
+    _outside._warned.clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         action()
-    base._warned.clear()
+    _outside._warned.clear()
     return [str(each.message) for each in caught]
 
 
@@ -772,6 +790,7 @@ RANGED = {
         "mins=(0.0, 0.0, -1.0, 0.0) to maxs=1.0",
         "Set `mins` and `maxs`",
     ),
+    "ReceptiveFields": (ReceptiveFields(maxs=jnp.array(2.0)), "mins=0.0 to maxs=2.0", "Set `mins` and `maxs`"),
 }
 
 
@@ -798,6 +817,30 @@ def test_a_signal_mostly_outside_the_range_is_warned_of_once(name):
         assert len(warnings_of(lambda: (module.init(x[3]), LinearSpiker().init(x[3])))) == 2
 
 
+def test_the_warning_of_a_signal_outside_the_range_names_the_line_of_the_user():
+    x, chain = jnp.asarray(MICROVOLTS), spark.Sequential([ReceptiveFields(), PoissonSpiker()])
+    for action in (
+        lambda: poisson.init(x[3]),
+        lambda: poisson.unroll(x, None, key=KEY),
+        lambda: spark.unroll(poisson, x, None, key=KEY),
+        lambda: chain.init(x[3]),
+    ):
+        _outside._warned.clear()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            action()
+        assert [each.filename for each in caught] == [__file__]
+
+
+def test_the_warning_of_a_signal_outside_the_range_is_given_again_where_it_is_an_error():
+    _outside._warned.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            with pytest.raises(UserWarning, match="100 % of `signal`"):
+                poisson.init(jnp.full(3, 2.0))
+
+
 def test_no_warning_of_a_signal_outside_the_range():
     x = jnp.asarray(MICROVOLTS)
     unit = (x + 80) / 160
@@ -810,6 +853,7 @@ def test_no_warning_of_a_signal_outside_the_range():
         lambda: jax.jit(run)(x),
         lambda: jax.jit(lambda x: signed.init(x[0]))(x),
         lambda: jax.vmap(linear.init)(x),
+        lambda: poisson.init(FloatArray(jax.ShapeDtypeStruct((4,), jnp.float32))),  # which has no values
         lambda: jax.grad(lambda x: run(x)[0]["spikes"].spikes.sum())(x),
         lambda: run(unit),
         lambda: run(half),
@@ -827,8 +871,8 @@ def test_no_warning_of_a_signal_outside_the_range():
         HoughSpiker(kernel=(1.0, 0.5)),
         BensSpiker(kernel=(1.0, 0.5), threshold=0.1),
         TopologicalPoissonSpiker(mins=-80.0, maxs=80.0),
-        ReceptiveFields(resolution=4),
-        spark.Sequential([ReceptiveFields(resolution=4), PoissonSpiker()]),
+        ReceptiveFields(resolution=4, mins=-80.0, maxs=80.0),
+        spark.Sequential([ReceptiveFields(resolution=4, mins=-80.0, maxs=80.0), PoissonSpiker()]),
     ):
         assert warnings_of(lambda module=module: module.init(x[3], key=KEY)) == []
     traced = lambda high: TopologicalPoissonSpiker(mins=0.0, maxs=high).init(x[3])

@@ -198,6 +198,13 @@ def test_a_payload_is_indexed_counted_and_iterated_as_its_arrays(kind):
     assert bool(payload) is bool(payload[:0]) is bool(payload[0, 0]) is True  # whatever the length and the values
 
 
+def test_a_payload_says_where_numpy_sums():
+    where = SpikeArray(jnp.asarray([True, False, True]))
+    assert np.sum(np.arange(3.0), where=where) == 2.0
+    assert np.sum(FloatArray(jnp.arange(3.0)), where=where) == 2.0
+    assert np.max(np.arange(3.0), where=where, initial=-1.0) == 2.0
+
+
 def test_indexing_under_transformations():
     payload = payload_of("float32 masked")
     equal = lambda one, other: bool(eqx.tree_equal(one, other))
@@ -279,6 +286,7 @@ REFUSED = {
     "numpy.sum's out": lambda p: np.sum(A, out=p),
     "numpy.add.at": lambda p: np.add.at(p, 0, 1),
     "an index": lambda p: p[p],
+    "one of several indices": lambda p: p[0, p],
 }
 
 

@@ -21,7 +21,7 @@ def check_key(owner: str, key: Any) -> None:
     if key is None:
         return
     wanted = f"{owner}: `key` must be one key of JAX, `jax.random.key(seed)`"
-    if not isinstance(key, jax.Array | np.ndarray):
+    if not isinstance(key, jax.Array | np.ndarray) or isinstance(key, np.ma.MaskedArray):
         raise TypeError(f"{wanted}, got {type(key).__name__}: {key!r}.")
     typed = is_typed(key)
     if not typed and key.dtype != jnp.uint32:

@@ -58,5 +58,5 @@ def read_json(cls: type, text: Any) -> Any:
         raise TypeError(f"{what}, got {type(text).__name__}: {text!r}. Of a file give `path.read_text()`.")
     try:
         return json.loads(text)
-    except ValueError as error:  # also for bytes that are no text
+    except (ValueError, RecursionError) as error:  # also for bytes that are no text
         raise ValueError(f"{what}, got {shown(text)} ({error}).") from None

@@ -64,8 +64,10 @@ class SparkPayload(eqx.Module):
         return np.dtype(jax.tree.leaves(self)[0].dtype)
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, SparkPayload):
-            raise TypeError(f"{type(self).__name__}: an index must be an array, got {index!r}. Write `[index.value]`.")
+        for each in index if isinstance(index, tuple) else (index,):
+            if isinstance(each, SparkPayload):
+                text = f"{type(self).__name__}: an index must be an array, got {each!r}. Write `[index.value]`."
+                raise TypeError(text)
         return jax.tree.map(lambda leaf: leaf[index], self)
 
     def __len__(self) -> int:
@@ -88,7 +90,8 @@ class SparkPayload(eqx.Module):
         """Reductions such as `numpy.sum` are functions of `value`; NumPy's elementwise functions are refused."""
         if method != "reduce" or "out" in kwargs:
             raise _undefined(self, f"numpy.{ufunc.__name__}")
-        return ufunc.reduce(np.asarray(self), *inputs[1:], **kwargs)
+        array = lambda each: np.asarray(each) if isinstance(each, SparkPayload) else each
+        return ufunc.reduce(*map(array, inputs), **{name: array(each) for name, each in kwargs.items()})
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(

@@ -79,10 +79,11 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         for i, stage in enumerate(stages if isinstance(stages, list | tuple) else ()):
             if not isinstance(stage, SparkModule):
                 raise TypeError(f"Sequential: stage {i} must be a SparkModule, got {type(stage).__name__}: {stage!r}.")
-        given = (
-            {} if isinstance(stages, SequentialConfig) or (config is not None and not stages) else {"stages": stages}
-        )
-        self.config = SequentialConfig.of(stages if isinstance(stages, SequentialConfig) else config, given)
+        if config is not None and (isinstance(stages, SequentialConfig) or stages):
+            raise TypeError("Sequential: `config` takes the place of `stages`, got both. Give one of them.")
+        if isinstance(stages, SequentialConfig):
+            config = stages
+        self.config = SequentialConfig.of(config, {"stages": stages} if config is None else {})
 
     @property
     def port(self) -> Port:  # pyright: ignore[reportIncompatibleVariableOverride]

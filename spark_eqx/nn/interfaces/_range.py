@@ -18,11 +18,25 @@ def check_range(config: Any, *others: str) -> None:
         )
 
 
+def known_range(config: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """The lower and the upper end; `None` while one is traced."""
+    mins, maxs = concrete(config.mins), concrete(config.maxs)
+    return None if mins is None or maxs is None else (mins, maxs)
+
+
+def range_text(config: Any) -> str:
+    """The range in words, for errors and warnings."""
+    return f"mins={config.mins} to maxs={config.maxs}"
+
+
+RANGE_REMEDY = "Set `mins` and `maxs` to the ends of the signal's own range"
+
+
 def check_width(owner: str, config: Any, dtype: Any) -> None:
     """**Raises:** `ValueError` if `maxs - mins` is no positive and finite number in the dtype of the state."""
-    mins, maxs = concrete(config.mins), concrete(config.maxs)
-    if mins is None or maxs is None:
+    if (ends := known_range(config)) is None:
         return
+    mins, maxs = ends
     with np.errstate(over="ignore"):
         width = maxs.astype(dtype) - mins.astype(dtype)
     # What is less than the smallest normal number is 0 to XLA.

@@ -11,7 +11,8 @@ from ....core.numbers import Number, as_array, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....core.ports import Port
-from .._range import check_range, check_width, place_in_range
+from .._outside import warn_outside
+from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 
@@ -71,6 +72,9 @@ class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
                     f"{spec.shape}, the shape of port 'signal'."
                 ) from None
         check_width(self._name, self.config, state_dtype(spec.dtype))
+
+    def _warn(self, payload: FloatArray) -> None:
+        warn_outside(type(self), payload.value, known_range(self.config), range_text(self.config), RANGE_REMEDY)
 
     def step(
         self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None

@@ -1,16 +1,13 @@
 import abc
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypedDict, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ....core._arguments import needs_state
-from ....core._names import is_own
 from ....core.checks import positive
 from ....core.kinds import number, zero_one
 from ....core.module import StateT
@@ -20,11 +17,11 @@ from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
 from ....core.specs import InputSpec
 from ....surrogate import AbstractSurrogate, ATan
+from .._outside import warn_outside
 from .._windows import default_window
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
 from ..output.rate import RateDecoder, RateDecoderConfig
-from ._outside import mostly_outside
 
 
 class InputInterfaceConfig(TimedInterfaceConfig):
@@ -83,7 +80,6 @@ class InputInterfaceOutput(TypedDict):
     spikes: SpikeArray
 
 
-_warned: set[type] = set()  # the classes of which a signal was mostly outside the range
 InputConfigT = TypeVar("InputConfigT", bound=InputInterfaceConfig)
 
 
@@ -143,19 +139,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
         return "Scale it to the range first, by `(x - low) / (high - low)` with the ends of the signal's own range"
 
     def _warn(self, payload: FloatArray) -> None:
-        """Once for a class: most of the signal saturates, as one in microvolts does. A class of a user may take other
-        values than the default range."""
-        cls, value = type(self), payload.value
-        if cls in _warned or not is_own(cls) or isinstance(value, Tracer) or (ends := self._known_range()) is None:
-            return
-        fits = all(broadcasts(np.shape(end), value.shape) for end in ends)  # else an error comes from `build`
-        if fits and (share := mostly_outside(value, *ends)):
-            _warned.add(cls)
-            warnings.warn(
-                f"{self._name}: {100 * share:.0f} % of `signal` lies outside its range, {self._range_text()}, and is "
-                f"encoded as the nearer end. {self._rescaled()}. This warning is given once for each class.",
-                stacklevel=2,
-            )
+        warn_outside(type(self), payload.value, self._known_range(), self._range_text(), self._rescaled())
 
     def signal_spec(
         self, input_specs: Mapping[str, Any], units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from ....core.module import StateT
 from ....core.numbers import Number, as_array, concrete, rounded, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
-from .._range import check_range, check_width, place_in_range
+from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
 from .._windows import default_window
 from ..output.population import PopulationDecoder, PopulationDecoderConfig
 from ._membrane import LinearSpikerState, linear_rate
@@ -71,14 +71,13 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         return as_array(self.config.mins, dtype, shape), as_array(self.config.maxs, dtype, shape)
 
     def _known_range(self) -> Any:
-        ends = concrete(self.config.mins), concrete(self.config.maxs)
-        return None if any(end is None for end in ends) else ends
+        return known_range(self.config)
 
     def _rescaled(self) -> str:
-        return "Set `mins` and `maxs` to the ends of the signal's own range"
+        return RANGE_REMEDY
 
     def _range_text(self) -> str:
-        return f"mins={self.config.mins} to maxs={self.config.maxs}"
+        return range_text(self.config)
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
         units, dtype = self.signal_spec(input_specs, (self.config.resolution,), _PER_COMPONENT)

@@ -1,15 +1,45 @@
-"""How much of a signal lies outside a range, at little cost."""
+"""The warning about a signal that is mostly outside a range, at little cost."""
 
+import sys
+import warnings
 from typing import Any
 
 import jax
 import numpy as np
 from jax.core import Tracer
 
+from ...core._names import is_own
+from ...core.numbers import broadcasts
+
 
 _SAMPLES = 512
 _PLACES = np.arange(_SAMPLES) * 0.6180339887498949 % 1  # evenly spread, and in step with no axis
 _ENOUGH = 0.4  # of the samples outside, where more than a half of the whole may be: 4.5 standard deviations
+
+_warned: set[type] = set()  # the classes of which a signal was mostly outside the range
+_WITHIN = (__name__.split(".")[0], "equinox", "jax", "jaxtyping")  # between here and the line of the user
+
+
+def warn_outside(cls: type, value: Any, ends: Any, text: str, remedy: str) -> None:
+    """Warn once for a class, if most of a concrete signal lies outside its range and saturates, as one in microvolts.
+
+    `ends`: the range, lower and upper end, or `None` if any value is taken or the range is traced. `text` is the range
+    in words. A class of a user, derived from one of this package, may take other values and is not warned of.
+    """
+    concrete = isinstance(value, jax.Array) and not isinstance(value, Tracer)
+    if cls in _warned or not is_own(cls) or not concrete or ends is None:
+        return
+    fits = all(broadcasts(np.shape(end), value.shape) for end in ends)  # else an error comes from `build`
+    if fits and (share := mostly_outside(value, *ends)):
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _WITHIN:
+            level, frame = level + 1, frame.f_back
+        warnings.warn(
+            f"{cls.__name__}: {100 * share:.0f} % of `signal` lies outside its range, {text}, and is encoded as the "
+            f"nearer end. {remedy}. This warning is given once for each class.",
+            stacklevel=level,
+        )
+        _warned.add(cls)  # behind the warning, which may be an error and is then raised again
 
 
 def mostly_outside(value: jax.Array, low: Any, high: Any) -> float:
