@@ -2,6 +2,7 @@ import io
 import subprocess
 import sys
 import tracemalloc
+import warnings
 from typing import Any
 
 import jax.numpy as jnp
@@ -22,8 +23,10 @@ from spark_eqx.nn.interfaces import (
     LinearSpiker,
     PhaseSpiker,
     PoissonSpiker,
+    ReceptiveFields,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
+    _outside,
 )
 from spark_eqx.tune import SearchResult
 
@@ -492,6 +495,14 @@ def test_transfer_curve_of_an_interface_without_closed_form():
     (line,) = ax.get_lines()
     np.testing.assert_allclose(line.get_ydata(), 1000 / 6)
     assert texts(ax) == ["measured, 0.6 s"]
+
+
+@pytest.mark.parametrize("cls", [TopologicalPoissonSpiker, ReceptiveFields])
+def test_tuning_curves_of_a_range_without_0_give_no_warning(cls):
+    _outside._warned.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot.tuning_curves(cls(mins=1.0, maxs=2.0, resolution=5))
 
 
 @pytest.mark.parametrize("glue", [0, 1])

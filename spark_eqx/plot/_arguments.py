@@ -11,6 +11,7 @@ from ..core._arguments import as_scalar
 from ..core._masked import NAN, without_mask
 from ..core.checks import positive
 from ..core.payloads import FloatArray, SpikeArray
+from ..core.specs import InputSpec
 from ..nn.interfaces.input.base import InputInterface
 
 
@@ -80,7 +81,7 @@ def range_of(function: str, interface: Any, kinds: tuple[type, ...], what: str) 
     if not isinstance(interface, kinds):
         raise TypeError(f"{function}: `interface` must be {what}, got {type(interface).__name__}.")
     try:
-        interface.init(jnp.zeros(()), key=jr.key(0))
+        interface.build({interface.port.name: InputSpec.of(FloatArray(jnp.zeros(())))}, key=jr.key(0))
     except ValueError as error:
         raise ValueError(f"{function}: `interface` must have scalars for parameters. {error}") from error
     own = (interface.config.mins, interface.config.maxs) if not isinstance(interface, InputInterface) else None
