@@ -67,7 +67,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         """**Arguments:**
 
         - `stages`: a sequence of modules, at least one, of one `dt`.
-        - `config`: a config in place of the stages.
+        - `config`: a config. Stages that are given beside it take the place of its own.
 
         **Raises:** `TypeError` or `ValueError` for anything else. What does not fit is found by `init`.
         """
@@ -79,11 +79,12 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         for i, stage in enumerate(stages if isinstance(stages, list | tuple) else ()):
             if not isinstance(stage, SparkModule):
                 raise TypeError(f"Sequential: stage {i} must be a SparkModule, got {type(stage).__name__}: {stage!r}.")
-        if config is not None and (isinstance(stages, SequentialConfig) or stages):
-            raise TypeError("Sequential: `config` takes the place of `stages`, got both. Give one of them.")
-        if isinstance(stages, SequentialConfig):
-            config = stages
-        self.config = SequentialConfig.of(config, {"stages": stages} if config is None else {})
+        if isinstance(stages, SequentialConfig) and config is not None:
+            raise TypeError("Sequential: `stages` and `config` are two configs. Give one of them.")
+        given = (
+            {} if isinstance(stages, SequentialConfig) or (config is not None and not stages) else {"stages": stages}
+        )
+        self.config = SequentialConfig.of(stages if isinstance(stages, SequentialConfig) else config, given)
 
     @property
     def port(self) -> Port:  # pyright: ignore[reportIncompatibleVariableOverride]
