@@ -284,6 +284,19 @@ def test_a_quantity_as_the_time_step():
         np.testing.assert_array_equal(from_nir(to_nir(raster, dt, events=True), dt), raster)
 
 
+def test_neo_list_of_the_trains_of_a_segment():
+    raster, segment = spikes(10, 3), neo.Segment()
+    segment.spiketrains.extend(to_neo(raster))
+    np.testing.assert_array_equal(from_neo(segment.spiketrains), raster)
+
+
+def test_nir_events_may_be_jax_arrays():
+    raster = spikes(10, 3)
+    events = to_nir(raster, events=True)
+    data = nir.EventData(jnp.asarray(events.idx), jnp.asarray(events.time), 3, jnp.asarray(events.t_max))
+    np.testing.assert_array_equal(from_nir(data, 1.0), raster)
+
+
 def test_an_empty_array_is_one_of_units():
     empty = nir.EventData(np.zeros((1, 0)), np.zeros((1, 0)), 2, 0.004)
     assert from_nir(empty, 1.0).shape == (4, 2) and not from_nir(empty, 1.0).any()
@@ -425,6 +438,21 @@ CASES: dict[str, Any] = {
         lambda: tonic(np.ma.array(EVENTS, mask=np.arange(16) == 3), (2, 2, 1)),
         ValueError,
         "from_tonic: `x` mask",
+    ),
+    "durations": (
+        lambda: from_events(np.array([1000, 2000], "m8[us]"), np.array([0, 0]), (4, 1)),
+        TypeError,
+        "from_events: `times` [ms] timedelta64[us] `times / numpy.timedelta64(1, 'ms')`",
+    ),
+    "durations, nir": (
+        lambda: from_nir(nir.EventData(np.array([[0]]), np.array([[1]], "m8[ms]"), 1, 0.004), 1.0),
+        TypeError,
+        "from_nir: `time` [s] timedelta64[ms] `time / numpy.timedelta64(1, 's')`",
+    ),
+    "durations, tonic": (
+        lambda: tonic(EVENTS.astype([("x", "i2"), ("y", "i2"), ("t", "m8[ms]"), ("p", "?")]), (2, 2, 1)),
+        TypeError,
+        "from_tonic: `t` [microseconds] timedelta64[ms] `t / numpy.timedelta64(1, 'us')`",
     ),
     "no duration": (lambda: to_neo(R, 1 * pq.mV), TypeError, "to_neo: `dt` 1.0 [ms] mV"),
     "negative duration": (lambda: to_neo(R, -1 * pq.ms), ValueError, "to_neo: `dt` [ms] positive -1.0"),

@@ -4,6 +4,7 @@ import re
 
 import jax.numpy as jnp
 import jax.random as jr
+import nir
 import numpy as np
 import pytest
 
@@ -86,6 +87,16 @@ OTHERS = {
     ),
     "surrogate": (lambda x: np.asarray(spark.surrogate.ATan(slope=x).slope), SIGNAL + 1, "ATan", "slope"),
 }
+TIMES, INDICES = np.array([[0.0, 0.001, 0.003]]), np.array([[0, 1, 0]])
+EVENTS = np.array([(0, 0), (1, 1000)], [("x", np.int16), ("t", np.int64)])
+# An event that is masked is dropped from the times and the units together.
+READERS = {
+    "from_events, times": (lambda t: raster.from_events(t, INDICES[0], (8, 2)), 1000 * TIMES[0], "times"),
+    "from_events, units": (lambda u: raster.from_events(1000 * TIMES[0], u, (8, 2)), INDICES[0], "units"),
+    "from_nir, times": (lambda t: raster.from_nir(nir.EventData(INDICES, t, 2, 0.008), 1.0), TIMES, "time"),
+    "from_nir, units": (lambda u: raster.from_nir(nir.EventData(u, TIMES, 2, 0.008), 1.0), INDICES, "idx"),
+    "from_tonic": (lambda e: raster.from_tonic(e, (2, 1, 1)), EVENTS, "x"),
+}
 CASES = {
     **{f"{name}, signal": (call, SIGNAL, owner, arg, "numpy.nan") for name, (call, owner, arg) in SIGNALS.items()},
     **{
@@ -94,6 +105,14 @@ CASES = {
         for dtype in (("bool", "float32") if name in ("SpikeArray", "pack", "rate") else ("bool",))
     },
     **{name: (*case, "value") for name, case in OTHERS.items()},
+    "unpack": (lambda words: raster.unpack(words, 3), np.arange(2, dtype=np.uint32)[None], "unpack", "words", "0"),
+    "from_nir, grid": (
+        lambda grid: raster.from_nir(nir.TimeGriddedData(grid, 0.001)),
+        SPIKES[None],
+        "from_nir",
+        "data",
+        "False",
+    ),
 }
 CASES["inhibition_mask, bool"] = (*CASES["inhibition_mask, bool"][:4], "False")
 
@@ -111,7 +130,7 @@ def test_masked_entries_are_refused_with_a_remedy(name):
     call, array, owner, argument, fill = CASES[name]
     text = f"{owner}: `{argument}` must be an array without masked entries, got one of shape {array.shape}, dtype "
     with pytest.raises(ValueError, match=f"^{re.escape(text)}.*1 masked.*{re.escape(f'`{argument}.filled({fill})`')}"):
-        call(masked(array))
+        call(masked(array, np.unravel_index(1, array.shape)))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -119,6 +138,15 @@ def test_masked_array_without_a_masked_entry_is_a_plain_array(name):
     call, array, *_ = CASES[name]
     for mask in (np.ma.nomask, np.zeros(array.shape, bool)):
         assert_equal(call(np.ma.array(array, mask=mask)), call(array))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_readers_of_events_refuse_masked_events(name):
+    call, array, argument = READERS[name]
+    text = rf"^{name.split(',')[0]}: `{argument}` must be an array without masked entries.*1 masked. Drop the masked events"
+    with pytest.raises(ValueError, match=text):
+        call(masked(array, (..., 1)))
+    assert_equal(call(np.ma.array(array)), call(array))
 
 
 @every(lambda row: not row.many and not row.ports)

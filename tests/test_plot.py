@@ -122,6 +122,13 @@ def test_raster_without_units_or_spikes():
     assert line.get_xydata().size == 0
 
 
+def test_spikes_with_a_nan_keep_their_signs():
+    ax = plot.raster(np.array([[-1.0], [1.0], [np.nan]]))
+    excitatory, inhibitory = ax.get_lines()
+    np.testing.assert_array_equal(inhibitory.get_xdata(), [0.5])
+    np.testing.assert_array_equal(excitatory.get_xdata(), [1.5, 2.5])
+
+
 def test_size_of_the_ticks_is_that_of_the_rows():
     for units, points in ((1, 12), (90, 0.8 * 300 / 90 * 0.72), (5000, 1)):
         spikes = np.zeros((10, units))
@@ -359,6 +366,13 @@ def test_round_trip_by_an_encoder():
     np.testing.assert_allclose(bottom.get_lines()[0].get_ydata(), decoded[:, 0])
     assert bottom.get_xlim() == (0, 200) and len(middle.get_lines()[0].get_xdata()) == 10
     np.testing.assert_allclose(top.get_lines()[0].get_ydata(), signal[:, 0])
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">i2"])
+def test_round_trip_of_a_signal_in_the_other_byte_order(dtype):
+    signal = np.repeat([0, 1], 10)
+    top, *_ = plot.round_trip(signal.astype(dtype), PhaseSpiker(window=2.0))
+    np.testing.assert_array_equal(top.get_lines()[0].get_ydata(), signal)
 
 
 def test_search():
@@ -605,6 +619,12 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
         (lambda: plot.round_trip(ONES, PhaseSpiker(), dt=1.0), TypeError, "round_trip: `dt` must be None where"),
         (lambda: plot.raster([0, 1]), TypeError, r"raster: `spikes` must be a SpikeArray or an array, got \[0, 1\]"),
         (lambda: plot.raster(SIGNAL), TypeError, "raster: `spikes` must be a SpikeArray or an array, got FloatArray"),
+        (lambda: plot.raster(np.ones(3, "m8[s]")), TypeError, "raster: `spikes` must hold .* dtype timedelta64"),
+        (
+            lambda: plot.round_trip(np.ones(3), spark.Sequential([PhaseSpiker()])),
+            TypeError,
+            "round_trip: `spikes` must be a SpikeArray or an array, got Sequential",
+        ),
         (lambda: plot.raster(np.ones(3, complex)), TypeError, "raster: `spikes` must hold .* dtype complex128"),
         (lambda: plot.raster(jr.split(jr.key(0))), TypeError, "raster: `spikes` must hold .* dtype key"),
         (lambda: plot.raster(np.asarray(1.0)), ValueError, r"raster: `spikes` must be of shape \(steps, \*units\)"),

@@ -14,7 +14,7 @@ from jax.core import Tracer
 from ._masked import without_mask
 from .checks import Check
 from .kinds import number
-from .numbers import Number, concrete
+from .numbers import Number, concrete, is_real
 from .payloads import SpikeArray
 
 
@@ -54,7 +54,7 @@ def as_raster(function: str, argument: str, raster: Any, masked: bool = True) ->
     raster = without_mask(function, argument, raster, fill="0")
     if not isinstance(raster, jax.Array | np.ndarray):
         raise TypeError(f"{what} must be an array of spikes or a SpikeArray, got {raster!r}.")
-    if not any(jnp.issubdtype(raster.dtype, kind) for kind in (jnp.bool_, jnp.floating, jnp.integer)):
+    if not is_real(raster.dtype):
         raise TypeError(
             f"{what} must hold booleans, floats or integers, got an array of shape {raster.shape}, "
             f"dtype {raster.dtype}."

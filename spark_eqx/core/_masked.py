@@ -8,10 +8,11 @@ import numpy as np
 NAN = "numpy.nan"
 
 
-def without_mask(owner: str, argument: str, value: Any, fill: str = "value") -> Any:
+def without_mask(owner: str, argument: str, value: Any, fill: str = "value", remedy: str | None = None) -> Any:
     """The value; the plain array of a masked one.
 
-    `fill` is what the error suggests to write for a masked entry: `NAN` in a signal, `"0"` in spikes.
+    `fill` is what the error suggests to write for a masked entry: `NAN` in a signal, `"0"` in spikes. A `remedy` replaces that
+    suggestion.
 
     **Raises:** `ValueError` if an entry is masked. NumPy and JAX would read the number below the mask.
     """
@@ -24,6 +25,6 @@ def without_mask(owner: str, argument: str, value: Any, fill: str = "value") -> 
             fill = {"b": "False", "i": "0", "u": "0"}.get(value.dtype.kind, fill)
         raise ValueError(
             f"{owner}: `{argument}` must be an array without masked entries, got one of shape {value.shape}, dtype "
-            f"{value.dtype}, with {masked} masked. Fill them first: `{argument}.filled({fill})`."
+            f"{value.dtype}, with {masked} masked. {remedy or f'Fill them first: `{argument}.filled({fill})`.'}"
         )
     return value.data

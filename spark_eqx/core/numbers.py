@@ -70,6 +70,16 @@ def derived(
     return as_array(function(np, *(np.asarray(each, float) for each in numbers)), dtype, shape)
 
 
+def is_integer(dtype: Any) -> bool:
+    """Whether a dtype is of integers; NumPy counts its durations (timedelta64) among them, JAX has none."""
+    return jnp.issubdtype(dtype, jnp.integer) and dtype.kind != "m"
+
+
+def is_real(dtype: Any) -> bool:
+    """Whether a dtype is of booleans, floats or integers."""
+    return is_integer(dtype) or any(jnp.issubdtype(dtype, kind) for kind in (jnp.bool_, jnp.floating))
+
+
 def state_dtype(dtype: Any) -> np.dtype:
     """The float type of the input, but at least float32; the default float type for booleans and integers."""
     if not jnp.issubdtype(dtype, jnp.floating):

@@ -10,6 +10,7 @@ import numpy as np
 from ..core._arguments import as_scalar
 from ..core._masked import NAN, without_mask
 from ..core.checks import positive
+from ..core.numbers import is_real
 from ..core.payloads import FloatArray, SpikeArray
 from ..core.specs import InputSpec
 from ..nn.interfaces.input.base import InputInterface
@@ -26,7 +27,7 @@ def as_numbers(function: str, name: str, array: Any, payload: type) -> np.ndarra
     array = without_mask(function, name, array, "0" if payload is SpikeArray else NAN)
     if not isinstance(array, jax.Array | np.ndarray):
         raise TypeError(f"{function}: `{name}` must be a {payload.__name__} or an array, got {array!r}.")
-    if not any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.bool_, jnp.floating, jnp.integer)):
+    if not is_real(array.dtype):
         raise TypeError(
             f"{function}: `{name}` must hold booleans, floats or integers, got an array of shape {array.shape}, "
             f"dtype {array.dtype}."
@@ -50,7 +51,8 @@ def spikes_of(function: str, spikes: Any) -> tuple[np.ndarray, np.ndarray | None
     flat = as_flat(function, "spikes", as_numbers(function, "spikes", spikes, SpikeArray), "units")
     if mask is not None:
         return flat, np.asarray(mask).reshape(flat.shape)
-    return flat, flat < 0 if flat.dtype != bool and flat.min() < 0 else None
+    negative = flat < 0
+    return flat, negative if negative.any() else None
 
 
 def as_floats(function: str, name: str, array: Any) -> np.ndarray:

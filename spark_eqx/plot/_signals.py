@@ -77,11 +77,11 @@ def round_trip(
     """
     if isinstance(spikes, InputInterface):
         signal, spikes, reconstruction, dt = _by_encoder(signal, spikes, reconstruction, dt, key)
+    flat, _ = spikes_of("round_trip", spikes)
     before, after = (
         signals_of("round_trip", name, value)
         for name, value in zip(("signal", "reconstruction"), (signal, reconstruction))
     )
-    flat, _ = spikes_of("round_trip", spikes)
     if not len(before) == len(flat) == len(after):
         raise ValueError(
             "round_trip: `signal`, `spikes` and `reconstruction` must have as many steps, got "
@@ -112,7 +112,8 @@ def _by_encoder(signal: Any, encoder: InputInterface, reconstruction: Any, dt: A
         given = "reconstruction" if reconstruction is not None else "dt"
         raise TypeError(f"round_trip: `{given}` must be None where an encoder is given for `spikes`.")
     signals_of("round_trip", "signal", signal)
-    signal = jnp.asarray(without_mask("round_trip", "signal", value_of(signal)))
+    signal = without_mask("round_trip", "signal", value_of(signal))
+    signal = jnp.asarray(signal.astype(signal.dtype.newbyteorder("=")))  # JAX has one order of bytes
     signal = signal if jnp.issubdtype(signal.dtype, jnp.floating) else signal.astype(jnp.result_type(float))
     key, decoder_key = jr.split(jr.key(0) if key is None else key)
     spikes = encoder.unroll(signal, encoder.init(signal[0], key=key), key=key)[0]["spikes"]

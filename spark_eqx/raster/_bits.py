@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, Shaped, UInt8, UInt32
 
 from ..core._arguments import as_raster, as_size, nonzero, refuse
+from ..core._masked import without_mask
 from ..core.kinds import dtype_like
 
 
@@ -57,6 +58,7 @@ def unpack(words: Any, steps: Any, dtype: Any = bool) -> Shaped[Array, "steps *u
 
     **Raises:** `TypeError` or `ValueError` for anything else, also where `words` are not as many as `steps` need.
     """
+    words = without_mask("unpack", "words", words, fill="0")
     if not isinstance(words, jax.Array | np.ndarray):
         raise TypeError(f"unpack: `words` must be an array of dtype uint32, got {words!r}.")
     if words.dtype != jnp.uint32:

@@ -15,7 +15,7 @@ from ..core._arguments import as_raster, as_size, nonzero, refuse
 from ..core._names import counted
 from ..core.kinds import dtype_like
 from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
-from ._steps import EXACT_STEPS, as_indices, check_times, is_single, milliseconds, step_of
+from ._steps import EXACT_STEPS, as_indices, as_times, is_single, milliseconds, step_of
 
 
 class Events(NamedTuple):
@@ -115,7 +115,7 @@ def from_events(
     error at run time (`equinox.error_if`).
     """
     name = "from_events"
-    check_times(name, "times", "ms", times)
+    times = as_times(name, "times", "ms", times)
     units = as_indices(name, "units", "indices of units", units)
     if times.ndim != 1 or times.shape != units.shape:
         raise ValueError(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from ._exchange import as_counts, as_jax, events_of, package, place, shape_of_units, steps_of
-from ._steps import check_times, is_single, rounding, same_time, steps_until, time_step
+from ._steps import as_times, is_single, rounding, same_time, steps_until, time_step
 
 
 def to_neo(raster: Any, dt: Any = 1.0) -> list[Any]:
@@ -43,8 +43,8 @@ def from_neo(trains: Any, dt: Any = 1.0, shape: Any = None, *, merge: bool = Fal
 
     **Arguments:**
 
-    - `trains`: a sequence of `neo.SpikeTrain` that all begin and end at the same time; one per unit. Where they end
-        within a step, the last step is partial.
+    - `trains`: a sequence of `neo.SpikeTrain`, such as `segment.spiketrains`, that all begin and end at the same time;
+        one per unit. Where they end within a step, the last step is partial.
     - `dt`: the duration of a step: a number [ms], or a quantity such as `1 * pq.ms`.
     - `shape`: of the units; `None`: `(len(trains),)`.
     - `merge`: whether several spikes of a unit in one step may become one; if not, they are refused.
@@ -54,14 +54,14 @@ def from_neo(trains: Any, dt: Any = 1.0, shape: Any = None, *, merge: bool = Fal
     **Raises:** `TypeError` or `ValueError` for anything else; `ImportError` without Neo.
     """
     neo, given, dt = package("neo", "from_neo"), dt, time_step("from_neo", dt)
-    trains = list(trains) if isinstance(trains, list | tuple) else [trains]
+    trains = list(trains) if isinstance(trains, list | tuple | neo.spiketrainlist.SpikeTrainList) else [trains]
     if not trains:
         raise ValueError("from_neo: `trains` must hold at least one `neo.SpikeTrain`, got none.")
     for train in trains:
         if not isinstance(train, neo.SpikeTrain):
             raise TypeError(f"from_neo: `trains` must be `neo.SpikeTrain`s, got {type(train).__name__}: {train!r}.")
     for train in trains:
-        check_times("from_neo", "trains", "ms", train.magnitude)
+        as_times("from_neo", "trains", "ms", train.magnitude)
     dtype = np.dtype(np.float32 if any(is_single(train.dtype) for train in trains) else float)
     allowed, (start, stop) = rounding(dtype, given), _span(trains[0])
     number = steps_until("from_neo", "t_stop", stop, dt, allowed, start)

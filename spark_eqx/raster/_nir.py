@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
+from ..core._masked import without_mask
 from ._exchange import as_counts, events_of, package, place, shape_of_units, steps_of
-from ._steps import as_indices, check_times, is_single, rounding, steps_until, time_step
+from ._steps import as_indices, as_times, is_single, rounding, steps_until, time_step
 
 
 def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = False) -> Any:
@@ -89,21 +90,21 @@ def from_nir(
 
 
 def _of_grid(data: Any, dt: Any) -> np.ndarray:
-    if data.data.dtype != bool and not np.isin(data.data, (0, 1)).all():
-        raise TypeError(f"from_nir: `data` must be spikes, 0 and 1, got measured values of dtype {data.data.dtype}.")
+    spikes = without_mask("from_nir", "data", data.data, fill="0")
+    if spikes.dtype != bool and not np.isin(spikes, (0, 1)).all():
+        raise TypeError(f"from_nir: `data` must be spikes, 0 and 1, got measured values of dtype {spikes.dtype}.")
     own = data.dt * 1000
     if dt is not None and not math.isclose(time_step("from_nir", dt), own, rel_tol=2**-22):
         raise ValueError(f"from_nir: `dt` must be that of the data, {own:g} [ms], got {dt} [ms].")
-    return data.data != 0
+    return spikes != 0
 
 
 def _of_events(data: Any, dt: Any, merge: bool) -> np.ndarray:
     if dt is None:
         raise TypeError("from_nir: `dt` must be given for `nir.EventData` [ms], got None.")
     given, dt = dt, time_step("from_nir", dt)
-    time = np.asarray(data.time)
-    check_times("from_nir", "time", "s", time)
-    idx = as_indices("from_nir", "idx", "indices of neurons", data.idx)
+    time = np.asarray(as_times("from_nir", "time", "s", data.time))
+    idx = np.asarray(as_indices("from_nir", "idx", "indices of neurons", data.idx))
     dtype = time.dtype if is_single(time.dtype) else np.asarray(data.t_max).dtype
     steps = steps_until("from_nir", "t_max", float(data.t_max), dt / 1000, rounding(dtype, given))
     samples = []

@@ -9,8 +9,9 @@ import numpy as np
 from jax.core import Tracer
 
 from ..core._arguments import as_scalar
+from ..core._masked import without_mask
 from ..core.checks import positive
-from ..core.numbers import Number, concrete
+from ..core.numbers import Number, concrete, is_integer
 
 
 # From here on float32 cannot tell steps apart: a time, `dt` and their quotient are each off by a factor of 2^-24, and
@@ -38,37 +39,37 @@ def time_step(function: str, dt: Any) -> float:
     return float(known)
 
 
-def check_times(function: str, argument: str, unit: str, times: Any):
-    """Refuses what a step cannot be told from: numbers of less than 32 bits, masked ones, and ones with a unit."""
+def as_times(function: str, argument: str, unit: str, times: Any) -> Any:
+    """Times that tell steps apart: numbers of at least 32 bits, neither masked nor with a unit of their own."""
     what = f"{function}: `{argument}` must be an array of times [{unit}], floats of 32 or 64 bits or integers"
-    _check_array(what, times)
-    floats, integers = (jnp.issubdtype(times.dtype, kind) for kind in (jnp.floating, jnp.integer))
-    if not integers and not (floats and times.dtype.itemsize >= 4):
+    times = _as_array(function, argument, what, times)
+    if jnp.issubdtype(times.dtype, np.timedelta64):
+        code = {"microseconds": "us"}.get(unit, unit)
+        raise TypeError(f"{what}, got dtype {times.dtype}. Give `{argument} / numpy.timedelta64(1, {code!r})`.")
+    if not is_integer(times.dtype) and not (jnp.issubdtype(times.dtype, jnp.floating) and times.dtype.itemsize >= 4):
         raise TypeError(f"{what}, got an array of shape {times.shape}, dtype {times.dtype}.")
     if hasattr(times, "rescale"):
         raise TypeError(
             f"{what}, got times with a unit, {times.dimensionality}. Give `times.rescale({unit!r}).magnitude`."
         )
+    return times
 
 
-def as_indices(function: str, argument: str, text: str, values: Any, kinds: Any = (jnp.integer,)) -> Any:
+def as_indices(function: str, argument: str, text: str, values: Any, booleans: bool = False) -> Any:
     """Which unit, or which pixel, each event is of: integers. An empty array is one of integers, whatever its dtype."""
     what = f"{function}: `{argument}` must be an array of {text}, integers"
-    _check_array(what, values)
+    values = _as_array(function, argument, what, values)
     if values.size == 0:
         return np.zeros(values.shape, np.int64)
-    if not any(jnp.issubdtype(values.dtype, kind) for kind in kinds):
+    if not is_integer(values.dtype) and not (booleans and values.dtype == bool):
         raise TypeError(f"{what}, got an array of shape {values.shape}, dtype {values.dtype}.")
     return values
 
 
-def _check_array(what: str, values: Any):
+def _as_array(function: str, argument: str, what: str, values: Any) -> Any:
     if not isinstance(values, jax.Array | np.ndarray):
         raise TypeError(f"{what}, got {values!r}.")
-    if np.ma.is_masked(values):
-        raise ValueError(
-            f"{what}, got a masked one, whose mask would be lost. Drop the masked events from all arrays first."
-        )
+    return without_mask(function, argument, values, remedy="Drop the masked events from all arrays first.")
 
 
 def rounding(dtype: Any, dt: Any) -> tuple[float, float]:

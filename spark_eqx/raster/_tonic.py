@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool
 
 from ..core.payloads import SpikeArray
 from ._exchange import as_counts, events_of, place, steps_of
-from ._steps import as_indices, check_times, rounding, time_step
+from ._steps import as_indices, as_times, rounding, time_step
 
 
 # As Tonic's datasets have them.
@@ -94,14 +94,13 @@ def from_tonic(
         if name not in names and size > 1:
             raise ValueError(f"from_tonic: `events` must have `{name}` for `sensor_size` {sensor_size}, got {names}.")
         values = events[name] if name in names else np.zeros(len(events), np.int64)
-        values = as_indices("from_tonic", name, "places", values, kinds=(np.bool_, np.integer))
+        values = as_indices("from_tonic", name, "places", values, booleans=True)
         values = values.astype(np.int64)
         # A sensor of one polarity may mark all of its events as positive.
         place_of[name] = values * 0 if name == "p" and size == 1 and (values == 1).all() else values
         if len(values) and not (0 <= place_of[name].min() and place_of[name].max() < size):
             raise ValueError(f"from_tonic: `{name}` must be 0 to {size - 1}, got {values.min()} to {values.max()}.")
-    times = events["t"]
-    check_times("from_tonic", "t", "microseconds", times)
+    times = as_times("from_tonic", "t", "microseconds", events["t"])
     step = steps_of("from_tonic", "t", times, micros, rounding(times.dtype, dt), unit="microseconds")
     if not (np.isfinite(times) & (step >= 0)).all():
         raise ValueError(
