@@ -350,13 +350,14 @@ S = jnp.zeros((10, 2))
 @pytest.mark.parametrize(
     "spikes, error, match",
     [
-        ([0, 1], TypeError, r"must be an array of spikes or a SpikeArray, got \[0, 1\]"),
+        ([0, 1], TypeError, r"must be an array of spikes or a SpikeArray, got \[0, 1\]. An array will do"),
+        ({"spikes": SpikeArray(S)}, TypeError, r"must be .*, got the output of a module. Give `output\['spikes'\]`"),
         (FloatArray(S), TypeError, "must be an array of spikes or a SpikeArray, got FloatArray"),
         (np.ones(3, "m8[s]"), TypeError, r"must hold booleans.*shape \(3,\), dtype timedelta64\[s\]"),
         (jnp.ones(3, jnp.complex64), TypeError, r"must hold booleans.*shape \(3,\), dtype complex64"),
         (jnp.asarray(1.0), ValueError, "must have a leading axis of time, got a scalar"),
     ],
-    ids=["list", "signal", "durations", "complex", "scalar"],
+    ids=["list", "output", "signal", "durations", "complex", "scalar"],
 )
 def test_what_is_not_a_raster_is_refused(name, spikes, error, match):
     arguments = {"fano": (2.0,), "van_rossum": (S, 1.0), "victor_purpura": (S, 1.0)}.get(name, ())

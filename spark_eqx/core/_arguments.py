@@ -53,7 +53,12 @@ def as_raster(function: str, argument: str, raster: Any, masked: bool = True) ->
         raster = raster.spikes
     raster = without_mask(function, argument, raster, fill="0")
     if not isinstance(raster, jax.Array | np.ndarray):
-        raise TypeError(f"{what} must be an array of spikes or a SpikeArray, got {raster!r}.")
+        got, remedy = repr(raster), ""
+        if isinstance(raster, dict) and isinstance(raster.get("spikes"), SpikeArray):
+            got, remedy = "the output of a module", " Give `output['spikes']`."
+        elif isinstance(raster, list | tuple):
+            remedy = " An array will do: `jax.numpy.asarray(...)`."
+        raise TypeError(f"{what} must be an array of spikes or a SpikeArray, got {got}.{remedy}")
     if not is_real(raster.dtype):
         raise TypeError(
             f"{what} must hold booleans, floats or integers, got an array of shape {raster.shape}, "

@@ -11,8 +11,8 @@ NAN = "numpy.nan"
 def without_mask(owner: str, argument: str, value: Any, fill: str = "value", remedy: str | None = None) -> Any:
     """The value; the plain array of a masked one.
 
-    `fill` is what the error suggests to write for a masked entry: `NAN` in a signal, `"0"` in spikes. A `remedy` replaces that
-    suggestion.
+    `fill` is what the error suggests to write for a masked entry: `NAN` in a signal, `"0"` in spikes. A `remedy`
+    replaces that suggestion.
 
     **Raises:** `ValueError` if an entry is masked. NumPy and JAX would read the number below the mask.
     """

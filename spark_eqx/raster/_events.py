@@ -93,7 +93,8 @@ def from_events(
     An event is a spike in the step that it falls into: step `k` is `[k dt, (k + 1) dt)`. Multiples of `dt` that were
     rounded are in their step all the same: a time `t` that is less than `2**-22 t / dt + 1e-6` steps below the start
     of a step is in that step; `2**-51 t / dt + 1e-6` steps in float64. Integers are exact. NumPy's times in float64
-    keep their precision even if JAX has single precision; under `jax.jit`, traced times have that of their dtype.
+    keep their precision even if JAX has single precision. Under `jax.jit`, traced floats have the precision of their
+    dtype; traced integers are exact if `dt` is a constant whole number, and else become JAX's default floats.
 
     **Arguments:**
 
