@@ -4,7 +4,6 @@ import importlib
 import math
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -101,7 +100,3 @@ def place(
             f"{counted(lost, 'spike')} in addition. Take a smaller `dt`, or `merge=True` to make them one spike."
         )
     return raster
-
-
-def as_jax(raster: np.ndarray, shape: tuple[int, ...]) -> Any:
-    return jnp.asarray(raster.reshape(raster.shape[0], *shape))

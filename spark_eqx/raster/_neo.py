@@ -3,10 +3,11 @@
 import math
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from ._exchange import as_counts, as_jax, events_of, package, place, shape_of_units, steps_of
+from ._exchange import as_counts, events_of, package, place, shape_of_units, steps_of
 from ._steps import as_times, is_single, rounding, same_time, steps_until, time_step
 
 
@@ -88,7 +89,7 @@ def from_neo(trains: Any, dt: Any = 1.0, shape: Any = None, *, merge: bool = Fal
     units = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
     units_shape = shape_of_units("from_neo", shape, len(trains))
     placed = place("from_neo", np.concatenate(times), np.concatenate(steps), units, dt, (number, len(trains)), merge)
-    return as_jax(placed, units_shape)
+    return jnp.asarray(placed.reshape(number, *units_shape))
 
 
 def _unit(train: Any) -> float:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
+from ..core._arguments import as_size
 from ..core.payloads import SpikeArray
 from ._exchange import as_counts, events_of, place, steps_of
 from ._steps import as_indices, as_times, rounding, time_step
@@ -106,12 +107,9 @@ def from_tonic(
         raise ValueError(
             f"from_tonic: `t` must be 0 or more [microseconds], finite, got {times.min()} to {times.max()}."
         )
-    if steps is None:
-        steps = int(step.max(initial=-1)) + 1
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
-        raise TypeError(f"from_tonic: `steps` must be an integer, 0 or more [time steps], got {steps!r}.")
+    steps = int(step.max(initial=-1)) + 1 if steps is None else as_size("from_tonic", "steps", steps, "time steps")
     unit = (place_of["p"] * height + place_of["y"]) * width + place_of["x"]
-    shape = int(steps), math.prod(sensor_size)
+    shape = steps, math.prod(sensor_size)
     raster = place("from_tonic", times / 1000.0, step, unit, micros / 1000, shape, merge)
     return jnp.asarray(raster.reshape(steps, polarities, height, width))
 
