@@ -293,7 +293,8 @@ def test_neo_list_of_the_trains_of_a_segment():
 def test_nir_events_may_be_jax_arrays():
     raster = spikes(10, 3)
     events = to_nir(raster, events=True)
-    data = nir.EventData(jnp.asarray(events.idx), jnp.asarray(events.time), 3, jnp.asarray(events.t_max))
+    idx, time, end = (jnp.asarray(each) for each in (events.idx, events.time, events.t_max))
+    data = nir.EventData(idx, time, 3, end)  # pyright: ignore[reportArgumentType]
     np.testing.assert_array_equal(from_nir(data, 1.0), raster)
 
 

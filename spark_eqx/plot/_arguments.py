@@ -51,8 +51,8 @@ def spikes_of(function: str, spikes: Any) -> tuple[np.ndarray, np.ndarray | None
     flat = as_flat(function, "spikes", as_numbers(function, "spikes", spikes, SpikeArray), "units")
     if mask is not None:
         return flat, np.asarray(mask).reshape(flat.shape)
-    negative = flat < 0
-    return flat, negative if negative.any() else None
+    least = np.fmin.reduce(flat, axis=None)  # which passes over NaN
+    return flat, flat < 0 if least < 0 else None
 
 
 def as_floats(function: str, name: str, array: Any) -> np.ndarray:
