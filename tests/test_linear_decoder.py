@@ -271,6 +271,11 @@ CASES = {
     ),
     "no time": (lambda: fit(SPIKES[0], TARGET[0, 0]), ValueError, "LinearDecoder.fit: `target` axis steps ()"),
     "silence": (lambda: fit(0 * SPIKES, TARGET), ValueError, "LinearDecoder.fit: `spikes` a spike none 10"),
+    "traced": (
+        lambda: jax.jit(lambda x: fit(x, TARGET).config.weights)(SPIKES),
+        TypeError,
+        "LinearDecoder.fit: `spikes` traced outside `jit`",
+    ),
     "nan": (lambda: fit(SPIKES, TARGET * jnp.nan), ValueError, "LinearDecoder.fit: `spikes` and `target` finite"),
 }
 
@@ -292,3 +297,10 @@ def test_weights_of_any_size_are_read_to_rounding(size):
     np.testing.assert_allclose(value, exact, rtol=1e-6)
     gradient = jax.grad(lambda s: decoder(s, decoder.init(s))[0]["signal"].value[0])(jnp.ones(units))
     np.testing.assert_allclose(gradient, 1000 * -np.expm1(-1e-3) * weights[0].astype(float), rtol=1e-5, atol=2e-38)
+
+
+def test_no_units_give_the_bias():
+    decoder = LinearDecoder(weights=jnp.ones((2, 0)), bias=jnp.array([1.0, 2.0]))
+    spikes = jnp.ones((5, 0))
+    value = decoder.unroll(spikes, decoder.init(spikes[0]))[0]["signal"].value
+    np.testing.assert_array_equal(value, np.tile([1.0, 2.0], (5, 1)))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -357,6 +358,21 @@ def test_cap_of_an_encoder_that_mixes_channels():
     np.testing.assert_allclose(found.table["spikes_per_s"], total, rtol=1e-5)
 
 
+def test_cap_is_not_lowered_by_rounding():
+    """55 spikes in 700 ms are 550 / 7 spikes/s; rounded in float32 they were more."""
+    ramp = jnp.clip(jnp.arange(700.0) - 9, 0, 55) / 8 + 1 / 16
+    found = search(StepForwardSpiker(), ramp[:, None], {"threshold": [0.125]}, longest_delay=0.0, most_spikes=550 / 7)
+    assert found.table["spikes_per_s"][0] == 550 / 7
+
+
+def test_signals_outside_the_range_of_the_best_encoder_are_reported(monkeypatch):
+    monkeypatch.setattr("spark_eqx.nn.interfaces.input.base._warned", set())
+    with pytest.warns(UserWarning, match="LinearSpiker: 100 % of `signal` lies outside its range, 0 to 1"):
+        search(linear, 1e3 * SIGNAL, {"tau": [20.0]})
+    monkeypatch.setattr("spark_eqx.nn.interfaces.input.base._warned", set())
+    search(TopologicalLinearSpiker(resolution=8), 1e3 * SIGNAL, {"maxs": [1.0, 900.0]})
+
+
 @pytest.mark.parametrize("perfect", [np.inf, pytest.param(-np.inf, marks=pytest.mark.sweep)])
 def test_infinite_scores_let_the_other_channels_decide(perfect):
     """The first channel has the same infinite score at each setting, and a table of one channel has its first row."""
@@ -430,6 +446,13 @@ class Spreading(OutputInterface[OutputInterfaceConfig, None]):
 
     def step(self, payload, state, *, key):
         return {"signal": spark.FloatArray(jnp.broadcast_to(payload.value[0], (2,)))}, state
+
+
+class Weighted(eqx.Module):
+    weight: Any
+
+    def __call__(self, signal, reconstruction):
+        return -self.weight * jnp.square(signal - reconstruction).mean()
 
 
 search = tune.search
@@ -571,6 +594,26 @@ CASES = {
         lambda: search(linear, jnp.ones(200), {"tau": [20.0]}),
         ValueError,
         "`signals` must vary the signal is constant over the 100 steps",
+    ),
+    "one step that is scored": (
+        lambda: search(linear, SIGNAL[:1], {"tau": [20.0]}, longest_delay=0.0),
+        ValueError,
+        "`signals` must vary channels 0 and 1 are constant over the 1 step that is scored",
+    ),
+    "score of NumPy": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, score=lambda x, y: np.corrcoef(x[:, 0], y[:, 0])[0, 1]),
+        TypeError,
+        "`score` JAX can trace `jax.numpy` TracerArrayConversionError",
+    ),
+    "score that branches": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, score=lambda x, y: 1.0 if y.mean() > 0.3 else 0.0),
+        TypeError,
+        "`score` JAX can trace `jnp.where` TracerBoolConversionError",
+    ),
+    "score that holds an array": (
+        lambda: search(linear, SIGNAL, {"tau": [20.0]}, score=Weighted(jnp.ones(()))),
+        TypeError,
+        "`score` hashable Weighted `lambda *x: score(*x)`",
     ),
     "a channel of NaN": (
         lambda: search(linear, SIGNAL.at[:-50, 1].set(jnp.nan), {"tau": [20.0]}),

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
+from ..core._names import counted
+
 
 class Samples(NamedTuple):
     """Channels with the same number of samples, for all of which the score is traced once.
@@ -44,14 +46,15 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
     present = ~np.isnan(values)
     if (wrong := ~present.any(0)).any():
         raise ValueError(
-            f"search: `signals` must have a sample in each channel that is not NaN, among the {kept} steps that are "
-            f"scored; {named(wrong, shape, 'has', 'have')} none. Leave out such channels."
+            f"search: `signals` must have a sample in each channel that is not NaN, among the {counted(kept, 'step')} that "
+            f"{'is' if kept == 1 else 'are'} scored; {named(wrong, shape, 'has', 'have')} none. Leave out such channels."
         )
     flat = np.fmax.reduce(values) == np.fmin.reduce(values)
     if flat.all():
         raise ValueError(
             f"search: `signals` must vary over time, which is the first axis, in at least one channel; "
-            f"{named(flat, shape, 'is', 'are')} constant over the {kept} steps that are scored."
+            f"{named(flat, shape, 'is', 'are')} constant over the {counted(kept, 'step')} that "
+            f"{'is' if kept == 1 else 'are'} scored."
         )
     return Scored(present & ~flat, _groups(present & ~flat))
 

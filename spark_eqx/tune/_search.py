@@ -128,6 +128,13 @@ def search(
     for argument, function in (("score", score), ("decoder", make)):
         if not callable(function) or isinstance(function, SparkModule):
             raise TypeError(f"search: `{argument}` must be a function, got {type(function).__name__}: {function!r}.")
+        try:
+            hash(function)
+        except TypeError:
+            raise TypeError(
+                f"search: `{argument}` must be hashable, because it is part of the compiled program, got "
+                f"{type(function).__name__}: {function!r}. Write a function that calls it, `lambda *x: {argument}(*x)`."
+            ) from None
     check_key("search", key)
     if np.size(encoder.config.dt) != 1:
         raise ValueError(f"search: `encoder` must have one `dt` [ms], got {encoder.config.dt}.")
@@ -157,8 +164,11 @@ def search(
         run = functools.partial(run_trials, config, values, scored, key, **how)
         parts.append((rows, _in_chunks(run, numbers, len(rows), values, config, report)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
-    found = np.concatenate([each for _, each in parts])[order]
-    rates, delays, scores = found[:, 0], found[:, 1], found[:, 2:]
+    found = np.concatenate([each for _, each in parts])[order].astype(float)
+    delays, spikes, scores = dt * found[:, 0], found[:, 1 : 1 + flat.size], found[:, 1 + flat.size :]
+    # In double precision, so that a rate that is exactly `most_spikes` is not rounded to more.
+    present = np.asarray(~jnp.isnan(values)).reshape(len(values), -1).sum(0)
+    rates = (1000 * spikes / (present * dt))[:, ~flat].max(1)
     without = np.asarray(np.isnan(scores).all(0))  # those of flat channels are NaN too
     if without.all():
         raise ValueError(f"search: no setting of {len(scores)} has a score; `score` returned NaN for all of them.")
@@ -172,6 +182,7 @@ def search(
     kinds = encoder.config._kinds
     chosen = {name: plain(column[best], kinds[name]) for name, column in zip(names, columns, strict=True)}
     best_encoder = type(encoder)(dataclasses.replace(encoder.config, **chosen))
+    best_encoder._warn(FloatArray(values))  # a step, which is traced here, cannot
     return SearchResult(best_encoder, best, table, indices(without, channels))
 
 

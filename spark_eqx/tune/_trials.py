@@ -35,7 +35,7 @@ def run_trials(
     score: Score,
     make: Any,
 ) -> Float[Array, "settings columns"]:
-    """Spikes per second, delay, and the score of each channel, NaN for a flat one; for each setting."""
+    """The delay in steps, and of each channel the spikes and the score, NaN for a flat one; for each setting."""
     one = lambda numbers: _one(cls(dataclasses.replace(config, **numbers)), values, scored, key, lags, score, make)
     return jax.vmap(one)(numbers) if numbers else one(numbers)[None]
 
@@ -61,8 +61,7 @@ def _one(
             f"that of {type(decoder).__name__} has {decoded.shape}."
         )
     dtype = jnp.result_type(float)
-    dt = jnp.asarray(encoder.config.dt, dtype).reshape(())
-    rate = _densest(spikes.spikes != 0, values, scored.present) * (1000 / dt)
+    counts = _counts(spikes.spikes != 0, values.shape[1:])
     values, decoded = (x.astype(state_dtype(values.dtype)).reshape(len(x), -1) for x in (values, decoded))
     kept = len(values) - lags
     lag = _least_error(values[:kept], decoded, scored.present, lags)
@@ -72,26 +71,20 @@ def _one(
     for group in scored.groups:
         found = jax.vmap(one)(_picked(values[:kept], group), _picked(late, group))
         scores = found if group.channels is None else scores.at[group.channels].set(found)
-    return jnp.concatenate([jnp.stack([rate, lag.astype(dtype) * dt]), scores])
+    return jnp.concatenate([lag.astype(dtype)[None], counts, scores])
 
 
 def _folded(key: Any, i: int) -> Any:
     return None if key is None else jr.fold_in(key, i)
 
 
-def _densest(
-    fired: Bool[Array, "steps *units"], values: Float[Array, "steps *channels"], present: Bool[Array, "kept columns"]
-) -> Float[Array, ""]:
-    """Spikes per sample of the channel that has the most, among those that are scored."""
-    channels = values.shape[1:]
+def _counts(fired: Bool[Array, "steps *units"], channels: tuple[int, ...]) -> Float[Array, " channels"]:
+    """The spikes of each channel."""
     count = jnp.sum(fired, 0, dtype=jnp.result_type(float))
     # The axes of the channels come first, then those of the units of each channel. If they do not, the encoder mixes
     # channels, and all spikes count for each of them.
     first = len(channels) if count.shape[: len(channels)] == channels else 0
-    count = count.sum(tuple(range(first, count.ndim)))
-    samples = jnp.sum(~jnp.isnan(values), 0, dtype=count.dtype)
-    each = jnp.broadcast_to(count / samples, channels).ravel()
-    return jnp.max(each, where=present.any(0), initial=0)
+    return jnp.broadcast_to(count.sum(tuple(range(first, count.ndim))), channels).ravel()
 
 
 def _picked(x: Float[Array, "kept columns"], group: Samples) -> Float[Array, "channels samples"]:
@@ -100,7 +93,13 @@ def _picked(x: Float[Array, "kept columns"], group: Samples) -> Float[Array, "ch
 
 
 def _scored(score: Score, signal: Float[Array, "samples 1"], reconstruction: Float[Array, "samples 1"]) -> Array:
-    scored = score(signal, reconstruction)
+    try:
+        scored = score(signal, reconstruction)
+    except jax.errors.JAXTypeError as error:
+        raise TypeError(
+            "search: `score` must be a function that JAX can trace: `jax.numpy` instead of NumPy and SciPy, and "
+            f"`jnp.where` instead of `if`; it raised {type(error).__name__}."
+        ) from error
     real = isinstance(scored, bool | int | float | jax.Array | np.generic) and not jnp.iscomplexobj(scored)
     if not real or np.shape(scored) != ():
         got = (

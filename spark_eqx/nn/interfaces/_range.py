@@ -33,16 +33,17 @@ RANGE_REMEDY = "Set `mins` and `maxs` to the ends of the signal's own range"
 
 
 def check_width(owner: str, config: Any, dtype: Any) -> None:
-    """**Raises:** `ValueError` if `maxs - mins` is no positive and finite number in the dtype of the state."""
+    """**Raises:** `ValueError` if `maxs - mins` or its inverse is no positive normal number in the dtype of the state."""
     if (ends := known_range(config)) is None:
         return
     mins, maxs = ends
     with np.errstate(over="ignore"):
         width = maxs.astype(dtype) - mins.astype(dtype)
-    # What is less than the smallest normal number is 0 to XLA.
-    if not ((width >= jnp.finfo(dtype).tiny) & np.isfinite(width)).all():
+    # What is less than the smallest normal number is 0 to XLA, which may multiply by the inverse instead of dividing.
+    tiny = float(jnp.finfo(dtype).tiny)
+    if not ((width >= tiny) & (width <= 1 / tiny)).all():
         raise ValueError(
-            f"{owner}: `mins` and `maxs` cannot be told apart, or not subtracted, in {np.dtype(dtype).name}; got "
+            f"{owner}: `mins` and `maxs` are too close or too far apart for {np.dtype(dtype).name}; got "
             f"mins={config.mins}, maxs={config.maxs}. Shift or scale the signal, or give it as float64."
         )
 

@@ -54,7 +54,8 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
     Where a threshold crossing coincides with the end of a step, the two sides differ, and the derivative is the
     one-sided derivative from the side on which the spike is emitted. Where a refractory period ends exactly with a
     step, as it does for a signal of 1 if the interval is a whole number of steps, the derivative is that of a period
-    that ends just after the step: the derivative from below for a signal of 1.
+    that ends just after the step: the derivative from below for a signal of 1. If rounding moves that end to before the
+    end of the step, the derivative is the one from the other side.
 
     With the default surrogate the gradient of a value that [`RateDecoder`][] makes of the spikes has the sign of the
     rate's slope and 6 to 31 times its size, since each step near the threshold adds to it; `rate` has the slope itself.

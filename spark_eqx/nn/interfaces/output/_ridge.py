@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ....core._masked import without_mask
@@ -85,6 +86,8 @@ def _sequences(owner: str, port: Port, given: Any, batched: bool) -> tuple[Any, 
     """What was given for a port as an array `(sequences, steps, ...)`, and its dtype as a payload."""
     given = without_mask(owner, port.name, given, "0" if port.payload_type is SpikeArray else "value")
     array = given.value if isinstance(given, port.payload_type) else given
+    if isinstance(array, Tracer):
+        raise TypeError(f"{owner}: `{port.name}` must not be traced; call `fit` outside of `jit`, `grad` and `vmap`.")
     # Of an array of NumPy, which may be a file, chunks are all that becomes one of JAX.
     part = array[:0] if isinstance(array, np.ndarray) and array.ndim else array
     if port.payload_type is FloatArray and np.issubdtype(getattr(part, "dtype", bool), np.integer):
