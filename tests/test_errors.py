@@ -330,6 +330,11 @@ CASES = {
         ValueError,
         "TopologicalLinearSpiker `mins` `maxs` float32 5000000.0 float64",
     ),
+    "a range whose inverse is 0": (
+        lambda: TopologicalLinearSpiker(mins=0.0, maxs=9e37).init(X),
+        ValueError,
+        "TopologicalLinearSpiker: `mins` `maxs` far apart float32 9e+37",
+    ),
     "a range that overflows": (lambda: TopologicalPoissonSpiker(mins=-3e38, maxs=3e38).init(X), ValueError, "float32"),
     "a sigma that float32 does not hold": (
         lambda: TopologicalPoissonSpiker(sigma=1e-38).init(X),
