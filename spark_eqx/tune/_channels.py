@@ -43,18 +43,18 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
             "infinite samples. Write NaN instead."
         )
     values = values[:kept]
+    steps = f"{counted(kept, 'step')} that {'is' if kept == 1 else 'are'} scored"
     present = ~np.isnan(values)
     if (wrong := ~present.any(0)).any():
         raise ValueError(
-            f"search: `signals` must have a sample in each channel that is not NaN, among the {counted(kept, 'step')} that "
-            f"{'is' if kept == 1 else 'are'} scored; {named(wrong, shape, 'has', 'have')} none. Leave out such channels."
+            f"search: `signals` must have a sample in each channel that is not NaN, among the {steps}; "
+            f"{named(wrong, shape, 'has', 'have')} none. Leave out such channels."
         )
     flat = np.fmax.reduce(values) == np.fmin.reduce(values)
     if flat.all():
         raise ValueError(
             f"search: `signals` must vary over time, which is the first axis, in at least one channel; "
-            f"{named(flat, shape, 'is', 'are')} constant over the {counted(kept, 'step')} that "
-            f"{'is' if kept == 1 else 'are'} scored."
+            f"{named(flat, shape, 'is', 'are')} constant over the {steps}."
         )
     return Scored(present & ~flat, _groups(present & ~flat))
 

@@ -33,7 +33,8 @@ RANGE_REMEDY = "Set `mins` and `maxs` to the ends of the signal's own range"
 
 
 def check_width(owner: str, config: Any, dtype: Any) -> None:
-    """**Raises:** `ValueError` if `maxs - mins` or its inverse is no positive normal number in the dtype of the state."""
+    """**Raises:** `ValueError` unless `maxs - mins` and its inverse are positive normal numbers in the dtype of the
+    state."""
     if (ends := known_range(config)) is None:
         return
     mins, maxs = ends
