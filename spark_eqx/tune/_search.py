@@ -114,7 +114,9 @@ def search(
         draws.
     - `progress`: whether to print the progress to the standard error.
 
-    **Returns:** a [`SearchResult`][spark_eqx.tune.SearchResult]. If several settings are best, it has the first.
+    **Returns:** a [`SearchResult`][spark_eqx.tune.SearchResult]. If several settings are best, it has the first. If
+    more than half of the samples are outside the range of the best encoder, a warning names the range, as for
+    [`unroll`][spark_eqx.unroll].
 
     **Raises:** `TypeError` or `ValueError` for anything else; `ValueError` if a sample is infinite, if a channel has no
     sample, if all channels are constant, if no setting has a score, or if none that has one is within `most_spikes`. A
