@@ -20,24 +20,24 @@ def unroll(
 ) -> tuple[Any, StateT]:
     """Run a module over many time steps.
 
-    Step `t` gets the key `jax.random.fold_in(key, start + t)`. So a sequence run in chunks, each with the `start` of
-    its first step and the state of the one before, equals the whole, bit for bit. `init` has a key that no step has, so
-    the same key may be given to both.
+    Step `t` gets the key `jax.random.fold_in(key, start + t)`. Therefore a sequence that is run in chunks equals the
+    whole, bit for bit, if each chunk gets the index of its first step as `start`, and the state after the previous
+    chunk. No step has the key of `init`, so you can pass the same key to both.
 
     **Arguments:**
 
     - `module`: any module.
-    - `payload`: what its port takes with a leading axis of time, `(T, ...)`, or a dict of such by port for a module
-        with several; with `steps`, the payload of one step, held.
+    - `payload`: a payload of the module's port with a leading axis of time, `(T, ...)`; if there are several ports, a
+        dict of payloads by port. With `steps`, the payload of one step, which is held.
     - `state`: from `module.init` with an example of one step.
-    - `steps`: for how many steps to hold the payload. `None`: run over the leading axis.
-    - `key`: for modules that draw; the others ignore it.
-    - `start`: the index of the first step. All indices are 0 or more and below 2^32 - 1. It may be traced; then, if the
-        module draws, it is checked at run time (`equinox.error_if`).
-    - `checkpoint`: how many steps a chunk has of which a backward pass keeps nothing but the state at its beginning,
-        and recomputes the rest; `True` for about the square root of the number of steps, which makes its memory grow
-        with that. The same output (to rounding, for parameters given as arrays), one more forward pass. A forward pass
-        alone takes no longer.
+    - `steps`: the number of steps for which the payload is held. `None`: run over the leading axis.
+    - `key`: for modules that draw random numbers; the others ignore it.
+    - `start`: the index of the first step. All indices must be 0 or more and below 2^32 - 1. If `start` is traced and
+        the module draws random numbers, this is checked at run time (`equinox.error_if`).
+    - `checkpoint`: the number of steps per chunk. A backward pass keeps only the state at the beginning of each chunk
+        and recomputes the rest. `True` means about the square root of the number of steps; the memory then grows with
+        the square root. The output is the same (up to rounding, for parameters given as arrays). A backward pass takes
+        one more forward pass; a forward pass alone takes no longer.
 
     **Returns:** the module's output with a leading axis of time in every array, and the last state.
 

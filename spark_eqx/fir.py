@@ -29,12 +29,12 @@ def lowpass(
     - `taps`: how many steps the kernel has. An integer.
     - `cutoff`: the frequency [Hz] above which the filter stops, below that of Nyquist, `500 / dt`.
     - `dt`: the time step [ms].
-    - `gain`: the sum of the kernel, which is what a spike in each step decodes to.
+    - `gain`: the sum of the kernel: the decoded signal if there is a spike in every step.
 
-    Each number but `taps` may be a JAX array, traced or not.
+    Each argument except `taps` may be a JAX array, traced or not.
 
-    **Returns:** a NumPy array of shape `(taps,)`. As a parameter it is a constant; `jnp.asarray` makes one to be
-    trained. If a number is a JAX array, the kernel is one too, and has derivatives with respect to that number.
+    **Returns:** a NumPy array of shape `(taps,)`, which is a constant as a parameter; convert it with `jnp.asarray` to
+    train it. If an argument is a JAX array, the kernel is one, too, and has derivatives with respect to that argument.
 
     **Raises:** `TypeError` or `ValueError` for anything else.
     """

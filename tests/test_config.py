@@ -168,7 +168,9 @@ def test_from_dict_refuses():
         SparkConfig.from_dict(data | {"type": "elsewhere:Mine"})
     with pytest.raises(ValueError, match="'__main__:Mine'. .* put the class into a module"):
         SparkConfig.from_dict(data | {"type": "__main__:Mine"})
-    with pytest.raises(TypeError, match="expected the data of `PoissonSpikerConfig`, got that of `LinearSpikerConfig`"):
+    with pytest.raises(
+        TypeError, match="expected the data of `PoissonSpikerConfig`, got the data of `LinearSpikerConfig`"
+    ):
         PoissonSpikerConfig.from_dict(data)
     with pytest.raises(TypeError, match="name under 'type'"):
         SparkConfig.from_dict({"tau": 3.0})

@@ -454,7 +454,7 @@ CASES = {
     "a recording of the other byte order to search": (
         lambda: spark.tune.search(DeltaSpiker(), np.ones((9, 1), ">f4"), {"threshold": [0.1]}),
         TypeError,
-        "search: `signals` array of floats >f4",
+        "search: `signals` FloatArray bare array >f4 `x.astype(numpy.float32)`",
     ),
     "weights of the other byte order": (
         lambda: LinearDecoder(weights=np.ones((1, 3), ">f4")),
@@ -729,7 +729,7 @@ def test_one_step_in_single_and_double_precision():
             spark.Sequential([LinearSpiker(dt=one), ExponentialIntegrator(num_outputs=2, dt=other)])
     PopulationDecoder(encoder=TopologicalPoissonSpiker(dt=np.float32(0.1)), dt=0.1)
     for other in (0.10001, jnp.float32(0.10001), (0.1, 0.2), jnp.array([0.1, 0.1, 0.2])):
-        with pytest.raises(ValueError, match="SequentialConfig: all `stages` make the same step"):
+        with pytest.raises(ValueError, match="SequentialConfig: all `stages` must have the same `dt`"):
             spark.Sequential([LinearSpiker(dt=0.1), ExponentialIntegrator(num_outputs=2, dt=other)])
     with pytest.raises(ValueError, match="PopulationDecoderConfig: `dt` must be that of the encoder"):
         PopulationDecoder(encoder=TopologicalPoissonSpiker(dt=0.1001), dt=0.1)
@@ -759,7 +759,7 @@ def test_counts_agree_with_their_nouns():
         (lambda: reshape.init(S, S), "holds 9 values, port"),
         (
             lambda: spark.raster.from_events(jnp.array([1.0, 1.0]), jnp.array([0, 0]), (3, 1)),
-            "without `merge=True`, got 1 event in addition.",
+            "without `merge=True`, got 1 event too many.",
         ),
     ):
         with pytest.raises(ValueError) as info:
@@ -810,7 +810,7 @@ def test_a_signal_mostly_outside_the_range_is_warned_of_once(name):
     for action in actions:
         (text,) = warnings_of(action)
         assert text.startswith(f"{name}: ") and f" % of `signal` lies outside its range, {ends}, and " in text
-        assert remedy in text and text.endswith("This warning is given once for each class.")
+        assert remedy in text and text.endswith("This warning is given once per class.")
     if name == "PoissonSpiker":  # of two classes, each
         assert len(warnings_of(lambda: (module.init(x[3]), LinearSpiker().init(x[3])))) == 2
 

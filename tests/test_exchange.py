@@ -211,7 +211,7 @@ def test_lists_of_events(events, dt, dtype):
         merged = read(times, units.astype(int), (80, 3), dt, merge=True)
         np.testing.assert_array_equal(merged, expected)
         if lost:
-            with pytest.raises(ValueError, match=f"at most one .*, got {lost} (event|spike)s? in addition"):
+            with pytest.raises(ValueError, match=f"at most one .*, got {lost} (event|spike)s? too many"):
                 read(times, units.astype(int), (80, 3), dt)
 
 
@@ -328,7 +328,7 @@ def test_counts_are_repeated_events(dtype):
     ):
         with pytest.raises(
             ValueError,
-            match=f"at most one spike per step .* got {total - np.count_nonzero(counts)} spikes? in addition",
+            match=f"at most one spike per step .* got {total - np.count_nonzero(counts)} spikes? too many",
         ):
             read()
 
@@ -364,10 +364,10 @@ def test_two_in_one_step_are_refused_or_merged():
     train = neo.SpikeTrain([1.1, 1.2, 3.0], units="ms", t_stop=5.0)
     events = np.zeros(2, [("x", np.int16), ("t", np.int64)])
     with pytest.raises(
-        ValueError, match="from_neo: a unit must have at most one spike per step of 1 .ms., got 1 spike in"
+        ValueError, match="from_neo: a unit must have at most one spike per step of 1 .ms., got 1 spike too"
     ):
         from_neo(train)
-    with pytest.raises(ValueError, match="from_tonic: .* got 1 spike in addition"):
+    with pytest.raises(ValueError, match="from_tonic: .* got 1 spike too many"):
         from_tonic(events, (2, 1, 1))
     np.testing.assert_array_equal(np.flatnonzero(from_neo(train, merge=True)), [1, 3])
     assert from_neo(train, 0.1).sum() == 3 and from_tonic(events, (2, 1, 1), merge=True).sum() == 1

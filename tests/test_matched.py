@@ -413,6 +413,6 @@ def test_an_encoder_whose_kernel_follows_a_trained_number():
 
 
 def test_an_encoder_without_a_decoder_says_what_to_write():
-    with pytest.raises(NotImplementedError, match=r"^StepSpiker.decoder: this class defines none") as caught:
+    with pytest.raises(NotImplementedError, match=r"^StepSpiker.decoder: this class defines no decoder") as caught:
         InputInterface.decoder(StepSpiker())  # as of a class that leaves it out
     assert "Define `def decoder(self, **overrides)`" in str(caught.value)

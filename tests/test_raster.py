@@ -393,7 +393,7 @@ def test_no_event_is_lost(times, units, match):
 def test_errors_name_the_event():
     with pytest.raises(ValueError, match=r"got 5.0 ms \(`dt` = 1.0 ms\) and 1\."):
         from_events(np.asarray([np.inf, 1.0, 5.0]), np.asarray([7, 1, 1]), (4, 2))
-    with pytest.raises(ValueError, match="`merge=True`, got 2 events in addition"):
+    with pytest.raises(ValueError, match="`merge=True`, got 2 events too many"):
         from_events(np.zeros(3), np.zeros(3, int), (4, 2))
     raster = from_events(np.zeros(3), np.zeros(3, int), (4, 2), merge=True)
     np.testing.assert_array_equal(raster, [[1, 0], [0, 0], [0, 0], [0, 0]])

@@ -26,7 +26,9 @@ from spark_eqx.nn.interfaces import (
     RegularSpiker,
     StepForwardSpiker,
     TopologicalLinearSpiker,
+    TopologicalPoissonSpiker,
 )
+from spark_eqx.nn.interfaces.input import base
 from spark_eqx.tune import _trials
 
 from .golden import golden
@@ -568,22 +570,22 @@ CASES = {
     "cap below all": (
         lambda: search(linear, SIGNAL, {"max_freq": [100.0, 400.0]}, decoder=integrator, most_spikes=1e-3),
         ValueError,
-        "no setting of 2 is within `most_spikes` = 0.001 [spikes/s] sparsest spikes/s densest channel",
+        "no setting of `grid` is within `most_spikes` = 0.001 [spikes/s] sparsest 2 settings spikes/s densest channel",
     ),
     "no score at all": (
         lambda: search(linear, SIGNAL, {"tau": [10.0, 20.0]}, score=lambda x, y: jnp.nan, most_spikes=500.0),
         ValueError,
-        "no setting of 2 has a score `score` NaN",
+        "no setting of `grid` has a score `score` NaN",
     ),
     "no score for some channel": (
         lambda: search(stepping, SIGNAL, {"threshold": [0.07, 0.6]}, score=one_of_two),
         ValueError,
-        "no setting of 2 has a score `score` NaN",
+        "no setting of `grid` has a score `score` NaN",
     ),
     "no score within the cap": (
         lambda: search(stepping, SIGNAL, {"threshold": [0.02, 0.2]}, score=only_small_steps, most_spikes=100.0),
         ValueError,
-        "no setting of 2 whose score is not NaN is within `most_spikes` = 100 [spikes/s] sparsest",
+        "no setting of `grid` whose score is not NaN is within `most_spikes` = 100 [spikes/s] sparsest",
     ),
     "flat": (
         lambda: search(linear, jnp.ones((200, 2)).at[3, 1].set(jnp.nan), {"tau": [20.0]}),
@@ -636,3 +638,14 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_error(name):
     assert complaint(CASES[name]) is None
+
+
+def test_a_signal_outside_the_range_of_the_best_encoder_is_warned_of():
+    base._warned.clear()
+    with pytest.warns(UserWarning, match="RegularSpiker: .* lies outside its range, 0 to 1"):
+        tune.search(RegularSpiker(), 100 * SIGNAL, {"max_freq": [20.0, 200.0]})
+    tune.search(RegularSpiker(), 100 * SIGNAL, {"max_freq": [20.0]})  # once per class
+    base._warned.clear()
+    # Warnings are errors here: the range is that of the result, not that of the encoder that was given.
+    grid = {"mins": [-100.0], "maxs": [100.0]}
+    tune.search(TopologicalPoissonSpiker(resolution=4), 100 * SIGNAL, grid, key=jr.key(0))

@@ -1,4 +1,4 @@
-"""Checks of what public functions are given."""
+"""Checks of the arguments of public functions."""
 
 import functools
 import inspect
@@ -22,8 +22,8 @@ _FunctionT = TypeVar("_FunctionT", bound=Callable)
 
 
 def needs_state(function: _FunctionT) -> _FunctionT:
-    """The same function of a module, a payload and a state, with an error that says how to make a state that was left
-    out."""
+    """Decorates a function of a module, a payload and a state: if the state is missing, an error explains how to make
+    one."""
     position = list(inspect.signature(function).parameters).index("state")
     name = function.__name__
 
@@ -42,13 +42,13 @@ def needs_state(function: _FunctionT) -> _FunctionT:
 
 
 def as_raster(function: str, argument: str, raster: Any, masked: bool = True) -> jax.Array | np.ndarray:
-    """The spikes that a public function was given as an argument, checked."""
+    """The raster passed to a public function as an array of spikes, checked."""
     what = f"{function}: `{argument}`"
     if isinstance(raster, SpikeArray):
         if raster.inhibition_mask is not None and not masked:
             raise ValueError(
                 f"{what} must be spikes without an inhibition mask, got a SpikeArray with one, which would be lost. "
-                f"Put OnOff behind the encoder, or give `{argument}.spikes` and keep its `inhibition_mask` beside."
+                f"Put OnOff after the encoder, or give `{argument}.spikes` and save its `inhibition_mask` separately."
             )
         raster = raster.spikes
     raster = without_mask(function, argument, raster, fill="0")
@@ -70,7 +70,10 @@ def as_raster(function: str, argument: str, raster: Any, masked: bool = True) ->
 
 
 def nonzero(raster: jax.Array | np.ndarray) -> jax.Array:
-    """A JAX array that is not 0, or is NaN, where the raster is. A NumPy array becomes booleans, or 0, 1 and NaN."""
+    """A JAX array that is nonzero where the raster is, and NaN where the raster is.
+
+    A JAX array is returned as it is. A NumPy array becomes booleans, or floats 0, 1 and NaN.
+    """
     if isinstance(raster, jax.Array):
         return raster
     # NumPy's 64 bits would be cut to 32 on the way to JAX, and 2**32 or 1e-300 become 0.
@@ -81,7 +84,7 @@ def nonzero(raster: jax.Array | np.ndarray) -> jax.Array:
 
 
 def as_scalar(function: str, argument: str, value: Any, unit: str, check: Check) -> Number:
-    """A number that a public function was given as an argument, checked: a Python float or a scalar JAX array."""
+    """The number passed to a public function, checked: a Python float or a scalar JAX array."""
     stored = number.convert(value)
     text = f"{function}: `{argument}` must be a number [{unit}], {check.text}, got {value!r}."
     if stored is NotImplemented or isinstance(stored, tuple) or np.ndim(stored):
@@ -101,7 +104,7 @@ def as_size(function: str, argument: str, value: Any, unit: str) -> int:
 
 
 def refuse(tree: Any, wrong: Any, text: str, got: Any) -> Any:
-    """The tree; where `wrong`, a `ValueError`, or an error at run time if that is traced."""
+    """Returns the tree, or raises a `ValueError` if `wrong` is true; if `wrong` is traced, an error at run time."""
     if isinstance(wrong, Tracer):
         return eqx.error_if(tree, wrong, f"{text}.")
     if wrong:

@@ -14,9 +14,9 @@ MOST_STEPS = 2**32 - 1  # steps that have a key of their own; `init` has the nex
 
 
 def check_key(owner: str, key: Any) -> None:
-    """Refuse what is not one key.
+    """Check that an argument is a single key, or `None`.
 
-    **Raises:** `TypeError` or `ValueError` naming the module and what came.
+    **Raises:** `TypeError` or `ValueError` naming the module and the argument.
     """
     if key is None:
         return
@@ -29,7 +29,7 @@ def check_key(owner: str, key: Any) -> None:
     if key.shape != (() if typed else _raw_shape()):
         raise ValueError(
             f"{wanted}, got an array of keys, shape {key.shape}, dtype {key.dtype}. "
-            "For a key for each example use `jax.vmap` over both."
+            "For one key per example, use `jax.vmap` over examples and keys."
         )
 
 
@@ -38,12 +38,12 @@ def is_typed(key: Any) -> bool:
 
 
 def _raw_shape() -> tuple[int, ...]:
-    """Of a key as plain words, whose generator is the default one."""
+    """The shape of a raw key of the default generator."""
     return jax.eval_shape(jr.key_data, jax.eval_shape(lambda: jr.key(0))).shape
 
 
 def init_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
-    """The key from which `init` draws, `fold_in(key, 2**32 - 1)`: no step has it, and no split of any size."""
+    """The key from which `init` draws, `fold_in(key, 2**32 - 1)`: the key of no step, and the result of no split."""
     return None if key is None else jr.fold_in(key, np.uint32(MOST_STEPS))
 
 
@@ -58,7 +58,7 @@ def stage_key(key: PRNGKeyArray | None, stage: int) -> PRNGKeyArray | None:
 
 
 def stage_keys(keys: Any, stage: int) -> Any:
-    """`stage_key` of each of an array of keys."""
+    """`stage_key` for each key of an array."""
     return None if keys is None else _map(lambda key: jr.fold_in(key, stage), keys, keys)
 
 

@@ -1,4 +1,4 @@
-"""NumPy's masked arrays, which JAX does not know."""
+"""NumPy's masked arrays, which JAX does not support."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ NAN = "numpy.nan"
 
 
 def without_mask(owner: str, argument: str, value: Any, fill: str = "value", remedy: str | None = None) -> Any:
-    """The value; the plain array of a masked one.
+    """Returns the value; for a masked array, its plain array.
 
-    `fill` is what the error suggests to write for a masked entry: `NAN` in a signal, `"0"` in spikes. A `remedy`
-    replaces that suggestion.
+    `fill` is the fill value that the error suggests: `NAN` in a signal, `"0"` in spikes. A `remedy` replaces that
+    suggestion.
 
-    **Raises:** `ValueError` if an entry is masked. NumPy and JAX would read the number below the mask.
+    **Raises:** `ValueError` if an entry is masked, because NumPy and JAX would read the number below the mask.
     """
     if not isinstance(value, np.ma.MaskedArray):
         return value

@@ -28,11 +28,11 @@ def is_own(cls: type) -> bool:
 
 
 def find_class(base: type, name: str) -> Any:
-    """The class of this name among `base` and what is derived from it, in its newest definition.
+    """The class of this name among `base` and its subclasses, in its newest definition.
 
-    The name of the class alone will do where there is only one.
+    The bare name of the class is enough if only one class has it.
 
-    **Raises:** `ValueError` for an unknown name, or where several classes have it; `TypeError` for the name of a class
+    **Raises:** `ValueError` for an unknown name, or if several classes have it; `TypeError` for the name of a class
         that is not derived from `base`.
     """
     known = {name_of(cls): cls for cls in sorted(_descendants(base), key=lambda cls: _order.get(cls, -1))}
@@ -45,8 +45,8 @@ def find_class(base: type, name: str) -> Any:
         return known[alike[0]]
     if other := next((cls.__name__ for cls in _order if name in (name_of(cls), _bare(name_of(cls)))), None):
         raise TypeError(
-            f"{base.__name__}: expected the data of `{base.__name__}`, got that of `{other}`, which "
-            f"`{other}.from_dict` reads."
+            f"{base.__name__}: expected the data of `{base.__name__}`, got the data of `{other}`. "
+            f"Read it with `{other}.from_dict`."
         )
     module, named, _ = name.rpartition(":")
     hint = "."
@@ -65,7 +65,7 @@ def counted(number: Any, noun: str) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """What to add to an error about an unknown name."""
+    """The end of an error about an unknown name: the nearest known name, or all of them."""
     names = sorted(set(names))
     close = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}."

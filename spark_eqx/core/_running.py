@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @jax.tree_util.register_pytree_node_class
 class Argument:
-    """A tree as an argument of a compiled function: what is no array in it is static."""
+    """A tree as an argument of a compiled function: its arrays are traced, and everything else is static."""
 
     def __init__(self, tree: Any):
         self.tree = tree
@@ -45,10 +45,10 @@ class Argument:
 
 
 def pin(tree: Any) -> Any:
-    """Keep XLA from folding constants into what is computed from these floats.
+    """Keep XLA from folding these floats as constants into the computation.
 
-    What it folds it rounds in its own way, so that spikes would depend on whether a signal or a state is an argument of
-    the compiled program or a constant of it. XLA before jax 0.10 folds some all the same.
+    XLA rounds folded constants differently, so that spikes would depend on whether a signal or a state is an argument
+    or a constant of the compiled program. Before jax 0.10, XLA folds some constants nevertheless.
     """
     return jax.tree.map(lambda x: lax.optimization_barrier(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
@@ -110,7 +110,7 @@ def scan(body: Any, state: Any, xs: Any, steps: Any) -> tuple[Any, Any]:
 
 
 def run_at_once(module: "SparkModule", payload: Any, state: Any, steps: Any, held: bool) -> tuple[Any, Any]:
-    """What `run` may return where a step neither draws nor changes the state: all steps without a loop."""
+    """All steps without a loop, for a `run` whose steps neither draw random numbers nor change the state."""
     step = lambda payload: module.step(payload, state, key=None)[0]
     if not held:
         return jax.vmap(step)(payload), state
@@ -118,7 +118,7 @@ def run_at_once(module: "SparkModule", payload: Any, state: Any, steps: Any, hel
 
 
 def check_returned(module: "SparkModule", method: str, returned: Any, state: Any, steps: Any = None) -> None:
-    """That a method of a module returned an output and a state that fits. At trace time only."""
+    """Check at trace time that a method of a module returned an output and a matching state."""
     what = f"{type(module).__name__}.{method}"
     if not (isinstance(returned, tuple) and len(returned) == 2):
         raise TypeError(f"{what}: must return (output, state), got {type(returned).__name__}: {returned!r}.")

@@ -49,13 +49,13 @@ class SparkConfig(Parameters):
 
 
 def read_json(cls: type, text: Any) -> Any:
-    """The plain data that a text in JSON holds.
+    """The plain data of a JSON text.
 
     **Raises:** `TypeError` or `ValueError` naming the class.
     """
     what = f"{cls.__name__}.from_json: `text` must be JSON, as `to_json` returns it"
     if not isinstance(text, str | bytes | bytearray):
-        raise TypeError(f"{what}, got {type(text).__name__}: {text!r}. Of a file give `path.read_text()`.")
+        raise TypeError(f"{what}, got {type(text).__name__}: {text!r}. For a file, pass `path.read_text()`.")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # also for bytes that are no text

@@ -34,12 +34,12 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     output, state = module(payload, state, key=key)  # one step of one example
     ```
 
-    Batches are `jax.vmap`, time is `jax.lax.scan` or [`unroll`][]. Every leaf of the pytree is a JAX array, so a module
-    may be an argument of any JAX transformation. (One that holds other leaves, as `equinox.nn.MLP` has them, is an
-    argument of `equinox.filter_jit` and its kin, as in Equinox.)
+    Use `jax.vmap` for batches, and [`unroll`][] or `jax.lax.scan` for time. Every leaf of the pytree is a JAX array, so
+    that a module can be an argument of any JAX transformation. (A module that contains other leaves, such as those of
+    `equinox.nn.MLP`, needs `equinox.filter_jit`, `equinox.filter_grad` and so on.)
 
-    To write one, subclass one of the interfaces (or this class), name its config and state in brackets, and define
-    `build` and `step`; a direct subclass also says its `port`, or its `ports`. See "Write your own" in the
+    To write a module, subclass one of the interfaces (or this class), name its config and state in brackets, and define
+    `build` and `step`. A direct subclass also declares its `port`, or its `ports`. See "Write your own" in the
     documentation.
 
     ```python
@@ -60,7 +60,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
             return
         if not hasattr(cls, "ports"):
             raise TypeError(
-                f"{cls.__name__}: `port` is missing: say what it takes, for instance "
+                f"{cls.__name__}: `port` is missing. Declare the type of the input, for instance "
                 "`port: ClassVar[Port] = Port('spikes', SpikeArray)`."
             )
         # Checkers of annotations may give the library's own classes an `__init__` each, which is this one.
@@ -87,19 +87,19 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
                         if isinstance(argument, type) and issubclass(argument, SparkConfig):
                             return argument
         raise TypeError(
-            f"{cls.__name__}: names no config. Name it, and the state, in brackets behind the base class, "
+            f"{cls.__name__}: names no config. Name it, and the state, in brackets after the base class, "
             f"`class {cls.__name__}(SparkModule[MyConfig, MyState])`, or define "
             "`__init__(self, config=None, **kwargs)`."
         )
 
     @abc.abstractmethod
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> StateT:
-        """Check the specs of the ports and return the initial state. Building again is the reset.
+        """Check the specs of the ports and return the initial state. To reset a module, build its state again.
 
         **Arguments:**
 
         - `input_specs`: the [`InputSpec`][] of each port by name; a sequence of them where a port takes many.
-        - `key`: for modules that draw something once. It is used as given; `init` passes
+        - `key`: for modules that draw random numbers for their initial state. It is used as given; `init` passes
             `jax.random.fold_in(key, 2**32 - 1)`.
 
         **Raises:** `ValueError` or `TypeError` naming the module and the port.
@@ -107,8 +107,10 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
 
     @abc.abstractmethod
     def step(self, payload: Any, state: StateT, *, key: PRNGKeyArray | None) -> tuple[Any, StateT]:
-        """The equations of one step: the output by port, and the new state. The payload is of the port's type and fits
-        the state; where there are several ports, a dict of payloads, `None` for one that was left out. Always traced.
+        """The equations of one step, which return the output by port, and the new state. Always traced.
+
+        The payload has the type of the port and fits the state. If there are several ports, it is a dict of payloads,
+        with `None` for a port that was left out.
         """
 
     @needs_state
@@ -119,10 +121,10 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     def init(self, *payloads: Any, key: PRNGKeyArray | None = None, **by_port: Any) -> StateT:
         """The initial state for examples of the payloads: one example, one time step. See `build`.
 
-        `init` draws from `jax.random.fold_in(key, 2**32 - 1)`, which is the key of no step. Therefore one key may be
-        given to both `init` and [`unroll`][], and what they draw is independent.
+        `init` draws from `jax.random.fold_in(key, 2**32 - 1)`, which is the key of no step. Therefore you can pass the
+        same key to `init` and [`unroll`][]; they draw independent random numbers from it.
 
-        Where there are several ports, the payloads come by name: `init(x=..., y=...)`, or `init({"x": ..., "y": ...})`.
+        If there are several ports, pass the payloads by name: `init(x=..., y=...)`, or `init({"x": ..., "y": ...})`.
         """
         check_key(self._name, key)
         payload = _ports.gather(self._name, self.ports, payloads, by_port)
@@ -161,10 +163,10 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         return run_sequence(Argument(self), payload, state, key, start, steps is not None, length, chunk)
 
     def run(self, payload: Any, state: StateT, *, keys: Any, steps: Any, held: bool) -> tuple[Any, StateT]:
-        """One step after the other; always traced. The hook for a faster form, which must give the same bits.
+        """Run one step after the other; always traced. Override it with a faster form that gives the same bits.
 
-        The payload has a leading axis of time, unless it is `held`. `keys`: of each step, or `None`. Every array of the
-        output has a leading axis of `steps`, a number or a symbol of `jax.export`.
+        The payload has a leading axis of time, unless it is `held`. `keys` has one key per step, or is `None`. Every
+        array of the output has a leading axis of `steps`, a number or a symbol of `jax.export`.
         """
 
         def body(state, x):
@@ -182,7 +184,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the class, `"module:Class"`, and its config. See [`SparkConfig`][].
 
-        **Raises:** `TypeError` naming the field that is no plain data.
+        **Raises:** `TypeError` naming the field that is not plain data.
         """
         if others := [field.name for field in dataclasses.fields(self) if field.name != "config"]:
             raise TypeError(
@@ -193,14 +195,14 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Any:
-        """The inverse of `to_dict`; raises as that of [`SparkConfig`][] does."""
+        """The inverse of `to_dict`; raises the errors of `SparkConfig.from_dict`."""
         if not isinstance(data, dict) or not isinstance(data.get("type"), str) or data.keys() != {"type", "config"}:
             raise TypeError(f"{cls.__name__}.from_dict: expected a dict with 'type' and 'config', got {shown(data)}.")
         target = _names.find_class(cls, data["type"])
         return target(target._config_class().from_dict(data["config"]))
 
     def to_json(self) -> str:
-        """The module as JSON; numbers round-trip exactly. What is trained travels as numbers, states do not."""
+        """The module as JSON. Numbers round-trip exactly. Trained parameters are included, states are not."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     @classmethod
@@ -208,7 +210,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         """The inverse of `to_json`."""
         return cls.from_dict(read_json(cls, text))
 
-    # What follows serves the subclasses.
+    # The following methods are for subclasses.
 
     @property
     def _name(self) -> str:
@@ -220,23 +222,23 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         return run_step(Argument(self), payload, state, key)
 
     def _wrap(self, given: Any) -> Any:
-        """What was given to the module, as `step` takes it; checked."""
+        """The argument of the module in the form that `step` takes, checked."""
         return self.validate(_ports.wrap(self._name, self.ports, given))
 
     def validate(self, payload: Any) -> Any:
-        """Hook for checks of values at run time: the payload, checked."""
+        """Hook for checks of values at run time; returns the checked payload."""
         return payload
 
     def _warn(self, payload: Any) -> None:
         """Hook for warnings about values, in `init` and `unroll`; never in a step."""
 
     def spec(self, input_specs: Mapping[str, Any]) -> Any:
-        """The spec (or, where the port takes many, the list of specs) of the module's port, checked. Where there are
-        several ports, a dict of them, `None` for one that is left out."""
+        """The spec of the module's port, checked; a list of specs if the port takes many payloads. If there are several
+        ports, a dict of specs, with `None` for a port that is left out."""
         return _ports.check(self._name, self.ports, input_specs)
 
     def need_key(self, key: PRNGKeyArray | None, what: str) -> PRNGKeyArray:
-        """The key; a `ValueError` that says what it is for where there is none."""
+        """Returns the key. If it is `None`, raises a `ValueError` that states what it is needed for."""
         if key is None:
             raise ValueError(f"{self._name}: `key` is missing: {what}. Pass `key=jax.random.key(seed)`.")
         check_key(self._name, key)

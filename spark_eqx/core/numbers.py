@@ -21,7 +21,7 @@ def concrete(value: Any) -> np.ndarray | None:
 
 
 def same_step(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two time steps are equal, but for the rounding of either to float32."""
+    """Whether two time steps are equal up to rounding to float32."""
     try:
         return bool(np.isclose(one, other, rtol=float(np.finfo(np.float32).eps), atol=0).all())
     except ValueError:  # they do not broadcast

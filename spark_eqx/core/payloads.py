@@ -1,4 +1,4 @@
-"""Payloads say what an array means: a real-valued signal, or spikes."""
+"""Payloads: arrays with a meaning, a real-valued signal or spikes."""
 
 import functools
 import inspect
@@ -43,12 +43,13 @@ def _to_jax(payload: "SparkPayload", name: str, array: Any, fill: str = "0") -> 
 
 
 class SparkPayload(eqx.Module):
-    """What travels between modules. Abstract: see [`FloatArray`][] and [`SpikeArray`][].
+    """Base class of the data that modules exchange. Abstract: see [`FloatArray`][] and [`SpikeArray`][].
 
     A subclass is a frozen pytree of arrays of one shape. Operations on payloads map over the leaves, never over
-    `value`, so that no field can be lost: `payload[10:20]`, `len(payload)` and iteration index, count and iterate all
-    arrays together, and give payloads. `jax.numpy.asarray` and NumPy's functions take a payload as the array `value`.
-    Arithmetic, comparisons and the methods of arrays are refused with an error: write them with `payload.value`.
+    `value`, so that no field can be lost: `payload[10:20]` and iteration apply to all arrays together, and give
+    payloads. `jax.numpy.asarray` and NumPy's reductions, such as `numpy.mean`, use the array `value`. Arithmetic,
+    comparisons other than `==`, and the methods of arrays raise an error; use `payload.value`. `==` compares whole
+    payloads.
     """
 
     value: eqx.AbstractVar[Shaped[Array, "*shape"]]
@@ -99,7 +100,7 @@ class SparkPayload(eqx.Module):
             "`array.at[index].set(value)`, and make a new payload of them."
         )
 
-    if not TYPE_CHECKING:  # for which any attribute would exist
+    if not TYPE_CHECKING:  # a type checker would accept any attribute
 
         def __getattr__(self, name: str) -> Any:
             arrays = (np.ndarray, jax.Array)
@@ -109,7 +110,7 @@ class SparkPayload(eqx.Module):
                 called = any(inspect.isroutine(getattr(each, name, None)) for each in arrays)
                 remedy = f"`.value.{name}{'()' if called else ''}`"
             else:
-                return object.__getattribute__(self, name)  # raises; again what a property raised, if it was one
+                return object.__getattribute__(self, name)  # raises; if a property failed, its own error again
             text = f"{type(self).__name__}: a payload has no `{name}`. Write {remedy}."
             raise AttributeError(text, name=name, obj=self)
 

@@ -16,10 +16,10 @@ from .specs import InputSpec
 class Port(NamedTuple):
     """An input of a module.
 
-    - `name`: by which payloads and specs are given.
-    - `payload_type`: what it takes.
-    - `many`: whether it takes a sequence of them.
-    - `optional`: whether it may be left out, where there are several ports.
+    - `name`: the name under which payloads and specs are passed.
+    - `payload_type`: the type of payload that it accepts.
+    - `many`: whether it takes a sequence of payloads.
+    - `optional`: whether it may be left out, if there are several ports.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Port(NamedTuple):
     optional: bool = False
 
     def wrap(self, owner: str, payload: Any) -> Any:
-        """What was given to the port as a payload, or as a list of payloads."""
+        """The argument of the port as a payload, or as a list of payloads."""
         if not self.many:
             return self._wrap_one(owner, payload)
         if not isinstance(payload, list | tuple):
@@ -78,7 +78,7 @@ class Port(NamedTuple):
 
 
 def declare(cls: Any) -> None:
-    """Where a class says its `port`, or its `ports`, the other follows: `port` is the first."""
+    """Derive `ports` from the `port` of a class, or `port`, the first one, from its `ports`."""
     own = vars(cls)  # a view: what is set here is in it
     if "port" in own and "ports" in own:  # properties
         return
@@ -96,7 +96,7 @@ def declare(cls: Any) -> None:
 
 
 def gather(owner: str, ports: tuple[Port, ...], payloads: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-    """What was given to `init`: a payload, or payloads by port; several where the port takes many."""
+    """The arguments of `init` as a payload, as payloads by port, or as a list if the port takes many."""
     if named and payloads:
         raise ValueError(f"{owner}: payloads are given by port or by position, got both.")
     if named:
@@ -109,7 +109,7 @@ def gather(owner: str, ports: tuple[Port, ...], payloads: tuple[Any, ...], named
 
 
 def wrap(owner: str, ports: tuple[Port, ...], given: Any) -> Any:
-    """What was given to a module as payloads, as `step` takes them."""
+    """The argument of a module as payloads, in the form that `step` takes."""
     if len(ports) == 1:
         return ports[0].wrap(owner, given)
     if not isinstance(given, Mapping):
@@ -187,7 +187,7 @@ def _remedy(wanted: type, dtype: Any) -> str:
     if not kind(jnp.integer):
         return ""
     if jnp.iinfo(dtype).bits > 16:
-        return " Scale to floats first, 0 to 1 by `x.astype(jnp.float32) / largest`, the largest value there can be."
+        return " Scale to floats first, to 0 to 1 by `x.astype(jnp.float32) / largest` with the largest possible value."
     most = int(jnp.iinfo(dtype).max)
     if kind(jnp.signedinteger):
         return f" Scale to floats first, for audio to -1 to 1 by `x.astype(jnp.float32) / {most + 1}`."

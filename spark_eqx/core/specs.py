@@ -14,7 +14,7 @@ from .payloads import SparkPayload
 
 @dataclasses.dataclass(frozen=True, init=False)
 class InputSpec:
-    """What a port carries, without the data: static, hashable."""
+    """The type, shape and dtype of a payload without its data; static and hashable."""
 
     payload_type: type[SparkPayload]
     shape: tuple[int, ...]

@@ -1,10 +1,10 @@
 """Measures of spike trains and of signals: what to compute after encoding.
 
-Rasters are of shape `(steps, *units)`, time first: booleans, floats or integers, or a [`SpikeArray`][]. An entry that
-is not 0 is a spike; a negative entry is one too. A raster has the same measures and the same derivatives in every form:
-as a [`SpikeArray`][], as its `value`, and in each dtype. If an entry is NaN, the measures of its unit are NaN, except
-for [`count`][], which is an integer. Every measure is over time and has one value for each unit. All of them work under
-`jax.jit` and `jax.vmap`.
+Rasters have the shape `(steps, *units)`, time first: booleans, floats or integers, or a [`SpikeArray`][]. Any entry
+other than 0 is a spike, negative entries included. A raster has the same measures and the same derivatives in every
+form: as a [`SpikeArray`][], as its `value`, and in each dtype. If an entry is NaN, the measures of its unit are NaN,
+except for [`count`][], which is an integer. Every measure is computed over time and has one value per unit. All of them
+work under `jax.jit` and `jax.vmap`.
 """
 
 from ._counts import count as count, fano as fano, rate as rate, sparsity as sparsity

@@ -8,21 +8,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from ..core._arguments import as_raster, as_scalar, nonzero
+from ..core._names import counted
 from ..core.checks import positive
 from ..core.numbers import derived
 from ._numbers import float_dtype, keep_nan, size
 from ._steps import count_spikes
 
 
-# How far from a whole number of steps a window may be, in steps: `dt` may have come from float32.
+# How far a window may be from a whole number of steps, in steps, because `dt` may have been rounded to float32.
 _OFF_GRID = 1e-3
 
 
 def count(spikes: Any) -> Int[Array, "*units"]:
     """The number of spikes, exact for any number of steps.
 
-    It is an integer and has no derivative. An entry that is NaN is not 0 and counts as a spike; all other measures of
-    its unit are NaN.
+    The count is an integer and has no derivative. An entry that is NaN counts as a spike, because it is not 0; all
+    other measures of its unit are NaN.
 
     **Arguments:**
 
@@ -39,8 +40,8 @@ def rate(spikes: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
     """The mean firing rate, spikes by duration [Hz].
 
     A rate can be part of a loss: the number of spikes has the derivative of `sum(|s|)` with respect to the entries `s`
-    of a raster of floats. That is `sign(s)`, and 1 at 0; at -0.0, which `value` of a [`SpikeArray`][] holds where an
-    inhibitory unit does not spike, it is -1.
+    of a raster of floats, which is `sign(s)`. At 0 it is 1. At -0.0 it is -1: the `value` of a [`SpikeArray`][] is -0.0
+    where an inhibitory unit does not spike.
 
     **Arguments:**
 
@@ -79,9 +80,9 @@ def sparsity(spikes: Any) -> Float[Array, "*units"]:
 def fano(spikes: Any, window: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
     """The Fano factor of the numbers of spikes in windows that follow each other: variance by mean.
 
-    The variance is that of the sample (divided by the number of windows), as elephant's `fanofactor` has it.
-    Differentiable: the number of spikes in each window has the derivative that [`rate`][] describes. Where the value is
-    NaN because there is no spike, the gradient is 0.
+    The variance is the variance of the sample (divided by the number of windows), as in elephant's `fanofactor`. The
+    Fano factor is differentiable: the number of spikes in each window has the derivative that [`rate`][] describes. If
+    the value is NaN because there is no spike, the gradient is 0.
 
     **Arguments:**
 
@@ -108,18 +109,18 @@ def fano(spikes: Any, window: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
     if abs(window / dt - steps) > _OFF_GRID:
         raise ValueError(
             f"fano: `window` must be a multiple of `dt` = {dt} [ms], got {window!r}. The nearest that fits is "
-            f"{steps * dt:g} [ms], {steps} step{'s' if steps > 1 else ''}."
+            f"{steps * dt:g} [ms], {counted(steps, 'step')}."
         )
     return _fano(raster, steps)
 
 
 def _differentiable_count(raster: Shaped[Array, "steps *units"]) -> Float[Array, "*units"]:
-    """As a float, with the derivative of `sum(|s|)`; NaN where there is a NaN."""
+    """The count as a float, with the derivative of `sum(|s|)`; NaN for a unit with a NaN."""
     floating = jnp.issubdtype(raster.dtype, jnp.floating)
     return _float_count(raster) if floating else count_spikes(raster).astype(float_dtype(raster))
 
 
-# By its own rule: the count is one of integers, which have no derivative.
+# With its own rule, because the count is computed with integers, which have no derivative.
 @jax.custom_jvp
 @jax.jit
 def _float_count(raster: Float[Array, "steps *units"]) -> Float[Array, "*units"]:

@@ -23,9 +23,9 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
     spike has the distance 1 from no spike; van Rossum's own normalisation is `D / sqrt(2)`. Two trains of `n` and `m`
     spikes are from `|n - m|` (`tau` long) to `sqrt(n + m)` apart (`tau` short, no common spike).
 
-    The weight of an entry `s` is `|s|`, so that inhibitory spikes count as the others do. Floats have a gradient: the
-    derivative of the weight is `sign(s)`, and 1 at 0 (-1 at -0.0), as for [`rate`][]. The gradient at the distance 0
-    is 0.
+    The weight of an entry `s` is `|s|`, so that inhibitory spikes count like all others. Floats have a gradient: the
+    derivative of the weight is `sign(s)`, and 1 at 0 (-1 at -0.0), as for [`rate`][]. If the distance is 0, the
+    gradient is 0.
 
     van Rossum (2001), "A novel spike distance".
 
@@ -35,7 +35,8 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
     - `tau`: the time constant [ms] that sets which differences in time count.
     - `dt`: the duration of a step [ms].
 
-    **Returns:** of shape `(*units,)`; 0 for equal trains, two empty ones too; NaN for a unit with a NaN in either.
+    **Returns:** of shape `(*units,)`; 0 for equal trains, including empty ones; NaN for a unit with a NaN in either
+    raster.
 
     **Raises:** `TypeError` or `ValueError` for what is not a raster, rasters of two shapes, or what is not a duration.
     """
@@ -52,8 +53,8 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
 def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: Any = None) -> Float[Array, "*units"]:
     """The Victor-Purpura distance: the least cost of making one train from the other.
 
-    Adding or removing a spike costs 1, moving one costs `q` for each second. Between trains of `n` and `m` spikes it is
-    from `|n - m|` (`q = 0`) to `n + m`. The time is that of `n m` operations. All derivatives are 0.
+    Adding or removing a spike costs 1, and moving a spike costs `q` per second. Between trains of `n` and `m` spikes
+    the distance is `|n - m|` (`q = 0`) to `n + m`. The computation takes about `n m` operations. All derivatives are 0.
 
     Victor and Purpura (1996), "Nature and precision of temporal coding in visual cortex: a metric-space analysis".
 
@@ -63,11 +64,11 @@ def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: An
     - `q`: the cost of moving a spike [1/s], 0 or more, elephant's `cost_factor`. Spikes further apart than `2000 / q`
         ms are not moved.
     - `dt`: the duration of a step [ms].
-    - `capacity`: how many spikes of a unit there is room for, static. `None`: as many as there are; under a
-        transformation, where that is not known, one in every step, which costs memory.
+    - `capacity`: the largest number of spikes of a unit, static. `None`: as many as there are; under a transformation,
+        where this number is unknown, one per step, which costs memory.
 
-    **Returns:** of shape `(*units,)`; the number of spikes in the one train where the other is empty; NaN for a unit
-    with a NaN in either.
+    **Returns:** of shape `(*units,)`; if one train is empty, the number of spikes of the other; NaN for a unit with a
+    NaN in either raster.
 
     **Raises:** `TypeError` or `ValueError` for anything else; also where a unit has more spikes than `capacity`: a
     `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).

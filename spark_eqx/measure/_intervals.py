@@ -20,8 +20,9 @@ def intervals(
 ) -> tuple[Float[Array, "intervals *units"], Bool[Array, "intervals *units"]]:
     """The inter-spike intervals [ms], in their order in time.
 
-    A unit with `n` spikes has `n - 1` of them, one of 0 or 1 spikes has none. The derivative with respect to the spikes
-    is 0, because intervals are whole numbers of steps. The derivative with respect to `dt` is that number.
+    A unit with `n` spikes has `n - 1` intervals, and a unit without spikes has none. The derivative with respect to the
+    spikes is 0, because intervals are whole numbers of steps. The derivative with respect to `dt` is the number of
+    steps.
 
     **Arguments:**
 
@@ -30,9 +31,9 @@ def intervals(
     - `capacity`: how many intervals of a unit there is room for, static. `None`: as many as the unit with the most
         has; under a transformation, where that is not known, `steps - 1`.
 
-    **Returns:** `(values, mask)`, both of shape `(capacity, *units)`. The mask is `True` where there is an interval,
-    first along the leading axis; the other values are NaN. All intervals are `values[mask]`. In a unit with a NaN,
-    which counts as a spike, the values of all intervals are NaN.
+    **Returns:** `(values, mask)`, both of shape `(capacity, *units)`. The intervals of a unit come first along the
+    leading axis, where the mask is `True`; the other values are NaN. All intervals are `values[mask]`. A NaN counts as
+    a spike, and all intervals of its unit are NaN.
 
     **Raises:** `TypeError` or `ValueError` for anything else; also where a unit has more intervals than `capacity`: a
     `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 
 def float_dtype(*arrays: Any) -> np.dtype:
-    """To compute in: at least float32, at most the floats that JAX has."""
+    """The dtype for computations: at least float32, and float64 only if JAX has it."""
     floating = lambda dtype: dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
     dtype = functools.reduce(np.promote_types, (floating(each.dtype) for each in arrays), np.dtype(np.float32))
     return dtype if dtype == np.float32 else jax.dtypes.canonicalize_dtype(np.float64)
@@ -20,8 +20,8 @@ def float_dtype(*arrays: Any) -> np.dtype:
 def size(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """`|x|`, with the derivative `sign(x)`, 1 at 0 and -1 at -0.0.
 
-    -0.0 is what `SpikeArray.value` holds where an inhibitory unit does not spike: its derivative and that of `value`
-    make the derivative of `|spikes|`.
+    `SpikeArray.value` is -0.0 where an inhibitory unit does not spike. The derivative there and the derivative of
+    `value` multiply to the derivative of `|spikes|`.
     """
     return jnp.where(jnp.signbit(x), -x, x)
 

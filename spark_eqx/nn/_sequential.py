@@ -30,7 +30,7 @@ class SequentialConfig(SparkConfig):
         for (i, one), (j, other) in itertools.pairwise(timed):
             if not same_step(_time_step(one), _time_step(other)):
                 raise ValueError(
-                    f"SequentialConfig: all `stages` make the same step; stage {i}, {type(one).__name__}, has "
+                    f"SequentialConfig: all `stages` must have the same `dt`; stage {i}, {type(one).__name__}, has "
                     f"dt={_time_step(one)} [ms], stage {j}, {type(other).__name__}, dt={_time_step(other)} [ms]."
                 )
 
@@ -45,14 +45,14 @@ def _time_step(stage: SparkModule) -> Any:
 
 @final
 class Sequential(SparkModule[SequentialConfig, tuple]):
-    """Modules behind each other are a module: `Sequential([encoder, layer, decoder])`.
+    """A sequence of modules as one module: `Sequential([encoder, layer, decoder])`.
 
     Each stage takes the one payload of the stage before that fits its port, or its first port where the others are
     optional; the first stage takes what is given, by port where it has several. The output is that of the last stage.
     The state is a tuple, one entry a stage.
 
-    Stage `i`, counted from 0, gets the key `jax.random.fold_in(key, i)` of the step's key in each step, of
-    `jax.random.fold_in(key, 2**32 - 1)` in `init`, and of the given key in `build`.
+    Stage `i`, counted from 0, gets the key `jax.random.fold_in(key, i)`. Here `key` is the key of the step in each
+    step, `jax.random.fold_in(key, 2**32 - 1)` in `init`, and the given key in `build`.
 
     Over time each stage runs alone, by its own whole-sequence form: `unroll(Sequential([a, b]), ...)` equals
     `unroll(b)` of `unroll(a)`, bit for bit, where each step of a stage that draws has the key above. With `checkpoint`

@@ -1,4 +1,4 @@
-"""What the plots are given, checked."""
+"""Checks of the arguments of plots."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def as_flat(function: str, name: str, array: np.ndarray, rest: str) -> np.ndarra
 
 
 def spikes_of(function: str, spikes: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """What is not 0 is a spike, and which of them are inhibitory; of shape (steps, units)."""
+    """Masks of the spikes (entries other than 0) and of the inhibitory spikes, of shape (steps, units)."""
     mask = None
     if isinstance(spikes, SpikeArray):
         spikes, mask = spikes.spikes, spikes.inhibition_mask
@@ -60,7 +60,7 @@ def as_floats(function: str, name: str, array: Any) -> np.ndarray:
 
 
 def signals_of(function: str, name: str, array: Any) -> np.ndarray:
-    """Of shape (steps, signals)."""
+    """The signals, of shape (steps, signals)."""
     flat = as_flat(function, name, as_floats(function, name, array), "signals")
     check_few(function, name, flat.shape[1], "signal")
     return flat
@@ -79,7 +79,7 @@ def positive_number(function: str, name: str, value: Any, unit: str) -> float:
 
 
 def range_of(function: str, interface: Any, kinds: tuple[type, ...], what: str) -> tuple[float, float]:
-    """Of the signal, for an interface with one set of parameters."""
+    """The range of the signal of an interface with scalar parameters."""
     if not isinstance(interface, kinds):
         raise TypeError(f"{function}: `interface` must be {what}, got {type(interface).__name__}.")
     try:

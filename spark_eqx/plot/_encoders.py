@@ -1,4 +1,4 @@
-"""What an encoder does to a signal that is held."""
+"""The response of an encoder to a signal that is held."""
 
 import math
 from collections.abc import Callable
@@ -117,7 +117,7 @@ def tuning_curves(interface: Any, *, rate: bool = False, ax: Any = None) -> Axes
 
 
 def _measure(interface: InputInterface, x: np.ndarray, duration: float, key: Any, decoded: bool) -> np.ndarray:
-    """For each held signal the rates [Hz] of the units, of shape (signals, *units), or what comes back, (signals,)."""
+    """For each held signal the rates [Hz] of the units, (signals, *units), or the reconstruction, (signals,)."""
     dt = float(interface.config.dt)
     steps = max(round(duration / dt), 1)
     key, decoder_key = jr.split(key)

@@ -107,7 +107,7 @@ def round_trip(
 
 
 def _by_encoder(signal: Any, encoder: InputInterface, reconstruction: Any, dt: Any, key: Any) -> tuple[Any, ...]:
-    """The signal as it is encoded, its spikes, what the matched decoder makes of them, and the time step."""
+    """The signal, its spikes, the reconstruction of the matching decoder, and the time step."""
     if reconstruction is not None or dt is not None:
         given = "reconstruction" if reconstruction is not None else "dt"
         raise TypeError(f"round_trip: `{given}` must be None where an encoder is given for `spikes`.")

@@ -1,13 +1,13 @@
 """Other forms of a raster of spikes: bits, 32 time steps to the word, in 1/32 of the memory of float32; events; and
 the forms in which other packages hold spikes.
 
-A raster is of shape `(steps, *units)`, time first. The forms of other packages are made outside of `jax.jit`; each
-needs its package, `pip install neo` or `nir`, where it says so.
+A raster is of shape `(steps, *units)`, time first. Conversions to and from other packages work outside of `jax.jit`.
+Those for Neo and NIR need these packages: `pip install neo`, `pip install nir`.
 
-An event is in the step that it falls into: step `k` is `[k dt, (k + 1) dt)`, and a time that rounding alone puts below
-the start of a step is in that step. Nothing is lost on the way without an error. Readers refuse two events of a unit in
-one step, unless they may be merged. Events repeat as often as an entry counts; bits and grids hold only 0 and 1.
-Negative entries are refused, except that Tonic's events hold the polarity of spikes with an inhibition mask.
+Step `k` contains the events in `[k dt, (k + 1) dt)`; a time that only rounding puts below the start of a step is in
+that step. No conversion loses spikes without an error. Readers refuse two events of a unit in one step, unless
+`merge=True`. An entry of `n` becomes `n` equal events; bits and grids hold only 0 and 1. Negative entries are refused.
+The polarity of Tonic's events can represent spikes with an inhibition mask.
 """
 
 from ._bits import pack as pack, unpack as unpack

@@ -14,7 +14,7 @@ from ..core._masked import without_mask
 from ..core.kinds import dtype_like
 
 
-# How to write signed spikes as events.
+# What an error suggests for signed spikes that are to become events.
 NO_SIGNS = "an event has no sign: give `raster > 0` and `raster < 0`, or `raster != 0`"
 
 
@@ -27,13 +27,13 @@ def pack(raster: Any) -> UInt32[Array, "words *units"]:
     **Arguments:**
 
     - `raster`: booleans, floats or integers of shape `(steps, *units)`, each 0 or 1; or a [`SpikeArray`][] of them.
-        Booleans are packed as they are. All others are checked, which takes up to half as long as packing them.
+        Entries other than booleans are checked, which takes up to half as long as packing them.
 
     **Returns:** the words, of shape `(ceil(steps / 32), *units)`.
 
-    **Raises:** `TypeError` for anything else; `ValueError` without an axis of time, or for spikes with an inhibition
-    mask, which the bits cannot hold. Also for an entry that is not 0 or 1, because its sign or count would be lost: a
-    `ValueError`; under `jax.jit` or `jax.vmap`, an error at run time (`equinox.error_if`).
+    **Raises:** `TypeError` for anything else. `ValueError` without an axis of time, for spikes with an inhibition mask,
+    which bits cannot hold, and for an entry other than 0 and 1, whose sign or count would be lost. Under `jax.jit` or
+    `jax.vmap` the latter is an error at run time (`equinox.error_if`).
     """
     raster = as_raster("pack", "raster", raster, masked=False)
     return check_entries(
@@ -81,17 +81,18 @@ def unpack(words: Any, steps: Any, dtype: Any = bool) -> Shaped[Array, "steps *u
 
 
 def check_entries(function: str, raster: jax.Array | np.ndarray, made: Any, counts: bool, remedy: str) -> Any:
-    """What was `made` of the raster; an error where an entry of the raster was lost on the way.
+    """Returns `made`, which was computed from the raster; an error if the raster has an invalid entry.
 
-    An entry is 0 or 1 or, with `counts`, a number of spikes. Booleans cost nothing.
+    Valid entries are 0 and 1 or, with `counts`, any number of spikes. Booleans are not checked, at no cost.
     """
     if raster.dtype == bool:
         return made
     lost = _lost(np, raster, counts).any() if isinstance(raster, np.ndarray) else _any_lost(raster, counts)
+    allowed = "0 or positive whole numbers of spikes" if counts else "0 and 1"
     return refuse(
         made,
         lost,
-        f"{function}: `raster` must hold only {'0, 1 or whole numbers of spikes' if counts else '0 and 1'} ({remedy})",
+        f"{function}: `raster` must hold only {allowed} ({remedy})",
         lambda: next(entry for entry in np.asarray(raster).flat if _lost(np, entry, counts)),
     )
 

@@ -21,10 +21,10 @@ from ._steps import EXACT_STEPS, as_indices, as_times, is_single, milliseconds, 
 class Events(NamedTuple):
     """The spikes of a raster one by one, ordered by time, then by unit. From [`to_events`][].
 
-    - `times`: when [ms]; infinite beyond the last event.
-    - `units`: which unit, an index into the flattened units; beyond the last event the number of units, which
-        JAX drops where it scatters.
-    - `number`: how many events there are. The rest of `times` and `units` is padding.
+    - `times`: the times [ms]; infinite after the last event.
+    - `units`: indices into the flattened units; after the last event the number of units, an index that JAX drops when
+        it scatters.
+    - `number`: the number of events. The rest of `times` and `units` is padding.
     """
 
     times: Float[Array, " capacity"]
@@ -40,17 +40,17 @@ def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
 
     **Arguments:**
 
-    - `raster`: booleans, floats or integers of shape `(steps, *units)`, or a [`SpikeArray`][] of them. An entry is the
-        number of spikes, which become as many equal events.
+    - `raster`: booleans, floats or integers of shape `(steps, *units)`, or a [`SpikeArray`][] of them. An entry of `n`
+        becomes `n` equal events.
     - `dt`: the duration of a step [ms].
-    - `capacity`: how many events there is room for, static. `None`, outside `jax.jit` only: as many as there are.
+    - `capacity`: the largest number of events, static. `None`, outside `jax.jit` only: the number of spikes.
 
-    **Returns:** [`Events`][] of `capacity`, with padding beyond the last event.
+    **Returns:** [`Events`][] of length `capacity`, with padding after the last event.
 
-    **Raises:** `TypeError` or `ValueError` for anything else: among them spikes with an inhibition mask, which events
-    cannot hold, and more than 2**21 steps without JAX's double precision, because single precision cannot tell the
-    times apart. Also for an entry that is negative or no whole number, and where there are more events than `capacity`:
-    a `ValueError`; under `jax.jit`, where the entries are not known before, an error at run time (`equinox.error_if`).
+    **Raises:** `TypeError` or `ValueError` for anything else, including spikes with an inhibition mask, which events
+    cannot represent, and more than 2**21 steps without JAX's double precision, because single precision cannot
+    distinguish the times. `ValueError` for an entry that is negative or not a whole number, and for more events than
+    `capacity`; under `jax.jit` these are errors at run time (`equinox.error_if`).
     """
     raster = as_raster("to_events", "raster", raster, masked=False)
     dt = milliseconds("to_events", dt)
@@ -90,23 +90,24 @@ def from_events(
 ) -> Shaped[Array, "steps *units"]:
     """The raster of spikes that has these events: the inverse of [`to_events`][].
 
-    An event is a spike in the step that it falls into: step `k` is `[k dt, (k + 1) dt)`. Multiples of `dt` that were
-    rounded are in their step all the same: a time `t` that is less than `2**-22 t / dt + 1e-6` steps below the start
-    of a step is in that step; `2**-51 t / dt + 1e-6` steps in float64. Integers are exact. NumPy's times in float64
-    keep their precision even if JAX has single precision. Under `jax.jit`, traced floats have the precision of their
-    dtype; traced integers are exact if `dt` is a constant whole number, and else become JAX's default floats.
+    An event at time `t` is a spike in step `k` if `t` is in `[k dt, (k + 1) dt)`. So that rounded multiples of `dt` are
+    in the right step, a time that is less than `2**-22 t / dt + 1e-6` steps below the start of a step is in that step;
+    in float64, `2**-51 t / dt + 1e-6` steps. Integers are exact. NumPy's times in float64 keep their precision even if
+    JAX has single precision. Under `jax.jit`, traced floats have the precision of their dtype; traced integers are
+    exact if `dt` is a constant whole number, and otherwise become JAX's default floats.
 
     **Arguments:**
 
-    - `times`: when [ms], floats of 32 or 64 bits or integers, in any order. An infinite time is padding.
-    - `units`: which unit, integers of the same shape `(events,)`: indices into the flattened units.
-    - `shape`: of the raster, `(steps, *units)`, static.
+    - `times`: the times [ms], an array of floats of 32 or 64 bits or of integers, in any order. An infinite time is
+        padding.
+    - `units`: indices into the flattened units, an array of integers of the same shape `(events,)`.
+    - `shape`: the shape of the raster, `(steps, *units)`, static.
     - `dt`: the duration of a step [ms].
-    - `nearest`: whether an event is in the step whose start is nearest to it instead: step `k` is then
-        `[(k - 1/2) dt, (k + 1/2) dt]`, and of two steps that are equally near, it is the even one. Under `jax.jit`
-        rounding decides between them.
-    - `merge`: whether several events of a unit in one step may become one spike; if not, they are refused.
-    - `dtype`: of the raster; floating-point, boolean or signed integer.
+    - `nearest`: whether an event belongs to the step whose start is nearest, so that step `k` is
+        `[(k - 1/2) dt, (k + 1/2) dt]`. An event half-way between two starts is in the even step; under `jax.jit`
+        rounding decides.
+    - `merge`: whether several events of a unit in one step become one spike; if not, they are refused.
+    - `dtype`: the dtype of the raster; floating-point, boolean or signed integer.
 
     **Returns:** 0 or 1 in `dtype`, of shape `shape`. Exactly the raster of which `to_events` made the events, for any
     `dt`.
@@ -158,7 +159,7 @@ def from_events(
             raster,
             lost > 0,
             f"{name}: `times` must have at most one event per unit and step without `merge=True`",
-            lambda: f"{counted(int(lost), 'event')} in addition",
+            lambda: f"{counted(int(lost), 'event')} too many",
         )
     return raster.astype(stored)
 
@@ -172,7 +173,7 @@ def _check_exact(function: str, argument: str, steps: int, dtype: Any):
 
 
 def _counts(raster: jax.Array | np.ndarray) -> Array | None:
-    """How many spikes each entry stands for; `None` where it is at most one."""
+    """The number of spikes of each entry; `None` if no entry has more than one."""
     if raster.dtype == bool or raster.size == 0 or (not isinstance(raster, Tracer) and not (raster > 1).any()):
         return None
     total = raster.sum(dtype=float)

@@ -1,4 +1,4 @@
-"""What the forms of other packages share."""
+"""Shared code of the conversions to and from other packages."""
 
 import importlib
 import math
@@ -23,7 +23,7 @@ def package(name: str, function: str) -> Any:
 def as_counts(
     function: str, raster: Any, masked: bool = False, counts: bool = True, remedy: str = NO_SIGNS
 ) -> np.ndarray:
-    """How many spikes each unit has in each step: booleans, or integers where `counts` may be above 1."""
+    """The number of spikes of each unit in each step: booleans, or integers if `counts` above 1 are allowed."""
     checked = as_raster(function, "raster", raster, masked)
     if isinstance(checked, Tracer):
         raise TypeError(f"{function}: `raster` must be an array with values, outside of `jax.jit`, got a traced one.")
@@ -36,7 +36,7 @@ def as_counts(
 
 
 def events_of(counts: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The indices of all spikes, one array for each axis; those of an entry as often as it counts."""
+    """The indices of all spikes, one array per axis; the indices of an entry are repeated as often as it counts."""
     present = np.nonzero(counts)
     return tuple(np.repeat(each, counts[present]) for each in present)
 
@@ -67,8 +67,8 @@ def steps_of(
     known = times[np.isfinite(times)]
     if is_single(times.dtype) and (latest := abs(known).max(initial=0)) > EXACT_STEPS * dt:
         raise ValueError(
-            f"{function}: `{argument}` must hold times in float64 beyond {EXACT_STEPS} steps, which float32 cannot "
-            f"tell apart, got float32 up to {latest:g} [{unit}] for steps of {dt:g} [{unit}]."
+            f"{function}: `{argument}` must be in float64 beyond {EXACT_STEPS} steps, which float32 cannot "
+            f"distinguish, got float32 up to {latest:g} [{unit}] for steps of {dt:g} [{unit}]."
         )
     return step_of(times, dt, start, allowed=allowed)
 
@@ -97,6 +97,6 @@ def place(
     if lost and not merge:
         raise ValueError(
             f"{function}: a unit must have at most one spike per step of {dt:g} [ms], got "
-            f"{counted(lost, 'spike')} in addition. Take a smaller `dt`, or `merge=True` to make them one spike."
+            f"{counted(lost, 'spike')} too many. Take a smaller `dt`, or pass `merge=True` to make them one spike."
         )
     return raster

@@ -18,14 +18,14 @@ def to_neo(raster: Any, dt: Any = 1.0) -> list[Any]:
 
     **Arguments:**
 
-    - `raster`: `(steps, *units)`, or a [`SpikeArray`][] without a mask. An entry is the number of spikes, which become
-        as many equal times.
+    - `raster`: an array of shape `(steps, *units)`, or a [`SpikeArray`][] without a mask. An entry of `n` becomes `n`
+        equal times.
     - `dt`: the duration of a step: a number [ms], or a quantity such as `1 * pq.ms`.
 
     **Returns:** a list of `neo.SpikeTrain`, one per unit, in float64, with `dt` as their `sampling_period`.
 
-    **Raises:** `TypeError` or `ValueError` for anything else, among them signs and fractions; `ImportError` without
-    Neo.
+    **Raises:** `TypeError` or `ValueError` for anything else, including negative entries and fractions; `ImportError`
+    without Neo.
     """
     neo, quantities = package("neo", "to_neo"), package("quantities", "to_neo")
     spikes, dt = as_counts("to_neo", raster), time_step("to_neo", dt)
@@ -38,14 +38,14 @@ def to_neo(raster: Any, dt: Any = 1.0) -> list[Any]:
 def from_neo(trains: Any, dt: Any = 1.0, shape: Any = None, *, merge: bool = False) -> Bool[Array, "steps *units"]:
     """The raster of spike trains, of any unit of time. The inverse of [`to_neo`][spark_eqx.raster.to_neo].
 
-    A spike is in the step that it falls into, `[k dt, (k + 1) dt)`, counted from the start of the trains. A time that
-    is below the start of a step by rounding alone, as in [`from_events`][spark_eqx.raster.from_events], is in that
-    step. A spike at the end of the trains is in the last step, because Neo's trains are closed at their end.
+    Step `k` contains the spikes in `[k dt, (k + 1) dt)`, counted from the start of the trains. A time that only
+    rounding puts below the start of a step is in that step, as in [`from_events`][spark_eqx.raster.from_events]. A
+    spike at the end of the trains is in the last step, because the time interval of a train in Neo includes its end.
 
     **Arguments:**
 
     - `trains`: a sequence of `neo.SpikeTrain`, such as `segment.spiketrains`, that all begin and end at the same time;
-        one per unit. Where they end within a step, the last step is partial.
+        one per unit. If they end within a step, the last step is partial.
     - `dt`: the duration of a step: a number [ms], or a quantity such as `1 * pq.ms`.
     - `shape`: of the units; `None`: `(len(trains),)`.
     - `merge`: whether several spikes of a unit in one step may become one; if not, they are refused.

@@ -18,7 +18,7 @@ def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = Fa
     **Arguments:**
 
     - `raster`: `(steps, *units)`, or `(batch, steps, *units)` with `batch`; or a [`SpikeArray`][] without a mask.
-        Entries are 0 and 1; with `events`, an entry is the number of spikes, which become as many equal events.
+        Entries are 0 and 1; with `events`, an entry of `n` becomes `n` equal events.
     - `dt`: the duration of a step [ms].
     - `batch`: whether there is a leading axis of samples.
     - `events`: whether to make a list of events, each at the start of its step, instead of a grid.
@@ -26,14 +26,14 @@ def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = Fa
     **Returns:** `nir.TimeGriddedData(data, dt)`, `data` booleans of shape `(samples, steps, neurons)`, or
     `nir.EventData(idx, time, n_neurons, t_max)`, padded as NIR pads: -1 and infinity.
 
-    **Raises:** `TypeError` or `ValueError` for anything else, among them signs, fractions, and counts in a grid;
-    `ImportError` without NIR.
+    **Raises:** `TypeError` or `ValueError` for anything else, including negative entries, fractions, and counts in a
+    grid; `ImportError` without NIR.
     """
     nir = package("nir", "to_nir")
     if events:
         spikes = as_counts("to_nir", raster)
     else:
-        remedy = "a grid has no sign and no count: `events=True` keeps counts; or give `raster > 0`, `raster < 0`"
+        remedy = "a grid has no sign and no count: `events=True` keeps counts; or give `raster > 0` and `raster < 0`"
         spikes = as_counts("to_nir", raster, counts=False, remedy=remedy)
     seconds = time_step("to_nir", dt) / 1000
     if spikes.ndim < 1 + batch:
@@ -56,9 +56,9 @@ def from_nir(
     """The raster of spikes in `nir.TimeGriddedData` or `nir.EventData`: the inverse of
     [`to_nir`][spark_eqx.raster.to_nir].
 
-    An event is in the step that it falls into, `[k dt, (k + 1) dt)`. A time that is below the start of a step by
-    rounding alone, as in [`from_events`][spark_eqx.raster.from_events], is in that step. The steps run to `t_max`;
-    where that is within a step, the last step is partial.
+    Step `k` contains the events in `[k dt, (k + 1) dt)`. A time that only rounding puts below the start of a step is in
+    that step, as in [`from_events`][spark_eqx.raster.from_events]. The steps run to `t_max`; if that is within a step,
+    the last step is partial.
 
     **Arguments:**
 

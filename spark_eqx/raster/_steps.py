@@ -1,4 +1,4 @@
-"""Which time step a time falls into: one rule for all readers of events."""
+"""The time step of an event: one rule for all readers of events."""
 
 import math
 from typing import Any
@@ -9,18 +9,19 @@ import numpy as np
 from jax.core import Tracer
 
 from ..core._arguments import as_scalar
+from ..core._fields import shown
 from ..core._masked import without_mask
 from ..core.checks import positive
 from ..core.numbers import Number, concrete, is_integer
 
 
-# From here on float32 cannot tell steps apart: a time, `dt` and their quotient are each off by a factor of 2^-24, and
+# From here on float32 cannot distinguish steps: a time, `dt` and their quotient are each off by a factor of 2^-24, and
 # the rounding that `rounding` allows for reaches half a step.
 EXACT_STEPS = 2**21
 
 
 def milliseconds(function: str, dt: Any) -> Number:
-    """The time step that a public function was given: a number [ms], or a scalar with a unit, as Neo's."""
+    """The argument `dt` of a public function: a number [ms], or a scalar with a unit, as in Neo."""
     if hasattr(dt, "rescale"):
         try:
             dt = float(dt.rescale("ms").magnitude)
@@ -40,7 +41,7 @@ def time_step(function: str, dt: Any) -> float:
 
 
 def as_times(function: str, argument: str, unit: str, times: Any) -> Any:
-    """Times that tell steps apart: numbers of at least 32 bits, neither masked nor with a unit of their own."""
+    """Times that determine a step: numbers of at least 32 bits, neither masked nor with a unit of their own."""
     what = f"{function}: `{argument}` must be an array of times [{unit}], floats of 32 or 64 bits or integers"
     times = _as_array(function, argument, what, times)
     if jnp.issubdtype(times.dtype, np.timedelta64):
@@ -56,7 +57,7 @@ def as_times(function: str, argument: str, unit: str, times: Any) -> Any:
 
 
 def as_indices(function: str, argument: str, text: str, values: Any, booleans: bool = False) -> Any:
-    """Which unit, or which pixel, each event is of: integers. An empty array is one of integers, whatever its dtype."""
+    """The unit or pixel of each event, as integers. An empty array may have any dtype."""
     what = f"{function}: `{argument}` must be an array of {text}, integers"
     values = _as_array(function, argument, what, values)
     if values.size == 0:
@@ -68,15 +69,16 @@ def as_indices(function: str, argument: str, text: str, values: Any, booleans: b
 
 def _as_array(function: str, argument: str, what: str, values: Any) -> Any:
     if not isinstance(values, jax.Array | np.ndarray):
-        raise TypeError(f"{what}, got {values!r}.")
-    return without_mask(function, argument, values, remedy="Drop the masked events from all arrays first.")
+        remedy = " An array will do: `numpy.asarray(...)`." if isinstance(values, list | tuple) else ""
+        raise TypeError(f"{what}, got {shown(values)}.{remedy}")
+    return without_mask(function, argument, values, remedy="Remove the masked events from all arrays first.")
 
 
 def rounding(dtype: Any, dt: Any) -> tuple[float, float]:
-    """How far a time may be below the start of a step by rounding alone, in steps: a factor of the time, measured in
-    steps as it was given, and a constant. For times of dtype `dtype`, and `dt` as it was given.
+    """How far rounding may put a time below the start of its step: a factor of the time in steps, and a constant
+    [steps].
 
-    Integers are exact, but `dt` is rounded.
+    For times of dtype `dtype`, and `dt` as it was passed. Integers are exact, but `dt` is rounded.
     """
     rough = getattr(dt, "dtype", None) == jnp.float32 and (isinstance(dt, Tracer) or not float(dt).is_integer())
     factor = 2.0**-22 if rough or is_single(dtype) else 2.0**-51
@@ -84,18 +86,18 @@ def rounding(dtype: Any, dt: Any) -> tuple[float, float]:
 
 
 def is_single(dtype: Any) -> bool:
-    """Whether it is float32, in whatever order of bytes."""
+    """Whether a dtype is float32, in any byte order."""
     return jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize == 4
 
 
 def step_of(
     times: Any, dt: Any, start: float = 0.0, nearest: bool = False, allowed: tuple[float, float] | None = None
 ) -> Any:
-    """The step that each time falls into, counted from `start`: that of `[k dt, (k + 1) dt)`, or the nearest.
+    """The step `k` of each time, which is in `[k dt, (k + 1) dt)` counted from `start`, or the nearest step.
 
-    A time that is below the start of a step by rounding alone, as `allowed`, is in that step. Times, `dt` and `start`
-    have one unit.
-    Known times are compared in double precision whatever precision JAX has, and the result is NumPy's.
+    A time that rounding puts below the start of a step, by at most `allowed`, is in that step. Times, `dt` and `start`
+    have the same unit. Known times are compared in double precision, whatever precision JAX has, and give a NumPy
+    array.
     """
     integers = jnp.issubdtype(times.dtype, jnp.integer)
     if isinstance(times, Tracer) or isinstance(dt, Tracer):
@@ -121,7 +123,7 @@ def step_of(
 def steps_until(
     function: str, argument: str, end: float, dt: float, allowed: tuple[float, float], start: float = 0.0
 ) -> int:
-    """How many steps last from `start` to `end`, the last of which may be partial."""
+    """The number of steps from `start` to `end`; the last step may be partial."""
     if not start <= end < math.inf:
         raise ValueError(f"{function}: `{argument}` must be finite and not before {start:g}, the start, got {end:g}.")
     position = (end - start) / dt
@@ -131,6 +133,6 @@ def steps_until(
 
 
 def same_time(time: float, other: float, dt: float, allowed: tuple[float, float]) -> bool:
-    """Whether two times differ by rounding alone."""
+    """Whether two times are equal up to rounding."""
     factor, constant = allowed
     return abs(time - other) <= factor * max(abs(time), abs(other)) + constant * dt

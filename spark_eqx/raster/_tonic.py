@@ -18,7 +18,7 @@ _DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool
 
 
 def to_tonic(raster: Any, dt: Any = 1.0) -> np.ndarray:
-    """Spikes as a structured array of events `(x, y, t, p)`, as Tonic's datasets give them. Units: microseconds.
+    """Spikes as a structured array of events `(x, y, t, p)`, as in Tonic's datasets. Times are in microseconds.
 
     A spike in step `t` is at the first microsecond of the step.
 
@@ -26,12 +26,12 @@ def to_tonic(raster: Any, dt: Any = 1.0) -> np.ndarray:
 
     - `raster`: frames of shape `(steps, polarities, height, width)`, as Tonic orders them, with one or two polarities;
         or a [`SpikeArray`][] of shape `(steps, height, width)` with an inhibition mask, whose negative spikes get the
-        polarity `False`. An entry is the number of spikes, which become as many equal events.
+        polarity `False`. An entry of `n` becomes `n` equal events.
     - `dt`: the duration of a step [ms], at least one microsecond.
 
     **Returns:** a NumPy array of dtype `[("x", int16), ("y", int16), ("t", int64), ("p", bool)]`, ordered by time.
 
-    **Raises:** `TypeError` or `ValueError` for anything else, among them negative entries and fractions.
+    **Raises:** `TypeError` or `ValueError` for anything else, including negative entries and fractions.
     """
     micros = _microseconds("to_tonic", dt)
     mask = raster.inhibition_mask if isinstance(raster, SpikeArray) else None
@@ -59,8 +59,8 @@ def from_tonic(
 ) -> Bool[Array, "steps polarities height width"]:
     """The frames of a structured array of events: the inverse of [`to_tonic`][spark_eqx.raster.to_tonic].
 
-    An event is in the step that it falls into, `[k dt, (k + 1) dt)`, counted from time 0. A time in floats that is
-    below the start of a step by rounding alone, as in [`from_events`][spark_eqx.raster.from_events], is in that step.
+    Step `k` contains the events in `[k dt, (k + 1) dt)`, counted from time 0. A time that only rounding puts below the
+    start of a step is in that step, as in [`from_events`][spark_eqx.raster.from_events].
 
     **Arguments:**
 
@@ -100,7 +100,10 @@ def from_tonic(
         # A sensor of one polarity may mark all of its events as positive.
         place_of[name] = values * 0 if name == "p" and size == 1 and (values == 1).all() else values
         if len(values) and not (0 <= place_of[name].min() and place_of[name].max() < size):
-            raise ValueError(f"from_tonic: `{name}` must be 0 to {size - 1}, got {values.min()} to {values.max()}.")
+            raise ValueError(
+                f"from_tonic: `{name}` must be 0 to {size - 1} for `sensor_size` (width, height, polarities) = "
+                f"{sensor_size}, got {values.min()} to {values.max()}."
+            )
     times = as_times("from_tonic", "t", "microseconds", events["t"])
     step = steps_of("from_tonic", "t", times, micros, rounding(times.dtype, dt), unit="microseconds")
     if not (np.isfinite(times) & (step >= 0)).all():

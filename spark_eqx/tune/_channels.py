@@ -20,9 +20,9 @@ class Samples(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """The samples that are scored of a recording whose axes after time are flattened.
+    """The scored samples of a recording whose axes after time are flattened.
 
-    - `present`: which samples these are. A flat channel has none.
+    - `present`: a mask of these samples. A flat channel has none.
     - `groups`: the same samples by channel.
     """
 
@@ -40,7 +40,7 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
     if (wrong := np.isinf(values).any(0)).any():
         raise ValueError(
             f"search: `signals` must be finite, or NaN where a sample is missing; {named(wrong, shape, 'has', 'have')} "
-            "infinite samples. Write NaN instead."
+            "infinite samples. Use NaN instead."
         )
     values = values[:kept]
     steps = f"{counted(kept, 'step')} that {'is' if kept == 1 else 'are'} scored"
@@ -48,7 +48,7 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
     if (wrong := ~present.any(0)).any():
         raise ValueError(
             f"search: `signals` must have a sample in each channel that is not NaN, among the {steps}; "
-            f"{named(wrong, shape, 'has', 'have')} none. Leave out such channels."
+            f"{named(wrong, shape, 'has', 'have')} none. Remove such channels."
         )
     flat = np.fmax.reduce(values) == np.fmin.reduce(values)
     if flat.all():

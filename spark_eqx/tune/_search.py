@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -15,12 +14,13 @@ from jaxtyping import Array, Bool, Float
 
 from ..core._arguments import as_scalar
 from ..core._keys import check_key
-from ..core._masked import NAN, without_mask
+from ..core._names import counted
 from ..core.checks import non_negative, positive
-from ..core.kinds import is_of_jax, number
+from ..core.kinds import number
 from ..core.module import SparkModule
 from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
+from ..core.ports import Port
 from ..measure import snr
 from ..measure._signals import as_signals
 from ..nn.interfaces.input.base import InputInterface
@@ -85,15 +85,15 @@ def search(
     **Channels.** Each index of the axes after time is a channel, and all units that encode a channel belong to it. The
     score of a setting is the mean over the channels. A constant channel has no score. It is encoded, because parameters
     may differ between channels, but neither its spikes nor its errors count. A channel whose score is NaN for every
-    setting has no score either; its spikes and errors count. Both kinds are listed in the result, and a warning names
-    them. If scores are infinite, such as those of channels that are reconstructed exactly, and several settings have
-    the same mean, the finite scores decide between these settings.
+    setting has no score either, but its spikes and errors count. The result lists both kinds of channels, and a warning
+    names them. A channel that is reconstructed exactly may have an infinite score. If several settings have the same
+    infinite mean, their finite scores decide.
 
     **Missing samples.** A sample that is NaN is missing. The encoder and the decoder run through it: contrast codes
     hold their value, rate codes are silent. It is then removed from the signal and the reconstruction before these are
     scored. Spikes per second are those of a channel over the duration of its samples that are not missing.
 
-    **Delay.** The reconstruction is compared with the signal of an earlier time. The delay of a setting is the one with
+    **Delay.** The reconstruction is compared with the signal at an earlier time. The delay of a setting is the one with
     the least sum of squared errors over all samples that are scored, whatever the `score`.
 
     Do not use this function under `jit`.
@@ -108,7 +108,7 @@ def search(
         is `snr_without_mean` [dB].
     - `most_spikes`: upper limit on the firing rate of each channel [spikes/s]. Without a limit the best setting is
         nearly always the one with the most spikes.
-    - `longest_delay`: the longest delay to try [ms]. The last part of the signal, of this length, is not scored.
+    - `longest_delay`: the longest delay to try [ms]. The last `longest_delay` of the signal is not scored.
     - `decoder`: a function that makes the decoder from an encoder; `None`: `encoder.decoder()`.
     - `key`: for encoders that draw random numbers. All settings use the same key, so that they are compared on the same
         draws.
@@ -119,8 +119,8 @@ def search(
     [`unroll`][spark_eqx.unroll].
 
     **Raises:** `TypeError` or `ValueError` for anything else; `ValueError` if a sample is infinite, if a channel has no
-    sample, if all channels are constant, if no setting has a score, or if none that has one is within `most_spikes`. A
-    setting whose score is NaN for any of the channels, other than those above, has no score.
+    sample, if all channels are constant, if no setting has a score, or if no setting with a score is within
+    `most_spikes`. A setting has no score if its score is NaN for a channel that is not left out.
     """
     values = _signals(encoder, signals)
     names, columns = combinations(encoder, grid)
@@ -147,7 +147,7 @@ def search(
             f"search: `longest_delay` must be shorter than `signals`, which last {len(values) * dt:g} ms; got "
             f"{delay:g} [ms]. Give a shorter one; the first axis of `signals`, {values.shape}, is time."
         )
-    # In the type in which errors are computed: NumPy has no bfloat16 of its own.
+    # In the dtype in which errors are computed, because NumPy does not have bfloat16.
     scored = scored_samples(np.asarray(values.astype(state_dtype(values.dtype))), len(values) - lags)
     flat, channels = ~scored.present.any(0), values.shape[1:]
     if flat.any():
@@ -171,9 +171,9 @@ def search(
     # In double precision, so that a rate that is exactly `most_spikes` is not rounded to more.
     present = np.asarray(~jnp.isnan(values)).reshape(len(values), -1).sum(0)
     rates = (1000 * spikes / (present * dt))[:, ~flat].max(1)
-    without = np.asarray(np.isnan(scores).all(0))  # those of flat channels are NaN too
+    without = np.asarray(np.isnan(scores).all(0))  # the scores of flat channels are NaN, too
     if without.all():
-        raise ValueError(f"search: no setting of {len(scores)} has a score; `score` returned NaN for all of them.")
+        raise ValueError("search: no setting of `grid` has a score; `score` returned NaN for all of them.")
     if (without & ~flat).any():
         _warn(without & ~flat, channels, "without a score, NaN for every setting,")
     scores = scores[:, ~without]
@@ -184,7 +184,7 @@ def search(
     kinds = encoder.config._kinds
     chosen = {name: plain(column[best], kinds[name]) for name, column in zip(names, columns, strict=True)}
     best_encoder = type(encoder)(dataclasses.replace(encoder.config, **chosen))
-    best_encoder._warn(FloatArray(values))  # a step, which is traced here, cannot
+    best_encoder._warn(FloatArray(values))  # `init` and `unroll` cannot, because they are traced here
     return SearchResult(best_encoder, best, table, indices(without, channels))
 
 
@@ -201,15 +201,12 @@ def _matched(encoder: Any) -> Any:
 def _signals(encoder: Any, signals: Any) -> Float[Array, "steps *channels"]:
     if not isinstance(encoder, InputInterface):
         raise TypeError(f"search: `encoder` must be an input interface, got {type(encoder).__name__}: {encoder!r}.")
-    value = signals.value if isinstance(signals, FloatArray) else without_mask("search", "signals", signals, NAN)
-    known = isinstance(value, jax.Array | np.ndarray) and is_of_jax(value.dtype)
-    if not known or not jnp.issubdtype(value.dtype, jnp.floating):
-        raise TypeError(f"search: `signals` must be a FloatArray or an array of floats, got {value!r}.")
+    value = Port("signals", FloatArray).wrap("search", signals).value
     if isinstance(value, Tracer):
         raise TypeError("search: `signals` must not be traced; call `search` outside of `jit`, `grad` and `vmap`.")
     if value.ndim == 0 or not value.size:
         raise ValueError(f"search: `signals` must be of shape (steps, *channels), not empty, got shape {value.shape}.")
-    return jnp.asarray(value)
+    return value
 
 
 def _in_chunks(run: Any, numbers: dict, count: int, values: Array, config: Any, report: Progress) -> np.ndarray:
@@ -231,14 +228,15 @@ def _best(table: dict[str, np.ndarray], scores: np.ndarray, most: float | None) 
     scored = ~np.isnan(score)
     if not scored.any():
         raise ValueError(
-            f"search: no setting of {len(score)} has a score; `score` returned NaN for some channel of each."
+            "search: no setting of `grid` has a score; for each of them `score` returned NaN for at least one channel."
         )
     allowed = scored if most is None else scored & (rates <= most)
     if not allowed.any():
         others = " whose score is not NaN" if (rates <= most).any() else ""
         raise ValueError(
-            f"search: no setting of {len(score)}{others} is within `most_spikes` = {most:g} [spikes/s]; the sparsest "
-            f"has {rates[scored].min():.4g} spikes/s in its densest channel."
+            f"search: no setting of `grid`{others} is within `most_spikes` = {most:g} [spikes/s]; the sparsest of "
+            f"{counted(int(scored.sum()), 'setting')} has {rates[scored].min():.4g} spikes/s in its densest channel. "
+            "Raise `most_spikes`, or add values with fewer spikes."
         )
     finite = np.isfinite(scores)
     rest = np.where(finite, scores, 0).sum(1) / np.maximum(finite.sum(1), 1)

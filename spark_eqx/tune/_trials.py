@@ -35,7 +35,7 @@ def run_trials(
     score: Score,
     make: Any,
 ) -> Float[Array, "settings columns"]:
-    """The delay in steps, and of each channel the spikes and the score, NaN for a flat one; for each setting."""
+    """For each setting: the delay in steps, and for each channel its spikes and its score, which is NaN for a flat one."""
     one = lambda numbers: _one(cls(dataclasses.replace(config, **numbers)), values, scored, key, lags, score, make)
     return jax.vmap(one)(numbers) if numbers else one(numbers)[None]
 
@@ -81,7 +81,7 @@ def _folded(key: Any, i: int) -> Any:
 def _counts(fired: Bool[Array, "steps *units"], channels: tuple[int, ...]) -> Float[Array, " channels"]:
     """The spikes of each channel."""
     count = jnp.sum(fired, 0, dtype=jnp.result_type(float))
-    # The axes of the channels come first, then those of the units of each channel. If they do not, the encoder mixes
+    # The axes of the channels come first, then the axes of the units of each channel. Otherwise the encoder mixes
     # channels, and all spikes count for each of them.
     first = len(channels) if count.shape[: len(channels)] == channels else 0
     return jnp.broadcast_to(count.sum(tuple(range(first, count.ndim))), channels).ravel()
@@ -134,6 +134,6 @@ def _least_error(
     _, nearest = jax.lax.top_k(-estimated, min(_NEAREST, lags + 1))
     late = lambda lag: jax.lax.dynamic_slice_in_dim(later, lag, len(signal))
     errors = jax.lax.map(lambda lag: jnp.sum(jnp.square(late(lag) - signal), 0, where=present), nearest)
-    # A channel without spikes may have a large error that does not depend on the delay. Relative to the least error of
-    # the channel it is 0, and the errors of the other channels are not lost in its rounding error.
+    # A channel without spikes may have a large error that does not depend on the delay. Errors are taken relative to
+    # the least error of their channel, so that those of the other channels are not lost in its rounding error.
     return nearest[jnp.argmin((errors - errors.min(0, keepdims=True)).sum(1))].astype(jnp.int32)

@@ -58,7 +58,7 @@ def fits_structure(value: Any) -> bool:
 
 
 def is_of_jax(dtype: np.dtype) -> bool:
-    """Whether JAX has a dtype: not the other byte order, nor NumPy's `longdouble` and `timedelta64`."""
+    """Whether JAX supports a dtype: it lacks the other byte order, and NumPy's `longdouble` and `timedelta64`."""
     return dtype.isnative and hasattr(jnp, dtype.name)
 
 

@@ -76,14 +76,14 @@ def as_floats(array: jax.Array) -> jax.Array:
 
 def _encode_array(value: Any) -> dict[str, Any]:
     if jnp.issubdtype(value.dtype, jnp.complexfloating) or not np.isfinite(np.asarray(value, float)).all():
-        raise TypeError(f"an array of {value.dtype.name} that is not all finite numbers is no JSON.")
+        raise TypeError(f"an array of {value.dtype.name} that is not all finite numbers cannot be written as JSON.")
     exact = value.astype(jnp.float32) if value.dtype == jnp.bfloat16 else value  # which NumPy does not know
     empty = {} if value.size else {"shape": list(value.shape)}  # which an empty list does not tell
     return {"array": np.asarray(exact).tolist(), "dtype": value.dtype.name} | empty
 
 
 def _decode_array(data: Any) -> Any:
-    """The array that `_encode_array` wrote. Data without an array are returned as they are; `convert` refuses them."""
+    """The array that `_encode_array` wrote. Other data are returned unchanged, and `convert` refuses them."""
     if not (
         isinstance(data, dict) and data.keys() - {"shape"} == {"array", "dtype"} and isinstance(data["dtype"], str)
     ):

@@ -90,7 +90,7 @@ class _DtypeKind(Kind):
 
 
 class Choice(Kind):
-    """One of some constants: strings, say."""
+    """One of several constants, such as strings."""
 
     def __init__(self, *choices: Any):
         self.choices = choices

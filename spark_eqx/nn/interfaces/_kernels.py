@@ -1,4 +1,4 @@
-"""Kernels: what a spike stands for in the signal, sample by sample."""
+"""Kernels: the contribution of a spike to the signal, sample by sample."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from .base import TimedInterfaceConfig
 
 
 class _KernelKind(Kind):
-    text = "a sequence of numbers or a JAX array of floats, one for each step along the last axis"
+    text = "a sequence of numbers or a JAX array of floats, one per step along the last axis"
 
     def convert(self, value):
         stored = number.convert(value)
@@ -29,15 +29,15 @@ class _KernelKind(Kind):
 
 
 class KernelConfig(TimedInterfaceConfig):
-    """Base of the configs of codes in which a spike stands for a kernel.
+    """Base of the configs of codes in which a spike represents a kernel.
 
-    `kernel` has the shape `(taps,)`, one for all units, or `(*shape, taps)`, where `shape` broadcasts against the
-    units.
+    `kernel` has the shape `(taps,)`, for one kernel for all units, or `(*shape, taps)`, where `shape` broadcasts
+    against the units.
     """
 
     kernel: Number = parameter(
         kind=_KernelKind(),
-        description="what a spike adds to the signal, from its own step on; `(taps,)`, or `(*units, taps)`",
+        description="contribution of a spike to the signal, from its own step on; `(taps,)`, or `(*units, taps)`",
         check=Check("finite and not all 0", lambda x: np.isfinite(x) & (x != 0).any(-1, keepdims=True)),
     )
 
@@ -57,6 +57,6 @@ class KernelConfig(TimedInterfaceConfig):
             )
 
     def taps_of(self, units: tuple[int, ...], dtype: Any) -> Float[Array, "... taps"]:
-        """The kernel, which if it is not one for all units is broadcast to them."""
+        """The kernel; if it is not one for all units, it is broadcast to the units."""
         kernel = jnp.asarray(self.kernel, dtype)
         return kernel if kernel.ndim == 1 else jnp.broadcast_to(kernel, (*units, self.taps))

@@ -36,6 +36,6 @@ def level(start: Float[Array, "..."], threshold: Number, counted: Count) -> Floa
     thresholds = counted.whole.astype(dtype) + counted.rest
     threshold = as_array(threshold, dtype, thresholds.shape)
     change = rounded(threshold * thresholds)
-    # From one end of the floats to the other is more than the largest of them, half of it is not.
+    # The difference between the ends of the range of floats overflows, but half of it does not.
     by_halves = 2 * (start / 2 + rounded(threshold / 2 * thresholds))
     return jnp.where(jnp.isinf(change), by_halves, start + change)

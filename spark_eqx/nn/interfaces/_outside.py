@@ -13,8 +13,8 @@ from ...core.numbers import broadcasts
 
 
 _SAMPLES = 512
-_PLACES = np.arange(_SAMPLES) * 0.6180339887498949 % 1  # evenly spread, and in step with no axis
-_ENOUGH = 0.4  # of the samples outside, where more than a half of the whole may be: 4.5 standard deviations
+_PLACES = np.arange(_SAMPLES) * 0.6180339887498949 % 1  # spread evenly, without a common period with any axis
+_ENOUGH = 0.4  # share of the samples outside above which the whole may exceed one half: 4.5 standard deviations
 
 _warned: set[type] = set()  # the classes of which a signal was mostly outside the range
 _WITHIN = (__name__.split(".")[0], "equinox", "jax", "jaxtyping")  # between here and the line of the user
@@ -43,9 +43,9 @@ def warn_outside(cls: type, value: Any, ends: Any, text: str, remedy: str) -> No
 
 
 def mostly_outside(value: jax.Array, low: Any, high: Any) -> float:
-    """The share of a concrete array that lies outside `low` to `high`, if that is more than a half; else 0.
+    """The share of a concrete array that lies outside `low` to `high` if it is more than one half; else 0.
 
-    A large array is sampled first, and looked at as a whole only if many of the samples are outside.
+    A large array is sampled first, and checked as a whole only if many of the samples are outside.
     """
     parts = _parts(value, low, high)
     if not parts:
@@ -57,7 +57,7 @@ def mostly_outside(value: jax.Array, low: Any, high: Any) -> float:
 
 
 def _parts(value: jax.Array, low: Any, high: Any) -> list[tuple[Any, Any, Any]]:
-    """What each device holds, in place on a CPU, and the ends of the range for it."""
+    """The part of the array on each device, without a copy on a CPU, and the ends of its range."""
     if len(value.devices()) == 1:
         shards = [(value, ...)]
     else:

@@ -1,4 +1,4 @@
-"""Windows: the whole number of steps in which a code says one value."""
+"""Windows: the whole number of steps in which a code encodes one value."""
 
 import dataclasses
 from typing import Any
@@ -14,16 +14,16 @@ from ...core.parameters import parameter
 from .base import TimedInterfaceConfig
 
 
-# Of a step; more than 0, for a `dt` such as 0.1 in float32 leaves as much over in 60,000 steps. It does not grow with
-# the time, so that half a step is none however long the window is.
+# In steps. Rounding a `dt` such as 0.1 to float32 causes a difference of this size after 60,000 steps. It does not grow
+# with the duration, so that half a step is never accepted, however long the window is.
 _ROUNDING = 1e-3
 
 
 class WindowConfig(TimedInterfaceConfig):
-    """Base of the configs of codes that say one value a window.
+    """Base of the configs of codes that encode one value per window.
 
     **Raises:** `ValueError` if `window` is not a whole number of steps; `TypeError` if `dt` is not one constant number,
-    which it must be for a window to have a number of steps.
+    because the number of steps in a window must be known.
     """
 
     window: float = parameter(
@@ -44,9 +44,9 @@ class WindowConfig(TimedInterfaceConfig):
 
 
 def count_steps(config: TimedInterfaceConfig, field: str) -> int:
-    """The number of steps in the time [ms] that a field says, which must be whole, and at least one.
+    """The number of steps in the time [ms] of a field, which must be a whole number, at least 1.
 
-    **Raises:** `ValueError` naming the nearest that fits, or `TypeError` if `dt` is not one constant number.
+    **Raises:** `ValueError` naming the nearest valid time, or `TypeError` if `dt` is not one constant number.
     """
     name, time = type(config).__name__, getattr(config, field)
     if isinstance(config.dt, jax.Array) or np.ndim(config.dt):
@@ -62,14 +62,14 @@ def count_steps(config: TimedInterfaceConfig, field: str) -> int:
 
 
 def _nearest(time: float, dt: float) -> tuple[int, bool]:
-    """The number of steps that is nearest to a time, at least one; and whether they differ by rounding alone."""
+    """The number of steps nearest to a time, at least 1; and whether the two are equal up to rounding."""
     steps = max(round(time / dt), 1)
     return steps, abs(time / dt - steps) <= _ROUNDING
 
 
 def default_window(config: type[WindowConfig], dt: Number, overrides: dict[str, Any]) -> dict[str, float]:
     """For a decoder whose encoder has the step `dt`: the `window` [ms] nearest to the config's default that is a whole
-    number of steps. Nothing where the default is, where `dt` is no constant number, or where either is overridden."""
+    number of steps. Empty if the default is one, if `dt` is not a constant number, or if either is overridden."""
     default: Any = next(each.default for each in dataclasses.fields(config) if each.name == "window")
     if isinstance(dt, jax.Array) or np.ndim(dt) or not overrides.keys().isdisjoint(("window", "dt")):
         return {}

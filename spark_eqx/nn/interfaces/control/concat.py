@@ -37,7 +37,7 @@ ConcatConfigT = TypeVar("ConcatConfigT", bound=ConcatConfig)
 
 
 class AbstractConcat(ControlInterface[ConcatConfigT, None]):
-    """What [`Concat`][] and [`ConcatReshape`][] share."""
+    """Base of [`Concat`][] and [`ConcatReshape`][]."""
 
     port: ClassVar[Port] = Port("inputs", SparkPayload, many=True)
 

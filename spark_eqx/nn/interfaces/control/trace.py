@@ -54,7 +54,7 @@ class SignalTrace(ControlInterface[TraceConfigT, SignalTraceState]):
 
     @abc.abstractmethod
     def entering(self, signal: Float[Array, "*shape"], k: Float[Array, "..."]) -> Float[Array, "*shape"]:
-        """What of the signal enters the trace in a step, in which a share `k` of it decays."""
+        """The part of the signal that enters the trace in a step in which a share `k` of the trace decays."""
 
     @needs_state
     def __call__(

@@ -1,4 +1,4 @@
-"""What the encoders share that say how a signal changes."""
+"""Base of the encoders of changes of a signal."""
 
 import abc
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class ContrastSpikerConfig(InputInterfaceConfig):
     threshold: Number = parameter(default=0.05, description="change of the signal that makes a spike", check=positive)
     start: Number | None = parameter(
         default=0.0,
-        description="the base before the first sample; None: that sample, which then makes no spike",
+        description="the base before the first sample; None: the first sample, which then makes no spike",
         check=finite,
     )
 
@@ -32,37 +32,37 @@ class ContrastSpikerState(eqx.Module):
     """State of an encoder of changes.
 
     - `started`: whether there is a base.
-    - `memory`: arrays: the base, or what it is made of.
+    - `memory`: the base, or the arrays from which it is computed.
     """
 
     started: Bool[Array, "*units"]
     memory: Any
 
 
-_FAR = 1e9  # thresholds, where every surrogate is flat
+_FAR = 1e9  # thresholds; every surrogate is flat there
 
 ContrastConfigT = TypeVar("ContrastConfigT", bound=ContrastSpikerConfig)
 
 
 class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
-    r"""Base of the contrast codes: a signed spike where the signal has left its base. Abstract.
+    r"""Base of the contrast codes: a signed spike if the signal differs from a base by more than a threshold. Abstract.
 
     $$v = x - b, \qquad s = H(v - \theta) - H(-v - \theta)$$
 
-    with the base $b$, the threshold $\theta$ and the step $H$, $H(0) = 0$. What the base becomes is all in which the
-    codes differ. Any finite value of the signal is taken; one that is not finite makes no spike and leaves the base.
+    with the base $b$, the threshold $\theta$ and the step $H$, $H(0) = 0$. The codes differ only in how they update the
+    base. Any finite value of the signal is accepted; NaN and infinity make no spike and leave the base unchanged.
     """
 
     @abc.abstractmethod
     def follow(self, memory: Any, x: Float[Array, "*units"], spikes: Float[Array, "*units"]) -> Any:
-        """What is remembered after a sample and its signed spikes."""
+        """The memory after a sample and its signed spikes."""
 
     def begin(self, x: Float[Array, "*units"]) -> Any:
-        """What is remembered so that the base is `x`: the base, unless a class says more."""
+        """The memory with the base `x`; by default the base itself."""
         return x
 
     def base(self, memory: Any) -> Float[Array, "*units"]:
-        """The base, of what is remembered."""
+        """The base, computed from the memory."""
         return memory
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> ContrastSpikerState:
@@ -85,7 +85,7 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
         return output, ContrastSpikerState(state.started | sampled, memory)
 
     def samples(self, payload: FloatArray) -> tuple[Float[Array, "*units"], Bool[Array, "*units"]]:
-        """The signal in the dtype of the state, and where it is one."""
+        """The signal in the dtype of the state, and a mask of its finite samples."""
         x = payload.value.astype(state_dtype(payload.dtype))
         sampled = jnp.isfinite(x)
         return jnp.where(sampled, x, 0), sampled
@@ -103,14 +103,15 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
     def decoder(self, **overrides: Any) -> ContrastDecoder:
         """The decoder with the `threshold` and the `start` of this encoder. `overrides`: fields of its config.
 
-        **Raises:** `ValueError` if the encoder has `start=None` and `start` is not given here: the first sample is not
-            in the spikes.
+        **Raises:** `ValueError` if the encoder has `start=None` and `start` is not given here, because the spikes do
+            not contain the first sample.
         """
         if self.config.start is None and "start" not in overrides:
             raise ValueError(
                 f"{self._name}.decoder: `start` must be given, because the encoder has `start=None`: it starts at the "
-                "first sample, which the spikes do not hold. Write `encoder.decoder(start=signal[0])`, or choose a "
-                f"number for both: `{self._name}(start=0.0)`."
+                "first sample, which the spikes do not contain. Write `encoder.decoder(start=signal[0])`, or choose a "
+                f"start for both, for instance for `tune.search`: `{self._name}(start=signal[0])` or "
+                f"`{self._name}(start=0.0)`."
             )
         fields = "threshold", "start", "dt"
         return ContrastDecoder(**({name: getattr(self.config, name) for name in fields} | overrides))
@@ -129,7 +130,7 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
 def _distance(
     x: Float[Array, "*units"], base: Float[Array, "*units"], threshold: Float[Array, "..."]
 ) -> Float[Array, "*units"]:
-    """`(x - base) / threshold`; a large constant where that is beyond what has a derivative, or overflows."""
+    """`(x - base) / threshold`; a large constant if it overflows or is so large that all derivatives are 0."""
     change = x - base
     near = jnp.abs(change) < threshold * _FAR
     # Masked before the division, whose derivative would be 0 times infinity.

@@ -1,4 +1,4 @@
-"""What the encoders share that look for a kernel in the signal and take it away."""
+"""Base of the encoders that find a kernel in the signal and subtract it."""
 
 import abc
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
 class DeconvolutionSpikerConfig(InputInterfaceConfig, KernelConfig):
-    """Base of the configs of encoders that look for a kernel in the signal."""
+    """Base of the configs of encoders that find a kernel in the signal."""
 
 
 class DeconvolutionSpikerState(eqx.Module):
-    """State of an encoder that looks for a kernel in the signal.
+    """State of an encoder that finds a kernel in the signal.
 
-    - `seen`: how many samples there have been, up to `delay`.
-    - `rest`: what the spikes have left of the last samples; the last one comes last.
+    - `seen`: the number of samples so far, up to `delay`.
+    - `rest`: the last samples, without the kernels that were subtracted; the latest sample comes last.
     """
 
     seen: Int[Array, ""]
@@ -37,13 +37,13 @@ DeconvolutionConfigT = TypeVar("DeconvolutionConfigT", bound=DeconvolutionSpiker
 
 
 class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpikerState]):
-    r"""Base of the encoders that spike where the signal holds the kernel, and take the kernel away. Abstract.
+    r"""Base of the encoders that spike if the signal matches a kernel, and then subtract the kernel. Abstract.
 
     $$s_t = H\Big(\sum_k m(x_{t+k}, h_k) - \theta\Big), \qquad x_{t+k} \leftarrow x_{t+k} - s_t h_k$$
 
-    with the kernel $h$ and the step $H$, $H(0) = 1$. How well a sample matches, $m$, and the least sum $\theta$ that
-    makes a spike are all in which the codes differ. A spike comes `delay` steps after the sample $x_t$; there is none
-    before.
+    with the kernel $h$ and the step $H$, $H(0) = 1$. The codes differ only in the match $m$ of a sample and in the
+    least sum $\theta$ that makes a spike. The spike is emitted `delay` steps after the sample $x_t$; the first `delay`
+    steps have no spike.
 
     The derivatives are those that [`HoughSpiker`][] describes.
     """
@@ -54,7 +54,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
 
     @abc.abstractmethod
     def least(self, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
-        """The least sum of what `match` gives that makes a spike."""
+        """The least sum of the values of `match` that makes a spike."""
 
     @property
     def delay(self) -> int:
@@ -84,7 +84,8 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         size = lax.stop_gradient(self._size(taps))
         # In units of the kernel: the derivative has its fourth power, which floats do not hold for small units.
         unit = size if size.ndim == 0 else size[..., None]
-        # Where the kernel is less than a rounding of the signal there is no derivative, and the quotient may overflow.
+        # If the kernel is smaller than a rounding error of the signal, there is no derivative, and the quotient may
+        # overflow.
         near = jnp.where(jnp.abs(window) * jnp.finfo(x.dtype).eps < jnp.broadcast_to(unit, window.shape), window, 0)
         share = _total((near / unit) * (kernel / unit)) / _pairs(taps / unit)
         v = lax.stop_gradient(score) / size - least / size + (share - lax.stop_gradient(share))
@@ -95,7 +96,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         return self.emit(fired, lambda: spikes, payload.dtype), DeconvolutionSpikerState(seen, rest)
 
     def _size(self, taps: Float[Array, "... taps"]) -> Float[Array, "..."]:
-        """The sum of the taps of each kernel, whatever their signs; of constants in double precision."""
+        """The sum of the absolute taps of each kernel; for constants in double precision."""
         kernel = self.config.kernel
         if isinstance(kernel, jax.Array):
             return jnp.abs(taps).sum(-1)
@@ -117,12 +118,12 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
 
 
 def _pairs(h: Float[Array, "... taps"]) -> Float[Array, "..."]:
-    """The sum of the products of each tap with itself and with those behind it."""
+    """The sum of the products of each tap with itself and with the taps after it."""
     return (_total(h) ** 2 + _total(h * h)) / 2
 
 
 def _total(terms: Float[Array, "*units taps"]) -> Float[Array, "*units"]:
-    """The sum over the taps, in an order that does not depend on the program, as that of `jnp.sum` does."""
+    """The sum over the taps, in a fixed order; the order of `jnp.sum` depends on the program."""
     while (taps := terms.shape[-1]) > 1:
         half = taps // 2
         terms = jnp.concatenate([terms[..., :half] + terms[..., half : 2 * half], terms[..., 2 * half :]], -1)

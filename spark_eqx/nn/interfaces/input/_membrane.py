@@ -1,4 +1,4 @@
-"""The equations of the leaky integrators: a membrane that charges, fires, and rests for a while."""
+"""The equations of the leaky integrators: charging, threshold crossing and refractory period."""
 
 import math
 from typing import Any, TypeAlias
@@ -33,7 +33,7 @@ def linear_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"
 
 
 def linear_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The inverse of `linear_rate`, 0 where the rate is, and NaN where it is NaN."""
+    """The inverse of `linear_rate`: 0 where the rate is 0, and NaN where it is NaN."""
     parameters = config.tau, config.cd, config.max_freq
     tau, cd, max_freq = (as_array(each, rate.dtype, rate.shape) for each in parameters)
     fires = rate > 0
@@ -42,9 +42,9 @@ def linear_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*u
     return jnp.where(fires, jnp.expm1((cd - 1000 / max_freq) / tau) / jnp.expm1(-charging / tau), silent)
 
 
-# The state as one array, which halves what the loop over time carries: the potential where it is not negative, minus
-# the refractory time left where it is. At 0 the two meet, and there a derivative must say which of them it is of. So
-# where the reset carries a derivative the loop carries the state itself.
+# The state as one array, which halves the memory that the loop over time carries: the potential if it is not negative,
+# otherwise minus the remaining refractory time. At 0 the derivatives of the two differ. Therefore the loop carries the
+# state itself if the reset carries a derivative.
 Carried: TypeAlias = Float[Array, "*units"] | LinearSpikerState
 
 
@@ -63,7 +63,7 @@ def unpack(carried: Carried) -> LinearSpikerState:
 def advance(
     x: Float[Array, "*units"], carried: Carried, config: Any
 ) -> tuple[Bool[Array, "*units"], Float[Array, "*units"], Carried]:
-    """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, and what is carried on."""
+    """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, and the new carried state."""
     tau, cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.tau, config.cd, config.dt))
     rise_terms, crossing_terms = _terms(config, x.dtype)
 
@@ -93,10 +93,11 @@ def advance(
     outlasts = _refractory_outlasts_step(config)
 
     if isinstance(carried, LinearSpikerState):
-        # The exact derivative of the state: that of the flow between spikes, that of the crossing time at a spike. The
-        # surrogate is for the emitted spike alone. A refractory period that ends exactly with a step has the derivative
-        # of one that ends just after it, as it does where the signal is a little below 1. Without a refractory period
-        # that would be a spike of the next step, and so the derivative is that of a spike just before the end.
+        # The exact derivative of the state: between spikes that of the membrane equation, at a spike that of the
+        # crossing time. The surrogate affects only the emitted spike. A refractory period that ends exactly with a step
+        # has the derivative of one that ends just after it, as if the signal were a little below 1. Without a
+        # refractory period that would be a spike of the next step, so the derivative is that of a spike just before the
+        # end.
         over = jnp.zeros_like(fires) if outlasts else (left > 0) | ((left == 0) & (cd == 0))
         after = jnp.where(over, (drive + 1) * _rise(jnp.where(over, left, 0) / tau, rise_terms), 0)
         rising = charged - lax.stop_gradient(jnp.minimum(charged, 0))  # rounding puts a potential of 0 below 0, too
@@ -134,7 +135,7 @@ def _excess_gain(xp: Any, max_freq: Any, cd: Any, tau: Any) -> Any:
 
 
 def slowest_rise(config: Any) -> np.ndarray | None:
-    """By how much a full signal raises the potential in a step just below the threshold; `None` if that is traced."""
+    """The increase of the potential per step just below the threshold, for a full signal; `None` if it is traced."""
     numbers = [concrete(each) for each in (config.max_freq, config.cd, config.tau, config.dt)]
     if any(each is None for each in numbers):
         return None
@@ -143,7 +144,7 @@ def slowest_rise(config: Any) -> np.ndarray | None:
 
 
 def _refractory_outlasts_step(config: Any) -> bool:
-    """Known when tracing that a unit that fires is in its refractory period for some time after the step."""
+    """Whether it is known at trace time that the refractory period after a spike always extends beyond the step."""
     if isinstance(config.cd, jax.Array) or isinstance(config.dt, jax.Array):
         return False
     return bool(np.min(config.cd) - np.max(config.dt) > 1e-3)  # ms

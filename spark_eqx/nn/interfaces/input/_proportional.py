@@ -1,4 +1,4 @@
-"""What the encoders share whose rate is proportional to the signal, and those of them whose signal has a sign."""
+"""Shared code of the encoders whose rate is proportional to the signal, and of those with a signed signal."""
 
 from typing import Any, TypeVar
 
@@ -17,13 +17,13 @@ def proportional_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*
 
 
 def proportional_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The inverse of `proportional_rate`; NaN where the rate is."""
+    """The inverse of `proportional_rate`; NaN where the rate is NaN."""
     signal = saturate(rate / as_array(config.max_freq, rate.dtype, rate.shape))
     return jnp.where(jnp.isnan(rate), jnp.nan, signal)
 
 
 def spikes_per_step(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """How many spikes there are in a step, on average: at most 1."""
+    """The average number of spikes per step, at most 1."""
     return x * derived(
         lambda _, max_freq, dt: max_freq * dt / 1000, config.max_freq, config.dt, dtype=x.dtype, shape=x.shape
     )

@@ -27,7 +27,7 @@ from ..output.rate import RateDecoder, RateDecoderConfig
 class InputInterfaceConfig(TimedInterfaceConfig):
     """Base of the configs of input interfaces."""
 
-    surrogate: AbstractSurrogate = parameter(default=ATan(), description="derivative that stands for that of the spike")
+    surrogate: AbstractSurrogate = parameter(default=ATan(), description="derivative used for the spike")
     dtype: np.dtype | None = parameter(
         default=None,
         description="dtype of the spikes; None: that of the signal. Booleans and integers have no gradient",
@@ -40,7 +40,7 @@ class InputInterfaceConfig(TimedInterfaceConfig):
 class RateConfig(InputInterfaceConfig):
     """Base of the configs of encoders with a rate at full signal.
 
-    **Raises:** `ValueError` if `max_freq * dt > 1000`: a unit fires at most once a step.
+    **Raises:** `ValueError` if `max_freq * dt > 1000`, because a unit fires at most once per step.
     """
 
     max_freq: Number = parameter(default=100.0, unit="Hz", description="rate at full signal", check=positive)
@@ -49,15 +49,15 @@ class RateConfig(InputInterfaceConfig):
         max_freq, dt = together(self, "max_freq", "dt")
         if max_freq is not None and dt is not None and (max_freq * dt > 1000).any():
             raise ValueError(
-                f"{type(self).__name__}: `max_freq` [Hz] times `dt` [ms] must be at most 1000, one spike a step; "
+                f"{type(self).__name__}: `max_freq` [Hz] times `dt` [ms] must be at most 1000, one spike per step; "
                 f"got max_freq={self.max_freq} [Hz], dt={self.dt} [ms]. Take a smaller `dt` or `max_freq`."
             )
 
 
 def time_to_charge(config: Any) -> np.ndarray | None:
-    """What the refractory period `cd` leaves of the shortest interval [ms]; `None` while that is traced.
+    """The shortest interval without the refractory period `cd` [ms]; `None` if it is traced.
 
-    **Raises:** `ValueError` where it leaves nothing.
+    **Raises:** `ValueError` if it is not positive.
     """
     cd, max_freq, _ = together(config, "cd", "max_freq", "dt")
     if cd is None or max_freq is None:
@@ -131,11 +131,11 @@ class InputInterface(Interface[InputConfigT, StateT]):
         return "0 to 1"
 
     def _known_range(self) -> Any:
-        """The range, lower and upper end, or `None`: any value is taken, or the range is traced."""
+        """The lower and upper end of the range; `None` if any value is accepted or the range is traced."""
         return self._range((), np.float32)
 
     def _rescaled(self) -> str:
-        """What to do with a signal of another range."""
+        """The remedy in the warning, for a signal of another range."""
         return "Scale it to the range first, by `(x - low) / (high - low)` with the ends of the signal's own range"
 
     def _warn(self, payload: FloatArray) -> None:
@@ -215,15 +215,15 @@ class InputInterface(Interface[InputConfigT, StateT]):
         return {"spikes": SpikeArray(emitted.astype(dtype), negative)}
 
     def decoder(self, **overrides: Any) -> OutputInterface:
-        """The decoder that gives the signal back, made with this encoder's numbers; arrays stay arrays.
+        """The decoder that reconstructs the signal, with the parameters of this encoder; arrays stay arrays.
 
         `overrides`: fields of the decoder's config.
 
-        **Raises:** `NotImplementedError` where the class defines none.
+        **Raises:** `NotImplementedError` if the class defines no decoder.
         """
         raise NotImplementedError(
-            f"{self._name}.decoder: this class defines none. Define `def decoder(self, **overrides)`, which returns an "
-            "output interface made with the numbers of the encoder, such as "
+            f"{self._name}.decoder: this class defines no decoder. Define `def decoder(self, **overrides)`, which "
+            "returns an output interface with the parameters of the encoder, such as "
             "`FilterDecoder(kernel=..., dt=self.config.dt)`, or make a decoder of `spark_eqx.nn.interfaces` yourself."
         )
 
@@ -243,8 +243,8 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
 
     @abc.abstractmethod
     def signal(self, rate: Any) -> Float[Array, "*units"]:
-        """The signal that makes units fire at a rate [Hz]: the inverse of `rate`. 0 where they are to be silent, 1 from
-        `max_freq` on, and NaN where the rate is."""
+        """The signal that makes units fire at a rate [Hz]: the inverse of `rate`. It is 0 for a rate of 0, 1 from
+        `max_freq` on, and NaN for a rate of NaN."""
 
     def decoder(self, **overrides: Any) -> RateDecoder:
         """The decoder of the rate in a sliding window; see [`RateDecoder`][]. `overrides`: fields of its config. The

@@ -19,19 +19,19 @@ class BensSpikerConfig(DeconvolutionSpikerConfig):
 
 @final
 class BensSpiker(DeconvolutionSpiker[BensSpikerConfig]):
-    r"""A spike where the signal is nearer to the kernel than to 0, which is then taken away: Ben's algorithm, BSA.
+    r"""A spike if subtracting the kernel brings the signal nearer to 0: Ben's algorithm, BSA.
 
     $$s_t = 1 \quad \text{where} \quad \sum_k |x_{t+k} - h_k| \le \sum_k |x_{t+k}| - \theta, \qquad
     x_{t+k} \leftarrow x_{t+k} - s_t h_k$$
 
-    with the kernel $h$ and the `threshold` $\theta$, which is additive: from 0, where anything nearer will do, to
-    $\sum |h|$, which the sums never differ by more than. The decoder, [`FilterDecoder`][], adds the kernels up again;
-    it errs to either side. Each spike lowers the sum of $|x - y|$ by at least $\theta$, for the signal $x$ and the
+    with the kernel $h$ and the `threshold` $\theta$, which is additive. With $\theta = 0$ any improvement makes a
+    spike; the sums differ by at most $\sum |h|$. The decoder, [`FilterDecoder`][], adds the kernels again; its error
+    may have either sign. Each spike lowers the sum of $|x - y|$ by at least $\theta$, for the signal $x$ and the
     decoded signal $y$, which is `delay` steps later.
 
-    The shape of the kernel, range, delay, gradient, and what NaN does, are those of [`HoughSpiker`][], with the
-    distance of the difference of the two sums from $\theta$. A negative value does not silence the steps around it, but
-    makes spikes rarer.
+    The shape of the kernel, the range, the delay, the gradient and the effect of NaN are those of [`HoughSpiker`][];
+    the surrogate is evaluated at the distance of the difference of the two sums from $\theta$. A negative value does
+    not silence the steps around it, but makes spikes rarer.
 
     Schrauwen and Van Campenhout (2003), "BSA, a fast and accurate spike train encoding scheme".
     """

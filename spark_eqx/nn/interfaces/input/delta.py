@@ -21,25 +21,25 @@ class DeltaSpikerConfig(ContrastSpikerConfig):
 
 @final
 class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
-    r"""A signed spike where the signal has changed by more than a threshold since the last step.
+    r"""A signed spike if the signal has changed by more than a threshold since the last step.
 
     $$v = x_t - x_{t-1}, \qquad s = H(v - \theta) - H(-v - \theta)$$
 
     with the threshold $\theta$ and signed spikes $s$, $H(0) = 0$. With a threshold from
     [`fit`][spark_eqx.nn.interfaces.DeltaSpiker.fit] this is the threshold-based representation.
 
-    Open loop: a change below the threshold is never said, and one above it counts for one threshold, so that the signal
-    that [`ContrastDecoder`][] makes of the spikes drifts away; [`StepForwardSpiker`][] has no such drift. Each step
-    adds at most $|v|$ to the error if it has no spike, and $|v| - \theta$ if it has one; so what changes by just above
-    one threshold at a time comes back. Whole sequences need no loop over time.
+    Open loop: a change below the threshold is not encoded, and a change above it counts as one threshold. Therefore the
+    reconstruction by [`ContrastDecoder`][] drifts; [`StepForwardSpiker`][] has no such drift. Each step adds at most
+    $|v|$ to the error if it has no spike, and $|v| - \theta$ if it has one, so that a signal whose changes are all just
+    above one threshold is reconstructed well. Whole sequences need no loop over time.
 
     The sample before the first is `start`, 0 by default, and the decoder starts there too. With `start=None` the first
-    sample makes no spike, and `decoder` must be given the start. Any finite signal is taken; NaN and infinity make no
-    spike, and the next change is that since the sample before.
+    sample makes no spike, and `decoder` must be given the start. Any finite signal is accepted. NaN and infinity make
+    no spike, and the next change is relative to the last finite sample.
 
-    The surrogate stands at `|v| / threshold - 1` on either side. With $k_t$ the sum of its derivatives there, the
-    gradient of the decoded value is $\sum_t k_t (dx_t - dx_{t-1})$: 0 for a shift of the whole signal, which changes no
-    difference, and $k_t$ for a shift from step $t$ on.
+    The surrogate is evaluated at `|v| / threshold - 1` for either sign. With $k_t$ the sum of its derivatives there,
+    the gradient of the decoded value is $\sum_t k_t (dx_t - dx_{t-1})$: 0 for a shift of the whole signal, which
+    changes no difference, and $k_t$ for a shift from step $t$ on.
     """
 
     def __init__(self, config: DeltaSpikerConfig | None = None, **kwargs: Any):

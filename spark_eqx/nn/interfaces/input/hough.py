@@ -23,36 +23,37 @@ class HoughSpikerConfig(DeconvolutionSpikerConfig):
 
 @final
 class HoughSpiker(DeconvolutionSpiker[HoughSpikerConfig]):
-    r"""A spike where the signal has room for the kernel, which is then taken away: Hough's algorithm.
+    r"""A spike if the kernel fits under the signal, from which it is then subtracted: Hough's algorithm.
 
     $$s_t = 1 \quad \text{where} \quad \sum_k \max(h_k - x_{t+k}, 0) \le \epsilon, \qquad
     x_{t+k} \leftarrow x_{t+k} - s_t h_k$$
 
-    with the kernel $h$ and the `tolerance` $\epsilon$: 0 in the original, more in the modified algorithm. The decoder,
-    [`FilterDecoder`][], adds the kernels up again. [`fir.lowpass`][spark_eqx.fir.lowpass] makes a kernel. Its shape is
-    `(taps,)`, one for all units, or `(*shape, taps)`, where `shape` broadcasts against the units.
+    with the kernel $h$ and the `tolerance` $\epsilon$, which is 0 in the original algorithm and positive in the
+    modified one. The decoder, [`FilterDecoder`][], adds the kernels again. [`fir.lowpass`][spark_eqx.fir.lowpass] makes
+    a kernel. Its shape is `(taps,)`, one for all units, or `(*shape, taps)`, where `shape` broadcasts against the
+    units.
 
-    With tolerance 0, and no tap negative, nothing is decoded above the signal, or above 0 where that is negative; but
-    by rounding, `2 len(kernel)` roundings of the signal at most, and none where no sum needs any.
+    With tolerance 0 and no negative tap, the decoded signal is never above the signal, or above 0 where the signal is
+    negative, up to rounding: at most `2 len(kernel)` rounding errors of the signal, and none if all sums are exact.
 
-    **Range.** 0 to the sum of the kernel, which is what a spike in each step decodes to. Any finite value is taken.
-    What is above the range is decoded as its end. A negative value cannot be said: it silences the steps around it, if
-    there is no tolerance; add a constant to the signal first. NaN and infinity count as 0.
+    **Range.** 0 to the sum of the kernel, to which a spike in every step decodes. Any finite value is accepted. Values
+    above the range are decoded as its upper end. Negative values cannot be encoded: without a tolerance they silence
+    the steps around them, so add a constant to the signal first. NaN and infinity count as 0.
 
-    **Delay.** A spike comes `delay = len(kernel) - 1` steps after the sample at which its kernel begins, because all
-    samples under the kernel must have come; the decoder adds no delay. The first `delay` steps are silent. To have the
-    spikes of the last samples of a signal, give it as many more. Its first samples, up to the length of the kernel, are
-    decoded too low, because no kernel begins before them.
+    **Delay.** A spike is emitted `delay = len(kernel) - 1` steps after the sample at which its kernel begins, because
+    all samples under the kernel must be known; the decoder adds no delay. The first `delay` steps are silent. To get
+    the spikes of the last samples of a signal, append `delay` samples. The first samples, up to the length of the
+    kernel, are decoded too low, because no kernel begins before them.
 
-    **Gradient.** The surrogate stands at the distance of the sum from $\epsilon$, in units of $\sum |h|$. For the
-    `tolerance` it multiplies the derivative of that distance; for signal and kernel, that of
+    **Gradient.** The surrogate is evaluated at the distance of the sum from $\epsilon$, in units of $\sum |h|$. For the
+    `tolerance` it multiplies the derivative of this distance; for signal and kernel, the derivative of
 
     $$\sum_k h_k x_{t+k} \Big/ \sum_{j \le k} h_j h_k$$
 
-    which says how much of the kernel is there. What is taken away carries its own. Where the derivative of the
-    surrogate is at most 1, this is a stable loop for every kernel; where it is 1, a shift of the signal is decoded as
-    that shift, and where it is less, as less of it. (The derivative of the distance would make a loop that can grow
-    without bound.)
+    which measures how much of the kernel the signal contains. The subtracted kernel carries its own derivative. If the
+    derivative of the surrogate is at most 1, the recursion of derivatives is stable for every kernel. If it is 1, the
+    decoded signal has the full derivative with respect to a shift of the signal; if it is less, a part of it. (With the
+    derivative of the distance instead, the recursion could grow without bound.)
 
     Hough et al. (1999), "SPIKER: Analog waveform to digital spiketrain conversion in ATR's artificial brain project";
     the tolerance: Schrauwen and Van Campenhout (2003), "BSA, a fast and accurate spike train encoding scheme".

@@ -21,7 +21,7 @@ class LatencySpikerConfig(InputInterfaceConfig, LatencyConfig):
 
     threshold: Number = parameter(
         default=0.0,
-        description="a unit is silent at this signal and below",
+        description="a unit with at most this signal is silent",
         check=Check("from 0 to below 1", lambda x: (x >= 0) & (x < 1)),
     )
 
@@ -29,42 +29,43 @@ class LatencySpikerConfig(InputInterfaceConfig, LatencyConfig):
 class LatencySpikerState(eqx.Module):
     """State of [`LatencySpiker`][].
 
-    - `step`: the step of the window that comes next, counted from 0.
-    - `distance`: the largest distance in the window of the signal above the falling threshold. From 0 on: has fired.
+    - `step`: the next step of the window, counted from 0.
+    - `distance`: the largest distance of the signal above the falling threshold in this window. A unit with a distance
+        of 0 or more has fired.
     """
 
     step: Int[Array, ""]
     distance: Float[Array, "*units"]
 
 
-_FAR = -1.0  # below every distance: of what no step has seen
+_FAR = -1.0  # below every possible distance: before the first step of a window
 
 
 def _larger(before: Float[Array, "..."], now: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The larger of two distances, and its derivative; if they are equal, that of the earlier one."""
-    # `maximum` takes half of either derivative, and then the result depends on how steps are grouped.
+    """The larger of two distances, with its derivative; if they are equal, the derivative of the earlier one."""
+    # If they are equal, `maximum` takes half of each derivative, and the result would depend on how steps are grouped.
     return jnp.where(now > before, now, before)
 
 
 @final
 class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
-    r"""At most one spike a window: the larger the signal, the earlier.
+    r"""At most one spike per window: the larger the signal, the earlier the spike.
 
     A unit whose signal $x$ is above `threshold` fires in the first step $t$ of the $W$ steps of a window with
 
     $$x \ge \theta\!\left(\frac{t + 1/2}{W - 1}\right)$$
 
     where $\theta$ is the curve, which falls from 1; see [`curves`][spark_eqx.nn.interfaces.curves.AbstractCurve]. A
-    signal that is held fires in the step nearest to `curve.time(x) * (W - 1)`, the earlier of two; one that varies is
-    compared as it is in each step. [`LatencyDecoder`][] gives a held one back.
+    held signal fires in the step nearest to `curve.time(x) * (W - 1)`, or in the earlier of two nearest steps. The
+    value of a varying signal is compared in each step. [`LatencyDecoder`][] reconstructs a held signal.
 
-    The last step compares with the curve half a step behind its end. For the line that is below 0: what is above
-    `threshold` fires. For the others what is below stays silent: about `exp(-1 / tau)` for the exponential, and for the
-    charging circuit `theta` or little more.
+    The last step compares with the curve half a step after its end. For the line, the curve is then below 0, so that
+    every signal above `threshold` fires. For the other curves, signals below the end of the curve are silent: about
+    `exp(-1 / tau)` for the exponential, and `theta` or little more for the charging circuit.
 
-    The spike is the difference in time of "has fired", and so is its gradient: the surrogate stands at the largest
-    distance of the signal above the falling threshold so far in the window. Of equal distances, as in the last steps of
-    a window, where the curve has fallen to `threshold`, the first one counts.
+    A spike is `has_fired[t] - has_fired[t - 1]`, and it is differentiated in that form: the surrogate is evaluated at
+    the largest distance of the signal above the falling threshold so far in the window. If distances are equal, as in
+    the last steps of a window, where the curve has fallen to `threshold`, the first one counts.
     """
 
     def __init__(self, config: LatencySpikerConfig | None = None, **kwargs: Any):
@@ -94,7 +95,7 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         return run(payload, state, steps)
 
     def _run_held(self, payload: FloatArray, state: LatencySpikerState, steps: Any):
-        """Of a signal that is held the last distance is the largest: the curve falls."""
+        """For a held signal, the last distance is the largest, because the curve falls."""
         length, x = self.config.steps, self.excitation(payload)[None]
         times = jnp.arange(steps, dtype=jnp.int32)
         along = lambda each: each.reshape(-1, *(1 for _ in x.shape[1:]))

@@ -43,22 +43,24 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
     $$\tau \, dV/dt = -V + g x, \qquad g = 1 \big/ \left(1 - e^{-(1000/f_\mathrm{max} - cd)/\tau}\right)$$
 
     For a constant signal the rate [Hz] is `1000 / (cd + tau * ln(g x / (g x - 1)))` if `g x > 1`, else 0; so `x = 1`
-    fires at exactly `max_freq`. That holds for any `dt` up to the shortest interval: the equation is solved exactly
-    for a signal that is constant within each step, and the moment within the step at which the threshold is crossed
-    is carried over as a real number, so that nothing is lost to the grid. Starts at rest and ready. A `dt` so short
-    that rounding would lose the last of the rise, `(g - 1) dt / tau` below 2^-22 in float32, is refused by `init`.
+    fires at exactly `max_freq`. This holds for any `dt` up to the shortest interval: the equation is solved exactly for
+    a signal that is constant within each step, and the time of the threshold crossing within a step is kept as a real
+    number, so that the discretisation causes no error. Units start with a potential of 0, outside the refractory
+    period. `init` refuses a `dt` so short that rounding would lose the rise of the potential just below the threshold,
+    `(g - 1) dt / tau` below 2^-22 in float32.
 
-    The spike has the derivative of the surrogate at `V - 1`, with `V` the potential at the end of the step had
-    nothing happened. The reset carries no gradient unless `detach_reset=False`: then the derivative of the state is
-    exact. Between spikes it is the derivative of the membrane equation, and at a spike that of the crossing time.
-    Where a threshold crossing coincides with the end of a step, the two sides differ, and the derivative is the
-    one-sided derivative from the side on which the spike is emitted. Where a refractory period ends exactly with a
-    step, as it does for a signal of 1 if the interval is a whole number of steps, the derivative is that of a period
+    The spike has the derivative of the surrogate at `V - 1`, where `V` is the potential that the unit would have at the
+    end of the step without a spike. The reset carries no gradient unless `detach_reset=False`; then the derivative of
+    the state is exact. Between spikes it is the derivative of the membrane equation, and at a spike that of the
+    crossing time. Where a threshold crossing coincides with the end of a step, the two sides differ, and the derivative
+    is the one-sided derivative from the side on which the spike is emitted. Where a refractory period ends exactly with
+    a step, as it does for a signal of 1 if the interval is a whole number of steps, the derivative is that of a period
     that ends just after the step: the derivative from below for a signal of 1. If rounding moves that end to before the
     end of the step, the derivative is the one from the other side.
 
-    With the default surrogate the gradient of a value that [`RateDecoder`][] makes of the spikes has the sign of the
-    rate's slope and 6 to 31 times its size, since each step near the threshold adds to it; `rate` has the slope itself.
+    With the default surrogate, the gradient of a value that [`RateDecoder`][] reconstructs has the sign of the slope of
+    the rate and is 6 to 31 times as large, because each step near the threshold contributes to it. The method `rate`
+    has the exact slope.
 
     Lapicque (1907); Gerstner and Kistler (2002), "Spiking Neuron Models", section 4.1.
     """
@@ -88,15 +90,15 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
 
 
 def linear_state(module: InputInterface, shape: tuple[int, ...], dtype: Any) -> LinearSpikerState:
-    """At rest and ready.
+    """The initial state: a potential of 0, outside the refractory period.
 
-    **Raises:** `ValueError` where rounding would keep a potential below the threshold.
+    **Raises:** `ValueError` if rounding would keep a potential below the threshold.
     """
     rise = slowest_rise(module.config)
     if rise is not None and (rise < 2 * jnp.finfo(dtype).eps).any():
         raise ValueError(
             f"{module._name}: `dt` is too short for {jnp.dtype(dtype).name}: at the threshold a full signal raises the "
-            f"potential by (g - 1) dt / tau = {float(rise.min()):.1g} a step, which rounding loses; got "
+            f"potential by (g - 1) dt / tau = {float(rise.min()):.1g} per step, which rounding loses; got "
             f"dt={module.config.dt} [ms], tau={module.config.tau} [ms], max_freq={module.config.max_freq} [Hz]. Take a "
             "larger `dt`, `tau` or `max_freq`, or give the signal as float64."
         )

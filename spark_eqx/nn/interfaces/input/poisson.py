@@ -20,9 +20,7 @@ from .base import InputInterface, InputInterfaceOutput, RateConfig
 class PoissonConfig(RateConfig):
     """Base of the configs of the encoders that draw every spike."""
 
-    surrogate: AbstractSurrogate = parameter(
-        default=StraightThrough(), description="derivative that stands for that of the spike"
-    )
+    surrogate: AbstractSurrogate = parameter(default=StraightThrough(), description="derivative used for the spike")
     rounds: int = parameter(
         default=JAX_ROUNDS,
         description="rounds of the generator, Threefry-2x32: 20 draw the words of `jax.random.bits`, 13 others, faster",
@@ -43,7 +41,7 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None]):
     independent for each unit and step. A signal of 0 never fires; `p = 1` always does. The default surrogate makes
     the gradient of a spike that of its expectation, `max_freq * dt / 1000`, exactly.
 
-    This is the Bernoulli approximation of a Poisson process: at most one spike a step, and a Fano factor of `1 - p`.
+    This is the Bernoulli approximation of a Poisson process: at most one spike per step, and a Fano factor of `1 - p`.
 
     Each unit compares 32 random bits, `jax.random.bits(key, shape)`, with a threshold; `p` is kept to 2^-32. With
     `rounds=13` they are those of the same generator with 13 rounds instead of 20: another stream, in about half the

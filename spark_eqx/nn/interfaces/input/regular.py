@@ -22,9 +22,7 @@ from .base import InputInterfaceOutput
 class RegularSpikerConfig(SignedConfig):
     """Config of [`RegularSpiker`][]."""
 
-    surrogate: AbstractSurrogate = parameter(
-        default=StraightThrough(), description="derivative that stands for that of the spike"
-    )
+    surrogate: AbstractSurrogate = parameter(default=StraightThrough(), description="derivative used for the spike")
     phase: Number | Literal["random"] = parameter(
         default=0.0,
         description='what the sum starts with; "random": each unit draws its own, in init',

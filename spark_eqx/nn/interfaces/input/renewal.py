@@ -24,9 +24,7 @@ class RenewalSpikerConfig(RateConfig):
     **Raises:** `ValueError` if `cd >= 1000 / max_freq`: no time is left to wait.
     """
 
-    surrogate: AbstractSurrogate = parameter(
-        default=StraightThrough(), description="derivative that stands for that of the spike"
-    )
+    surrogate: AbstractSurrogate = parameter(default=StraightThrough(), description="derivative used for the spike")
     order: int = parameter(
         default=4,
         description="of the gamma distribution of the intervals: 1 is exponential; the larger, the more regular",

@@ -14,26 +14,26 @@ class SendOnDeltaSpikerConfig(ContrastSpikerConfig):
 
 @final
 class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
-    r"""A signed spike where the signal has moved by a threshold since the last spike, which moved the base to it.
+    r"""A signed spike if the signal differs by more than a threshold from its value at the last spike.
 
     $$v = x - b, \qquad s = H(v - \theta) - H(-v - \theta), \qquad b \leftarrow x \ \text{if} \ s \neq 0$$
 
     with the threshold $\theta$ and signed spikes $s$, $H(0) = 0$.
 
-    The decoder, [`ContrastDecoder`][], moves by one threshold a spike and holds in between. At each spike it loses what
-    $|v|$ is above the threshold: at most what the signal moves in that step. That adds up, up and down against each
-    other. After $m$ spikes of a signal that moves by at most $\delta$ a step, from the start to the first sample too,
-    the decoded signal is within $\theta + m \delta$ of it. [`StepForwardSpiker`][] loses nothing, and needs a spike for
-    every threshold.
+    The decoder, [`ContrastDecoder`][], moves by one threshold per spike and holds its value in between. At each spike
+    it misses the excess of $|v|$ over the threshold, which is at most the change of the signal in that step. These
+    errors add up; those of opposite sign cancel. After $m$ spikes of a signal that changes by at most $\delta$ per
+    step, including the step from the start to the first sample, the decoded signal is within $\theta + m \delta$ of the
+    signal. [`StepForwardSpiker`][] has no such error, but needs one spike per threshold.
 
     The first base is `start`, 0 by default, and the decoder starts there too. With `start=None` it is the first sample,
-    which makes no spike, and `decoder` must be given the start. Any finite signal is taken; NaN and infinity make no
-    spike and leave the base.
+    which makes no spike, and `decoder` must be given the start. Any finite signal is accepted; NaN and infinity make
+    no spike and leave the base unchanged.
 
-    The surrogate stands at `|v| / threshold - 1` on either side, and the base has the gradient of the spikes:
-    `db <- db + k (dx - db)` with $k$ the sum of the surrogate's derivatives. So the gradient of the decoded value with
-    respect to a shift of the signal goes to 1 for a start that is a number, and is 0 for `start=None`, because the
-    first sample is shifted with the rest.
+    The surrogate is evaluated at `|v| / threshold - 1` for either sign, and the base has the gradient of the spikes:
+    `db <- db + k (dx - db)` with $k$ the sum of the surrogate's derivatives. Therefore the gradient of the decoded
+    value with respect to a shift of the signal converges to 1 if `start` is a number. It is 0 for `start=None`, because
+    the first sample is shifted, too.
 
     Miskowicz (2006), "Send-on-delta concept: an event-based data reporting strategy".
     """

@@ -19,25 +19,25 @@ class _Level(eqx.Module):
 
 @final
 class StepForwardSpiker(ContrastSpiker[StepForwardSpikerConfig]):
-    r"""A signed spike for every change by a threshold: the base, which is what the decoder has, follows the signal.
+    r"""A signed spike if the signal differs by more than a threshold from the decoded signal, which follows it.
 
     $$v = x - b, \qquad s = H(v - \theta) - H(-v - \theta), \qquad b \leftarrow b + \theta s$$
 
-    with the threshold $\theta$ and signed spikes $s$, $H(0) = 0$. The signal that [`ContrastDecoder`][] makes of the
-    spikes is the base. Once the base has reached a signal that moves by at most `threshold` per step, it is within
-    `threshold` of it, always. If the signal moves by at most $\delta < \theta$ per step, the base reaches it no later
-    than $|x_0 - \mathrm{start}| / (\theta - \delta)$ steps after the first sample $x_0$. The base is
-    `start + threshold * n` with a whole number $n$ of 32 bits, so that nothing drifts: the rounding of one value comes
-    to the bound, however long the signal. A faster signal is followed by one threshold a step.
+    with the threshold $\theta$ and signed spikes $s$, $H(0) = 0$. The base is the signal that [`ContrastDecoder`][]
+    reconstructs from the spikes. Once the base has reached a signal that changes by at most `threshold` per step, it
+    stays within `threshold` of it. If the signal changes by at most $\delta < \theta$ per step, the base reaches it no
+    later than $|x_0 - \mathrm{start}| / (\theta - \delta)$ steps after the first sample $x_0$. The base is `start +
+    threshold * n` with a 32-bit integer $n$, so that rounding errors do not accumulate: the rounding of one value adds
+    to the bound, however long the signal is. The base follows a faster signal by one threshold per step.
 
     Encoder and decoder start at `start`, 0 by default. With `start=None` the encoder starts at the first sample, which
-    makes no spike, and `decoder` must be given the start. Any finite signal is taken; NaN and infinity make no spike
-    and leave the base.
+    makes no spike, and `decoder` must be given the start. Any finite signal is accepted; NaN and infinity make
+    no spike and leave the base unchanged.
 
-    The surrogate stands at `|v| / threshold - 1` on either side, and the base has the gradient of the spikes:
-    `db <- db + k (dx - db)` with $k$ the sum of the surrogate's derivatives. So the gradient of the decoded value with
-    respect to a shift of the signal goes to 1 for a start that is a number. For `start=None` it is 0, because the start
-    is shifted with the rest: the spikes encode how the signal changes, and no more.
+    The surrogate is evaluated at `|v| / threshold - 1` for either sign, and the base has the gradient of the spikes:
+    `db <- db + k (dx - db)` with $k$ the sum of the surrogate's derivatives. Therefore the gradient of the decoded
+    value with respect to a shift of the signal converges to 1 if `start` is a number. For `start=None` it is 0, because
+    the start is shifted, too: the spikes encode only the changes of the signal.
 
     Kasabov et al. (2016), "Evolving spatio-temporal data machines based on the NeuCube neuromorphic framework".
     """

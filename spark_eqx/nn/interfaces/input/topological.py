@@ -24,7 +24,7 @@ from .poisson import PoissonConfig, poisson_run, poisson_step
 
 
 class TopologicalSpikerConfig(InputInterfaceConfig):
-    """What the topological encoders have in common.
+    """Base of the configs of the topological encoders.
 
     `glue`, `mins`, `maxs` and `sigma` are scalars, or broadcast against the signal.
 
@@ -50,7 +50,7 @@ class TopologicalSpikerConfig(InputInterfaceConfig):
         check_range(self, "sigma", "glue")
 
 
-_PER_COMPONENT = ("glue", "mins", "maxs", "sigma")  # of the signal; the other fields are of a unit each
+_PER_COMPONENT = ("glue", "mins", "maxs", "sigma")  # of the signal; the other fields have one number per unit
 ConfigT = TypeVar("ConfigT", bound=TopologicalSpikerConfig)
 
 
@@ -64,7 +64,7 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
     - glued axis, a circle: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$: 0 and 1 are one point.
 
     The activity $e^{-d^2 / (2 \sigma^2)}$ is the signal of the dynamics that follow. A component that is NaN has no
-    activity. Components outside of the range count as the nearest end of it, on a circle too: wrap angles before.
+    activity. Components outside the range are encoded as its nearest end, even on a circle, so wrap angles first.
     """
 
     def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
@@ -93,7 +93,7 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
 
     @abc.abstractmethod
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
-        """The rate [Hz] at which a held signal makes each unit fire: that of its activity, by the closed form."""
+        """The firing rate [Hz] of each unit for a held signal: the closed form for the activity of the unit."""
 
     def decoder(self, **overrides: Any) -> PopulationDecoder:
         """The decoder of the point; see [`PopulationDecoder`][]. `overrides`: fields of its config. The default window

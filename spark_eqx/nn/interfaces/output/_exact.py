@@ -33,10 +33,12 @@ def slices(matrix: Float[Array, "*rows columns"], most: int) -> list[Float[Array
 
 
 def scaled(matrix: Float[Array, "*rows columns"]) -> tuple[Float[Array, "*rows columns"], Float[Array, "*rows 1"]]:
-    """A matrix with each row divided by a power of two, so that its largest element is near 1 and no sum overflows or
-    has subnormal terms; and these powers."""
+    """The matrix with each row divided by a power of two, and these powers.
+
+    The largest element of each row is then near 1, so that no sum overflows or has subnormal terms.
+    """
     largest = jnp.max(jnp.abs(lax.stop_gradient(matrix)), axis=-1, keepdims=True, initial=0)
-    most = jnp.finfo(matrix.dtype).maxexp - 3  # whose inverse, too, is a normal number
+    most = jnp.finfo(matrix.dtype).maxexp - 3  # its inverse is a normal number, too
     scale = jnp.ldexp(jnp.ones_like(largest), jnp.clip(jnp.frexp(largest)[1] - 1, -most, most))
     return matrix / scale, scale
 

@@ -23,7 +23,7 @@ def even_sizes(units: int, outputs: int) -> Int[np.ndarray, " outputs"]:
 def spike_weights(
     sizes: tuple[int, ...], saturation_freq: Number, dt: Number, *, dtype: Any, shape: tuple[int, ...]
 ) -> Float[Array, " outputs"]:
-    """What a spike counts in groups of these sizes, to make 1 on average at the saturation frequency."""
+    """The weight of a spike in groups of these sizes, such that the average is 1 at the saturation frequency."""
     weight = lambda xp, size, freq, dt: 1000 / (size * freq * dt)
     return derived(weight, sizes, saturation_freq, dt, dtype=dtype, shape=shape)
 
@@ -43,8 +43,8 @@ def group_sums(
 ) -> Float[Array, "*steps outputs"]:
     """The sum of each group, in `dtype`; groups in order and of even sizes where `assignment` is `None`.
 
-    Every way gives the same sums of 0, 1 and -1, exactly; the sizes say which is the fastest. The sum is NaN for the
-    groups with a value that is not finite, and for no other.
+    All implementations give the same sums of 0, 1 and -1, exactly; the fastest one is chosen by the sizes. The sum is
+    NaN only for the groups with a value that is not finite.
     """
     return finite_or_nan(_sums_by_size(values, assignment, outputs, dtype))
 
@@ -65,7 +65,7 @@ def _sums_by_size(
     return _sums(values.astype(dtype), assignment, outputs)
 
 
-_NOT_FINITE = 2.0**100  # stands in a product for what is not, 0 times which would be NaN in all groups
+_NOT_FINITE = 2.0**100  # replaces values that are not finite, because 0 times these would be NaN in all groups
 _MOST_TERMS = 128  # units of a group whose sum is written out
 _LARGEST_ONE_HOT = 10**7  # elements of a matrix that is read at every step
 
@@ -92,7 +92,7 @@ def _sums_by_one_hot(
 
 @_sums_by_one_hot.defjvp
 def _(outputs: int, primals: Any, tangents: Any):
-    # No product, whose transpose would bring a NaN in the derivative of one group to the units of all.
+    # No matrix product, because its transpose would spread a NaN in the derivative of one group to all units.
     values, groups = primals
     return _sums_by_one_hot(values, groups, outputs), _sums(tangents[0], groups, outputs)
 
@@ -100,7 +100,7 @@ def _(outputs: int, primals: Any, tangents: Any):
 def _product(
     values: Shaped[Array, "*steps units"], groups: Int[Array, " units"], outputs: int, dtype: Any
 ) -> Shaped[Array, "*steps outputs"]:
-    """With a matrix that says which unit is in which group, in the dtype of the values; the sums are in `dtype`."""
+    """The sums by a product with the one-hot matrix of the groups, in the dtype of the values; sums in `dtype`."""
     # Two columns at least: for one, XLA converts the raster first.
     one_hot = groups[:, None] == jnp.arange(max(outputs, 2), dtype=groups.dtype)[None]
     sums = lax.dot_general(

@@ -29,8 +29,10 @@ def ridge(
     batched: bool,
     chunk: int,
 ) -> tuple[Float[Array, "... units"], Float[Array, "..."] | None]:
-    """The weights and the bias for `owner`, `LinearDecoder.fit`, which says what the arguments are; `averages` makes
-    the decoder of the averages of so many units."""
+    """The weights and the bias for `owner`, `LinearDecoder.fit`, which documents the arguments.
+
+    `averages` makes the decoder of the averages of a given number of units.
+    """
     real = isinstance(regularization, int | float | np.number) and regularization is not True
     if not real or not (np.isfinite(regularization) and regularization > 0):
         raise ValueError(f"{owner}: `regularization` must be a number, positive and finite, got {regularization!r}.")
@@ -83,19 +85,19 @@ def ridge(
 
 
 def _sequences(owner: str, port: Port, given: Any, batched: bool) -> tuple[Any, Any]:
-    """What was given for a port as an array `(sequences, steps, ...)`, and its dtype as a payload."""
+    """The argument of a port as an array `(sequences, steps, ...)`, and its dtype as a payload."""
     given = without_mask(owner, port.name, given, "0" if port.payload_type is SpikeArray else "value")
     array = given.value if isinstance(given, port.payload_type) else given
     if isinstance(array, Tracer):
         raise TypeError(f"{owner}: `{port.name}` must not be traced; call `fit` outside of `jit`, `grad` and `vmap`.")
-    # Of an array of NumPy, which may be a file, chunks are all that becomes one of JAX.
+    # Only chunks of a NumPy array, which may be a memory-mapped file, are converted to JAX.
     part = array[:0] if isinstance(array, np.ndarray) and array.ndim else array
     if port.payload_type is FloatArray and np.issubdtype(getattr(part, "dtype", bool), np.integer):
         part = part.astype(np.float32)  # only checked: the products take the integers
     try:
         payload = port.wrap(owner, part)
     except TypeError:
-        payload = port.wrap(owner, array)  # so that the error says the shape of all
+        payload = port.wrap(owner, array)  # so that the error names the shape of the whole array
     if array.ndim < 1 + batched:
         lead = "sequences and one of steps" if batched else "steps"
         raise ValueError(f"{owner}: `{port.name}` needs a leading axis of {lead}, got shape {array.shape}.")

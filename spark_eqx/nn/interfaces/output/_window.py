@@ -1,4 +1,4 @@
-"""What the decoders share that read one value a window."""
+"""Base of the decoders that read one value per window."""
 
 import abc
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput,
 
 
 class WindowDecoderState(eqx.Module):
-    """State of a decoder that gives one value a window.
+    """State of a decoder with one value per window.
 
-    - `step`: the step of the window that comes next, counted from 0.
-    - `gathered`: arrays: what the window has said so far.
-    - `value`: of the last whole window; 0 before the first.
+    - `step`: the next step of the window, counted from 0.
+    - `gathered`: arrays with the information in the window so far.
+    - `value`: the value of the last whole window; 0 before the first.
     """
 
     step: Int[Array, ""]
@@ -31,24 +31,24 @@ WindowConfigT = TypeVar("WindowConfigT", bound=OutputInterfaceConfig)
 
 
 class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState]):
-    """Base of the decoders of codes that say one value a window. Abstract.
+    """Base of the decoders of codes that encode one value per window. Abstract.
 
     The signal is the value of the last whole window, and 0 before the first.
     """
 
     @property
     def window_steps(self) -> int:
-        """Steps in a window; by default those of a `WindowConfig`."""
+        """Steps in a window; by default `steps` of a `WindowConfig`."""
         config: Any = self.config
         return config.steps
 
     @abc.abstractmethod
     def empty(self, zeros: Float[Array, "*units"]) -> Any:
-        """What is gathered when a window opens, made of an array of zeros for the units."""
+        """The value of `gathered` at the start of a window, made from an array of zeros for the units."""
 
     @abc.abstractmethod
     def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
-        """What is gathered after a step of the window; an inhibitory spike is -1."""
+        """The value of `gathered` after a step of the window; an inhibitory spike is -1."""
 
     @abc.abstractmethod
     def read(self, gathered: Any) -> Float[Array, "*values"]:
@@ -57,7 +57,7 @@ class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState]):
     def value_after(
         self, gathered: Any, closes: Bool[Array, ""], value: Float[Array, "*values"]
     ) -> Float[Array, "*values"]:
-        """The value after a step, which closes the window or leaves the value as it was."""
+        """The value after a step: a new one if the step closes the window, otherwise the old one."""
         return jnp.where(closes, self.read(gathered), value)
 
     def value_shape(self, units: tuple[int, ...]) -> tuple[int, ...]:

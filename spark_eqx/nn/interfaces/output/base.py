@@ -26,7 +26,7 @@ class OutputInterfaceOutput(TypedDict):
 
 @jax.custom_jvp
 def finite_or_nan(spikes: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
-    """The spikes; an infinite one is NaN, so that no limit, sign or angle hides it. The derivative is 1 everywhere."""
+    """The spikes, with infinite ones replaced by NaN, which no clipping, sign or angle hides. The derivative is 1."""
     if not jnp.issubdtype(spikes.dtype, jnp.floating):
         return spikes
     return jnp.where(jnp.isfinite(spikes), spikes, jnp.nan)
@@ -54,7 +54,7 @@ class OutputInterface(Interface[OutputConfigT, StateT]):
         **Arguments:**
 
         - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, of any shape. A decoded value is NaN if its window,
-            memory or sum holds a NaN, and an infinite spike counts as NaN.
+            memory or sum contains a NaN, and an infinite spike counts as NaN.
         - `state`: from `init`, or from the last step.
         - `key`: for the interfaces that draw; the others ignore it.
 

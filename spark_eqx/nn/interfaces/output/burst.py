@@ -65,27 +65,27 @@ class BurstDecoderConfig(OutputInterfaceConfig, BurstConfig):
     """Config of [`BurstDecoder`][]."""
 
     by: Literal["count", "interval"] = parameter(
-        default="count", description="what is read: how many spikes there are, or also how far apart they are"
+        default="count", description="whether to read the number of spikes, or also the interval between them"
     )
 
 
 @final
 class BurstDecoder(WindowDecoder[BurstDecoderConfig]):
-    r"""How many spikes a window has, and, if asked, how far apart: the decoder of [`BurstSpiker`][].
+    r"""The number of spikes in a window and, optionally, their interval: the decoder of [`BurstSpiker`][].
 
-    With `by="count"` the signal is $y = N / N_\mathrm{max}$ for the $N$ spikes of the last whole window. What
-    [`BurstSpiker`][] encoded comes back less than `1 / max_spikes` too high and never too low, to rounding: $x \le y <
-    x + 1 / N_\mathrm{max}$.
+    With `by="count"` the signal is $y = N / N_\mathrm{max}$ for the $N$ spikes of the last whole window. A signal $x$
+    that [`BurstSpiker`][] encoded is reconstructed less than `1 / max_spikes` too high and never too low, up to
+    rounding: $x \le y < x + 1 / N_\mathrm{max}$.
 
-    With `by="interval"` it is the middle of the values that have this count and this interval between the spikes,
+    With `by="interval"` it is the middle of the values with this count and this interval between the spikes,
 
     $$\frac{N - 1}{N_\mathrm{max}} < x \le \frac{N}{N_\mathrm{max}}, \qquad \frac{f}{D} \le x < \frac{f + 1}{D}$$
 
-    where $D = I_\mathrm{max} - I_\mathrm{min}$ and $f = I_\mathrm{max} - I$, all in steps: within `1 / (2 max_spikes)`,
-    and where two spikes came also within `1 / (2 D)`, which is the finer of the two for $D$ above `max_spikes`. Its
-    derivative is that of the count.
+    where $D = I_\mathrm{max} - I_\mathrm{min}$ and $f = I_\mathrm{max} - I$, all in steps. The error is at most `1 / (2
+    max_spikes)` and, if there are at least two spikes, at most `1 / (2 D)`, which is the finer of the two for $D$ above
+    `max_spikes`. The derivative is that of the count.
 
-    0 for a silent window, and before the first has passed.
+    The signal is 0 for a silent window, and before the end of the first window.
     """
 
     def __init__(self, config: BurstDecoderConfig | None = None, **kwargs: Any):
@@ -109,11 +109,11 @@ class BurstDecoder(WindowDecoder[BurstDecoderConfig]):
             return gathered / self.config.max_spikes
         count, first, last = gathered
         middle = jnp.sign(count) * self._middle(jnp.abs(count), (last - first).astype(count.dtype))
-        nothing = count - lax.stop_gradient(count)  # but for its derivative
+        nothing = count - lax.stop_gradient(count)  # 0, with the derivative of the count
         return lax.stop_gradient(middle) + nothing / self.config.max_spikes
 
     def _middle(self, count: Float[Array, "*units"], length: Float[Array, "*units"]) -> Float[Array, "*units"]:
-        """Of the values with a burst of this many spikes, and this many steps from the first to the last."""
+        """The middle of the values whose burst has this many spikes, and this many steps from the first to the last."""
         shortest, longest = self.config.intervals
         span, most = longest - shortest, self.config.max_spikes
         several = count > 1

@@ -16,22 +16,24 @@ from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput,
 class ContrastDecoderConfig(OutputInterfaceConfig):
     """Config of [`ContrastDecoder`][]."""
 
-    threshold: Number = parameter(default=0.05, description="change of the signal that a spike says", check=positive)
+    threshold: Number = parameter(default=0.05, description="change of the signal that a spike encodes", check=positive)
     start: Number = parameter(default=0.0, description="the signal before the first spike", check=finite)
 
 
 @final
 class ContrastDecoder(OutputInterface[ContrastDecoderConfig, Count]):
-    r"""A start, and one threshold up or down for each signed spike: the decoder of the contrast codes.
+    r"""A start value, plus or minus one threshold per signed spike: the decoder of the contrast codes.
 
     $$y_t = y_0 + \theta \sum_{i \le t} s_i$$
 
-    with the start $y_0$ and the threshold $\theta$. What [`StepForwardSpiker`][] encoded comes back within `threshold`;
-    see there, and [`SendOnDeltaSpiker`][], [`DeltaSpiker`][] and [`MovingWindowSpiker`][] for what those lose.
+    with the start $y_0$ and the threshold $\theta$. The signal of [`StepForwardSpiker`][] is reconstructed within
+    `threshold`, under the conditions given there. [`SendOnDeltaSpiker`][], [`DeltaSpiker`][] and
+    [`MovingWindowSpiker`][] have larger errors, which they describe.
 
-    The state is the sum, as an integer of 32 bits: nothing drifts. Beside it is what of the spikes is no whole number.
-    That is 0 for spikes of 0 and 1, and carries the derivatives of float spikes: that of the signal is the threshold
-    times the sum of theirs. Linear in the spikes; an inhibitory spike counts as -1.
+    The state holds the sum as a 32-bit integer, so that rounding errors do not accumulate, and the fractional part of
+    the spikes as a float. The fractional part is 0 for spikes of 0 and 1, and carries the derivatives of float spikes:
+    the derivative of the signal is the threshold times the sum of their derivatives. Linear in the spikes; an
+    inhibitory spike counts as -1.
 
     `threshold` and `start` are scalars, or broadcast against the spikes. The signal is in the dtype of the state: the
     float type of the spikes, but at least float32.

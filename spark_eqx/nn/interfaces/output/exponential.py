@@ -58,7 +58,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
     z_k = \frac{1000}{n_k \cdot f_\mathrm{sat} \cdot dt} \sum_{i \in k} s_i$$
 
     with $n_k$ the number of units in group $k$. A group whose units fire at `saturation_freq` reads 1.0 on average,
-    for every `dt`, `tau`, group size and smoothing. `smooth_trace` puts a second, equal average behind the first.
+    for every `dt`, `tau`, group size and smoothing. With `smooth_trace` a second, equal average follows the first.
     Linear in the spikes; an inhibitory spike counts as -1.
 
     The units are assigned to K groups that differ in size by at most one (the first N mod K have one more), in the

@@ -30,8 +30,8 @@ class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
 
     $$y_t = \sum_k h_k s_{t-k}$$
 
-    with the kernel $h$ and signed spikes $s$. A causal filter of finite impulse response, without a delay but that of
-    its kernel, for the spikes of any encoder; [`fir.lowpass`][spark_eqx.fir.lowpass] makes kernels.
+    with the kernel $h$ and signed spikes $s$. This is a causal filter with a finite impulse response, for the spikes of
+    any encoder. Its only delay is that of the kernel. [`fir.lowpass`][spark_eqx.fir.lowpass] makes kernels.
 
     The kernel has the shape `(taps,)`, one for all units, or `(*shape, taps)` for kernels that differ between units,
     where `shape` broadcasts against the units.

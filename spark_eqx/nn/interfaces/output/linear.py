@@ -53,12 +53,12 @@ class LinearDecoderState(eqx.Module):
 
 @final
 class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
-    r"""Spikes, smoothed, times a matrix, and a bias.
+    r"""A linear readout of smoothed spikes: a matrix times the rates of all units, plus a bias.
 
     $$y = W a + b, \qquad a \leftarrow a + (1 - e^{-dt/\tau}) \left(\frac{1000}{dt} s - a\right)$$
 
     with $a_i$ the rate of unit $i$ [Hz], an exponential average of gain one as in [`ExponentialIntegrator`][]. The
-    average is taken of $W s$, which is the same and takes less. An inhibitory spike counts as -1.
+    average is computed from $W s$, which is equivalent and faster. An inhibitory spike counts as -1.
 
     `weights` has the shape `(*outputs, units)`, for the units of the flattened spikes; the signal has the shape of the
     outputs, and the dtype of the state: the float type of the spikes, but at least float32. Weights and bias are

@@ -19,8 +19,9 @@ class PhaseDecoder(WindowDecoder[PhaseDecoderConfig]):
 
     $$y = \frac{1}{2 \pi} \arg \sum_t s_t e^{2 \pi i t / W}$$
 
-    from 0 to 1, where 0 and 1 are one point; 0 for a silent cycle. What [`PhaseSpiker`][] encoded comes back within
-    `1 / (2 W)` on the circle. The signal is the value of the last whole cycle, and 0 before the first.
+    from 0 to 1, where 0 and 1 are the same point; 0 for a silent cycle. The signal of [`PhaseSpiker`][] is
+    reconstructed within `1 / (2 W)` on the circle. The signal is the value of the last whole cycle, and 0 before the
+    first.
     """
 
     def __init__(self, config: PhaseDecoderConfig | None = None, **kwargs: Any):
@@ -37,6 +38,6 @@ class PhaseDecoder(WindowDecoder[PhaseDecoderConfig]):
     def read(self, gathered: Any) -> Float[Array, "*units"]:
         x, y = gathered
         broken = jnp.isnan(x)
-        nowhere = broken | ((x == 0) & (y == 0))  # neither NaN nor nothing has an angle with a derivative
+        nowhere = broken | ((x == 0) & (y == 0))  # the angle of NaN, and of (0, 0), has no derivative
         turns = jnp.arctan2(jnp.where(nowhere, 0, y), jnp.where(nowhere, 1, x)) / (2 * jnp.pi)
         return jnp.where(broken, jnp.nan, jnp.where(turns < 0, turns + 1, turns))

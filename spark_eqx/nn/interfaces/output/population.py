@@ -49,35 +49,35 @@ class PopulationDecoderConfig(OutputInterfaceConfig, WindowConfig):
 
 @final
 class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
-    r"""The point that a topological encoder was given, from the spikes of a window: the decoder of
-    [`TopologicalPoissonSpiker`][] and [`TopologicalLinearSpiker`][].
+    r"""An estimate of the encoded point from the spikes of a window: the decoder of [`TopologicalPoissonSpiker`][] and
+    [`TopologicalLinearSpiker`][].
 
-    With `by="likelihood"` the most likely point: for $n_j$ spikes of unit $j$ in a window of length $T$, and the rate
-    $a_j(x)$ at which the encoder makes it fire for a point $x$,
+    With `by="likelihood"` it is the most likely point: for $n_j$ spikes of unit $j$ in a window of length $T$, and the
+    rate $a_j(x)$ of the unit for a point $x$,
 
     $$y = \arg \max_x \sum_j n_j \log a_j(x) - T \sum_j a_j(x)$$
 
-    over a grid of 4 points a unit and 128 at least, and between them by a parabola. The spikes need not be Poisson,
-    their mean is enough. With 200 spikes the bias is below 1 % of the range from end to end, on circles with a `sigma`
-    up to 1 and on open axes with a `sigma` up to 0.5, from 8 units on. At an open end a wider bump is estimated too far
-    inside, by about 1.4 % for `sigma=0.6`, 2 % for 0.7 and 6 % for 1. Fewer units leave gaps between bumps of the
-    default `sigma`: the bias is up to 1.5 % with 5 units, 5 % with 4 and a quarter of the range with 3.
-    A unit is taken to fire 0.1 spikes a window at least. The derivative is that of the score, which is 0 at the
+    over a grid of at least 128 points, 4 per unit, with a parabola between them. The spikes need not be Poisson; only
+    their mean matters. With 200 spikes the bias is below 1 % of the range everywhere, on circles with a `sigma` up to 1
+    and on open axes with a `sigma` up to 0.5, with 8 or more units. For a wider bump at an open end the estimate is too
+    far inside, by about 1.4 % for `sigma=0.6`, 2 % for 0.7 and 6 % for 1. Fewer units leave gaps between bumps of the
+    default `sigma`: the bias is up to 1.5 % with 5 units, 5 % with 4 and a quarter of the range with 3. The expected
+    number of spikes of a unit is taken to be at least 0.1 per window. The derivative is the implicit derivative of the
     maximum: $dy = - \sum_j (\log a_j)'(y)\, dn_j / l''(y)$ with the logarithm $l$ of the likelihood.
 
-    With the default numbers, and a point that is held for a window: the estimate from [`TopologicalPoissonSpiker`][] is
-    within 1 % of the range on average, with the standard deviation of the Cramér-Rao bound,
-    $(T \sum_j a_j'(x)^2 / a_j(x))^{-1/2}$, 0.0063 of the range; near the ends of an open axis it is less. The estimate
-    from [`TopologicalLinearSpiker`][] is within 1.5 % of the range. Both hold from the end of the first window on.
+    With the default parameters and a point that is held for a window, the estimate from [`TopologicalPoissonSpiker`][]
+    is within 1 % of the range on average. Its standard deviation is that of the Cramér-Rao bound, $(T \sum_j a_j'(x)^2
+    / a_j(x))^{-1/2}$, which is 0.0063 of the range; near the ends of an open axis it is less. The estimate from
+    [`TopologicalLinearSpiker`][] is within 1.5 % of the range. Both hold from the end of the first window on.
 
-    With `by="mean"` the centre of mass of the spikes' units, on a circle the circular mean. It costs less, and needs no
-    rates. On a circle it is unbiased. On an open axis it is drawn inwards near the ends, where half of the bump is cut
-    off: with the default `sigma` and `resolution` by 4.3 % of the range at an end, 1.8 % at 5 % of the range from it,
-    0.5 % at 10 %, and 0.1 % at 15 %; with twice the `sigma` by 15 % at an end.
+    With `by="mean"` it is the centre of mass of the units that spiked; on a circle the circular mean. It is faster and
+    needs no rates. On a circle it is unbiased. On an open axis it is too far inside near the ends, where half of the
+    bump is cut off: with the default `sigma` and `resolution` by 4.3 % of the range at an end, 1.8 % at 5 % of the
+    range from it, 0.5 % at 10 %, and 0.1 % at 15 %; with twice the `sigma` by 15 % at an end.
 
-    Takes `(*shape, resolution)`, gives `(*shape,)`, from `mins` to `maxs`. On a circle both are one point. The signal
-    is the value of the last whole window; 0 before the first, and for a window without spikes. An inhibitory spike
-    takes one away.
+    The input has the shape `(*shape, resolution)`; the output has the shape `(*shape,)` and values from `mins` to
+    `maxs`, which on a circle are the same point. The signal is the value of the last whole window; it is 0 before the
+    end of the first window, and for a window without spikes. An inhibitory spike counts as -1.
     """
 
     def __init__(self, config: PopulationDecoderConfig | None = None, **kwargs: Any):

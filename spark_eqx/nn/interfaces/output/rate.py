@@ -25,7 +25,7 @@ class RateDecoderConfig(OutputInterfaceConfig, WindowConfig):
 
     window: float = 100.0
     encoder: SparkModule | None = parameter(
-        default=None, description="whose signal(rate) makes a signal of the rate; None: the signal is the rate [Hz]"
+        default=None, description="encoder whose signal(rate) converts the rate; None: the signal is the rate [Hz]"
     )
 
     def __check_init__(self):
@@ -39,12 +39,12 @@ class RateDecoderConfig(OutputInterfaceConfig, WindowConfig):
 class RateDecoderState(eqx.Module):
     """State of [`RateDecoder`][].
 
-    - `raster`: the spikes of one window: floats, or bits where the spikes are booleans or integers. Those that are not
-      finite are 0.
-    - `count`: how many they are, signed.
-    - `broken`: for how many steps, the last one included, the window holds a spike that is not finite. `None` where the
-      spikes are booleans or integers.
-    - `steps`: how many steps there have been, up to one window.
+    - `raster`: the spikes of one window: floats, or bits if the spikes are booleans or integers. Spikes that are not
+        finite are stored as 0.
+    - `count`: the signed number of these spikes.
+    - `broken`: the number of steps, including the last one, for which the window contains a spike that is not finite.
+        `None` if the spikes are booleans or integers.
+    - `steps`: the number of steps so far, up to one window.
     """
 
     raster: Raster
@@ -55,29 +55,29 @@ class RateDecoderState(eqx.Module):
 
 @final
 class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
-    r"""The rate in a sliding window, and the signal that makes an encoder fire at it.
+    r"""The firing rate in a sliding window, and the signal that makes an encoder fire at this rate.
 
     $$r_t = \frac{1000}{T} \sum_{t - W < i \le t} s_i, \qquad y_t = \mathrm{signal}(r_t)$$
 
-    over the last $W$ steps, `window` [ms] in all, and as long as there are fewer over those; $T$ is their time [ms].
-    `signal` is that of `encoder`, which any [`RateSpiker`][] sets in its `decoder`; without one the signal is the rate.
-    An inhibitory spike counts as -1.
+    over the last $W$ steps, which are `window` [ms] long, or over all steps if there are fewer; $T$ is their duration
+    [ms]. `signal` is the method of `encoder`, which any [`RateSpiker`][] sets in its `decoder`; without an encoder the
+    signal is the rate. An inhibitory spike counts as -1.
 
-    A window is off by one spike at most where the spikes are even: the mean of what [`RegularSpiker`][] encoded comes
-    back within `1000 / (max_freq T)` (twice that where it changes its sign), and the rate of a held signal that
-    [`LinearSpiker`][] encoded within `1000 / T`. Both hold from the first step on; if a held signal changes, the second
-    holds again a whole window later.
+    If the spikes are evenly spaced, the count of a window is off by at most one spike. The mean of the signal of
+    [`RegularSpiker`][] is reconstructed within `1000 / (max_freq T)` (twice that if it changes its sign), and the rate
+    of a held signal of [`LinearSpiker`][] within `1000 / T`. Both hold from the first step on; if a held signal
+    changes, the second holds again one window later.
 
-    What was drawn has the spread of the counts on top. It is unbiased from the first whole window on, if rates above
-    `max_freq`, which are read as 1, are rare. The variance of a count with the mean $n$ is $\sum_i p_i (1 - p_i)$ for
-    [`PoissonSpiker`][]. For [`RenewalSpiker`][] of order $k$ without a refractory period it is
-    $n / k + \mathrm{E}[f (1 - f)]$, where $f$ is the fractional part of $M / k$ and $M$ is Poisson with the mean $k n$;
-    for more than a few spikes that is $n / k + (1 - k^{-2}) / 6$.
+    For random spikes the spread of the counts adds to this error. The estimate is unbiased from the first whole window
+    on, if rates above `max_freq`, which are read as 1, are rare. The variance of a count with the mean $n$ is $\sum_i
+    p_i (1 - p_i)$ for [`PoissonSpiker`][]. For [`RenewalSpiker`][] of order $k$ without a refractory period it is $n /
+    k + \mathrm{E}[f (1 - f)]$, where $f$ is the fractional part of $M / k$ and $M$ is Poisson with the mean $k n$; for
+    more than a few spikes that is $n / k + (1 - k^{-2}) / 6$.
 
-    A rate whose window holds a spike that is not finite is NaN, until that spike has left the window.
+    A rate is NaN while its window contains a spike that is not finite.
 
-    The count is exact at any time. The window is kept as it is where the spikes are floats, for gradients to pass, and
-    as bits, one for each sign, where they are booleans or integers: in 1/16 of the memory.
+    The count is always exact. The state holds the window as floats if the spikes are floats, so that gradients pass. If
+    they are booleans or integers, it holds bits, one per sign, which take 1/16 of the memory.
     """
 
     def __init__(self, config: RateDecoderConfig | None = None, **kwargs: Any):
@@ -117,7 +117,7 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
         broken = holds = None
         if state.broken is not None:
             now = jnp.arange(1, steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in state.count.shape))
-            # When the window is clear of the bad spikes so far. Without the barrier XLA computes it again and again.
+            # The step at which the window is free of bad spikes. Without the barrier XLA recomputes it many times.
             clear = lax.optimization_barrier(running(jnp.maximum, jnp.where(bad, now + window, 0), steps))
             holds = jnp.maximum(state.broken[None], clear) > now
             last = jnp.concatenate([state.broken[None], clear])[-1]
@@ -139,8 +139,10 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
 
 
 def _numbers(spikes: SpikeArray, state: RateDecoderState) -> tuple[Shaped[Array, "..."], Bool[Array, "..."]]:
-    """The spikes in the dtype of the count, and which of them are not finite: these are 0. Those that are no floats are
-    -1, 0 and 1."""
+    """The spikes in the dtype of the count, and a mask of those that are not finite, which are set to 0.
+
+    Spikes that are not floats are -1, 0 and 1.
+    """
     numbers = spikes.value.astype(state.count.dtype)
     bad = ~jnp.isfinite(numbers)
     return (jnp.where(bad, 0, numbers) if jnp.issubdtype(numbers.dtype, jnp.floating) else jnp.sign(numbers)), bad

@@ -81,7 +81,7 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
         **Arguments:**
 
         - `spikes`: `{"x_spikes": ..., "y_spikes": ...}`, each a [`SpikeArray`][], or an array of 0 and 1, of any shape.
-            NaN travels through to the signal, and stays; an infinite spike counts as NaN.
+            After a NaN the signal stays NaN; an infinite spike counts as NaN.
         - `state`: from `init`, or from the last step.
         - `key`: ignored.
 
@@ -138,7 +138,7 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
         if smooth is not None:
             k = share(config.dt, config.smooth_tau, dtype=sums.dtype, shape=(1,))
             difference = smooth = smooth + k * (difference - smooth)
-        broken = jnp.isnan(difference)  # whose derivative would be NaN, and reach the steps before
+        broken = jnp.isnan(difference)  # masked, because its NaN derivative would reach all earlier steps
         signal = jnp.where(broken, jnp.nan, jnp.tanh(jnp.pi * jnp.where(broken, 0, difference)))
         return {"signal": FloatArray(signal)}, TanhIntegratorState(traces, smooth, state.units)
 
