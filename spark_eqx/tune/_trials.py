@@ -35,7 +35,7 @@ def run_trials(
     score: Score,
     make: Any,
 ) -> Float[Array, "settings columns"]:
-    """For each setting: the delay in steps, and for each channel its spikes and its score, which is NaN for a flat one."""
+    """For each setting: the delay in steps, and for each channel its spikes and its score, NaN for a flat channel."""
     one = lambda numbers: _one(cls(dataclasses.replace(config, **numbers)), values, scored, key, lags, score, make)
     return jax.vmap(one)(numbers) if numbers else one(numbers)[None]
 
