@@ -39,7 +39,7 @@ def warn_outside(cls: type, value: Any, ends: Any, text: str, remedy: str) -> No
             f"nearer end. {remedy}. This warning is given once for each class.",
             stacklevel=level,
         )
-        _warned.add(cls)  # behind the warning, which may be an error and is then raised again
+        _warned.add(cls)  # after the warning, so that a warning that is an error is raised again
 
 
 def mostly_outside(value: jax.Array, low: Any, high: Any) -> float:
