@@ -31,7 +31,7 @@ hough = HoughSpiker(kernel=KERNEL)
 
 CASES = {
     "no kernel": (lambda: HoughSpiker(), TypeError, "HoughSpikerConfig `kernel` missing sequence of numbers"),
-    "one number": (lambda: HoughSpiker(kernel=0.5), TypeError, "HoughSpikerConfig `kernel` sequence each step got 0.5"),
+    "one number": (lambda: HoughSpiker(kernel=0.5), TypeError, "HoughSpikerConfig `kernel` sequence per step got 0.5"),
     "kernels for other units, of a decoder": (
         lambda: FilterDecoder(kernel=np.ones((3, 2))).init(X),
         ValueError,

@@ -144,7 +144,7 @@ def test_masked_array_without_a_masked_entry_is_a_plain_array(name):
 def test_readers_of_events_refuse_masked_events(name):
     call, array, argument = READERS[name]
     reader = name.split(",")[0]
-    text = rf"^{reader}: `{argument}` must be an array without masked entries.*1 masked. Drop the masked events"
+    text = rf"^{reader}: `{argument}` must be an array without masked entries.*1 masked. Remove the masked events"
     with pytest.raises(ValueError, match=text):
         call(masked(array, (..., 1)))
     assert_equal(call(np.ma.array(array)), call(array))

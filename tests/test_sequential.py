@@ -194,7 +194,7 @@ def test_bad_input():
         spark.Sequential([ENCODER, jnp.tanh])  # pyright: ignore[reportArgumentType]
     fine = ExponentialIntegrator(num_outputs=3, shuffle=False, dt=0.5)
     for stages in ([ENCODER, fine], [spark.Sequential([ENCODER]), Sampler(sample_size=3), fine]):
-        with pytest.raises(ValueError, match=r"same step; stage 0, \w+, has dt=1.0 \[ms\], stage \d, Exp.*, dt=0.5"):
+        with pytest.raises(ValueError, match=r"same `dt`; stage 0, \w+, has dt=1.0 \[ms\], stage \d, Exp.*, dt=0.5"):
             spark.Sequential(stages)
     chain = spark.Sequential([ENCODER, DECODER])
     with pytest.raises(ValueError, match=r"Sequential: `state` does not fit .* expected tuple\(LinearSpikerState"):

@@ -36,7 +36,7 @@ def warn_outside(cls: type, value: Any, ends: Any, text: str, remedy: str) -> No
             level, frame = level + 1, frame.f_back
         warnings.warn(
             f"{cls.__name__}: {100 * share:.0f} % of `signal` lies outside its range, {text}, and is encoded as the "
-            f"nearer end. {remedy}. This warning is given once for each class.",
+            f"nearer end. {remedy}. This warning is given once per class.",
             stacklevel=level,
         )
         _warned.add(cls)  # after the warning, so that a warning that is an error is raised again

@@ -63,6 +63,8 @@ def count_steps(config: TimedInterfaceConfig, field: str) -> int:
 
 def _nearest(time: float, dt: float) -> tuple[int, bool]:
     """The number of steps nearest to a time, at least 1; and whether the two are equal up to rounding."""
+    if np.float32(dt) == dt:  # 0.1 in float32 is 0.1000000015, which 100,000 steps would tell apart
+        dt = float(str(np.float32(dt)))
     steps = max(round(time / dt), 1)
     return steps, abs(time / dt - steps) <= _ROUNDING
 
