@@ -10,12 +10,17 @@ import numpy as np
 from .rows import ROWS as ROWS, Row as Row
 
 
-def every(*conditions):
-    """Parametrise a test over the rows of the table that meet the conditions."""
+# A row for each kind of state and of gradient, on which the longest tests run.
+FEW = "poisson", "topological-linear", "step-forward", "latency", "hough", "integrator", "linear-decoder", "sequential"
+
+
+def every(*conditions, few=False):
+    """Parametrise a test over the rows of the table that meet the conditions. `few`: most by `-m sweep` only."""
     import pytest
 
     rows = [row for row in ROWS if all(condition(row) for condition in conditions)]
-    params = [pytest.param(row, id=row.name, marks=[pytest.mark.sweep] if row.more else []) for row in rows]
+    more = lambda row: row.more or (few and row.name not in FEW)
+    params = [pytest.param(row, id=row.name, marks=[pytest.mark.sweep] if more(row) else []) for row in rows]
     return pytest.mark.parametrize("row", params)
 
 

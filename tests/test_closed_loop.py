@@ -48,6 +48,7 @@ def test_first_interval_by_hand(loop):
     np.testing.assert_allclose(cart, [1.04, 2 - 0.02 * 0.05 * pole * cos / 1.1, 0.1, 0.02 * pole], rtol=1e-6)
 
 
+@pytest.mark.sweep
 def test_energy_and_momentum(loop):
     """For a thin rod on a cart, the power of the force is what the energy gains, and the force what the momentum
     along the rails gains. Together they determine both accelerations."""
@@ -123,6 +124,7 @@ def test_interval_is_its_parts_one_after_the_other(loop, controller):
     assert len(set(forces)) == 4 and any(abs(force) < 10 for force in forces)
 
 
+@pytest.mark.sweep
 def test_resets_of_single_episodes(loop, controller):
     """In a batch some episodes have failed. Those go on as fresh ones do, bit for bit, the others as if nothing was."""
     step = jax.vmap(controller)
@@ -141,6 +143,7 @@ def test_resets_of_single_episodes(loop, controller):
         assert (a != b).reshape(6, -1).any(-1).all()  # each array had something to reset
 
 
+@pytest.mark.sweep
 def test_play_goes_on_after_a_failure(loop, controller):
     """The untrained network fails within a second, time and again; each time the next frame is that of a new start."""
     frames = jax.jit(loop.play)(controller, jr.key(3))

@@ -30,14 +30,14 @@ def loop(module, payloads, state, key=KEY, start=0, step=None):
     return stack(outputs), state
 
 
-@every()
+@every(few=True)
 def test_eager_is_jit(row, getkey):
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)
     assert_equal(loop(module, payloads, state), loop(module, payloads, state, step=jax_step))
 
 
-@every()
+@every(few=True)
 def test_loop_is_scan_is_unroll(row, getkey):
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)
@@ -92,7 +92,7 @@ def test_chunks_are_whole(row, getkey):
     assert_equal(whole, (joined, state))
 
 
-@every()
+@every(few=True)
 def test_held_is_repeated(row, getkey):
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
@@ -101,7 +101,7 @@ def test_held_is_repeated(row, getkey):
     assert_equal(held, spark.unroll(module, repeated, state, key=KEY, start=5))
 
 
-@every()
+@every(few=True)
 def test_vmap_is_loop(row, getkey):
     module, batch = row.make(), 5
     payloads = row.payload(getkey(), lead=(batch, STEPS))
@@ -127,7 +127,7 @@ def test_vmap_over_states(row, getkey):
     assert_equal(mapped, stack(singly))
 
 
-@every(lambda row: row.trainable)
+@every(lambda row: row.trainable, few=True)
 def test_vmap_over_parameters(row, getkey):
     payloads = row.payload(getkey(), lead=(STEPS,))
 
@@ -144,7 +144,7 @@ def test_vmap_over_parameters(row, getkey):
         assert np.mean(np.abs(np.asarray(out, float) - np.asarray(single, float)) > 1e-5) < 0.01
 
 
-@every()
+@every(few=True)
 def test_traced_once(row, getkey):
     count = 0
 
@@ -266,7 +266,7 @@ def test_double_precision_is_the_same_spiker(row, getkey):
     assert np.abs(np.asarray(single).sum(0) - np.asarray(double).sum(0)).max() <= 1
 
 
-@every(lambda row: row.encodes)
+@every(lambda row: row.encodes, few=True)
 @pytest.mark.parametrize("dtype", with_sweep(bool, jnp.int8, jnp.float16))
 def test_spikes_in_another_dtype(row, dtype, getkey):
     payload = row.payload(getkey(), lead=(STEPS,))
@@ -276,7 +276,7 @@ def test_spikes_in_another_dtype(row, dtype, getkey):
     np.testing.assert_array_equal(np.asarray(spikes, float), reference)
 
 
-@every()
+@every(few=True)
 def test_bare_arrays_and_numpy(row, getkey):
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
@@ -291,7 +291,7 @@ def test_bare_arrays_and_numpy(row, getkey):
     assert_equal(module(jax.tree.map(np.asarray, bare), state, key=KEY), expected)
 
 
-@every(lambda row: row.trainable)
+@every(lambda row: row.trainable, few=True)
 def test_gradients_reach_signal_and_parameters(row, getkey):
     module = trainable(row)
     payload = row.payload(getkey(), lead=(STEPS,))
@@ -400,6 +400,7 @@ def test_nan_reaches_the_values_that_hold_it(row, kind, getkey):
     assert_equal(whole, (jax.tree.map(lambda *x: jnp.concatenate(x), first, second), state))
 
 
+@pytest.mark.sweep
 @DECODERS
 def test_nan_that_is_held_and_batched(row, getkey):
     module, payload = row.make(), row.payload(getkey())
@@ -463,7 +464,7 @@ def test_nan_travels_through_the_decoder_of_every_encoder(row, getkey):
     check_spoilt(decoder, decoder.init(take(spikes, 0)), spikes, marks, "nan")
 
 
-@every()
+@every(few=True)
 def test_module_under_jit_grad_vmap_as_argument(row, getkey):
     """Nothing but arrays is a leaf, so that the plain transformations do."""
     module, payload = row.make(), row.payload(getkey())

@@ -37,6 +37,7 @@ CODES = {
     "moving window": functools.partial(MovingWindowSpiker, window=5.0),
 }
 every_code = pytest.mark.parametrize("make", CODES.values(), ids=CODES)
+every_code_by_sweep = pytest.mark.parametrize("make", with_sweep(*reversed(CODES.values())), ids=reversed(CODES))
 once = functools.partial(settings, deadline=None, derandomize=True)
 
 
@@ -172,7 +173,7 @@ def test_spikes_are_those_of_the_equation(make):
     assert np.count_nonzero(spikes_of(make(start=None), signal.astype(np.float32)) != spikes) <= 4
 
 
-@every_code
+@every_code_by_sweep
 def test_the_first_sample_makes_no_spike_if_it_is_the_start(make):
     signal = jnp.asarray([[7.0, -7.0, 0.0]] * 3)
     first = lambda *start: spikes_of(make(start=jnp.asarray(start)), signal)[0].tolist()
@@ -198,7 +199,7 @@ def with_gradient(encoder, signal, weights):
     return jax.grad(loss, has_aux=True)(signal)
 
 
-@every_code
+@every_code_by_sweep
 def test_any_finite_value_is_taken(make):
     most, least = np.finfo(np.float32).max, np.finfo(np.float32).tiny
     signal = jnp.asarray([[0.0, 0.0, 0.0], [most / 2, least, -most], [-most / 2, -least, most]])
@@ -246,7 +247,7 @@ def test_moving_window_is_silent_for_a_constant_of_any_size(window):
     assert not spikes_of(encoder, signal).any()
 
 
-@every_code
+@every_code_by_sweep
 def test_what_is_no_number_is_as_if_it_had_not_been(make):
     """Of each unit by itself, in steps and at once."""
     encoder, signal = make(start=None), walks(3, dtype=np.float32)
@@ -454,7 +455,7 @@ def test_the_derivative_of_a_step():
     np.testing.assert_allclose(grads[1], -v * slope(v) / 0.05, rtol=1e-3, atol=1e-3)
 
 
-@every_code
+@every_code_by_sweep
 def test_the_derivatives_of_a_sequence(make):
     """`k / threshold (dx - db)`. The base's are those of the samples, or `db <- db + k (dx - db)`."""
     signal, dx = walks(10), walks(11)
@@ -486,6 +487,7 @@ def gradient_of_shift(encoder, since):
     return jax.grad(lambda shift: round_trip(encoder, signal + late * shift[None], start=0.0)[-1].sum())(jnp.zeros(128))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("make", [StepForwardSpiker, SendOnDeltaSpiker])
 def test_the_gradient_of_a_shift_goes_to_1(make):
     for start in (0.0, 0.5):

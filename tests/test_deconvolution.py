@@ -214,6 +214,7 @@ def test_any_finite_value_is_taken():
         np.testing.assert_array_equal(spikes[:, 2::2], spikes[:, [0] * 14])
 
 
+@pytest.mark.sweep
 def test_numbers_near_the_ends_of_the_floats_have_finite_gradients():
     """Of kernels far smaller and far larger than the signal."""
     signal = jnp.asarray([0.0, 1.0, 1.0, -1.0, 0.0] * 4)
@@ -230,8 +231,9 @@ def test_numbers_near_the_ends_of_the_floats_have_finite_gradients():
 KERNELS = np.stack([fir.lowpass(9, cutoff, gain=gain) for cutoff, gain in ((40.0, 2.0), (60.0, 1.5), (30.0, 3.0))])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("as_kernel", with_sweep(lambda k: jnp.asarray(k, jnp.float32), np.asarray))
-@pytest.mark.parametrize("make", [HoughSpiker, functools.partial(BensSpiker, threshold=0.3)], ids=["hough", "bens"])
+@pytest.mark.parametrize("make", with_sweep(HoughSpiker, functools.partial(BensSpiker, threshold=0.3)))
 def test_units_with_kernels_of_their_own_are_as_if_alone(make, as_kernel):
     signal = 0.5 + jr.uniform(jr.key(0), (60, 2, 3))
 
@@ -297,7 +299,7 @@ def test_gradient_of_a_shift_in_closed_form(surrogate, k):
     np.testing.assert_allclose(slopes, k * whole / ((whole + squares) / 2 + k * (whole - squares) / 2), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["modified", "bens"])
+@pytest.mark.parametrize("name", with_sweep("bens", "modified"))
 def test_gradient_of_one_window_in_closed_form(name):
     """Of the first spike, before anything is taken away: where the surrogate stands, and what it multiplies."""
     field, sign = {"modified": ("tolerance", 1), "bens": ("threshold", -1)}[name]
@@ -320,7 +322,7 @@ def test_gradient_of_one_window_in_closed_form(name):
     np.testing.assert_allclose(by_kernel, k[:, None] * (window.T - np.outer(share, of_pairs)) / pairs, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["modified", "bens"])
+@pytest.mark.parametrize("name", with_sweep("bens", "modified"))
 def test_gradient_of_the_numbers(name):
     """A larger tolerance, or a lower threshold, makes more spikes; so does less of a kernel. Arrays are the numbers."""
     module, field = FIRES[name][1], {"modified": "tolerance", "bens": "threshold"}[name]
@@ -336,6 +338,7 @@ def test_gradient_of_the_numbers(name):
     assert (of_kernel < 0).all() and (of_number > 0) == (name == "modified") and of_number != 0
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["modified", "bens"])
 def test_gradients_do_not_depend_on_the_unit(name):
     """Of signal and kernel: amperes as well as picoamperes."""

@@ -26,6 +26,7 @@ from tests.pages import BLOCK, execute
 DOCS = Path(__file__).parents[1] / "docs"
 MODULES = ("fir", "measure", "plot", "raster", "surrogate", "tune")
 ELSEWHERE = ["scaling.md"]  # on eight devices, by test_sharding.py
+LONG = ["extending.md", "faq.md", "fit.md"]
 PAGES = [
     page
     for page in sorted(DOCS.rglob("*.md"))
@@ -33,7 +34,11 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.sweep] * (page.name in LONG)) for page in PAGES],
+    ids=lambda page: str(page.relative_to(DOCS)),
+)
 def test_page_runs_as_printed(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     execute(page.read_text(), str(page), {})
@@ -162,6 +167,7 @@ def test_public_names_are_documented_once():
             assert len(where) == 1, f"{module.__name__}.{name} is documented on {where}"
 
 
+@pytest.mark.sweep
 def test_shapes_and_keys_are_as_documented():
     for row in ROWS:
         module, name = row.make(), type(row.make()).__name__

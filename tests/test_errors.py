@@ -48,6 +48,8 @@ from spark_eqx.nn.interfaces import (
     _outside,
 )
 
+from .helpers import with_sweep
+
 
 KEY = jr.key(0)
 X = FloatArray(jnp.full(4, 0.5))
@@ -697,6 +699,7 @@ def test_error(name):
     assert complaint(CASES[name]) is None
 
 
+@pytest.mark.sweep
 def test_errors_with_the_checker_off():
     done = subprocess.run(
         [sys.executable, "-m", "tests.test_errors"], cwd=Path(__file__).parents[1], capture_output=True, text=True
@@ -896,7 +899,9 @@ def test_callers_state_is_never_touched():
     assert eqx.tree_equal(before, jax.tree.map(np.array, state))
 
 
-@pytest.mark.parametrize("cls", [PoissonSpiker, LinearSpiker, TopologicalPoissonSpiker, TopologicalLinearSpiker])
+@pytest.mark.parametrize(
+    "cls", with_sweep(LinearSpiker, PoissonSpiker, TopologicalPoissonSpiker, TopologicalLinearSpiker)
+)
 def test_nan_is_no_spike_and_poisons_nothing(cls):
     """Neither the spikes nor the state nor the gradient; and the units beside it do not notice."""
     module = cls(max_freq=300.0)

@@ -77,6 +77,7 @@ def test_ecg_round_trip(ecg, tmp_path, capsys, monkeypatch):
             assert f"{printed_snr:.1f}" in printed
 
 
+@pytest.mark.sweep
 def test_ecg_fit_does_not_see_what_is_held_out(ecg):
     recording = ecg.load()
     other = recording._replace(signal=recording.signal.at[recording.split :].set(0.5))
@@ -87,6 +88,7 @@ def test_ecg_fit_does_not_see_what_is_held_out(ecg):
     assert results[0].after.snr[1] != results[1].after.snr[1]
 
 
+@pytest.mark.sweep
 def test_sweep(sweep, tmp_path, capsys, monkeypatch):
     """All rates to one spike; the round trip is good where all of the signal fires, and bad where little of it does."""
     results = []
@@ -100,6 +102,7 @@ def test_sweep(sweep, tmp_path, capsys, monkeypatch):
     assert result.snr[-1, -1] > 18 and result.snr[0, 0] < 0
 
 
+@pytest.mark.sweep
 def test_train():
     """In full. What is not learnt is what the page shows; guessing gives 10 %."""
     done = subprocess.run([sys.executable, FOLDER / "train.py"], capture_output=True, text=True, check=True)

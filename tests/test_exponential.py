@@ -24,8 +24,8 @@ def regular(period, steps, units):
     return jnp.asarray((t + unit) % period == 0, jnp.float32)
 
 
-@pytest.mark.parametrize("dt", [0.1, 0.5, 1.0, 2.0])
-@pytest.mark.parametrize("tau", [2.0, 5.0, 20.0, 100.0])
+@pytest.mark.parametrize("dt", with_sweep(0.5, 0.1, 1.0, 2.0))
+@pytest.mark.parametrize("tau", with_sweep(5.0, 2.0, 20.0, 100.0))
 @pytest.mark.parametrize("smooth", [True, False])
 @pytest.mark.parametrize("units", [1, 7, 100, 1000])
 def test_reads_one_at_saturation(dt, tau, smooth, units):
@@ -46,7 +46,7 @@ def test_reads_one_at_saturation(dt, tau, smooth, units):
     assert abs(signal[-period:].mean() - 1) < 1e-3
 
 
-@pytest.mark.parametrize("assignment", ["ordered", "shuffled", "map"])
+@pytest.mark.parametrize("assignment", with_sweep("shuffled", "ordered", "map"))
 @pytest.mark.parametrize("units, outputs", [(12, 4), (13, 4), (15, 4), (5, 5), (1000, 3)])
 def test_every_group_reads_one(assignment, units, outputs):
     fields = {
@@ -144,7 +144,7 @@ def test_large_groups_are_counted_exactly(dtype):
 
 
 @pytest.mark.parametrize("dtype", with_sweep(bool, jnp.int8, jnp.float32))
-@pytest.mark.parametrize("units, outputs", [(10, 3), (300, 2), (260, 2), (131, 1), (7, 7)])
+@pytest.mark.parametrize("units, outputs", with_sweep((10, 3), (300, 2), (260, 2), (131, 1), (7, 7), several=True))
 @pytest.mark.parametrize("assigned", [False, True])
 def test_every_way_to_sum_groups_is_the_sum(units, outputs, assigned, dtype, getkey):
     """Small and large groups, even and uneven, ordered and shuffled: all steps at once, one step, and a batch."""

@@ -166,7 +166,7 @@ def test_no_key_of_any_kind_is_used_twice(row, kind, partitionable):
                 use(module, example, once, often).check(STEPS * row.draws + row.draws_once)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", with_sweep(*KINDS))
 def test_init_has_the_key_after_that_of_the_last_step(kind):
     key, x = KINDS[kind](3), jnp.ones(50)
     specs = {"signal": spark.InputSpec.of(spark.FloatArray(x))}
@@ -185,7 +185,8 @@ def test_init_has_the_key_after_that_of_the_last_step(kind):
         np.testing.assert_array_equal(state[2].indices, jr.randint(of(own, 2), (30,), 0, 20, jnp.int32))
 
 
-@pytest.mark.parametrize("name", with_sweep("transfer_curve", "round_trip", "search"))
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", ["transfer_curve", "round_trip", "search"])
 def test_encoder_and_decoder_have_different_keys(name, monkeypatch):
     """In plots and in a search, of an encoder whose decoder draws as well."""
     pytest.importorskip("matplotlib").use("Agg")
@@ -255,6 +256,7 @@ def test_rates_of_regular_spikers_are_flat_from_the_first_step():
     assert stats.chisquare(counts).pvalue > CHI_SQUARE
 
 
+@pytest.mark.sweep
 def test_a_sampler_does_not_see_what_the_encoder_draws():
     """Two disjoint samples of a random raster have as many spikes in every step, also in that of a stage's index."""
     chain = spark.Sequential(

@@ -369,6 +369,7 @@ def test_gradient_is_that_of_the_relaxation():
         assert all((np.asarray(each) != 0).any() for each in at_once)
 
 
+@pytest.mark.sweep
 def test_gradient_of_equal_distances_is_that_of_the_first():
     """The line has fallen to the threshold in steps 5 to 7; whole, stepped, and resumed in the middle of them."""
     with x64():
@@ -390,6 +391,7 @@ def test_gradient_of_equal_distances_is_that_of_the_first():
         assert_close((stepped, chunks), (whole, whole), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.sweep
 def test_gradients_are_finite_everywhere():
     """At ties, in silence, for values outside the range, and of every parameter."""
     x = jnp.asarray([0.0, 0.3, float(Charging().threshold(0.5 / 7)), 1.0, 1.5, -0.5, jnp.inf, nan])

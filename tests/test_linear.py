@@ -70,7 +70,7 @@ def test_number_of_cases():
     assert sum(len(cases(dt)) for dt in (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)) * 5 == 3240  # and as many for a signal of 0
 
 
-@pytest.mark.parametrize("dt", [0.3, 1.0, 7.0, 10.0])
+@pytest.mark.parametrize("dt", with_sweep(7.0, 0.3, 1.0, 10.0))
 def test_coarse_steps(dt):
     """Up to one spike a step, and many time constants a step."""
     for tau, cd in ((1.0, 0.0), (1.0, 8.9), (3.0, 9.0), (50.0, 4.0)):
@@ -254,6 +254,7 @@ def test_gradient_at_a_spike_is_that_of_the_spike_time():
     np.testing.assert_allclose(grad, -100 / (x * (gain * x - 1)), rtol=1e-3)
 
 
+@pytest.mark.sweep
 def test_gradient_of_a_silent_unit_in_single_precision():
     """The flow's: g (1 - exp(-T / tau)), at default parameters."""
     gain = -1 / np.expm1(-(10 - 2) / 100)
@@ -265,6 +266,7 @@ def test_gradient_of_a_silent_unit_in_single_precision():
             np.testing.assert_allclose(grad, -gain * np.expm1(-steps / 100), rtol=1e-4)
 
 
+@pytest.mark.sweep
 def test_rate_is_what_is_counted_and_signal_its_inverse():
     x = jnp.asarray(SIGNALS, jnp.float32)
     settings: Any = ({}, {"max_freq": 37.0, "tau": 20.0}, {"tau": jnp.linspace(5.0, 100.0, len(x)), "cd": 0.0})

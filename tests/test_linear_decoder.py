@@ -57,6 +57,7 @@ def test_means_of_groups_are_those_of_the_integrator():
     assert_close(decode(LinearDecoder(weights=weights), spikes), decode(integrator, spikes))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("units", [10, 5000])
 def test_bits_do_not_depend_on_the_order_of_the_sums(units):
     """Steps, whole sequences and batches; and the sums are as precise as their dtype."""
@@ -130,6 +131,7 @@ def test_fit_is_that_of_nengo(regularization):
     np.testing.assert_allclose(fitted.bias, y.mean(0) - centred @ a.mean(0), rtol=1e-3)
 
 
+@pytest.mark.sweep
 def test_chunks_are_whole_and_sequences_are_apart():
     spikes, target = draw(jr.key(0), 3, 100, 7), jr.normal(jr.key(1), (3, 100))
     fit: Any = lambda *data, **kwargs: LinearDecoder.fit(*data, **kwargs).config
@@ -178,6 +180,7 @@ def test_a_target_far_from_zero():
     np.testing.assert_allclose(far.bias - 1e4, near.bias, atol=2e-3)  # in float32
 
 
+@pytest.mark.sweep
 def test_training_leads_to_what_is_fitted():
     """The gradient of what the fit minimises is 0 there, and descends to it from elsewhere."""
     spikes, target = draw(jr.key(0), 300, 5), jr.normal(jr.key(1), (300, 2))

@@ -17,7 +17,6 @@ from .helpers import ROWS, arrays, assert_equal, every, take, trainable, with_sw
 
 STEPS = 20
 KEY = jr.key(3)
-SWEEP = pytest.mark.sweep
 PLATFORMS = "cuda", "rocm", "tpu"
 
 # The loops of each program. The gradients have one more for the way back. In chunks of 7 out of 20 steps there are a
@@ -46,7 +45,7 @@ def count_loops(function, *arguments):
     return exported.mlir_module().count("stablehlo.while")
 
 
-@every()
+@every(few=True)
 @pytest.mark.parametrize("dtype", with_sweep(jnp.float32, jnp.bfloat16, jnp.bool_))
 def test_number_of_loops(row, dtype):
     signals, boolean = row.payload_type is spark.FloatArray, dtype == jnp.bool_
@@ -72,11 +71,8 @@ def test_number_of_loops(row, dtype):
     assert counted == {name: expected[name] for name in programs}
 
 
-@pytest.mark.parametrize(
-    "row",
-    [row if row.name == "sequential" else pytest.param(row, marks=SWEEP) for row in ROWS],
-    ids=lambda row: row.name,
-)
+@pytest.mark.sweep
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_symbolic_lengths(row):
     """Exported once, a program runs for any number of steps and examples, with the bits of the ordinary one."""
     module, state = row.make(), row.init(row.make())

@@ -350,6 +350,10 @@ def test_every_encoder_is_checked():
     assert {cls for cls in classes if getattr(cls, "__final__", False)} == set(CHECKS)
 
 
+# The checks of spikes that are drawn take the longest.
+DRAWN = (drawn, population_drawn)
+
+
 @pytest.mark.parametrize(
     "dt, dtype",
     with_sweep(
@@ -363,7 +367,11 @@ def test_every_encoder_is_checked():
         several=True,
     ),
 )
-@pytest.mark.parametrize("cls", CHECKS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls",
+    [pytest.param(cls, marks=[pytest.mark.sweep] * (check in DRAWN)) for cls, check in CHECKS.items()],
+    ids=lambda cls: cls.__name__,
+)
 def test_the_default_pair_is_matched(cls, dt, dtype):
     with x64() if dtype == "float64" else contextlib.nullcontext():
         CHECKS[cls](cls, dt, np.dtype(dtype))

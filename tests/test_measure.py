@@ -165,6 +165,7 @@ def test_interval_padding():
     assert jax.eval_shape(measure.intervals, raster)[0].shape == (39, 3)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("steps, units", [(0, (2,)), (40, ())])
 def test_silent_and_full(steps, units):
     empty, full = jnp.zeros((steps, *units)), jnp.ones((steps, *units))
@@ -279,6 +280,7 @@ def test_numbers_may_be_arrays():
     close(jax.jit(measure.van_rossum)(RASTER, OTHER, tau, dt), expected, rtol=1e-5)
 
 
+@pytest.mark.sweep
 def test_double_precision():
     with x64():
         a, b = RASTER.astype(float), OTHER.astype(float)

@@ -109,6 +109,7 @@ def test_a_million_steps_in_chunks(cls):
         assert (np.abs(counts - 1e6 * p) < 5 * np.sqrt(1e6 * p * (1 - p))).all()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("steps", [0, 1, 20])
 def test_nothing_to_checkpoint(steps):
     """No units, or no steps."""

@@ -47,6 +47,7 @@ ENCODERS = [
 ]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("bad", with_sweep(nan, inf, -inf))
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: type(encoder).__name__)
 def test_a_rate_is_nan_while_the_window_holds_it(encoder, bad):
@@ -100,7 +101,7 @@ def test_sums_of_groups_hold_the_nan_of_their_units_only(shuffle, bad):
     np.testing.assert_array_equal(broken, expected)
 
 
-@pytest.mark.parametrize("units, outputs", [(6, 3), (2000, 3), (300, 2)])
+@pytest.mark.parametrize("units, outputs", with_sweep((6, 3), (2000, 3), (300, 2), several=True))
 @pytest.mark.parametrize("assigned", [False, True])
 def test_every_way_to_sum_groups_keeps_them_apart(units, outputs, assigned):
     groups = np.repeat(np.arange(outputs), [len(each) for each in np.array_split(np.arange(units), outputs)])
@@ -134,7 +135,8 @@ def test_an_infinite_spike_is_not_hidden_by_a_limit():
     np.testing.assert_array_equal(unrolled(LatencyDecoder(window=4.0), spikes)[3], [nan, 0])
 
 
-@pytest.mark.parametrize("by", ["likelihood", "mean"])
+@pytest.mark.sweep
+@pytest.mark.parametrize("by", with_sweep("mean", "likelihood"))
 def test_a_population_holds_the_nan_of_each_of_its_units(by):
     """And only that component of the point; with a batch of NaN and of none."""
     encoder = TopologicalPoissonSpiker(resolution=8, glue=(0, 1))

@@ -13,7 +13,7 @@ from spark_eqx.nn.interfaces import PhaseDecoder, PhaseSpiker
 from spark_eqx.nn.interfaces._windows import WindowConfig, count_steps
 
 from .golden import golden
-from .helpers import assert_equal
+from .helpers import assert_equal, with_sweep
 from .test_errors import complaint
 
 
@@ -107,12 +107,13 @@ def there_and_back(encoder):
 
 @pytest.mark.parametrize(
     "length, dt, shape, dtype",
-    [
+    with_sweep(
         (10, 0.1, (64,), np.float32),
         (16, 0.5, (4, 16), np.float32),
         (25, 1.0, (64,), np.float16),
         (7, 2.0, (2, 32), np.float32),
-    ],
+        several=True,
+    ),
 )
 def test_comes_back_within_half_a_step(length, dt, shape, dtype):
     encoder = PhaseSpiker(window=length * dt, dt=dt)

@@ -30,6 +30,8 @@ from spark_eqx.nn.interfaces import (
 )
 from spark_eqx.tune import SearchResult
 
+from .helpers import with_sweep
+
 
 plot: Any = typed_plot  # Matplotlib's annotations say less of its artists than is asked of them here
 
@@ -454,7 +456,7 @@ def test_decoded_transfer_curve():
 
 
 @pytest.mark.parametrize("glue", [0, 1])
-@pytest.mark.parametrize("cls", [TopologicalLinearSpiker, TopologicalPoissonSpiker])
+@pytest.mark.parametrize("cls", with_sweep(TopologicalLinearSpiker, TopologicalPoissonSpiker))
 def test_transfer_curve_of_topological_spikers_is_the_mean_over_the_units(cls, glue):
     module = cls(mins=-2.0, maxs=3.0, resolution=8, glue=glue, max_freq=200.0)
     ax = plot.transfer_curve(module, duration=5000.0)
@@ -470,6 +472,7 @@ def test_transfer_curve_of_topological_spikers_is_the_mean_over_the_units(cls, g
     assert ax.get_xlabel() == "signal [-2 to 3]" and texts(ax)[0] == "measured, 5 s, mean of 8 units"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("cls", [TopologicalLinearSpiker, TopologicalPoissonSpiker])
 def test_measurement_does_not_depend_on_its_chunks(cls, monkeypatch):
     module = cls(resolution=4)

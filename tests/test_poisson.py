@@ -17,6 +17,8 @@ from spark_eqx.nn.interfaces import PoissonSpiker, TopologicalPoissonSpiker
 from spark_eqx.nn.interfaces.input import poisson
 from spark_eqx.nn.interfaces.input._threefry import is_fused, random_words, random_words_of_steps, threefry
 
+from .helpers import with_sweep
+
 
 SIGMAS = 5.0
 
@@ -154,7 +156,7 @@ def test_topological_counts():
     assert (np.abs(counts - n * p) < SIGMAS * np.sqrt(n * p * (1 - p)) + 1e-9).all()
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (5,), (3, 4), (1001,), (2, 3, 4), (0,)])
+@pytest.mark.parametrize("shape", with_sweep((3, 4), (), (1,), (5,), (1001,), (2, 3, 4), (0,)))
 @pytest.mark.parametrize("make", [jr.key, jr.PRNGKey], ids=["typed", "raw"])
 def test_words_are_those_of_jax(shape, make):
     """The generator that fuses is JAX's own, bit for bit: eagerly, under jit, and for a batch of keys."""
@@ -296,6 +298,7 @@ def test_signed():
     assert (off <= SIGMAS * np.sqrt(n * p * (1 - p)) + 1e-9).all()
 
 
+@pytest.mark.sweep
 def test_signed_ends_gradients_and_rates():
     x = jnp.asarray([0.0, -0.0, 0.4, -0.4, 1.0, -1.0, 1.5, -1.5, jnp.nan, -jnp.inf])
     certain = PoissonSpiker(max_freq=1000.0, signed=True)

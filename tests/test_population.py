@@ -22,7 +22,7 @@ from .test_errors import complaint
 
 
 GLUE = pytest.mark.parametrize("glue", [0, 1], ids=["open", "circle"])
-BY = pytest.mark.parametrize("by", ["likelihood", "mean"])
+BY = pytest.mark.parametrize("by", with_sweep("mean", "likelihood"))
 UNITS = 64
 SIGMA = 32**-0.5
 
@@ -146,6 +146,7 @@ def test_round_trip(name):
     check()
 
 
+@pytest.mark.sweep
 def test_maximum_is_that_of_a_fine_grid():
     """Of the likelihood of the docstring; with other numbers for each component."""
     glue, mins, maxs, sigma = (0, 1, 0), (-1.0, 0.0, 2.0), (1.0, 2 * np.pi, 3.0), (0.1, 0.2, 0.4)

@@ -12,7 +12,7 @@ from spark_eqx.nn.interfaces import RankOrderDecoder, RankOrderSpiker
 from spark_eqx.surrogate import ATan
 
 from .golden import golden
-from .helpers import assert_equal
+from .helpers import assert_equal, with_sweep
 from .round_trips import encode, round_trip
 from .test_errors import complaint
 
@@ -197,7 +197,7 @@ def test_no_gradient_unless_asked_for():
     np.testing.assert_array_equal(encode(RankOrderSpiker(), x), encode(RankOrderSpiker(relaxed=True), x))
 
 
-@pytest.mark.parametrize("units, steps", [(5, 12), (12, 5)])
+@pytest.mark.parametrize("units, steps", with_sweep((5, 12), (12, 5), several=True))
 def test_relaxed_gradient(units, steps):
     """Spikes that move by the relaxed rank, and are neither made nor lost."""
     x = jr.uniform(jr.key(1), (units,))

@@ -91,6 +91,7 @@ def test_the_raster_of_bits():
     assert module.init(SpikeArray(jnp.zeros(4))).raster.shape == (4, 70)
 
 
+@pytest.mark.sweep
 def test_nothing_drifts():
     """After a million steps the count is that of the window."""
     for dtype in (jnp.float32, bool):
@@ -111,7 +112,7 @@ ENCODERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", with_sweep(*ENCODERS))
 @settings(derandomize=True, deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**31), low=st.floats(-1, 1), width=st.floats(0, 2))
 def test_round_trip(name, seed, low, width):
@@ -143,6 +144,7 @@ def test_the_mean_of_a_varying_signal(signed):
     assert 0.9 < error.max() < (2 if signed else 1) + 1e-4
 
 
+@pytest.mark.sweep
 def test_round_trip_of_rates():
     """A leaky integrator fires evenly, too: the rate is off by one spike at most, the signal through its curve."""
     dt, window = 0.5, 150.0
@@ -157,6 +159,7 @@ def test_round_trip_of_rates():
     assert silent.sum() > 3 and (np.asarray(decoded)[:, silent] == 0).all()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("encoder, cv", [(PoissonSpiker(max_freq=200.0), 0), (RenewalSpiker(max_freq=200.0), 0.5)])
 def test_what_was_drawn_comes_back_on_average(encoder, cv):
     units, window = 20_000, 100
@@ -187,6 +190,7 @@ def test_gradient_of_a_shift(make, varying):
     np.testing.assert_allclose(slope[250:], 1, rtol=1e-5)
 
 
+@pytest.mark.sweep
 def test_gradients_reach_back_one_window():
     """To each spike of it alike, over chunks and steps as in a whole sequence; and to the numbers of the encoder."""
     spikes, window = jr.bernoulli(jr.key(6), 0.3, (30, 3)).astype(jnp.float32), 10

@@ -15,7 +15,7 @@ from spark_eqx.nn.interfaces import RegularSpiker
 from spark_eqx.nn.interfaces.input._fixed_point import product, rounded_up
 
 from .golden import golden
-from .helpers import assert_equal, x64
+from .helpers import assert_equal, with_sweep, x64
 from .test_errors import complaint
 
 
@@ -147,7 +147,7 @@ def by_hand(signal, q, phase=0):
     return spikes
 
 
-@pytest.mark.parametrize("kind", ["noise", "coarse", "slow", "held", "square"])
+@pytest.mark.parametrize("kind", with_sweep("held", "noise", "coarse", "slow", "square"))
 def test_signed(kind):
     """Two thresholds: to the spike, in a whole sequence as step by step, over chunks too."""
     rng, steps = np.random.default_rng(2), 600
@@ -183,6 +183,7 @@ def test_signed(kind):
         assert_equal(last, state)
 
 
+@pytest.mark.sweep
 def test_signed_is_odd_and_keeps_its_rate():
     signal = jr.uniform(jr.key(3), (600, 4), minval=-1)
     module = RegularSpiker(max_freq=200.0, signed=True)

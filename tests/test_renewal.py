@@ -110,6 +110,7 @@ def test_overdue_spikes_are_made_up_for():
     assert (z[:12] < -SIGMAS).all() and np.abs(z[90:]).max() < SIGMAS
 
 
+@pytest.mark.sweep
 def test_first_intervals():
     """The time to the first spike is uniformly anywhere in an interval chosen by its length: its density at `t` is the
     rate times the share of intervals longer than `t`, so for nearly regular spikes it is uniform."""
@@ -122,7 +123,7 @@ def test_first_intervals():
     assert np.abs(empirical - uniform).max() < 1.63 / np.sqrt(len(first)) + 0.012  # intervals have a CV of 1.4 %
 
 
-@pytest.mark.parametrize("order", [1, 16])
+@pytest.mark.parametrize("order", with_sweep(16, 1))
 def test_varying_signals(order):
     """Without a refractory period a population follows the signal in each step: the hazard integrates to the rest of
     the interval, which goes on in a time of its own. (Some of the spikes that share a step come one later.)"""
@@ -144,7 +145,7 @@ def test_varying_signals(order):
     assert counts.var() < 0.35 * mean + fraction * (1 - fraction)
 
 
-@pytest.mark.parametrize("order, p", [(4, 0.9), (16, 0.97)])
+@pytest.mark.parametrize("order, p", with_sweep((16, 0.97), (4, 0.9), several=True))
 def test_steps_nearly_as_long_as_the_shortest_interval(order, p):
     """Nearly every step has a spike, and many intervals are shorter than one: none is lost."""
     units, steps = 200, 3000
@@ -176,6 +177,7 @@ class Distance(spark.surrogate.AbstractSurrogate):
         return v * v / 2
 
 
+@pytest.mark.sweep
 def test_gradients():
     """That of a count is that of its expectation; the surrogate stands at the part of the mean interval that is left,
     which is above 0 where there is a spike."""

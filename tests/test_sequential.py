@@ -22,7 +22,7 @@ from spark_eqx.nn.interfaces import (
     TopologicalLinearSpiker,
 )
 
-from .helpers import assert_close, assert_equal
+from .helpers import assert_close, assert_equal, with_sweep
 
 
 KEY = jr.key(3)
@@ -32,7 +32,7 @@ RELAY = LinearSpiker(max_freq=200.0, tau=20.0)
 SIGNALS = jr.uniform(jr.key(0), (200, 7))
 
 
-@pytest.mark.parametrize("checkpoint", [False, 17])
+@pytest.mark.parametrize("checkpoint", with_sweep(17, False))
 @pytest.mark.parametrize("held", [False, True])
 def test_unroll_is_one_after_the_other(held, checkpoint):
     """Bit for bit: outputs and states; the signal between the stages is no number that a compiler may round anew."""

@@ -51,7 +51,7 @@ def test_forward_is_the_exact_step(cls, dtype):
 
 
 @pytest.mark.parametrize("cls", ALL)
-@pytest.mark.parametrize("scale", [None, 0.7, 3.0])
+@pytest.mark.parametrize("scale", with_sweep(0.7, None, 3.0))
 def test_derivative_is_the_documented_formula(cls, scale):
     with x64():
         fields = [field.name for field in dataclasses.fields(cls)]
@@ -124,7 +124,7 @@ FAR = {jnp.float32: 3e38, jnp.bfloat16: 3e38, jnp.float16: 6e4}
 
 
 @pytest.mark.parametrize("cls", ALL)
-@pytest.mark.parametrize("dtype", FAR)
+@pytest.mark.parametrize("dtype", with_sweep(*FAR))
 def test_derivatives_far_from_the_threshold(cls, dtype):
     """Not NaN, which infinity times 0 is, at any magnitude and in the surrogate's own parameter either."""
     ends = np.geomspace(30, FAR[dtype], 150)  # past where squares and products overflow
@@ -169,7 +169,8 @@ def derivatives(function, by):
     return first, second, by(second)
 
 
-@pytest.mark.parametrize("by", [jax.jacrev, jax.jacfwd])
+@pytest.mark.sweep
+@pytest.mark.parametrize("by", with_sweep(jax.jacrev, jax.jacfwd))
 @pytest.mark.parametrize("scanned", [False, True], ids=["alone", "scanned"])
 def test_derivatives_of_a_function_of_spikes(scanned, by):
     """Those of exp(s), in closed form: of the relaxation, with the exact spike in each."""
@@ -197,7 +198,8 @@ def by_unroll(encoder, x):
     return spark.unroll(encoder, x, encoder.init(x), steps=8)[0]["spikes"].value
 
 
-@pytest.mark.parametrize("cls", with_sweep(StepForwardSpiker, LinearSpiker))
+@pytest.mark.sweep
+@pytest.mark.parametrize("cls", [StepForwardSpiker, LinearSpiker])
 def test_second_derivatives_through_a_scan(cls):
     """Some versions of JAX forget custom derivatives there, before the second derivative is taken."""
     x, weights = jnp.array([0.2, 0.7, 0.9]), jnp.linspace(0.5, 1.5, 8)[:, None]
@@ -222,6 +224,7 @@ def test_second_derivatives_through_a_scan(cls):
             np.testing.assert_allclose(second, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
+@pytest.mark.sweep
 def test_gradient_through_a_gradient_step():
     """Of what the inner gradient is not taken of: there JAX may forget that spikes depend on it."""
     x, target = jnp.array([0.2, 0.7, 0.9]), jnp.linspace(0, 1, 8)

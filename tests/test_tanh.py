@@ -11,6 +11,7 @@ import pytest
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import TanhIntegrator
 
+from .helpers import with_sweep
 from .test_errors import complaint
 
 
@@ -29,7 +30,7 @@ def run(module, x, y):
     return output["signal"].value[:, 0], state
 
 
-@pytest.mark.parametrize("dt", [0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("dt", with_sweep(0.5, 0.1, 1.0, 2.0))
 @pytest.mark.parametrize("smooth, tau, smooth_tau", [(True, 5.0, 5.0), (True, 2.0, 9.0), (False, 4.0, 5.0)])
 def test_gain_is_one(dt, smooth, tau, smooth_tau):
     """Rates over `saturation_freq`, for every time step, time constant and smoothing, and a size for each."""

@@ -57,6 +57,7 @@ def test_per_component_fields():
             np.testing.assert_allclose(out[i, j], expected, rtol=5e-4, atol=1e-6)
 
 
+@pytest.mark.sweep
 @BOTH
 @pytest.mark.parametrize("shape", with_sweep((2, 3, 4), (), (3,), (3, 4), (4, 3), (3, 3)))
 def test_any_rank(cls, shape, getkey):
@@ -122,6 +123,7 @@ def test_same_key_is_the_same_raster_across_the_seam():
     assert (run(0.0) != run(1.0)).mean() < 1e-3  # sin(pi) is not 0 in float32
 
 
+@pytest.mark.sweep
 @BOTH
 @pytest.mark.parametrize("glue", with_sweep((0, 1), 0, 1))
 def test_one_bad_sample_spoils_no_gradient(cls, glue):

@@ -89,6 +89,7 @@ def test_rows_are_what_a_loop_finds():
     assert found.encoder == LinearSpiker(**best)
 
 
+@pytest.mark.sweep
 def test_draws_are_shared_and_a_cap_is_kept():
     grid, key = {"max_freq": [50.0, 200.0, 800.0]}, jr.key(5)
     found = tune.search(PoissonSpiker(), SIGNAL, grid, decoder=integrator, longest_delay=20.0, key=key)
@@ -103,6 +104,7 @@ def test_draws_are_shared_and_a_cap_is_kept():
     np.testing.assert_array_equal(capped.table["score"], found.table["score"])
 
 
+@pytest.mark.sweep
 def test_fields_that_set_a_shape_are_searched_too():
     """Each combination of them is a program; the numbers within it are mapped. Rows are in the order of the grid."""
     signal = 0.1 + 0.8 * SIGNAL[:, :1]  # away from the ends of the circle
@@ -150,6 +152,7 @@ def test_snr_without_mean():
         tune.snr_without_mean(whole, whole[1:])
 
 
+@pytest.mark.sweep
 def test_settings_stand_beside_constants_of_each_unit():
     """Settings are along an axis of their own, however many units there are."""
     x = jnp.tile(SIGNAL, (1, 2))[:200, :3]
@@ -182,6 +185,7 @@ def test_kernels_of_several_lengths():
     assert len(found.encoder.config.kernel) == len(kernels[found.best])
 
 
+@pytest.mark.sweep
 def test_numbers_beside_words_stay_numbers():
     grid = {"phase": [0.0, 0.5, "random"]}
     found = tune.search(RegularSpiker(), SIGNAL[:200], grid, key=jr.key(0), longest_delay=10.0)
@@ -249,6 +253,7 @@ ENCODERS: dict[str, tuple[InputInterface, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("code", ["rate", *(pytest.param(name, marks=pytest.mark.sweep) for name in ENCODERS)])
 def test_one_missing_sample_is_not_scored(code):
     """The encoder and the decoder run through it, and the score is what it is without the sample."""
@@ -259,9 +264,8 @@ def test_one_missing_sample_is_not_scored(code):
     np.testing.assert_allclose([found.table["score"][0], found.table["delay"][0]], np.array([score, delay]), rtol=2e-4)
 
 
-@pytest.mark.parametrize(
-    "dtype", [np.float16, *(pytest.param(x, marks=pytest.mark.sweep) for x in (np.float32, np.float64))]
-)
+@pytest.mark.sweep
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_channels_of_several_axes(dtype):
     """Arrays of NumPy and payloads, of any float type. Channels are named by tuples where they have several axes."""
     signal = np.repeat(np.asarray(SIGNAL, dtype)[:300, None], 2, axis=1)
@@ -293,6 +297,7 @@ def test_score_sees_one_channel_without_missing_samples():
     assert set(shapes) == {((500, 1), (500, 1))}
 
 
+@pytest.mark.sweep
 def test_delay_does_not_depend_on_the_score():
     grid = {"max_freq": [100.0, 400.0]}
     search = lambda **how: tune.search(linear, SIGNAL, grid, decoder=integrator, longest_delay=40.0, **how)
@@ -300,6 +305,7 @@ def test_delay_does_not_depend_on_the_score():
     np.testing.assert_array_equal(own.table["delay"], search().table["delay"])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("offset", [0.0, 1e3, -1e6])
 def test_delay_of_a_slow_signal_beside_a_silent_channel_and_a_gap(offset):
     """A silent channel far from its reconstruction has a large error, which is the same for each delay."""
@@ -329,6 +335,7 @@ def test_cap_holds_for_each_channel():
         assert search(expected[1] - 1).best == 2 and search(expected[1] + 1).best == 1
 
 
+@pytest.mark.sweep
 def test_cap_counts_all_units_of_a_channel():
     """Of a population that encodes two channels, the second of which is below its range and keeps one end of it."""
     signal = np.stack([0.5 + 0.4 * np.sin(t / 50), np.full(STEPS, -1.0)], 1).astype(np.float32)
@@ -367,6 +374,7 @@ def test_cap_is_not_lowered_by_rounding():
     assert found.table["spikes_per_s"][0] == 550 / 7
 
 
+@pytest.mark.sweep
 def test_signals_outside_the_range_of_the_best_encoder_are_reported():
     _outside._warned.clear()
     with pytest.warns(UserWarning, match="LinearSpiker: 100 % of `signal` lies outside its range, 0 to 1"):
@@ -378,6 +386,7 @@ def test_signals_outside_the_range_of_the_best_encoder_are_reported():
         search(TopologicalLinearSpiker(resolution=8), 1e3 * SIGNAL, {"maxs": [1.0, 900.0]})
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("perfect", [np.inf, pytest.param(-np.inf, marks=pytest.mark.sweep)])
 def test_infinite_scores_let_the_other_channels_decide(perfect):
     """The first channel has the same infinite score at each setting, and a table of one channel has its first row."""

@@ -11,7 +11,7 @@ from spark_eqx.nn.interfaces import WeightedPhaseDecoder, WeightedPhaseSpiker
 from spark_eqx.surrogate import ATan, Sigmoid
 
 from .golden import golden
-from .helpers import assert_equal, x64
+from .helpers import assert_equal, with_sweep, x64
 from .round_trips import decode, encode, round_trip
 from .test_errors import complaint
 
@@ -55,7 +55,7 @@ def test_brainpy():
     np.testing.assert_array_equal(encode(WeightedPhaseSpiker(bits=8), x), peer["spikes"])
 
 
-@pytest.mark.parametrize("bits, dt", [(1, 0.1), (3, 0.5), (8, 1.0), (24, 2.0)])
+@pytest.mark.parametrize("bits, dt", with_sweep((8, 1.0), (1, 0.1), (3, 0.5), (24, 2.0), several=True))
 def test_round_trip(bits, dt):
     encoder, size = WeightedPhaseSpiker(bits=bits, dt=dt), 2**bits
     decoder = encoder.decoder()

@@ -115,7 +115,7 @@ def _scored(score: Score, signal: Float[Array, "samples 1"], reconstruction: Flo
 def _least_error(
     signal: Float[Array, "kept channels"],
     decoded: Float[Array, "steps channels"],
-    present: Bool[Array, "kept channels"],
+    present: Bool[Array | np.ndarray, "kept channels"],
     lags: int,
 ) -> Array:
     """The delay, 0 to `lags` steps, with the least sum of squared errors over the samples that are present."""
