@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from .core._running import Argument
+from .core._running import SplitTree
 from .core.checks import positive
 from .core.numbers import Number, as_array
 from .core.parameters import Parameters, parameter
@@ -56,7 +56,7 @@ def with_derivatives(value: Array, relaxation: Callable[..., Array], *arguments:
 
     `relaxation` is a function that closes over no arrays; all of them are in `arguments`.
     """
-    leaves, structure = jax.tree.flatten(Argument(arguments))
+    leaves, structure = jax.tree.flatten(SplitTree(arguments))
     # Not the value alone: JAX mixes up the axes of two nested `vmap`s where only derivatives depend on what is mapped.
     for leaf in leaves:
         value = jnp.where((leaf != leaf).any() & False, 0, value)

@@ -1,7 +1,7 @@
 """Modules, configs, surrogates and payloads as users write them."""
 
-# Type checkers do not see the inherited `__init__`, and what a field takes is wider than what it holds.
-# pyright: reportCallIssue=false, reportArgumentType=false, reportIncompatibleMethodOverride=false
+# A field takes more types than it holds.
+# pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false
 # pyright: reportIncompatibleVariableOverride=false
 
 import dataclasses
@@ -368,7 +368,7 @@ class Mute(spark.SparkModule[MuteConfig, None]):
 
 
 def test_a_payload_of_several_arrays():
-    graded = Graded(jnp.ones(3), jnp.asarray([0.2, 0.6, 0.9]), jnp.arange(3, dtype=jnp.int32))
+    graded = Graded(jnp.ones(3), jnp.asarray([0.2, 0.6, 0.9]), jnp.arange(3, dtype=jnp.int32))  # pyright: ignore[reportCallIssue]
     spec = spark.InputSpec.of(graded)
     struct = spec.struct()
     assert [leaf.dtype for leaf in jax.tree.leaves(struct)] == [jnp.float32, jnp.float32, jnp.int32]
@@ -381,7 +381,7 @@ def test_a_payload_of_several_arrays():
     with pytest.raises(TypeError, match="Mute: `graded` must be a Graded, got a bare array"):
         Mute()(jnp.ones(3), None)
     with pytest.raises(ValueError, match="the arrays of a Graded must share a shape"):
-        Mute().init(Graded(jnp.ones(3), jnp.ones(2), jnp.ones(3, int)))
+        Mute().init(Graded(jnp.ones(3), jnp.ones(2), jnp.ones(3, int)))  # pyright: ignore[reportCallIssue]
 
 
 def test_training_a_layer_of_weights():

@@ -10,7 +10,7 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearDecoder
-from spark_eqx.nn.interfaces.output._exact import product, slices
+from spark_eqx.nn.interfaces.output._exact import ordered_product, slices
 
 from .helpers import assert_close, assert_equal, stack
 from .test_errors import complaint
@@ -71,7 +71,7 @@ def test_bits_do_not_depend_on_the_order_of_the_sums(units):
             output, last = decoder(spikes[i, t], last)
             outputs.append(output)
         assert_equal((stack(outputs), last), jax.tree.map(lambda leaf: leaf[i], whole))  # noqa: B023
-    sums = product("tu,ou->to", spikes[0], slices(weights, units))
+    sums = ordered_product("tu,ou->to", spikes[0], slices(weights, units))
     exact = np.asarray(spikes[0], float) @ np.asarray(weights, float).T
     error = np.abs(sums - exact).max(0) / np.abs(weights).max(1)
     assert (error < 2e-7 * units**0.5).all()

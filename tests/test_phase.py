@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import PhaseDecoder, PhaseSpiker
-from spark_eqx.nn.interfaces._windows import WindowConfig, count_steps
+from spark_eqx.nn.interfaces._window_config import WindowConfig, whole_steps
 
 from .golden import golden
 from .helpers import assert_equal, with_sweep
@@ -50,7 +50,7 @@ def circular(difference):
 )
 def test_window_is_a_number_of_steps(window, dt, steps):
     config = WindowConfig(window=window, dt=dt)
-    assert config.steps == count_steps(config, "window") == steps and isinstance(config.steps, int)
+    assert config.steps == whole_steps(config, "window") == steps and isinstance(config.steps, int)
     assert WindowConfig(window=window, dt=np.float32(dt)).steps == steps
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import RegularSpiker
-from spark_eqx.nn.interfaces.input._fixed_point import product, rounded_up
+from spark_eqx.nn.interfaces.input._fixed_point import fixed_point_product, rounded_up
 
 from .golden import golden
 from .helpers import assert_equal, with_sweep, x64
@@ -119,7 +119,7 @@ def test_ties_come_on_time(max_freq, dt):
 def test_product(pairs):
     a, b = np.asarray(pairs + [(WHOLE - 1, WHOLE - 1), (0, 5), (65536, 65536), (65535, 65537)], np.uint32).T
     expected = [-(-int(x) * int(y) // WHOLE) for x, y in zip(a, b, strict=True)]
-    assert product(jnp.asarray(a), jnp.asarray(b)).tolist() == expected
+    assert fixed_point_product(jnp.asarray(a), jnp.asarray(b)).tolist() == expected
 
 
 def test_rounded_up():

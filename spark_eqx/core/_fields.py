@@ -107,7 +107,7 @@ def meets(stored: Any, check: Check) -> bool:
 
 
 def distinct(value: Any) -> Any:
-    """What tells constants apart that are equal: 1, 1.0 and True, or 0.0 and -0.0, are different programs."""
+    """A key under which 1, 1.0 and True differ, and 0.0 and -0.0: they compare equal but compile to other programs."""
     if isinstance(value, tuple):
         return tuple(map(distinct, value))
     return type(value), math.copysign(1, value) if isinstance(value, float) else None

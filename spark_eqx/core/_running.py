@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @jax.tree_util.register_pytree_node_class
-class Argument:
-    """A tree as an argument of a compiled function: its arrays are traced, and everything else is static."""
+class SplitTree:
+    """A pytree as an argument of a compiled function: its arrays are traced, and the rest is a hashable static part."""
 
     def __init__(self, tree: Any):
         self.tree = tree
@@ -56,7 +56,7 @@ def pin(tree: Any) -> Any:
 # Compiled even when called eagerly: XLA contracts a product and a sum into one rounding, op-by-op execution does not,
 # and a spike must not depend on which of the two runs. It also makes eager stepping some ten times faster.
 @jax.jit
-def run_step(module: Argument, payload: Any, state: Any, key: Any) -> Any:
+def run_step(module: SplitTree, payload: Any, state: Any, key: Any) -> Any:
     of: SparkModule = module.tree
     _check_state(of, payload, state)
     state = shard_like(state, of, payload)
@@ -68,7 +68,7 @@ def run_step(module: Argument, payload: Any, state: Any, key: Any) -> Any:
 
 @functools.partial(jax.jit, static_argnames=("held", "length", "chunk"))
 def run_sequence(
-    module: Argument, payload: Any, state: Any, key: Any, start: Any, held: bool, length: Any, chunk: int
+    module: SplitTree, payload: Any, state: Any, key: Any, start: Any, held: bool, length: Any, chunk: int
 ) -> Any:
     """`chunk`: how many steps are checkpointed as one; 0: none are."""
     of: SparkModule = module.tree

@@ -1,9 +1,8 @@
 import abc
-import dataclasses
 import inspect
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 import equinox as eqx
 import jax
@@ -15,7 +14,7 @@ from ._arguments import needs_state
 from ._fields import shown
 from ._keys import check_key, init_key
 from ._placement import shard_like, vary_like
-from ._running import Argument, check_returned, run_sequence, run_step, scan
+from ._running import SplitTree, check_returned, run_sequence, run_step, scan
 from ._steps import chunk_length, count_steps, first_step
 from .config import SparkConfig, read_json
 from .ports import Port as Port
@@ -25,8 +24,12 @@ from .specs import InputSpec
 ConfigT = TypeVar("ConfigT", bound=SparkConfig)
 StateT = TypeVar("StateT")
 
+# To a type checker, `eqx.Module` gives each subclass an `__init__` of its fields, which hides that of `SparkModule`:
+# https://typing.python.org/en/latest/spec/dataclasses.html#the-dataclass-transform-decorator
+_Module = abc.ABC if TYPE_CHECKING else eqx.Module
 
-class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
+
+class SparkModule(_Module, Generic[ConfigT, StateT]):
     """An immutable module whose state is passed in and handed back.
 
     ```python
@@ -71,7 +74,6 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
             if "key" not in inspect.signature(method).parameters:
                 raise TypeError(f"{cls.__name__}.{method.__name__}: must take `key` by name, `(self, ..., *, key)`.")
 
-    # Type checkers see it only where a class repeats it.
     def __init__(self, config: ConfigT | None = None, **kwargs: Any):
         self.config = self._config_class().of(config, kwargs)
 
@@ -160,7 +162,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
         self._warn(payload)
         length = count_steps(self._name, _ports.by_port(self.ports, payload), steps)
         chunk, start = chunk_length(checkpoint, length), first_step(start, length)
-        return run_sequence(Argument(self), payload, state, key, start, steps is not None, length, chunk)
+        return run_sequence(SplitTree(self), payload, state, key, start, steps is not None, length, chunk)
 
     def run(self, payload: Any, state: StateT, *, keys: Any, steps: Any, held: bool) -> tuple[Any, StateT]:
         """Run one step after the other; always traced. Override it with a faster form that gives the same bits.
@@ -186,7 +188,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
 
         **Raises:** `TypeError` naming the field that is not plain data.
         """
-        if others := [field.name for field in dataclasses.fields(self) if field.name != "config"]:
+        if others := [name for name in vars(self) if name != "config"]:
             raise TypeError(
                 f"{self._name}: `{others[0]}` cannot be written: only a config is plain data. "
                 "Write the arrays of a module with `equinox.tree_serialise_leaves`."
@@ -219,7 +221,7 @@ class SparkModule(eqx.Module, Generic[ConfigT, StateT]):
     def _call(self, payload: Any, state: StateT, key: PRNGKeyArray | None) -> tuple[Any, StateT]:
         check_key(self._name, key)
         payload = self._wrap(payload)
-        return run_step(Argument(self), payload, state, key)
+        return run_step(SplitTree(self), payload, state, key)
 
     def _wrap(self, given: Any) -> Any:
         """The argument of the module in the form that `step` takes, checked."""

@@ -63,7 +63,8 @@ def derived(
 ) -> Shaped[Array, "..."]:
     """`function(np or jnp, *numbers)` in `dtype`.
 
-    Of constants in double precision, when tracing: what XLA would make of them depends on where it folds them.
+    If all numbers are constants, NumPy computes it in double precision while the program is traced, because the
+    rounding of XLA depends on whether it folds the constants.
     """
     if any(isinstance(each, jax.Array) for each in numbers):
         return function(jnp, *(as_array(each, dtype, shape) for each in numbers))
@@ -87,20 +88,20 @@ def state_dtype(dtype: Any) -> np.dtype:
     return np.dtype(dtype if jnp.finfo(dtype).bits > 32 else jnp.float32)
 
 
-def rounded(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The same number, as a program of its own would have rounded it.
+def rounded_as_written(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Returns `x`, but makes XLA round it here: it may not fuse the product before with the sum after (FMA).
 
-    A product and a sum behind it are one rounding where the compiler sees both, and two where it does not. Across a
-    `where` it leaves them as they are; it does not across `lax.optimization_barrier`.
+    Otherwise the bits would depend on whether both are in one program. A `where` prevents the fusion, while
+    `lax.optimization_barrier` does not.
     """
     return jnp.where(jnp.isnan(x), jnp.nan, x)
 
 
 @jax.custom_jvp
 def rounded_linear(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """As `rounded`, of what is linear in the spikes: its derivative needs nothing of `x`, and so nothing is kept, or
-    computed, for the backward pass."""
-    return rounded(x)
+    """`rounded_as_written` for an `x` that is linear in the spikes. Its derivative does not need `x`, so that the
+    backward pass neither stores nor recomputes it."""
+    return rounded_as_written(x)
 
 
 @rounded_linear.defjvp

@@ -11,7 +11,7 @@ from ..core._names import counted
 from ..core._running import check_returned
 from ..core.config import SparkConfig
 from ..core.module import SparkModule
-from ..core.numbers import concrete, rounded, same_step
+from ..core.numbers import concrete, rounded_as_written, same_step
 from ..core.parameters import parameter
 from ..core.payloads import SparkPayload, SpikeArray
 from ..core.ports import Port, takes_one
@@ -181,4 +181,4 @@ def _as_between_programs(payload: SparkPayload) -> SparkPayload:
     """The payload, rounded; spikes are 0 and 1, which no rounding changes."""
     if isinstance(payload, SpikeArray):
         return payload
-    return jax.tree.map(lambda x: rounded(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, payload)
+    return jax.tree.map(lambda x: rounded_as_written(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, payload)

@@ -78,9 +78,6 @@ class Concat(AbstractConcat[ConcatConfig]):
     `num_inputs` payloads of the type `payload_type`, of any shapes and one dtype; `(N1 + N2 + ...,)` comes out.
     """
 
-    def __init__(self, config: ConcatConfig | None = None, **kwargs: Any):
-        self.config = ConcatConfig.of(config, kwargs)
-
     def step(
         self, payload: Sequence[SparkPayload], state: None, *, key: PRNGKeyArray | None
     ) -> tuple[ControlInterfaceOutput, None]:
@@ -91,9 +88,6 @@ class Concat(AbstractConcat[ConcatConfig]):
 @final
 class ConcatReshape(AbstractConcat[ConcatReshapeConfig]):
     """Flatten each input, join them, and give the result the shape `reshape`; no state. See [`Concat`][]."""
-
-    def __init__(self, config: ConcatReshapeConfig | None = None, **kwargs: Any):
-        self.config = ConcatReshapeConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key

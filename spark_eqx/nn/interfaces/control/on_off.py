@@ -24,9 +24,6 @@ class OnOff(ControlInterface[OnOffConfig, None]):
 
     port: ClassVar[Port] = Port("spikes", SpikeArray)
 
-    def __init__(self, config: OnOffConfig | None = None, **kwargs: Any):
-        self.config = OnOffConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key
         self.spec(input_specs)

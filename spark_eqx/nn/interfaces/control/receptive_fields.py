@@ -57,9 +57,6 @@ class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
 
     port: ClassVar[Port] = Port("signal", FloatArray)
 
-    def __init__(self, config: ReceptiveFieldsConfig | None = None, **kwargs: Any):
-        self.config = ReceptiveFieldsConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key
         spec = self.spec(input_specs)

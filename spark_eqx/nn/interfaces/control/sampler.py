@@ -56,9 +56,6 @@ class Sampler(ControlInterface[SamplerConfig, SamplerState]):
 
     port: ClassVar[Port] = Port("inputs", SparkPayload)
 
-    def __init__(self, config: SamplerConfig | None = None, **kwargs: Any):
-        self.config = SamplerConfig.of(config, kwargs)
-
     @needs_state
     def __call__(
         self, inputs: Any, state: SamplerState, *, key: PRNGKeyArray | None = None

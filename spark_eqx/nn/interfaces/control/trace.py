@@ -9,11 +9,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core._arguments import needs_state
 from ....core.checks import finite, positive
-from ....core.numbers import Number, as_array, rounded, state_dtype
+from ....core.numbers import Number, as_array, rounded_as_written, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....core.ports import Port
-from .._averages import share
+from .._exponential_average import newest_weight
 from ..base import TimedInterfaceConfig
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
@@ -98,7 +98,7 @@ class SignalTrace(ControlInterface[TraceConfigT, SignalTraceState]):
         del key
         signal, other = (payload[port.name] for port in self.ports)
         dtype, shape = state.trace.dtype, state.trace.shape
-        k = share(self.config.dt, self.config.tau, dtype=dtype, shape=shape)
+        k = newest_weight(self.config.dt, self.config.tau, dtype=dtype, shape=shape)
         base = as_array(self.config.base, dtype, shape)
         trace = state.trace + k * (base - state.trace) + self.entering(signal.value.astype(dtype), k)
         output = trace if other is None else trace + other.value.astype(dtype)
@@ -119,9 +119,6 @@ class SignalAccumulator(SignalTrace[SignalAccumulatorConfig]):
     in every step adds up to $x / k$ above `base`, which depends on `dt`: take [`SignalAverage`][] for that.
     """
 
-    def __init__(self, config: SignalAccumulatorConfig | None = None, **kwargs: Any):
-        self.config = SignalAccumulatorConfig.of(config, kwargs)
-
     def entering(self, signal: Float[Array, "*shape"], k: Float[Array, "..."]) -> Float[Array, "*shape"]:
         del k
         return signal
@@ -141,8 +138,5 @@ class SignalAverage(SignalTrace[SignalAverageConfig]):
     once leaves $k x$, which depends on `dt`: take [`SignalAccumulator`][] for that.
     """
 
-    def __init__(self, config: SignalAverageConfig | None = None, **kwargs: Any):
-        self.config = SignalAverageConfig.of(config, kwargs)
-
     def entering(self, signal: Float[Array, "*shape"], k: Float[Array, "..."]) -> Float[Array, "*shape"]:
-        return rounded(k * signal)  # which does not depend on the step where the signal is held
+        return rounded_as_written(k * signal)  # which does not depend on the step where the signal is held

@@ -28,7 +28,9 @@ def rounded_up(units: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     return spread(word), spread(whole)
 
 
-def product(a: UInt32[Array, "*shape"], b: UInt32[Array, "*shape"] | UInt32[Array, ""]) -> UInt32[Array, "*shape"]:
+def fixed_point_product(
+    a: UInt32[Array, "*shape"], b: UInt32[Array, "*shape"] | UInt32[Array, ""]
+) -> UInt32[Array, "*shape"]:
     """`a b / 2^32`, up to the next integer: by halves of 16 bits, as there may be no integers of 64."""
     (a1, a0), (b1, b0) = ((x >> 16, x & 0xFFFF) for x in (a, b))
     low, cross, other = a0 * b0, a1 * b0, a0 * b1

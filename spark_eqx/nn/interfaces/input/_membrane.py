@@ -125,7 +125,8 @@ def advance(
 def _drive(x: Float[Array, "*units"], config: Any) -> Float[Array, "*units"]:
     """`g x - 1`."""
     # Distances from the threshold rather than g x and V themselves: g - 1 can be as small as 1e-5.
-    excess = derived(_excess_gain, config.max_freq, config.cd, config.tau, dtype=x.dtype, shape=x.shape)  # g - 1
+    like = {"dtype": x.dtype, "shape": x.shape}
+    excess = derived(_excess_gain, config.max_freq, config.cd, config.tau, **like)  # g - 1
     return (x - 1) + x * excess
 
 

@@ -18,7 +18,7 @@ from ....core.ports import Port
 from ....core.specs import InputSpec
 from ....surrogate import AbstractSurrogate, ATan
 from .._outside import warn_outside
-from .._windows import default_window
+from .._window_config import default_window
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
 from ..output.rate import RateDecoder, RateDecoderConfig

@@ -36,9 +36,6 @@ class BensSpiker(DeconvolutionSpiker[BensSpikerConfig]):
     Schrauwen and Van Campenhout (2003), "BSA, a fast and accurate spike train encoding scheme".
     """
 
-    def __init__(self, config: BensSpikerConfig | None = None, **kwargs: Any):
-        self.config = BensSpikerConfig.of(config, kwargs)
-
     def match(self, x: Float[Array, "*units taps"], kernel: Float[Array, "*units taps"]) -> Float[Array, "*units taps"]:
         # One sum of differences, not the difference of two sums, which would lose a kernel in a large signal.
         return jnp.abs(x) - jnp.abs(x - kernel)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ..output.burst import BurstConfig, BurstDecoder
-from ._window import Fired, WindowSpiker
+from ._latched_encoder import Fired, WindowSpiker
 from .base import InputInterfaceConfig
 
 
@@ -33,9 +33,6 @@ class BurstSpiker(WindowSpiker[BurstSpikerConfig]):
     Guo, Fouda, Eltawil and Salama (2021), "Neural coding in spiking neural networks: A comparative study for robust
     neuromorphic systems".
     """
-
-    def __init__(self, config: BurstSpikerConfig | None = None, **kwargs: Any):
-        self.config = BurstSpikerConfig.of(config, kwargs)
 
     def prepare(self, x: Float[Array, "*units"]) -> Any:
         """The signals, how many spikes they make, and how many steps apart."""

@@ -11,7 +11,7 @@ from ....core.checks import positive
 from ....core.kinds import number
 from ....core.numbers import Number, broadcasts, concrete, state_dtype
 from ....core.payloads import FloatArray
-from .._prefix import running
+from .._prefix_sum import prefix_sum
 from ._contrast import ContrastSpiker, ContrastSpikerConfig, ContrastSpikerState
 
 
@@ -41,9 +41,6 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
     the gradient of the decoded value is $\sum_t k_t (dx_t - dx_{t-1})$: 0 for a shift of the whole signal, which
     changes no difference, and $k_t$ for a shift from step $t$ on.
     """
-
-    def __init__(self, config: DeltaSpikerConfig | None = None, **kwargs: Any):
-        self.config = DeltaSpikerConfig.of(config, kwargs)
 
     @classmethod
     def fit(cls, signals: Any, factor: Number, **config: Any) -> "DeltaSpiker":
@@ -112,7 +109,7 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
             # Where the last sample is, up to each step; the first place is that of what was there before.
             samples, there = jnp.concatenate([state.memory[None], x]), jnp.concatenate([state.started[None], sampled])
             places = jnp.arange(steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in x.shape[1:]))
-            last = running(jnp.maximum, jnp.where(there, places, 0), steps + 1)
+            last = prefix_sum(jnp.maximum, jnp.where(there, places, 0), steps + 1)
             base = jnp.take_along_axis(samples, last, axis=0, mode="clip")
             started = state.started[None] | (last > 0)
             output = compare(x, jnp.where(sampled & started[:-1], base[:-1], x))

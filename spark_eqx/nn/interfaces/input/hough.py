@@ -59,9 +59,6 @@ class HoughSpiker(DeconvolutionSpiker[HoughSpikerConfig]):
     the tolerance: Schrauwen and Van Campenhout (2003), "BSA, a fast and accurate spike train encoding scheme".
     """
 
-    def __init__(self, config: HoughSpikerConfig | None = None, **kwargs: Any):
-        self.config = HoughSpikerConfig.of(config, kwargs)
-
     def match(self, x: Float[Array, "*units taps"], kernel: Float[Array, "*units taps"]) -> Float[Array, "*units taps"]:
         return jnp.where(x < kernel, x - kernel, 0)
 

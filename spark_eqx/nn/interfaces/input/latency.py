@@ -12,7 +12,7 @@ from ....core.numbers import Number, as_array
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ..output.latency import LatencyConfig, LatencyDecoder
-from ._window import count_windows, in_windows, newly, out_of_windows
+from ._latched_encoder import count_windows, in_windows, newly, out_of_windows
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
@@ -67,9 +67,6 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
     the largest distance of the signal above the falling threshold so far in the window. If distances are equal, as in
     the last steps of a window, where the curve has fallen to `threshold`, the first one counts.
     """
-
-    def __init__(self, config: LatencySpikerConfig | None = None, **kwargs: Any):
-        self.config = LatencySpikerConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LatencySpikerState:
         del key

@@ -65,9 +65,6 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
     Lapicque (1907); Gerstner and Kistler (2002), "Spiking Neuron Models", section 4.1.
     """
 
-    def __init__(self, config: LinearSpikerConfig | None = None, **kwargs: Any):
-        self.config = LinearSpikerConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         del key
         return linear_state(self, *self.signal_spec(input_specs))

@@ -1,10 +1,10 @@
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .._windows import WindowConfig
+from .._window_config import WindowConfig
 from ._contrast import ContrastSpiker, ContrastSpikerConfig
 
 
@@ -45,9 +45,6 @@ class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
 
     Kasabov et al. (2016), "Evolving spatio-temporal data machines based on the NeuCube neuromorphic framework".
     """
-
-    def __init__(self, config: MovingWindowSpikerConfig | None = None, **kwargs: Any):
-        self.config = MovingWindowSpikerConfig.of(config, kwargs)
 
     def begin(self, x: Float[Array, "*units"]) -> _Window:
         samples = jnp.zeros((self.config.steps, *x.shape), x.dtype).at[-1].set(x)

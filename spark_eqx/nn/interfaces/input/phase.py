@@ -3,10 +3,10 @@ from typing import Any, final
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ....core.numbers import rounded
-from .._windows import WindowConfig
+from ....core.numbers import rounded_as_written
+from .._window_config import WindowConfig
 from ..output.phase import PhaseDecoder
-from ._window import Fired, WindowSpiker, WindowSpikerState as WindowSpikerState, newly
+from ._latched_encoder import Fired, WindowSpiker, WindowSpikerState as WindowSpikerState, newly
 from .base import InputInterfaceConfig
 
 
@@ -29,12 +29,9 @@ class PhaseSpiker(WindowSpiker[PhaseSpikerConfig]):
     Hopfield (1995), "Pattern recognition computation using action potential timing for stimulus representation".
     """
 
-    def __init__(self, config: PhaseSpikerConfig | None = None, **kwargs: Any):
-        self.config = PhaseSpikerConfig.of(config, kwargs)
-
     def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
         length = self.config.steps
-        nearest = jnp.floor(rounded(x * length) + 0.5).astype(jnp.int32)
+        nearest = jnp.floor(rounded_as_written(x * length) + 0.5).astype(jnp.int32)
         fired = (x >= 0) & (jnp.where(nearest == length, 0, nearest) == step)
 
         def spikes():

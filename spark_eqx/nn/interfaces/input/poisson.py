@@ -12,7 +12,7 @@ from ....core.checks import Check
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, StraightThrough
-from ._proportional import SignedConfig, SignedSpiker, spikes_per_step
+from ._signed_rate import SignedConfig, SignedSpiker, spikes_per_step
 from ._threefry import JAX_ROUNDS, is_fused, random_words, random_words_of_steps
 from .base import InputInterface, InputInterfaceOutput, RateConfig
 
@@ -49,9 +49,6 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None]):
 
     With `signed=True` the range is [-1, 1]: the probability is that of the signal's size, and the spike has its sign.
     """
-
-    def __init__(self, config: PoissonSpikerConfig | None = None, **kwargs: Any):
-        self.config = PoissonSpikerConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key

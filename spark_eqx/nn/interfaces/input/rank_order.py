@@ -8,9 +8,9 @@ from jaxtyping import Array, Float, Int
 from ....core.checks import Check
 from ....core.numbers import Number, as_array
 from ....core.parameters import parameter
-from .._windows import WindowConfig
+from .._window_config import WindowConfig
 from ..output.rank_order import RankOrderDecoder
-from ._window import Fired, WindowSpiker, newly
+from ._latched_encoder import Fired, WindowSpiker, newly
 from .base import InputInterfaceConfig
 
 
@@ -43,9 +43,6 @@ class RankOrderSpiker(WindowSpiker[RankOrderSpikerConfig]):
 
     Thorpe and Gautrais (1998), "Rank order coding".
     """
-
-    def __init__(self, config: RankOrderSpikerConfig | None = None, **kwargs: Any):
-        self.config = RankOrderSpikerConfig.of(config, kwargs)
 
     def prepare(self, x: Float[Array, "*units"]) -> Any:
         """The signals, their ranks, and the steps in which they are due."""

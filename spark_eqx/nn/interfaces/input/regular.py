@@ -13,9 +13,9 @@ from ....core.numbers import Number
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, StraightThrough
-from .._prefix import running
-from ._fixed_point import in_units, product, rounded_up
-from ._proportional import SignedConfig, SignedSpiker, spikes_per_step
+from .._prefix_sum import prefix_sum
+from ._fixed_point import fixed_point_product, in_units, rounded_up
+from ._signed_rate import SignedConfig, SignedSpiker, spikes_per_step
 from .base import InputInterfaceOutput
 
 
@@ -65,9 +65,6 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
     quantized activation functions".
     """
 
-    def __init__(self, config: RegularSpikerConfig | None = None, **kwargs: Any):
-        self.config = RegularSpikerConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RegularSpikerState:
         shape, dtype = self.signal_spec(input_specs)
         if isinstance(self.config.phase, str):
@@ -82,12 +79,12 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         self, payload: FloatArray, state: RegularSpikerState, *, key: PRNGKeyArray | None
     ) -> tuple[InputInterfaceOutput, RegularSpikerState]:
         del key
-        move = self._move(payload)
-        fraction, ahead = state.fraction + move.by, None
+        increment = self._increment(payload)
+        fraction, ahead = state.fraction + increment.by, None
         if state.ahead is not None:
-            ahead = _latest(_said(state.ahead), move.says(fraction)) == _AHEAD
+            ahead = _last_event(_sign_event(state.ahead), increment.sign_event(fraction)) == _AHEAD
         new = RegularSpikerState(fraction, ahead)
-        return self._spikes(payload, move, state.ahead, new), new
+        return self._spikes(payload, increment, state.ahead, new), new
 
     def run(self, payload: FloatArray, state: RegularSpikerState, *, keys: Any, steps: Any, held: bool):
         """All steps at once: a running sum of integers is the same in any order."""
@@ -95,50 +92,52 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
             return super().run(payload, state, keys=keys, steps=steps, held=held)
         start = jax.tree.map(lambda x: x[None], state)
         if held:
-            move = jax.tree.map(lambda x: x[None], self._move(payload))
+            increment = jax.tree.map(lambda x: x[None], self._increment(payload))
             number = jnp.arange(steps, dtype=jnp.uint32).reshape(-1, *(1 for _ in state.fraction.shape)) + 1
-            moved = number * move.by
+            total = number * increment.by
         else:
-            move = jax.vmap(self._move)(payload)
-            moved = running(jnp.add, move.by, steps)
-        fraction, before, ahead = start.fraction + moved, None, None
+            increment = jax.vmap(self._increment)(payload)
+            total = prefix_sum(jnp.add, increment.by, steps)
+        fraction, before, ahead = start.fraction + total, None, None
         if start.ahead is not None:
-            ahead = _latest(_said(start.ahead), running(_latest, move.says(fraction), steps)) == _AHEAD
+            events = prefix_sum(_last_event, increment.sign_event(fraction), steps)
+            ahead = _last_event(_sign_event(start.ahead), events) == _AHEAD
             before = jnp.concatenate([start.ahead, ahead[:-1]])
         new = RegularSpikerState(fraction, ahead)
-        return self._spikes(payload, move, before, new), jax.tree.map(lambda x: x[-1], new)
+        return self._spikes(payload, increment, before, new), jax.tree.map(lambda x: x[-1], new)
 
-    def _move(self, payload: FloatArray) -> "_Move":
+    def _increment(self, payload: FloatArray) -> "_Increment":
         config, x = self.config, self.magnitude(payload.value)
         like = {"dtype": x.dtype, "shape": x.shape}
         size, full = rounded_up(x * 2.0**32, x.shape)
         gain, always = rounded_up(in_units(lambda f, dt: f * dt / 1000, config.max_freq, config.dt, **like), x.shape)
-        by = jnp.where(full, gain, jnp.where(always, size, product(size, gain)))
+        by = jnp.where(full, gain, jnp.where(always, size, fixed_point_product(size, gain)))
         negative = self.negative(payload.value)
         by = by if negative is None else jnp.where(negative, 0 - by, by)
-        return _Move(spikes_per_step(config, x), by, full & always, negative)
+        return _Increment(spikes_per_step(config, x), by, full & always, negative)
 
     def _spikes(
-        self, payload: FloatArray, move: "_Move", ahead: Bool[Array, "..."] | None, new: RegularSpikerState
+        self, payload: FloatArray, increment: "_Increment", ahead: Bool[Array, "..."] | None, new: RegularSpikerState
     ) -> InputInterfaceOutput:
-        """Those of a step, or of many: `ahead` before it, and the state after it."""
-        up, down = move.passes(new.fraction)
-        rest = (new.fraction - move.by).astype(move.p.dtype) * 2.0**-32  # of the sum before, beyond the spikes
+        """The spikes of one step, or of many, from `ahead` before it and the state after it."""
+        up, down = increment.passes(new.fraction)
+        # The fraction of the sum before this step.
+        rest = (new.fraction - increment.by).astype(increment.p.dtype) * 2.0**-32
         if ahead is None or new.ahead is None:
-            return self.output(up, rest + move.p - 1, payload)
+            return self.output(up, rest + increment.p - 1, payload)
         fired = up.astype(jnp.int8) - down.astype(jnp.int8) + new.ahead.astype(jnp.int8) - ahead.astype(jnp.int8) != 0
         rest = rest - ahead.astype(rest.dtype)
-        v = jnp.where(move.negative, -rest, rest) + move.p - 1
-        return self.output(fired, v, payload, jnp.broadcast_to(move.negative, fired.shape))
+        v = jnp.where(increment.negative, -rest, rest) + increment.p - 1
+        return self.output(fired, v, payload, jnp.broadcast_to(increment.negative, fired.shape))
 
 
-class _Move(NamedTuple):
-    """Of the sum, in a step."""
+class _Increment(NamedTuple):
+    """The increment of the sum in a step."""
 
-    p: Float[Array, "..."]  # how far
-    by: UInt32[Array, "..."]  # the same in units of 2^-32, downwards too; 0 for 1
-    whole: Bool[Array, "..."]  # by 1
-    negative: Any  # whether downwards; None: nowhere
+    p: Float[Array, "..."]  # its magnitude
+    by: UInt32[Array, "..."]  # the signed increment in units of 2^-32, modulo 2^32
+    whole: Bool[Array, "..."]  # whether it is 1
+    negative: Any  # whether it is negative; None: it never is
 
     def passes(self, fraction: UInt32[Array, "..."]) -> tuple[Bool[Array, "..."], Any]:
         """Whether the whole part changes, upwards or downwards, on the way to a fraction."""
@@ -146,19 +145,19 @@ class _Move(NamedTuple):
         up, down = (fraction < before) | self.whole, (fraction > before) | self.whole
         return (up, None) if self.negative is None else (up & ~self.negative, down & self.negative)
 
-    def says(self, fraction: UInt32[Array, "..."]) -> Int8[Array, "..."]:
+    def sign_event(self, fraction: UInt32[Array, "..."]) -> Int8[Array, "..."]:
         """Where a whole number is met on the way to a fraction: whether the sum ends below the last of them."""
         up, down = self.passes(fraction)
         met = fraction == 0
-        return jnp.where(up | down | met, _said(down & ~met), _NOTHING)
+        return jnp.where(up | down | met, _sign_event(down & ~met), _NOTHING)
 
 
 _NOTHING, _LEVEL, _AHEAD = (np.int8(i) for i in range(3))
 
 
-def _said(ahead: Bool[Array, "..."]) -> Int8[Array, "..."]:
+def _sign_event(ahead: Bool[Array, "..."]) -> Int8[Array, "..."]:
     return jnp.where(ahead, _AHEAD, _LEVEL)
 
 
-def _latest(before: Int8[Array, "..."], now: Int8[Array, "..."]) -> Int8[Array, "..."]:
+def _last_event(before: Int8[Array, "..."], now: Int8[Array, "..."]) -> Int8[Array, "..."]:
     return jnp.where(now == _NOTHING, before, now)

@@ -9,11 +9,11 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.checks import non_negative, positive
-from ....core.numbers import Number, as_array, derived, rounded
+from ....core.numbers import Number, as_array, derived, rounded_as_written
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate, StraightThrough
-from ._proportional import proportional_rate, proportional_signal, spikes_per_step
+from ._signed_rate import proportional_rate, proportional_signal, spikes_per_step
 from ._threefry import JAX_ROUNDS, random_words
 from .base import InputInterfaceOutput, RateConfig, RateSpiker, excitation, time_to_charge
 
@@ -80,9 +80,6 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
     Cox (1962), "Renewal theory"; Gerstner and Kistler (2002), "Spiking Neuron Models", chapter 5.
     """
 
-    def __init__(self, config: RenewalSpikerConfig | None = None, **kwargs: Any):
-        self.config = RenewalSpikerConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RenewalSpikerState:
         shape, dtype = self.signal_spec(input_specs)
         key = self.need_key(key, "what is left of the first intervals is drawn once, in `init`")
@@ -98,7 +95,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         total = jnp.zeros(shape, dtype)
         for i in range(0, order, 3):
             total -= jnp.log(math.prod(uniform[j] for j in range(i, min(i + 3, order))))
-        return rounded(total / order)
+        return rounded_as_written(total / order)
 
     def step(
         self, payload: FloatArray, state: RenewalSpikerState, *, key: PRNGKeyArray | None
@@ -106,15 +103,17 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         key = self.need_key(key, "an interval is drawn at every step")
         config, x = self.config, excitation(payload.value)
         cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.cd, config.dt))
-        rate = rounded(x * derived(lambda _, f: f / 1000, config.max_freq, dtype=x.dtype, shape=x.shape))  # per ms
-        busy = rounded(rate * cd)  # part of the mean interval, and so of the time
+        per_ms = derived(lambda _, f: f / 1000, config.max_freq, dtype=x.dtype, shape=x.shape)
+        rate = rounded_as_written(x * per_ms)
+        busy = rounded_as_written(rate * cd)  # part of the mean interval, and so of the time
         speed = rate / (1 - busy)  # at which the rest passes
         refractory, left = self._begun(state, rate, busy)
-        to_go = lax.stop_gradient(rounded(refractory * rate) + rounded(left * (1 - busy)))  # of the mean interval
+        # In units of the mean interval.
+        to_go = lax.stop_gradient(rounded_as_written(refractory * rate) + rounded_as_written(left * (1 - busy)))
 
-        waits = left - rounded(speed * jnp.maximum(dt - refractory, 0))
+        waits = left - rounded_as_written(speed * jnp.maximum(dt - refractory, 0))
         fired = (waits <= 0) & (rate > 0)
-        over = waits + rounded(speed * cd)  # below 0: the spike's refractory period is over, too
+        over = waits + rounded_as_written(speed * cd)  # below 0: the spike's refractory period is over, too
         next_refractory = jnp.maximum(over, 0) / jnp.where(fired, speed, 1)
         next_left = self._draw(key, x.shape, x.dtype) + jnp.minimum(over, 0)
         new = RenewalSpikerState(
@@ -132,9 +131,9 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         refractory = jnp.where(resting, where / jnp.where(resting, rate, 1), 0)
         # What is left of a sum of `order` exponential variates, seen at any time: all of it with the probability
         # 1 / order, else any part of it alike. That is the sum of so many of them as there are still to come.
-        order_left = rounded((where - busy) / (1 - busy) * order)
+        order_left = rounded_as_written((where - busy) / (1 - busy) * order)
         part = jnp.where(resting | (order_left < 1), 1, (order_left - 1) / max(order - 1, 1))
-        left = rounded(part * state.left)
+        left = rounded_as_written(part * state.left)
         begins = state.refractory < 0
         return jnp.where(begins, refractory, state.refractory), jnp.where(begins, left, state.left)
 

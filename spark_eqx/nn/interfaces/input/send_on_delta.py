@@ -1,4 +1,4 @@
-from typing import Any, final
+from typing import final
 
 import jax.numpy as jnp
 from jax import lax
@@ -37,9 +37,6 @@ class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
 
     Miskowicz (2006), "Send-on-delta concept: an event-based data reporting strategy".
     """
-
-    def __init__(self, config: SendOnDeltaSpikerConfig | None = None, **kwargs: Any):
-        self.config = SendOnDeltaSpikerConfig.of(config, kwargs)
 
     def follow(
         self, memory: Float[Array, "*units"], x: Float[Array, "*units"], spikes: Float[Array, "*units"]

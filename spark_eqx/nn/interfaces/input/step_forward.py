@@ -1,10 +1,10 @@
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._levels import Count, add, count, level
+from .._threshold_counter import Count, add, count, level
 from ._contrast import ContrastSpiker, ContrastSpikerConfig
 
 
@@ -41,9 +41,6 @@ class StepForwardSpiker(ContrastSpiker[StepForwardSpikerConfig]):
 
     Kasabov et al. (2016), "Evolving spatio-temporal data machines based on the NeuCube neuromorphic framework".
     """
-
-    def __init__(self, config: StepForwardSpikerConfig | None = None, **kwargs: Any):
-        self.config = StepForwardSpikerConfig.of(config, kwargs)
 
     def begin(self, x: Float[Array, "*units"]) -> _Level:
         return _Level(x, count(jnp.zeros_like(x)))

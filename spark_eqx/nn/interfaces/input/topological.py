@@ -10,14 +10,14 @@ from ....core._running import pin
 from ....core.checks import at_least_two, binary, finite, positive
 from ....core.kinds import zero_one
 from ....core.module import StateT
-from ....core.numbers import Number, as_array, concrete, rounded, state_dtype
+from ....core.numbers import Number, as_array, concrete, rounded_as_written, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
-from .._windows import default_window
+from .._window_config import default_window
 from ..output.population import PopulationDecoder, PopulationDecoderConfig
 from ._membrane import LinearSpikerState, linear_rate
-from ._proportional import proportional_rate
+from ._signed_rate import proportional_rate
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 from .linear import LinearSpikerConfig, linear_run, linear_state, linear_step
 from .poisson import PoissonConfig, poisson_run, poisson_step
@@ -132,7 +132,7 @@ def _distance(u: Float[Array, "*shape"], resolution: int, glued: bool) -> Float[
     components = lambda values: jnp.broadcast_to(values[..., None], shape)
     if glued:
         cos, sin = components(jnp.cos(jnp.pi * u)), components(jnp.sin(jnp.pi * u))
-        return rounded(units(np.sin(c)) * cos) - rounded(units(np.cos(c)) * sin)
+        return rounded_as_written(units(np.sin(c)) * cos) - rounded_as_written(units(np.cos(c)) * sin)
     # tanh(a - b) = (exp(2 a) - exp(2 b)) / (exp(2 a) + exp(2 b)), none of which exceeds exp(2 pi).
     a, b = units(np.exp(2 * c)), components(jnp.exp(2 * jnp.pi * u))
     return (a - b) / (a + b)
@@ -148,9 +148,6 @@ class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig,
 
     {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
     """
-
-    def __init__(self, config: TopologicalPoissonSpikerConfig | None = None, **kwargs: Any):
-        self.config = TopologicalPoissonSpikerConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key
@@ -180,9 +177,6 @@ class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, L
     With `detach_reset=False` the derivative of the state is exact, and one-sided where a spike or the end of a
     refractory period coincides with the end of a step, as in [`LinearSpiker`][].
     """
-
-    def __init__(self, config: TopologicalLinearSpikerConfig | None = None, **kwargs: Any):
-        self.config = TopologicalLinearSpikerConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         del key

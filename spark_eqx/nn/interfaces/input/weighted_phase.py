@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ....surrogate import AbstractSurrogate, with_derivatives
 from ..output.weighted_phase import WeightedPhaseConfig, WeightedPhaseDecoder
-from ._window import Fired, WindowSpiker
+from ._latched_encoder import Fired, WindowSpiker
 from .base import InputInterfaceConfig
 
 
@@ -31,9 +31,6 @@ class WeightedPhaseSpiker(WindowSpiker[WeightedPhaseSpikerConfig]):
 
     Kim, Kim, Huh, Lee and Choi (2018), "Deep neural networks with weighted spikes".
     """
-
-    def __init__(self, config: WeightedPhaseSpikerConfig | None = None, **kwargs: Any):
-        self.config = WeightedPhaseSpikerConfig.of(config, kwargs)
 
     def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
         digit = _digits(x, self.config.bits)(step)

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ....core.numbers import rounded_as_written
+
 
 _LEAST = 2.0**-60  # so that no unit of a slice is a subnormal number
 
@@ -40,10 +42,11 @@ def scaled(matrix: Float[Array, "*rows columns"]) -> tuple[Float[Array, "*rows c
     largest = jnp.max(jnp.abs(lax.stop_gradient(matrix)), axis=-1, keepdims=True, initial=0)
     most = jnp.finfo(matrix.dtype).maxexp - 3  # its inverse is a normal number, too
     scale = jnp.ldexp(jnp.ones_like(largest), jnp.clip(jnp.frexp(largest)[1] - 1, -most, most))
-    return matrix / scale, scale
+    # XLA makes one division of this one and that of `slices`, by a product that may be subnormal (jaxlib 0.6).
+    return rounded_as_written(matrix / scale), scale
 
 
-def product(equation: str, whole: Float[Array, "..."], parts: list[Float[Array, "..."]]) -> Float[Array, "..."]:
+def ordered_product(equation: str, whole: Float[Array, "..."], parts: list[Float[Array, "..."]]) -> Float[Array, "..."]:
     """`jnp.einsum(equation, whole, matrix)` with the slices of a matrix."""
     terms = [jnp.einsum(equation, whole, part, precision=lax.Precision.HIGHEST) for part in parts]
     return sum(terms[1:], start=terms[0])

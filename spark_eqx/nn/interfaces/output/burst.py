@@ -8,8 +8,8 @@ from ....core._names import counted
 from ....core.checks import positive
 from ....core.kinds import constant
 from ....core.parameters import parameter
-from .._windows import WindowConfig, count_steps
-from ._window import WindowDecoder
+from .._window_config import WindowConfig, whole_steps
+from ._windowed_decoder import WindowDecoder
 from .base import OutputInterfaceConfig
 
 
@@ -58,7 +58,7 @@ class BurstConfig(WindowConfig):
     @property
     def intervals(self) -> tuple[int, int]:
         """`min_interval` and `max_interval` in steps."""
-        return count_steps(self, "min_interval"), count_steps(self, "max_interval")
+        return whole_steps(self, "min_interval"), whole_steps(self, "max_interval")
 
 
 class BurstDecoderConfig(OutputInterfaceConfig, BurstConfig):
@@ -87,9 +87,6 @@ class BurstDecoder(WindowDecoder[BurstDecoderConfig]):
 
     The signal is 0 for a silent window, and before the end of the first window.
     """
-
-    def __init__(self, config: BurstDecoderConfig | None = None, **kwargs: Any):
-        self.config = BurstDecoderConfig.of(config, kwargs)
 
     def empty(self, zeros: Float[Array, "*units"]) -> Any:
         if self.config.by == "count":

@@ -9,7 +9,7 @@ from ....core.checks import finite, positive
 from ....core.numbers import Number, as_array, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
-from .._levels import Count, add, count, level
+from .._threshold_counter import Count, add, count, level
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
 
@@ -38,9 +38,6 @@ class ContrastDecoder(OutputInterface[ContrastDecoderConfig, Count]):
     `threshold` and `start` are scalars, or broadcast against the spikes. The signal is in the dtype of the state: the
     float type of the spikes, but at least float32.
     """
-
-    def __init__(self, config: ContrastDecoderConfig | None = None, **kwargs: Any):
-        self.config = ContrastDecoderConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> Count:
         del key

@@ -14,7 +14,7 @@ from ....core.numbers import Number, rounded_linear, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.specs import InputSpec
-from .._averages import share
+from .._exponential_average import exponential_average
 from ._groups import even_sizes, group_sums, spike_weights, sums_then
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 
@@ -70,9 +70,6 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
     `saturation_freq` and `tau` are scalars, or broadcast against the K outputs. The signal is in the dtype of the
     state: the float type of the spikes, but at least float32.
     """
-
-    def __init__(self, config: ExponentialIntegratorConfig | None = None, **kwargs: Any):
-        self.config = ExponentialIntegratorConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> ExponentialIntegratorState:
         """Assign the units to groups; needs a key to shuffle."""
@@ -148,10 +145,11 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         self, sums: Float[Array, " outputs"], state: ExponentialIntegratorState
     ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
         config, like = self.config, {"dtype": sums.dtype, "shape": sums.shape}
-        k = share(config.dt, config.tau, **like)
         weight = spike_weights(self._sizes(state), config.saturation_freq, config.dt, **like)
-        trace = state.trace + k * (rounded_linear(weight * sums) - state.trace)
-        smooth = None if state.smooth is None else state.smooth + k * (trace - state.smooth)
+        trace = exponential_average(state.trace, rounded_linear(weight * sums), config.dt, config.tau)
+        smooth = state.smooth
+        if smooth is not None:
+            smooth = exponential_average(smooth, trace, config.dt, config.tau)
         state = ExponentialIntegratorState(trace, smooth, state.assignment, state.units)
         return {"signal": FloatArray(trace if smooth is None else smooth)}, state
 

@@ -37,9 +37,6 @@ class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
     where `shape` broadcasts against the units.
     """
 
-    def __init__(self, config: FilterDecoderConfig | None = None, **kwargs: Any):
-        self.config = FilterDecoderConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> FilterDecoderState:
         del key
         spec = self.spec(input_specs)

@@ -7,9 +7,9 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ....core.parameters import parameter
-from .._windows import WindowConfig
+from .._window_config import WindowConfig
 from ..curves import AbstractCurve, Linear
-from ._window import WindowDecoder, WindowDecoderState
+from ._windowed_decoder import WindowDecoder, WindowDecoderState
 from .base import OutputInterfaceConfig
 
 
@@ -66,9 +66,6 @@ class LatencyDecoder(WindowDecoder[LatencyDecoderConfig]):
     Later spikes do not count. The derivative is that of the sum over all steps, the spike times the curve, so that to
     move a spike is to change its value.
     """
-
-    def __init__(self, config: LatencyDecoderConfig | None = None, **kwargs: Any):
-        self.config = LatencyDecoderConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
         state = super().build(input_specs, key=key)

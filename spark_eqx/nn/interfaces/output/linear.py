@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 from ....core._arguments import as_scalar
 from ....core._names import counted
 from ....core.checks import positive
-from ....core.numbers import Number, as_array, derived, rounded, state_dtype
+from ....core.numbers import Number, as_array, derived, rounded_as_written, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
-from .._averages import share
-from ._exact import product, scaled, slices
+from .._exponential_average import exponential_average
+from ._exact import ordered_product, scaled, slices
 from ._groups import sums_then
 from ._ridge import ridge
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
@@ -65,9 +65,6 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
     arrays: to train, or from [`fit`][spark_eqx.nn.interfaces.LinearDecoder.fit].
     """
 
-    def __init__(self, config: LinearDecoderConfig | None = None, **kwargs: Any):
-        self.config = LinearDecoderConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearDecoderState:
         del key
         spec, (*outputs, units) = self.spec(input_specs), self.config.weights.shape
@@ -103,7 +100,7 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         """The weights times the spikes, exactly."""
         dtype, (*outputs, units) = state.average.dtype, self.config.weights.shape
         weights, scale = scaled(self.config.weights.astype(dtype).reshape(math.prod(outputs), units))
-        drive = product("...u,ou->...o", values.astype(dtype), slices(weights, most=units))
+        drive = ordered_product("...u,ou->...o", values.astype(dtype), slices(weights, most=units))
         drive = drive * jnp.broadcast_to(scale[:, 0], drive.shape)
         return finite_or_nan(drive).reshape(*values.shape[:-1], *outputs)
 
@@ -111,9 +108,9 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         self, drive: Float[Array, "*outputs"], state: LinearDecoderState
     ) -> tuple[OutputInterfaceOutput, LinearDecoderState]:
         config, like = self.config, {"dtype": drive.dtype, "shape": drive.shape}
-        k = share(config.dt, config.tau, **like)
         per_second = derived(lambda xp, dt: 1000 / dt, config.dt, **like)
-        average = state.average + k * (rounded(per_second * drive) - state.average)
+        rate = rounded_as_written(per_second * drive)
+        average = exponential_average(state.average, rate, config.dt, config.tau)
         signal = average if config.bias is None else average + config.bias.astype(drive.dtype)
         return {"signal": FloatArray(signal)}, LinearDecoderState(average)
 

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._windows import WindowConfig
-from ._window import WindowDecoder
+from .._window_config import WindowConfig
+from ._windowed_decoder import WindowDecoder
 from .base import OutputInterfaceConfig
 
 
@@ -23,9 +23,6 @@ class PhaseDecoder(WindowDecoder[PhaseDecoderConfig]):
     reconstructed within `1 / (2 W)` on the circle. The signal is the value of the last whole cycle, and 0 before the
     first.
     """
-
-    def __init__(self, config: PhaseDecoderConfig | None = None, **kwargs: Any):
-        self.config = PhaseDecoderConfig.of(config, kwargs)
 
     def empty(self, zeros: Float[Array, "*units"]) -> Any:
         return zeros, jnp.zeros_like(zeros)

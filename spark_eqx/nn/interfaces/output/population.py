@@ -10,12 +10,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ....core._running import pin
 from ....core.module import SparkModule
-from ....core.numbers import as_array, rounded, same_step
+from ....core.numbers import as_array, rounded_as_written, same_step
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
-from .._windows import WindowConfig
-from ._exact import product, slices
-from ._window import WindowDecoder, WindowDecoderState
+from .._window_config import WindowConfig
+from ._exact import ordered_product, slices
+from ._windowed_decoder import WindowDecoder, WindowDecoderState
 from .base import OutputInterfaceConfig, finite_or_nan
 
 
@@ -80,9 +80,6 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
     end of the first window, and for a window without spikes. An inhibitory spike counts as -1.
     """
 
-    def __init__(self, config: PopulationDecoderConfig | None = None, **kwargs: Any):
-        self.config = PopulationDecoderConfig.of(config, kwargs)
-
     def value_shape(self, units: tuple[int, ...]) -> tuple[int, ...]:
         encoder: Any = self.config.encoder
         if units[-1:] != (encoder.config.resolution,):
@@ -112,7 +109,7 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
         else:
             u = self._most_likely(counts, glued)
         mins, maxs = (as_array(each, u.dtype, u.shape) for each in (config.mins, config.maxs))
-        return jnp.where(broken, jnp.nan, jnp.where(silent, 0, mins + rounded(u * (maxs - mins))))
+        return jnp.where(broken, jnp.nan, jnp.where(silent, 0, mins + rounded_as_written(u * (maxs - mins))))
 
     def value_after(
         self, gathered: Any, closes: Bool[Array, ""], value: Float[Array, "*values"]
@@ -143,7 +140,7 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
         angles = 2 * np.pi * np.arange(units) / units
         rows = np.stack([np.arange(units) / (units - 1), np.cos(angles), np.sin(angles)])
         parts = slices(jnp.asarray(rows, counts.dtype), self.window_steps * units)
-        along, x, y = jnp.moveaxis(product("...u,ku->...k", counts, parts), -1, 0)
+        along, x, y = jnp.moveaxis(ordered_product("...u,ku->...k", counts, parts), -1, 0)
         nowhere = (x == 0) & (y == 0)  # the angle of nothing has no derivative
         turns = jnp.arctan2(jnp.where(nowhere, 0, y), jnp.where(nowhere, 1, x)) / (2 * jnp.pi)
         return jnp.where(glued, jnp.where(turns < 0, turns + 1, turns), along / total)
@@ -156,7 +153,7 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
         constant = not jax.tree.leaves(self)
         with jax.ensure_compile_time_eval() if constant else contextlib.nullcontext():
             logs, expected = _model(self, counts.dtype)
-        likelihood = product("...u,...gu->...g", counts, logs)
+        likelihood = ordered_product("...u,...gu->...g", counts, logs)
         likelihood = likelihood - jnp.broadcast_to(expected, likelihood.shape)
         points = likelihood.shape[-1]
         best = jnp.argmax(lax.stop_gradient(likelihood), axis=-1)

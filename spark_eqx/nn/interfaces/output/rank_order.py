@@ -7,8 +7,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ....core.checks import Check
 from ....core.numbers import Number, as_array, derived, state_dtype
 from ....core.parameters import parameter
-from .._windows import WindowConfig
-from ._window import WindowDecoder, WindowDecoderState
+from .._window_config import WindowConfig
+from ._windowed_decoder import WindowDecoder, WindowDecoderState
 from .base import OutputInterfaceConfig
 
 
@@ -40,9 +40,6 @@ class RankOrderDecoder(WindowDecoder[RankOrderDecoderConfig]):
 
     Thorpe and Gautrais (1998), "Rank order coding".
     """
-
-    def __init__(self, config: RankOrderDecoderConfig | None = None, **kwargs: Any):
-        self.config = RankOrderDecoderConfig.of(config, kwargs)
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
         spec, modulation = self.spec(input_specs), self.config.modulation

@@ -11,8 +11,8 @@ from ....core.module import SparkModule
 from ....core.numbers import as_array, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
-from .._prefix import running
-from .._windows import WindowConfig
+from .._prefix_sum import prefix_sum
+from .._window_config import WindowConfig
 from ._sliding import Raster, from_frames, shifted, silence, to_frames
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 
@@ -80,9 +80,6 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
     they are booleans or integers, it holds bits, one per sign, which take 1/16 of the memory.
     """
 
-    def __init__(self, config: RateDecoderConfig | None = None, **kwargs: Any):
-        self.config = RateDecoderConfig.of(config, kwargs)
-
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RateDecoderState:
         del key
         spec = self.spec(input_specs)
@@ -112,13 +109,13 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
         before = to_frames(state.raster, window)
         spikes = jnp.concatenate([before, spikes.astype(before.dtype)])
         change = spikes[window:].astype(state.count.dtype) - spikes[:steps].astype(state.count.dtype)
-        count = jnp.concatenate([state.count[None], state.count[None] + running(jnp.add, change, steps)])
+        count = jnp.concatenate([state.count[None], state.count[None] + prefix_sum(jnp.add, change, steps)])
         times = jnp.minimum(state.steps + jnp.arange(steps + 1, dtype=jnp.int32), window)
         broken = holds = None
         if state.broken is not None:
             now = jnp.arange(1, steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in state.count.shape))
             # The step at which the window is free of bad spikes. Without the barrier XLA recomputes it many times.
-            clear = lax.optimization_barrier(running(jnp.maximum, jnp.where(bad, now + window, 0), steps))
+            clear = lax.optimization_barrier(prefix_sum(jnp.maximum, jnp.where(bad, now + window, 0), steps))
             holds = jnp.maximum(state.broken[None], clear) > now
             last = jnp.concatenate([state.broken[None], clear])[-1]
             broken = jnp.maximum(jnp.maximum(state.broken, last) - steps, 0)

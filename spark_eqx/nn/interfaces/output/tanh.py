@@ -13,7 +13,7 @@ from ....core.numbers import Number, rounded_linear, state_dtype
 from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
-from .._averages import share
+from .._exponential_average import exponential_average
 from ._groups import group_sums, spike_weights, sums_then
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 
@@ -68,9 +68,6 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
     """
 
     ports: ClassVar[tuple[Port, ...]] = (Port("x_spikes", SpikeArray), Port("y_spikes", SpikeArray))
-
-    def __init__(self, config: TanhIntegratorConfig | None = None, **kwargs: Any):
-        self.config = TanhIntegratorConfig.of(config, kwargs)
 
     @needs_state
     def __call__(
@@ -132,12 +129,11 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
     ) -> tuple[OutputInterfaceOutput, TanhIntegratorState]:
         config, like = self.config, {"dtype": sums.dtype, "shape": (2,)}
         weights = spike_weights(_sizes(state), config.saturation_freq, config.dt, **like)
-        k = share(config.dt, config.tau, **like)
-        traces = _limit(state.traces + k * (rounded_linear(weights * sums) - state.traces))
+        drive = rounded_linear(weights * sums)
+        traces = _limit(exponential_average(state.traces, drive, config.dt, config.tau))
         difference, smooth = traces[:1] - traces[1:], state.smooth
         if smooth is not None:
-            k = share(config.dt, config.smooth_tau, dtype=sums.dtype, shape=(1,))
-            difference = smooth = smooth + k * (difference - smooth)
+            difference = smooth = exponential_average(smooth, difference, config.dt, config.smooth_tau)
         broken = jnp.isnan(difference)  # masked, because its NaN derivative would reach all earlier steps
         signal = jnp.where(broken, jnp.nan, jnp.tanh(jnp.pi * jnp.where(broken, 0, difference)))
         return {"signal": FloatArray(signal)}, TanhIntegratorState(traces, smooth, state.units)

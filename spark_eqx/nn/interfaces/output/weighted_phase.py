@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 from ....core.checks import Check
 from ....core.parameters import parameter
 from ..base import TimedInterfaceConfig
-from ._window import WindowDecoder
+from ._windowed_decoder import WindowDecoder
 from .base import OutputInterfaceConfig
 
 
@@ -39,9 +39,6 @@ class WeightedPhaseDecoder(WindowDecoder[WeightedPhaseDecoderConfig]):
     What [`WeightedPhaseSpiker`][] encoded comes back at most `2^-bits` too low and never too high: `y <= x < y +
     2^-bits`, and 1 is `1 - 2^-bits`. The signal is the value of the last whole window, and 0 before the first.
     """
-
-    def __init__(self, config: WeightedPhaseDecoderConfig | None = None, **kwargs: Any):
-        self.config = WeightedPhaseDecoderConfig.of(config, kwargs)
 
     def empty(self, zeros: Float[Array, "*units"]) -> Any:
         return zeros

@@ -35,15 +35,15 @@ class WindowConfig(TimedInterfaceConfig):
     )
 
     def __check_init__(self):
-        count_steps(self, "window")
+        whole_steps(self, "window")
 
     @property
     def steps(self) -> int:
         """Steps in a window."""
-        return count_steps(self, "window")
+        return whole_steps(self, "window")
 
 
-def count_steps(config: TimedInterfaceConfig, field: str) -> int:
+def whole_steps(config: TimedInterfaceConfig, field: str) -> int:
     """The number of steps in the time [ms] of a field, which must be a whole number, at least 1.
 
     **Raises:** `ValueError` naming the nearest valid time, or `TypeError` if `dt` is not one constant number.

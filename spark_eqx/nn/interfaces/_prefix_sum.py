@@ -11,7 +11,7 @@ from jaxtyping import Array, Shaped
 _GROUP = 4
 
 
-def running(
+def prefix_sum(
     combine: Callable[[Any, Any], Any], values: Shaped[Array, "steps *units"], steps: Any
 ) -> Shaped[Array, "steps *units"]:
     """`combine`, as `jnp.add`, of all values up to each step.
@@ -36,7 +36,7 @@ def running(
     total = members[:, 0]
     for i in range(1, _GROUP):
         total = combine(total, members[:, i])
-    before = running(combine, total, groups)
+    before = prefix_sum(combine, total, groups)
     before = jnp.concatenate([jnp.zeros_like(before[:1]), before[:-1]])
     within = []
     for i in range(_GROUP):

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ...core.numbers import Number, as_array, rounded
+from ...core.numbers import Number, as_array, rounded_as_written
 
 
 class Count(eqx.Module):
@@ -35,7 +35,7 @@ def level(start: Float[Array, "..."], threshold: Number, counted: Count) -> Floa
     dtype = counted.rest.dtype
     thresholds = counted.whole.astype(dtype) + counted.rest
     threshold = as_array(threshold, dtype, thresholds.shape)
-    change = rounded(threshold * thresholds)
+    change = rounded_as_written(threshold * thresholds)
     # The difference between the ends of the range of floats overflows, but half of it does not.
-    by_halves = 2 * (start / 2 + rounded(threshold / 2 * thresholds))
+    by_halves = 2 * (start / 2 + rounded_as_written(threshold / 2 * thresholds))
     return jnp.where(jnp.isinf(change), by_halves, start + change)
