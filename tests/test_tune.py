@@ -254,7 +254,7 @@ ENCODERS: dict[str, tuple[InputInterface, dict[str, Any]]] = {
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("code", ["rate", *(pytest.param(name, marks=pytest.mark.sweep) for name in ENCODERS)])
+@pytest.mark.parametrize("code", ["rate", *ENCODERS])
 def test_one_missing_sample_is_not_scored(code):
     """The encoder and the decoder run through it, and the score is what it is without the sample."""
     encoder, grid = ENCODERS.get(code, (RegularSpiker(), {"max_freq": [500.0]}))
@@ -387,7 +387,7 @@ def test_signals_outside_the_range_of_the_best_encoder_are_reported():
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("perfect", [np.inf, pytest.param(-np.inf, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("perfect", [np.inf, -np.inf])
 def test_infinite_scores_let_the_other_channels_decide(perfect):
     """The first channel has the same infinite score at each setting, and a table of one channel has its first row."""
 

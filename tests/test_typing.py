@@ -1,4 +1,4 @@
-"""The types that pyright infers. It also complains if a line with an ignored error has none."""
+"""The types that pyright infers. It also reports ignored errors that do not occur."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 

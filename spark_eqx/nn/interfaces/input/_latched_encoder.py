@@ -1,4 +1,4 @@
-"""What the encoders share that say one value a window."""
+"""Base class of the encoders that emit one value per window."""
 
 import abc
 from collections.abc import Callable, Mapping

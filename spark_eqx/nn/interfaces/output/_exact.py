@@ -42,7 +42,7 @@ def scaled(matrix: Float[Array, "*rows columns"]) -> tuple[Float[Array, "*rows c
     largest = jnp.max(jnp.abs(lax.stop_gradient(matrix)), axis=-1, keepdims=True, initial=0)
     most = jnp.finfo(matrix.dtype).maxexp - 3  # its inverse is a normal number, too
     scale = jnp.ldexp(jnp.ones_like(largest), jnp.clip(jnp.frexp(largest)[1] - 1, -most, most))
-    # XLA makes one division of this one and that of `slices`, by a product that may be subnormal (jaxlib 0.6).
+    # Otherwise XLA of jaxlib 0.6 merges this division with the division in `slices`. Their product may be subnormal.
     return rounded_as_written(matrix / scale), scale
 
 
