@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 import spark_eqx as spark
 from spark_eqx import surrogate
-from spark_eqx.core import positive
+from spark_eqx.core import kinds, positive
 from spark_eqx.nn.interfaces import Concat, ExponentialIntegrator, LinearSpiker, OutputInterface, OutputInterfaceConfig
 from spark_eqx.surrogate import AbstractSurrogate
 
@@ -493,6 +493,18 @@ def test_config_is_that_of_the_module_among_the_bases():
         def step(self, payload, state, *, key): ...
 
     assert type(Mixed().config) is Settings and Generic_().config.n == 3
+
+
+def test_a_kind_of_ones_own():
+    even = kinds.Kind("an even integer", lambda value: value if value in (2, 4) else NotImplemented)
+
+    class Evens(spark.SparkConfig):
+        n: int = spark.parameter(kind=kinds.Optional(even), default=None, unit="steps")
+
+    assert Evens(n=4) == Evens.from_json(Evens(n=4).to_json()) and Evens.from_json(Evens().to_json()).n is None
+    with pytest.raises(TypeError, match=r"Evens: `n` must be an even integer, or None \[steps\], got 3"):
+        Evens(n=3)
+    assert Evens().shapes_per_unit() == {} and LinearSpiker(tau=(1.0, 2.0)).config.shapes_per_unit()["tau"] == (2,)
 
 
 @pytest.mark.parametrize("key", [jr.key(0), jr.PRNGKey(0), jr.key(0, impl="rbg")], ids=["typed", "raw", "rbg"])

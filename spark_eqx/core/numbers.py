@@ -71,6 +71,11 @@ def derived(
     return as_array(function(np, *(np.asarray(each, float) for each in numbers)), dtype, shape)
 
 
+def is_of_jax(dtype: np.dtype) -> bool:
+    """Whether JAX supports a dtype: it lacks the other byte order, and NumPy's `longdouble` and `timedelta64`."""
+    return dtype.isnative and hasattr(jnp, dtype.name)
+
+
 def is_integer(dtype: Any) -> bool:
     """Whether a dtype is of integers; NumPy counts its durations (timedelta64) among them, JAX has none."""
     return jnp.issubdtype(dtype, jnp.integer) and dtype.kind != "m"

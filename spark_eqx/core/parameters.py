@@ -3,19 +3,20 @@
 import dataclasses
 import functools
 import inspect
-import math
 import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax.core import Tracer
 
 from . import _names
 from ._annotations import kind_of
 from ._fields import distinct, expected, inherit_metadata, meets, parameter as parameter, shown
 from ._masked import without_mask
+from ._plain import encode
 from .kinds import Kind
 
 
@@ -84,7 +85,7 @@ class Parameters:
             value = without_mask(name, field.name, getattr(self, field.name))
             stored = cls._kinds[field.name].convert(value)
             if stored is NotImplemented:
-                twice = type(value).__name__ == getattr(getattr(cls._kinds[field.name], "base", None), "__name__", None)
+                twice = type(value).__name__ == getattr(cls._kinds[field.name].base, "__name__", None)
                 hint = " It is of another class of that name: was it defined a second time?" if twice else ""
                 raise TypeError(f"{name}: `{field.name}` must be {expected(cls, field)}, got {shown(value)}.{hint}")
             check = field.metadata.get("check")
@@ -99,18 +100,20 @@ class Parameters:
         constants = tuple((name, value, distinct(value)) for name, value in values.items() if name not in children)
         object.__setattr__(self, "_structure", (children, constants))
 
+    def shapes_per_unit(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the parameters that have to broadcast against the units."""
+        return {name: np.shape(getattr(self, name)) for name, kind in self._kinds.items() if kind.broadcasts}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data (numbers, strings, lists, dicts) with the type, `"module:Class"`, under `"type"`.
 
         **Raises:** `TypeError` naming the field that is no plain data.
         """
         data: dict[str, Any] = {"type": _names.name_of(type(self))}
-        for name, kind in self._kinds.items():
+        for name in self._kinds:
             value = getattr(self, name)
             try:
-                if isinstance(value, float) and not math.isfinite(value):
-                    raise TypeError("JSON has no number for it")
-                data[name] = kind.encode(value)
+                data[name] = encode(value)
             except TypeError as error:
                 raise TypeError(f"{type(self).__name__}: `{name}` cannot be written: {error}") from None
         return data

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .kinds import is_of_jax
+from .numbers import is_of_jax
 from .payloads import SparkPayload
 
 

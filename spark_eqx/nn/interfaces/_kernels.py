@@ -14,18 +14,12 @@ from ...core.specs import InputSpec
 from .base import TimedInterfaceConfig
 
 
-class _KernelKind(Kind):
-    text = "a sequence of numbers or a JAX array of floats, one per step along the last axis"
+def _convert_kernel(value: Any) -> Any:
+    stored = number.convert(value)
+    return stored if np.ndim(stored) and np.size(stored) else NotImplemented
 
-    def convert(self, value):
-        stored = number.convert(value)
-        return stored if np.ndim(stored) and np.size(stored) else NotImplemented
 
-    def encode(self, value):
-        return number.encode(value)
-
-    def decode(self, data):
-        return number.decode(data)
+_kernel = Kind("a sequence of numbers or a JAX array of floats, one per step along the last axis", _convert_kernel)
 
 
 class KernelConfig(TimedInterfaceConfig):
@@ -36,7 +30,7 @@ class KernelConfig(TimedInterfaceConfig):
     """
 
     kernel: Number = parameter(
-        kind=_KernelKind(),
+        kind=_kernel,
         description="contribution of a spike to the signal, from its own step on; `(taps,)`, or `(*units, taps)`",
         check=Check("finite and not all 0", lambda x: np.isfinite(x) & (x != 0).any(-1, keepdims=True)),
     )

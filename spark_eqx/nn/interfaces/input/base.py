@@ -9,7 +9,6 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ....core._arguments import needs_state
 from ....core.checks import positive
-from ....core.kinds import number, zero_one
 from ....core.module import StateT
 from ....core.numbers import Number, broadcasts, state_dtype, together
 from ....core.parameters import parameter
@@ -150,12 +149,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
         the signal, the others against all units. Returns the shape of the units and the dtype of the state.
         """
         spec = self.spec(input_specs)
-        surrogate = self.config.surrogate
-        fields = [(self.config, name, kind) for name, kind in self.config._kinds.items()]
-        fields += [(surrogate, name, kind) for name, kind in surrogate._kinds.items()]
-        for owner, field, kind in fields:
-            kind = getattr(kind, "kind", kind)  # that of an optional one
-            shape = np.shape(getattr(owner, field)) if kind in (number, zero_one) else ()
+        for field, shape in (*self.config.shapes_per_unit().items(), *self.config.surrogate.shapes_per_unit().items()):
             target = spec.shape if field in per_component else spec.shape + units
             if shape and not broadcasts(shape, target):
                 raise ValueError(
