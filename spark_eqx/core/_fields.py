@@ -3,7 +3,8 @@
 import dataclasses
 import inspect
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,10 +12,6 @@ import numpy as np
 from .checks import Check
 from .kinds import Kind
 from .numbers import concrete
-
-
-if TYPE_CHECKING:
-    from .parameters import Parameters
 
 
 def parameter(
@@ -53,12 +50,13 @@ def parameter(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def expected(cls: "type[Parameters]", field: dataclasses.Field) -> str:
-    text, meta = cls._kinds[field.name].text, field.metadata
-    if meta.get("unit"):
-        text += f" [{meta['unit']}]"
-    if meta.get("check") is not None:
-        text += f", {meta['check'].text}"
+def expected(kind: Kind, metadata: Mapping[str, Any]) -> str:
+    """The values that a field accepts, in words."""
+    text = kind.text
+    if metadata.get("unit"):
+        text += f" [{metadata['unit']}]"
+    if metadata.get("check") is not None:
+        text += f", {metadata['check'].text}"
     return text
 
 

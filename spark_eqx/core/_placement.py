@@ -4,16 +4,13 @@ A loop over time refuses a state that is on other axes after a step than before 
 none.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.random as jr
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
-
-
-if TYPE_CHECKING:
-    from .module import SparkModule
 
 
 def vary_like(state: Any, data: Any) -> Any:
@@ -22,8 +19,8 @@ def vary_like(state: Any, data: Any) -> Any:
     return jax.tree.map(lambda leaf: _vary(leaf, axes - _varying(leaf)), state) if axes else state
 
 
-def shard_like(state: Any, module: "SparkModule", payload: Any, held: bool = True) -> Any:
-    """On a mesh of explicit axes: the state sharded as the steps of the module leave it.
+def shard_like(state: Any, step: Callable[..., Any], payload: Any, held: bool = True) -> Any:
+    """On a mesh of explicit axes: the state sharded as it is after a step.
 
     The payload is that of one step if `held`; else it has a leading axis of time.
     """
@@ -32,7 +29,7 @@ def shard_like(state: Any, module: "SparkModule", payload: Any, held: bool = Tru
         return state
     for beginning in (state, _guess(state, frames)):
         try:
-            return _settle(beginning, module, frames)
+            return _settle(beginning, step, frames)
         except Exception:  # of any kind: JAX refuses to mix shardings; what else is wrong the steps will raise
             continue
     return state
@@ -90,11 +87,11 @@ def _guess(state: Any, frames: Any) -> Any:
     return jax.tree.map(place, state)
 
 
-def _settle(state: Any, module: "SparkModule", frames: Any) -> Any:
+def _settle(state: Any, step: Callable[..., Any], frames: Any) -> Any:
     """The state sharded as after one step, and so on, until a step changes nothing."""
-    step = lambda frames, state: module.step(frames, state, key=jr.key(0))[1]
+    after = lambda frames, state: step(frames, state, key=jr.key(0))[1]
     for _ in range(8):
-        old, state = state, jax.tree.map(_reshard, state, jax.eval_shape(step, frames, state))
+        old, state = state, jax.tree.map(_reshard, state, jax.eval_shape(after, frames, state))
         if list(map(_spec, jax.tree.leaves(old))) == list(map(_spec, jax.tree.leaves(state))):
             break
     return state

@@ -1,7 +1,7 @@
 """Compiled steps and sequences, and what is checked while they are traced."""
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -15,11 +15,20 @@ from ._keys import step_keys
 from ._names import counted
 from ._placement import shard_like, vary_like
 from .payloads import SparkPayload
-from .ports import specs_of
+from .ports import Port, specs_of
 
 
-if TYPE_CHECKING:
-    from .module import SparkModule
+@runtime_checkable
+class Runnable(Protocol):
+    """The methods of a module that are compiled."""
+
+    ports: ClassVar[tuple[Port, ...]]
+
+    def build(self, input_specs: Any, *, key: Any) -> Any: ...
+
+    def step(self, payload: Any, state: Any, *, key: Any) -> tuple[Any, Any]: ...
+
+    def run(self, payload: Any, state: Any, *, keys: Any, steps: Any, held: bool) -> tuple[Any, Any]: ...
 
 
 @jax.tree_util.register_pytree_node_class
@@ -57,9 +66,9 @@ def pin(tree: Any) -> Any:
 # and a spike must not depend on which of the two runs. It also makes eager stepping some ten times faster.
 @jax.jit
 def run_step(module: SplitTree, payload: Any, state: Any, key: Any) -> Any:
-    of: SparkModule = module.tree
+    of: Runnable = module.tree
     _check_state(of, payload, state)
-    state = shard_like(state, of, payload)
+    state = shard_like(state, of.step, payload)
     payload, state = pin((payload, state))
     returned = of.step(payload, state, key=key)
     check_returned(of, "step", returned, state)
@@ -71,10 +80,10 @@ def run_sequence(
     module: SplitTree, payload: Any, state: Any, key: Any, start: Any, held: bool, length: Any, chunk: int
 ) -> Any:
     """`chunk`: how many steps are checkpointed as one; 0: none are."""
-    of: SparkModule = module.tree
+    of: Runnable = module.tree
     frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
     _check_state(of, frame, state)
-    state = shard_like(vary_like(state, (payload, of, key)), of, payload, held)
+    state = shard_like(vary_like(state, (payload, of, key)), of.step, payload, held)
     if held:  # else a frame depends on the step, and is no constant
         payload = pin(payload)
     keys = step_keys(key, jnp.asarray(start).astype(jnp.uint32) + jnp.arange(length, dtype=jnp.uint32))
@@ -109,7 +118,7 @@ def scan(body: Any, state: Any, xs: Any, steps: Any) -> tuple[Any, Any]:
     return lax.scan(lambda state, x: body(state, x[0]), state, (xs, jnp.empty((steps, 0))))
 
 
-def run_at_once(module: "SparkModule", payload: Any, state: Any, steps: Any, held: bool) -> tuple[Any, Any]:
+def run_at_once(module: Runnable, payload: Any, state: Any, steps: Any, held: bool) -> tuple[Any, Any]:
     """All steps without a loop, for a `run` whose steps neither draw random numbers nor change the state."""
     step = lambda payload: module.step(payload, state, key=None)[0]
     if not held:
@@ -117,7 +126,7 @@ def run_at_once(module: "SparkModule", payload: Any, state: Any, steps: Any, hel
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (steps, *leaf.shape)), step(payload)), state
 
 
-def check_returned(module: "SparkModule", method: str, returned: Any, state: Any, steps: Any = None) -> None:
+def check_returned(module: Runnable, method: str, returned: Any, state: Any, steps: Any = None) -> None:
     """Check at trace time that a method of a module returned an output and a matching state."""
     what = f"{type(module).__name__}.{method}"
     if not (isinstance(returned, tuple) and len(returned) == 2):
@@ -160,7 +169,7 @@ def _signature(tree: Any) -> Any:
     return structure, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
 
 
-def _check_state(module: "SparkModule", payload: Any, state: Any) -> None:
+def _check_state(module: Runnable, payload: Any, state: Any) -> None:
     """Compare the state with the one that `build` would return. At trace time only."""
     specs = specs_of(module.ports, payload)
     build = lambda key: eqx.filter_eval_shape(lambda: module.build(specs, key=key))

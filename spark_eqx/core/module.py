@@ -132,7 +132,7 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         payload = _ports.gather(self._name, self.ports, payloads, by_port)
         self._warn(payload)
         state = self.build(_ports.specs_of(self.ports, payload), key=init_key(key))
-        return shard_like(vary_like(state, (payload, self, key)), self, payload)
+        return shard_like(vary_like(state, (payload, self, key)), self.step, payload)
 
     def output_specs(self, input_specs: Mapping[str, Any]) -> dict[str, InputSpec]:
         """The spec of each output, found without running anything."""

@@ -45,7 +45,8 @@ def _accept_by_name(cls: "type[Parameters]") -> Callable[..., None]:
                 )
         for name in required:
             if name not in kwargs:
-                raise TypeError(f"{cls.__name__}: `{name}` is missing: expected {expected(cls, fields[name])}.")
+                wanted = expected(cls._kinds[name], fields[name].metadata)
+                raise TypeError(f"{cls.__name__}: `{name}` is missing: expected {wanted}.")
         init(self, **kwargs)
 
     return __init__
@@ -83,14 +84,15 @@ class Parameters:
         cls, name = type(self), type(self).__name__
         for field in dataclasses.fields(self):
             value = without_mask(name, field.name, getattr(self, field.name))
-            stored = cls._kinds[field.name].convert(value)
+            kind, meta = cls._kinds[field.name], field.metadata
+            stored = kind.convert(value)
             if stored is NotImplemented:
-                twice = type(value).__name__ == getattr(cls._kinds[field.name].base, "__name__", None)
+                twice = type(value).__name__ == getattr(kind.base, "__name__", None)
                 hint = " It is of another class of that name: was it defined a second time?" if twice else ""
-                raise TypeError(f"{name}: `{field.name}` must be {expected(cls, field)}, got {shown(value)}.{hint}")
-            check = field.metadata.get("check")
+                raise TypeError(f"{name}: `{field.name}` must be {expected(kind, meta)}, got {shown(value)}.{hint}")
+            check = meta.get("check")
             if check is not None and stored is not None and not meets(stored, check):
-                raise ValueError(f"{name}: `{field.name}` must be {expected(cls, field)}, got {shown(value)}.")
+                raise ValueError(f"{name}: `{field.name}` must be {expected(kind, meta)}, got {shown(value)}.")
             object.__setattr__(self, field.name, stored)
         for each in reversed(cls.__mro__):
             if "__check_init__" in each.__dict__:
