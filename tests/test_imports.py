@@ -1,3 +1,5 @@
+import ast
+import graphlib
 import importlib
 import importlib.metadata
 import inspect
@@ -91,6 +93,26 @@ def test_every_public_class_has_a_docstring():
     for cls in set(_classes()):
         if not cls.__name__.startswith("_"):
             assert cls.__doc__ and not cls.__doc__.startswith(f"{cls.__name__}("), cls
+
+
+def _imports(path: Path, names: set[str], root: Path):
+    """The modules of the package that a file imports, also for type checkers alone."""
+    package = path.relative_to(root.parent).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*package[: len(package) - node.level + 1], *(node.module.split(".") if node.module else [])]
+            for alias in node.names:
+                longest = ".".join([*base, alias.name])
+                yield longest if longest in names else ".".join(base)
+
+
+def test_imports_have_no_cycles():
+    root = Path(spark.__file__).parent
+    name = lambda path: ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
+    files = {name(path): path for path in root.rglob("*.py")}
+    graph = {each: set(_imports(path, set(files), root)) for each, path in files.items()}
+    assert set().union(*graph.values()) <= set(files) and sum(map(len, graph.values())) > len(files)
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_importing_imports_only_the_core_packages():
