@@ -101,6 +101,19 @@ def test_held_is_repeated(row, getkey):
     assert_equal(held, spark.unroll(module, repeated, state, key=KEY, start=5))
 
 
+@every()
+def test_no_steps_leave_the_state(row, getkey):
+    module, payload = row.make(), row.payload(getkey())
+    state = row.init(module)
+    specs = module.output_specs(row.specs(payload))
+    nothing = jax.tree.map(lambda leaf: leaf[None][:0], payload)
+    for output, same in (module.unroll(nothing, state, key=KEY), module.unroll(payload, state, steps=0, key=KEY)):
+        assert_equal(same, state)
+        assert {name: (each.shape, each.dtype) for name, each in output.items()} == {
+            name: ((0, *spec.shape), spec.dtype) for name, spec in specs.items()
+        }
+
+
 @every(few=True)
 def test_vmap_is_loop(row, getkey):
     module, batch = row.make(), 5

@@ -14,7 +14,7 @@ from ._arguments import needs_state
 from ._fields import shown
 from ._keys import check_key, init_key
 from ._placement import shard_like, vary_like
-from ._running import SplitTree, check_returned, run_sequence, run_step, scan
+from ._running import SplitTree, run_sequence, run_step, run_step_by_step
 from ._steps import chunk_length, count_steps, first_step
 from .config import SparkConfig, read_json
 from .ports import Port as Port
@@ -168,20 +168,9 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         """Run one step after the other; always traced. Override it with a faster form that gives the same bits.
 
         The payload has a leading axis of time, unless it is `held`. `keys` has one key per step, or is `None`. Every
-        array of the output has a leading axis of `steps`, a number or a symbol of `jax.export`.
+        array of the output has a leading axis of `steps`, a positive number or a symbol of `jax.export`.
         """
-
-        def body(state, x):
-            key, frame = x
-            returned = self.step(payload if held else frame, state, key=key)
-            check_returned(self, "step", returned, state)
-            return returned[::-1]
-
-        # A backward pass keeps the states and recomputes the rest: less memory, and on a CPU less time too.
-        xs = (keys, None if held else payload)
-        body = jax.checkpoint(body, prevent_cse=False)
-        state, output = scan(body, state, xs, steps)
-        return output, state
+        return run_step_by_step(self, payload, state, keys, steps, held)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the class, `"module:Class"`, and its config. See [`SparkConfig`][].

@@ -66,8 +66,6 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
 
     def run(self, payload: FloatArray, state: WindowSpikerState, *, keys: Any, steps: Any, held: bool):
         """The spikes of every window that the steps touch, all at once; and out of them the steps."""
-        if isinstance(steps, int) and steps == 0:
-            return super().run(payload, state, keys=keys, steps=steps, held=held)
         length, first, ones = self.window_steps, state.step, [1 for _ in state.latched.shape]
         times = first + jnp.arange(steps, dtype=jnp.int32)
         window = times // length

@@ -91,8 +91,6 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
 
     def run(self, payload: FloatArray, state: ContrastSpikerState, *, keys: Any, steps: Any, held: bool):
         """All steps at once: the base is the last sample, whatever the spikes were."""
-        if isinstance(steps, int) and steps == 0:
-            return super().run(payload, state, keys=keys, steps=steps, held=held)
         if held:
             payload = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), payload)
         compare = jax.vmap(lambda x, base: self.compare(x, base, payload.dtype)[0])

@@ -86,8 +86,6 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
 
     def run(self, payload: FloatArray, state: LatencySpikerState, *, keys: Any, steps: Any, held: bool):
         """All steps of a signal that is held at once; of one that varies all windows that the steps touch."""
-        if isinstance(steps, int) and steps == 0:
-            return super().run(payload, state, keys=keys, steps=steps, held=held)
         run = self._run_held if held else self._run_varying
         return run(payload, state, steps)
 

@@ -88,8 +88,6 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
 
     def run(self, payload: FloatArray, state: RegularSpikerState, *, keys: Any, steps: Any, held: bool):
         """All steps at once: a running sum of integers is the same in any order."""
-        if isinstance(steps, int) and steps == 0:
-            return super().run(payload, state, keys=keys, steps=steps, held=held)
         start = jax.tree.map(lambda x: x[None], state)
         if held:
             increment = jax.tree.map(lambda x: x[None], self._increment(payload))

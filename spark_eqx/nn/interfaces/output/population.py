@@ -118,8 +118,6 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
 
     def run(self, payload: SpikeArray, state: WindowDecoderState, *, keys: Any, steps: Any, held: bool):
         """The counts of all windows that the steps touch, and the values of all at once."""
-        if isinstance(steps, int) and steps == 0:
-            return super().run(payload, state, keys=keys, steps=steps, held=held)
         length, first, dtype = self.window_steps, state.step, state.value.dtype
         spikes = payload.value if not held else jnp.broadcast_to(payload.value, (steps, *payload.shape))
         windows = (steps + length - 2) // length + 1
