@@ -158,6 +158,10 @@ class InputInterface(Interface[InputConfigT, StateT]):
                 )
         return spec.shape + units, state_dtype(spec.dtype)
 
+    def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
+        """The shape of the units and the dtype of the state, after the checks of `signal_spec`."""
+        return self.signal_spec(input_specs)
+
     def _floats(
         self, method: str, name: str, value: Any, units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
     ) -> Float[Array, "*shape"]:

@@ -1,5 +1,6 @@
-from collections.abc import Callable, Mapping
-from typing import Any, final
+import abc
+from collections.abc import Mapping
+from typing import Any, TypeVar, final
 
 import jax
 import jax.numpy as jnp
@@ -36,8 +37,61 @@ class LinearSpikerConfig(RateConfig):
             )
 
 
+LinearConfigT = TypeVar("LinearConfigT", bound=LinearSpikerConfig)
+
+
+class LeakyDynamics(InputInterface[LinearConfigT, LinearSpikerState]):
+    """Base of the encoders whose units are leaky integrators with a refractory period. Abstract."""
+
+    @abc.abstractmethod
+    def drive(self, signal: Float[Array, "..."]) -> Float[Array, "*units"]:
+        """The drive of each unit, from 0 to 1."""
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
+        """The initial state: a potential of 0, outside the refractory period.
+
+        **Raises:** `ValueError` if rounding would keep a potential below the threshold.
+        """
+        del key
+        config, (shape, dtype) = self.config, self._units(input_specs)
+        rise = slowest_rise(config)
+        if rise is not None and (rise < 2 * jnp.finfo(dtype).eps).any():
+            raise ValueError(
+                f"{self._name}: `dt` is too short for {jnp.dtype(dtype).name}: at the threshold a full signal raises "
+                f"the potential by (g - 1) dt / tau = {float(rise.min()):.1g} per step, which rounding loses; got "
+                f"dt={config.dt} [ms], tau={config.tau} [ms], max_freq={config.max_freq} [Hz]. Take a larger `dt`, "
+                "`tau` or `max_freq`, or give the signal as float64."
+            )
+        return LinearSpikerState(potential=jnp.zeros(shape, dtype), refractory=jnp.zeros(shape, dtype))
+
+    def step(
+        self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None
+    ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
+        del key
+        fired, v, carried = advance(self.drive(payload.value), pack(state, self.config), self.config)
+        return self.output(fired, v, payload), unpack(carried)
+
+    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Any, steps: Any, held: bool):
+        """Many steps, with the state packed; a held signal is encoded once."""
+        del keys
+        if held:
+            x = self.drive(payload.value)
+            drive = lambda frame: x
+        else:
+            drive = lambda frame: self.drive(frame.value)
+
+        def body(carried, frame):
+            fired, v, carried = advance(drive(frame), carried, self.config)
+            return carried, self.output(fired, v, payload)
+
+        # A backward pass keeps what is carried and recomputes the rest: less memory, and on a CPU less time too.
+        body = jax.checkpoint(body, prevent_cse=False)
+        carried, output = scan(body, pack(state, self.config), None if held else payload, steps)
+        return output, unpack(carried)
+
+
 @final
-class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
+class LinearSpiker(LeakyDynamics[LinearSpikerConfig], RateSpiker[LinearSpikerConfig, LinearSpikerState]):
     r"""A leaky integrator with threshold 1 and a refractory period `cd`, calibrated to fire at `max_freq`.
 
     $$\tau \, dV/dt = -V + g x, \qquad g = 1 \big/ \left(1 - e^{-(1000/f_\mathrm{max} - cd)/\tau}\right)$$
@@ -65,68 +119,11 @@ class LinearSpiker(RateSpiker[LinearSpikerConfig, LinearSpikerState]):
     Lapicque (1907); Gerstner and Kistler (2002), "Spiking Neuron Models", section 4.1.
     """
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
-        del key
-        return linear_state(self, *self.signal_spec(input_specs))
-
-    def step(
-        self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None
-    ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
-        del key
-        return linear_step(self, payload, state, excitation)
-
-    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Any, steps: Any, held: bool):
-        del keys
-        return linear_run(self, payload, state, excitation, steps, held)
+    def drive(self, signal: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        return excitation(signal)
 
     def rate(self, signal: Any) -> Float[Array, "*units"]:
         return linear_rate(self.config, excitation(self._floats("rate", "signal", signal)))
 
     def signal(self, rate: Any) -> Float[Array, "*units"]:
         return linear_signal(self.config, self._floats("signal", "rate", rate))
-
-
-def linear_state(module: InputInterface, shape: tuple[int, ...], dtype: Any) -> LinearSpikerState:
-    """The initial state: a potential of 0, outside the refractory period.
-
-    **Raises:** `ValueError` if rounding would keep a potential below the threshold.
-    """
-    rise = slowest_rise(module.config)
-    if rise is not None and (rise < 2 * jnp.finfo(dtype).eps).any():
-        raise ValueError(
-            f"{module._name}: `dt` is too short for {jnp.dtype(dtype).name}: at the threshold a full signal raises the "
-            f"potential by (g - 1) dt / tau = {float(rise.min()):.1g} per step, which rounding loses; got "
-            f"dt={module.config.dt} [ms], tau={module.config.tau} [ms], max_freq={module.config.max_freq} [Hz]. Take a "
-            "larger `dt`, `tau` or `max_freq`, or give the signal as float64."
-        )
-    return LinearSpikerState(potential=jnp.zeros(shape, dtype), refractory=jnp.zeros(shape, dtype))
-
-
-def linear_step(
-    module: InputInterface, payload: FloatArray, state: LinearSpikerState, encode: Callable[[Array], Array]
-) -> tuple[InputInterfaceOutput, LinearSpikerState]:
-    """One step of the encoder whose units get the signals `encode(payload)`."""
-    fired, v, carried = advance(encode(payload.value), pack(state, module.config), module.config)
-    return module.output(fired, v, payload), unpack(carried)
-
-
-def linear_run(
-    module: InputInterface,
-    payload: FloatArray,
-    state: LinearSpikerState,
-    encode: Callable[[Array], Array],
-    steps: Any,
-    held: bool,
-) -> tuple[InputInterfaceOutput, LinearSpikerState]:
-    """Many steps, with the state packed; a held signal is encoded once."""
-    held_x = encode(payload.value) if held else jnp.zeros(())
-
-    def body(carried, frame):
-        x = held_x if held else encode(frame.value)
-        fired, v, carried = advance(x, carried, module.config)
-        return carried, module.output(fired, v, payload)
-
-    # A backward pass keeps what is carried and recomputes the rest: less memory, and on a CPU less time too.
-    body = jax.checkpoint(body, prevent_cse=False)
-    carried, output = scan(body, pack(state, module.config), None if held else payload, steps)
-    return output, unpack(carried)

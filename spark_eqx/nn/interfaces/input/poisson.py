@@ -1,6 +1,7 @@
+import abc
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, final
+from collections.abc import Mapping
+from typing import Any, TypeVar, final
 
 import jax
 import jax.numpy as jnp
@@ -28,12 +29,79 @@ class PoissonConfig(RateConfig):
     )
 
 
+PoissonConfigT = TypeVar("PoissonConfigT", bound=PoissonConfig)
+
+
+class PoissonDynamics(InputInterface[PoissonConfigT, None]):
+    """Base of the encoders that draw every spike, with a probability proportional to the drive. Abstract."""
+
+    @abc.abstractmethod
+    def drive(self, signal: Float[Array, "..."]) -> Float[Array, "*units"]:
+        """The drive of each unit, from 0 to 1."""
+
+    def negative(self, signal: Float[Array, "..."]) -> Bool[Array, "*units"] | None:
+        """Which units emit negative spikes; `None`: no unit does."""
+        del signal
+        return None
+
+    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
+        del key
+        self._units(input_specs)
+
+    def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
+        p = self._probability(payload.value)
+        words = random_words(self._checked(key, p.size), p.shape, self.config.rounds)
+        return self._draw(payload, p, _threshold(p), words, self.negative(payload.value)), state
+
+    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
+        """All steps at once: nothing is carried from one to the next."""
+        del steps
+        p = self._probability(payload.value) if held else jax.vmap(self._probability)(payload.value)
+        threshold, negative = _threshold(p), self.negative(payload.value)
+        shape = p.shape if held else p.shape[1:]
+        words = random_words_of_steps(self._checked(keys, math.prod(shape)), shape, self.config.rounds)
+        if held:
+            # Without the barrier XLA computes the threshold anew at every step.
+            threshold = lax.optimization_barrier(threshold)
+            at_all_steps = lambda x: jnp.broadcast_to(x, words.shape)
+            p, threshold, negative = jax.tree.map(at_all_steps, (p, threshold, negative))
+        return self._draw(payload, p, threshold, words, negative), state
+
+    def _probability(self, signal: Float[Array, "..."]) -> Float[Array, "*units"]:
+        return spikes_per_step(self.config, self.drive(signal))
+
+    def _checked(self, key: Any, size: int) -> Any:
+        """The key of a step, or the keys of many."""
+        if key is None:
+            return self.need_key(key, "a spike is drawn at every step")
+        rounds = self.config.rounds
+        if rounds != JAX_ROUNDS and not is_fused(key, size):
+            raise ValueError(
+                f"{self._name}: `rounds={rounds}` is for keys of the generator threefry2x32, with JAX's setting "
+                f"jax_threefry_partitionable, and fewer than 2^32 units; got a key of dtype {key.dtype} for "
+                f"{counted(size, 'unit')}. Take `rounds={JAX_ROUNDS}`."
+            )
+        return key
+
+    def _draw(
+        self,
+        payload: FloatArray,
+        p: Float[Array, "*units"],
+        threshold: tuple[UInt32[Array, "*units"], Bool[Array, "*units"]],
+        words: UInt32[Array, "*units"],
+        negative: Bool[Array, "*units"] | None,
+    ) -> InputInterfaceOutput:
+        below, certain = threshold
+        fired = (words < below) | certain
+        return self.output(fired, p - words.astype(p.dtype) * 2.0**-32, payload, negative)
+
+
 class PoissonSpikerConfig(PoissonConfig, SignedConfig):
     """Config of [`PoissonSpiker`][]."""
 
 
 @final
-class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None]):
+class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[PoissonSpikerConfig]):
     r"""Spikes at random, at a rate proportional to the signal; no state.
 
     $$s \sim \mathrm{Bernoulli}(p), \qquad p = \mathrm{clip}(x, 0, 1) \cdot f_\mathrm{max} \cdot dt / 1000$$
@@ -50,65 +118,8 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None]):
     With `signed=True` the range is [-1, 1]: the probability is that of the signal's size, and the spike has its sign.
     """
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
-        del key
-        self.signal_spec(input_specs)
-
-    def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
-        return poisson_step(self, payload, self.magnitude, key, self.negative(payload.value)), state
-
-    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
-        del steps
-        return poisson_run(self, payload, self.magnitude, keys, held, self.negative(payload.value)), state
-
-
-def poisson_step(
-    module: InputInterface,
-    payload: FloatArray,
-    encode: Callable[[Array], Array],
-    key: PRNGKeyArray | None,
-    negative: Bool[Array, "*units"] | None = None,
-) -> InputInterfaceOutput:
-    """One step of the encoder whose units get the signals `encode(payload)`."""
-    p = spikes_per_step(module.config, encode(payload.value))
-    words = random_words(_checked(module, key, p.size), p.shape, module.config.rounds)
-    return _draw(module, payload, p, _threshold(p), words, negative)
-
-
-def poisson_run(
-    module: InputInterface,
-    payload: FloatArray,
-    encode: Callable[[Array], Array],
-    keys: Any,
-    held: bool,
-    negative: Bool[Array, "..."] | None = None,
-) -> InputInterfaceOutput:
-    """All steps at once: nothing is carried from one to the next."""
-    probability = lambda signal: spikes_per_step(module.config, encode(signal))
-    p = probability(payload.value) if held else jax.vmap(probability)(payload.value)
-    threshold = _threshold(p)
-    shape = p.shape if held else p.shape[1:]
-    words = random_words_of_steps(_checked(module, keys, math.prod(shape)), shape, module.config.rounds)
-    if held:
-        # Without the barrier XLA computes the threshold anew at every step.
-        threshold = lax.optimization_barrier(threshold)
-        at_all_steps = lambda x: jnp.broadcast_to(x, words.shape)
-        p, threshold, negative = jax.tree.map(at_all_steps, (p, threshold, negative))
-    return _draw(module, payload, p, threshold, words, negative)
-
-
-def _checked(module: InputInterface, key: Any, size: int) -> Any:
-    """The key of a step, or the keys of many."""
-    if key is None:
-        return module.need_key(key, "a spike is drawn at every step")
-    rounds = module.config.rounds
-    if rounds != JAX_ROUNDS and not is_fused(key, size):
-        raise ValueError(
-            f"{module._name}: `rounds={rounds}` is for keys of the generator threefry2x32, with JAX's setting "
-            f"jax_threefry_partitionable, and fewer than 2^32 units; got a key of dtype {key.dtype} for "
-            f"{counted(size, 'unit')}. Take `rounds={JAX_ROUNDS}`."
-        )
-    return key
+    def drive(self, signal: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        return self.magnitude(signal)
 
 
 def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool[Array, "*units"]]:
@@ -116,16 +127,3 @@ def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool
     # Integers: a float32 uniform has 24 bits, which puts the rate of a weak signal off by up to 2^-24 / p.
     certain = p >= 1
     return jnp.where(certain, 0, p * 2.0**32).astype(jnp.uint32), certain
-
-
-def _draw(
-    module: InputInterface,
-    payload: FloatArray,
-    p: Float[Array, "*units"],
-    threshold: tuple[UInt32[Array, "*units"], Bool[Array, "*units"]],
-    words: UInt32[Array, "*units"],
-    negative: Bool[Array, "*units"] | None,
-) -> InputInterfaceOutput:
-    below, certain = threshold
-    fired = (words < below) | certain
-    return module.output(fired, p - words.astype(p.dtype) * 2.0**-32, payload, negative)

@@ -4,7 +4,7 @@ from typing import Any, TypeVar, final
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from ....core._running import pin
 from ....core.checks import at_least_two, binary, finite, positive
@@ -12,15 +12,14 @@ from ....core.kinds import zero_one
 from ....core.module import StateT
 from ....core.numbers import Number, as_array, concrete, rounded_as_written, state_dtype
 from ....core.parameters import parameter
-from ....core.payloads import FloatArray
 from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
 from .._window_config import default_window
 from ..output.population import PopulationDecoder, PopulationDecoderConfig
 from ._membrane import LinearSpikerState, linear_rate
 from ._signed_rate import proportional_rate
-from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
-from .linear import LinearSpikerConfig, linear_run, linear_state, linear_step
-from .poisson import PoissonConfig, poisson_run, poisson_step
+from .base import InputInterface, InputInterfaceConfig
+from .linear import LeakyDynamics, LinearSpikerConfig
+from .poisson import PoissonConfig, PoissonDynamics
 
 
 class TopologicalSpikerConfig(InputInterfaceConfig):
@@ -102,6 +101,10 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         same |= default_window(PopulationDecoderConfig, self.config.dt, overrides)
         return PopulationDecoder(**(same | overrides))
 
+    def drive(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
+        """The activity of each unit."""
+        return self.activity(signal)
+
     def activity(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
         """The bumps, from 0 to 1, in the dtype of the state."""
         config = self.config
@@ -143,22 +146,20 @@ class TopologicalPoissonSpikerConfig(PoissonConfig, TopologicalSpikerConfig):
 
 
 @final
-class TopologicalPoissonSpiker(TopologicalSpiker[TopologicalPoissonSpikerConfig, None]):
-    __doc__ = f"""A point in a hypercube as bumps of activity, with the dynamics of [`PoissonSpiker`][].
+class TopologicalPoissonSpiker(
+    TopologicalSpiker[TopologicalPoissonSpikerConfig, None], PoissonDynamics[TopologicalPoissonSpikerConfig]
+):
+    r"""A point in a hypercube as bumps of activity, with the dynamics of [`PoissonSpiker`][].
 
-    {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
+    Each component becomes a bump of activity over `resolution` units; the shape of the output is
+    `signal.shape + (resolution,)`. With $u = (x - \mathrm{mins}) / (\mathrm{maxs} - \mathrm{mins})$:
+
+    - open axis: preferred positions $c_j = j / (\mathrm{resolution} - 1)$, distance $d = \tanh(\pi (c - u))$;
+    - glued axis, a circle: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$: 0 and 1 are one point.
+
+    The activity $e^{-d^2 / (2 \sigma^2)}$ is the signal of the dynamics that follow. A component that is NaN has no
+    activity. Components outside the range are encoded as its nearest end, even on a circle, so wrap angles first.
     """
-
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
-        del key
-        self._units(input_specs)
-
-    def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
-        return poisson_step(self, payload, self.activity, key), state
-
-    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
-        del steps
-        return poisson_run(self, payload, self.activity, keys, held), state
 
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
         return proportional_rate(self.config, self._activity_of(signal))
@@ -169,28 +170,23 @@ class TopologicalLinearSpikerConfig(LinearSpikerConfig, TopologicalSpikerConfig)
 
 
 @final
-class TopologicalLinearSpiker(TopologicalSpiker[TopologicalLinearSpikerConfig, LinearSpikerState]):
-    __doc__ = f"""A point in a hypercube as bumps of activity, with the dynamics of [`LinearSpiker`][].
+class TopologicalLinearSpiker(
+    TopologicalSpiker[TopologicalLinearSpikerConfig, LinearSpikerState], LeakyDynamics[TopologicalLinearSpikerConfig]
+):
+    r"""A point in a hypercube as bumps of activity, with the dynamics of [`LinearSpiker`][].
 
-    {(TopologicalSpiker.__doc__ or "").split("Abstract.", 1)[1].strip()}
+    Each component becomes a bump of activity over `resolution` units; the shape of the output is
+    `signal.shape + (resolution,)`. With $u = (x - \mathrm{mins}) / (\mathrm{maxs} - \mathrm{mins})$:
+
+    - open axis: preferred positions $c_j = j / (\mathrm{resolution} - 1)$, distance $d = \tanh(\pi (c - u))$;
+    - glued axis, a circle: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$: 0 and 1 are one point.
+
+    The activity $e^{-d^2 / (2 \sigma^2)}$ is the signal of the dynamics that follow. A component that is NaN has no
+    activity. Components outside the range are encoded as its nearest end, even on a circle, so wrap angles first.
 
     With `detach_reset=False` the derivative of the state is exact, and one-sided where a spike or the end of a
     refractory period coincides with the end of a step, as in [`LinearSpiker`][].
     """
-
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
-        del key
-        return linear_state(self, *self._units(input_specs))
-
-    def step(
-        self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None
-    ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
-        del key
-        return linear_step(self, payload, state, self.activity)
-
-    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Any, steps: Any, held: bool):
-        del keys
-        return linear_run(self, payload, state, self.activity, steps, held)
 
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
         return linear_rate(self.config, self._activity_of(signal))
