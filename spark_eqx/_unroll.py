@@ -3,8 +3,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Integer, PRNGKeyArray
 
-from .core._arguments import needs_state
 from .core.module import SparkModule, StateT
+from .core.running.state_checks import needs_state
 
 
 @needs_state

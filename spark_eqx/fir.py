@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
-from .core._arguments import as_scalar, as_size
-from .core.checks import finite, positive
-from .core.numbers import as_array, concrete, derived
+from ._arguments import as_scalar, as_size
+from .core.exact import derived
+from .core.numbers import as_array, concrete
+from .core.records.checks import finite, positive
 
 
 def lowpass(

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from .core._running import SplitTree
-from .core.checks import positive
 from .core.numbers import Number, as_array
-from .core.parameters import Parameters, parameter
+from .core.records.checks import positive
+from .core.records.record import Parameters, parameter
+from .core.static import SplitTree
 
 
 class AbstractSurrogate(Parameters, abc.ABC):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
+from spark_eqx.core.exact import ordered_product, slices
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearDecoder
-from spark_eqx.nn.interfaces.output._exact import ordered_product, slices
 
 from .helpers import assert_close, assert_equal, stack
 from .test_errors import complaint

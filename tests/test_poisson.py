@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
-from spark_eqx.core._keys import step_keys
+from spark_eqx.core.running.keys import step_keys
 from spark_eqx.nn.interfaces import PoissonSpiker, TopologicalPoissonSpiker
 from spark_eqx.nn.interfaces.input import poisson
 from spark_eqx.nn.interfaces.input._threefry import is_fused, random_words, random_words_of_steps, threefry

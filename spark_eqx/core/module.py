@@ -9,16 +9,18 @@ import jax
 import jax.random as jr
 from jaxtyping import PRNGKeyArray
 
-from . import _names, ports as _ports
-from ._arguments import needs_state
-from ._fields import shown
-from ._keys import check_key, init_key
-from ._placement import shard_like, vary_like
-from ._running import SplitTree, run_sequence, run_step, run_step_by_step
-from ._steps import chunk_length, count_steps, first_step
+from . import ports as _ports
 from .config import SparkConfig, read_json
 from .ports import Port as Port
+from .records import class_names as _names
+from .records.fields import shown
+from .running.compiled import run_sequence, run_step, run_step_by_step
+from .running.keys import check_key, init_key
+from .running.sharding import shard_like, vary_like
+from .running.state_checks import needs_state
+from .running.unroll_arguments import chunk_length, count_steps, first_step
 from .specs import InputSpec
+from .static import SplitTree
 
 
 ConfigT = TypeVar("ConfigT", bound=SparkConfig)

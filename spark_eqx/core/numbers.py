@@ -1,10 +1,8 @@
 """Numbers that are constants or JAX arrays, and what is computed from them."""
 
 import itertools
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -58,19 +56,6 @@ def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
         return False
 
 
-def derived(
-    function: Callable[..., Any], *numbers: Number, dtype: Any, shape: tuple[int, ...] = ()
-) -> Shaped[Array, "..."]:
-    """`function(np or jnp, *numbers)` in `dtype`.
-
-    If all numbers are constants, NumPy computes it in double precision while the program is traced, because the
-    rounding of XLA depends on whether it folds the constants.
-    """
-    if any(isinstance(each, jax.Array) for each in numbers):
-        return function(jnp, *(as_array(each, dtype, shape) for each in numbers))
-    return as_array(function(np, *(np.asarray(each, float) for each in numbers)), dtype, shape)
-
-
 def is_of_jax(dtype: np.dtype) -> bool:
     """Whether JAX supports a dtype: it lacks the other byte order, and NumPy's `longdouble` and `timedelta64`."""
     return dtype.isnative and hasattr(jnp, dtype.name)
@@ -91,24 +76,3 @@ def state_dtype(dtype: Any) -> np.dtype:
     if not jnp.issubdtype(dtype, jnp.floating):
         return np.dtype(jnp.result_type(float))
     return np.dtype(dtype if jnp.finfo(dtype).bits > 32 else jnp.float32)
-
-
-def rounded_as_written(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Returns `x`, but makes XLA round it here: it may not fuse the product before with the sum after (FMA).
-
-    Otherwise the bits would depend on whether both are in one program. A `where` prevents the fusion, while
-    `lax.optimization_barrier` does not.
-    """
-    return jnp.where(jnp.isnan(x), jnp.nan, x)
-
-
-@jax.custom_jvp
-def rounded_linear(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """`rounded_as_written` for an `x` that is linear in the spikes. Its derivative does not need `x`, so that the
-    backward pass neither stores nor recomputes it."""
-    return rounded_as_written(x)
-
-
-@rounded_linear.defjvp
-def _(primals: Any, tangents: Any):
-    return rounded_linear(*primals), tangents[0]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped, jaxtyped
 
-from ._masked import NAN, without_mask
+from .masked import NAN, without_mask
 
 
 def _checked(function: Callable) -> Callable:

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _names
-from ._masked import NAN, without_mask
+from .masked import NAN, without_mask
 from .payloads import FloatArray, SparkPayload, SpikeArray
+from .records import class_names as _names
 from .specs import InputSpec
 
 

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from ..core._arguments import as_raster, as_scalar, nonzero
-from ..core._names import counted
-from ..core.checks import positive
-from ..core.numbers import derived
+from .._arguments import as_raster, as_scalar, nonzero
+from ..core.exact import derived
+from ..core.records.checks import positive
+from ..core.records.class_names import counted
 from ._numbers import float_dtype, keep_nan, size
 from ._steps import count_spikes
 

@@ -8,9 +8,10 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from ..core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
-from ..core.checks import non_negative, positive
-from ..core.numbers import derived
+from .._arguments import as_raster, as_scalar, as_size, nonzero
+from ..core.exact import derived
+from ..core.records.checks import non_negative, positive
+from ..core.running.unroll_arguments import refuse
 from ..raster._events import power_of_two
 from ._numbers import float_dtype, keep_nan, root, size
 from ._steps import count_spikes, most_spikes, spike_steps

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from ..core._arguments import as_raster, as_scalar, as_size, nonzero, refuse
-from ..core.checks import positive
+from .._arguments import as_raster, as_scalar, as_size, nonzero
+from ..core.records.checks import positive
+from ..core.running.unroll_arguments import refuse
 from ..raster._events import power_of_two
 from ._numbers import keep_nan
 from ._steps import most_spikes, spike_steps

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..core._masked import NAN, without_mask
+from ..core.masked import NAN, without_mask
 from ..core.payloads import FloatArray, SpikeArray
 from ._numbers import float_dtype, root, sum_of_squares
 

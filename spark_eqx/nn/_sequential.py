@@ -6,15 +6,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ..core._keys import stage_key, stage_keys
-from ..core._names import counted
-from ..core._running import check_returned
 from ..core.config import SparkConfig
+from ..core.exact import rounded_as_written
 from ..core.module import SparkModule
-from ..core.numbers import concrete, rounded_as_written, same_step
-from ..core.parameters import parameter
+from ..core.numbers import concrete, same_step
 from ..core.payloads import SparkPayload, SpikeArray
 from ..core.ports import Port, takes_one
+from ..core.records.class_names import counted
+from ..core.records.record import parameter
+from ..core.running.keys import stage_key, stage_keys
+from ..core.running.state_checks import check_returned
 from ..core.specs import InputSpec
 
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from ..core._arguments import as_scalar
-from ..core._masked import NAN, without_mask
-from ..core.checks import positive
+from .._arguments import as_scalar
+from ..core.masked import NAN, without_mask
 from ..core.numbers import is_real
 from ..core.payloads import FloatArray, SpikeArray
+from ..core.records.checks import positive
 from ..core.specs import InputSpec
 from ..nn.interfaces.input.base import InputInterface
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from ..core._keys import init_key
 from ..core.payloads import FloatArray
+from ..core.running.keys import init_key
 from ..core.specs import InputSpec
 from ..nn.interfaces.control.receptive_fields import ReceptiveFields
 from ..nn.interfaces.input.base import InputInterface, RateSpiker

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from ..core._masked import without_mask
+from ..core.masked import without_mask
 from ..nn.interfaces.input.base import InputInterface
 from ._arguments import as_floats, positive_number, signals_of, spikes_of, value_of
 from ._pixels import envelope

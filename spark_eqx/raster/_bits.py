@@ -9,9 +9,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int, Shaped, UInt8, UInt32
 
-from ..core._arguments import as_raster, as_size, nonzero, refuse
-from ..core._masked import without_mask
-from ..core.kinds import dtype_like
+from .._arguments import as_raster, as_size, nonzero
+from ..core.masked import without_mask
+from ..core.records.kinds import dtype_like
+from ..core.running.unroll_arguments import refuse
 
 
 # What an error suggests for signed spikes that are to become events.

@@ -11,9 +11,10 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt32
 
-from ..core._arguments import as_raster, as_size, nonzero, refuse
-from ..core._names import counted
-from ..core.kinds import dtype_like
+from .._arguments import as_raster, as_size, nonzero
+from ..core.records.class_names import counted
+from ..core.records.kinds import dtype_like
+from ..core.running.unroll_arguments import refuse
 from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
 from ._steps import EXACT_STEPS, as_indices, as_times, is_single, milliseconds, step_of
 

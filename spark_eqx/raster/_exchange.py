@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jax.core import Tracer
 
-from ..core._arguments import as_raster
-from ..core._names import counted
+from .._arguments import as_raster
+from ..core.records.class_names import counted
 from ._bits import NO_SIGNS, check_entries
 from ._steps import EXACT_STEPS, is_single, step_of
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from ..core._masked import without_mask
+from ..core.masked import without_mask
 from ._exchange import as_counts, events_of, package, place, shape_of_units, steps_of
 from ._steps import as_indices, as_times, is_single, rounding, steps_until, time_step
 

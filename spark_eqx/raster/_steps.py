@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ..core._arguments import as_scalar
-from ..core._fields import shown
-from ..core._masked import without_mask
-from ..core.checks import positive
+from .._arguments import as_scalar
+from ..core.masked import without_mask
 from ..core.numbers import Number, concrete, is_integer
+from ..core.records.checks import positive
+from ..core.records.fields import shown
 
 
 # From here on float32 cannot distinguish steps: a time, `dt` and their quotient are each off by a factor of 2^-24, and

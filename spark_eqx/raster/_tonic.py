@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from ..core._arguments import as_size
+from .._arguments import as_size
 from ..core.payloads import SpikeArray
 from ._exchange import as_counts, events_of, place, steps_of
 from ._steps import as_indices, as_times, rounding, time_step

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from ..core._names import counted
+from ..core.records.class_names import counted
 
 
 class Samples(NamedTuple):

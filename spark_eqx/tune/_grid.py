@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..core._masked import without_mask
-from ..core._names import nearest
-from ..core.kinds import Kind, number
+from ..core.masked import without_mask
+from ..core.records.class_names import nearest
+from ..core.records.kinds import Kind, number
 from ..nn.interfaces.input.base import InputInterface
 
 

@@ -1,7 +1,7 @@
 import sys
 import time
 
-from ..core._names import counted
+from ..core.records.class_names import counted
 
 
 class Progress:

@@ -12,15 +12,15 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from ..core._arguments import as_scalar
-from ..core._keys import check_key
-from ..core._names import counted
-from ..core.checks import non_negative, positive
-from ..core.kinds import number
+from .._arguments import as_scalar
 from ..core.module import SparkModule
 from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
 from ..core.ports import Port
+from ..core.records.checks import non_negative, positive
+from ..core.records.class_names import counted
+from ..core.records.kinds import number
+from ..core.running.keys import check_key
 from ..measure import snr
 from ..measure._signals import as_signals
 from ..nn.interfaces.input.base import InputInterface

@@ -4,7 +4,8 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from ...core.numbers import Number, derived
+from ...core.exact import derived
+from ...core.numbers import Number
 
 
 def newest_weight(dt: Number, tau: Number, *, dtype: Any, shape: tuple[int, ...]) -> Float[Array, "..."]:

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...core.checks import Check
-from ...core.kinds import Kind, number
 from ...core.numbers import Number, broadcasts
-from ...core.parameters import parameter
+from ...core.records.checks import Check
+from ...core.records.kinds import Kind, number
+from ...core.records.record import parameter
 from ...core.specs import InputSpec
 from .base import TimedInterfaceConfig
 

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ...core._names import is_own
 from ...core.numbers import broadcasts
+from ...core.records.class_names import is_own
 
 
 _SAMPLES = 512

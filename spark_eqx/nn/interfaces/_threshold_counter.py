@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ...core.numbers import Number, as_array, rounded_as_written
+from ...core.exact import rounded_as_written
+from ...core.numbers import Number, as_array
 
 
 class Count(eqx.Module):

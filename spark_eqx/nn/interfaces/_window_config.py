@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from ...core._names import counted
-from ...core.checks import positive
-from ...core.kinds import constant
 from ...core.numbers import Number
-from ...core.parameters import parameter
+from ...core.records.checks import positive
+from ...core.records.class_names import counted
+from ...core.records.kinds import constant
+from ...core.records.record import parameter
 from .base import TimedInterfaceConfig
 
 

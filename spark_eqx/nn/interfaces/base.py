@@ -1,8 +1,8 @@
-from ...core.checks import positive
 from ...core.config import SparkConfig
 from ...core.module import ConfigT, SparkModule, StateT
 from ...core.numbers import Number
-from ...core.parameters import parameter
+from ...core.records.checks import positive
+from ...core.records.record import parameter
 
 
 class InterfaceConfig(SparkConfig):

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...core.checks import Check, positive
 from ...core.numbers import Number, as_array, together
-from ...core.parameters import Parameters, parameter
+from ...core.records.checks import Check, positive
+from ...core.records.record import Parameters, parameter
 
 
 class AbstractCurve(Parameters, abc.ABC):

@@ -2,9 +2,9 @@ from typing import Any, TypedDict, TypeVar
 
 from jaxtyping import PRNGKeyArray
 
-from ....core._arguments import needs_state
 from ....core.module import StateT
 from ....core.payloads import SparkPayload
+from ....core.running.state_checks import needs_state
 from ..base import Interface, InterfaceConfig
 
 

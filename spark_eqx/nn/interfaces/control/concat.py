@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ....core._names import counted
-from ....core._running import run_at_once
-from ....core.checks import Check, positive
-from ....core.parameters import parameter
 from ....core.payloads import SparkPayload
 from ....core.ports import Port
+from ....core.records.checks import Check, positive
+from ....core.records.class_names import counted
+from ....core.records.record import parameter
+from ....core.running.compiled import run_at_once
 from ....core.specs import InputSpec
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 

@@ -4,9 +4,9 @@ from typing import Any, ClassVar, final
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ....core._running import run_at_once
 from ....core.payloads import SpikeArray
 from ....core.ports import Port
+from ....core.running.compiled import run_at_once
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 

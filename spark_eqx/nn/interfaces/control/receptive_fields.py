@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....core._running import pin, run_at_once
-from ....core.checks import Check, finite, positive
+from ....core.exact import pin
 from ....core.numbers import Number, as_array, state_dtype
-from ....core.parameters import parameter
 from ....core.payloads import FloatArray
 from ....core.ports import Port
+from ....core.records.checks import Check, finite, positive
+from ....core.records.record import parameter
+from ....core.running.compiled import run_at_once
 from .._outside import warn_outside
 from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from ....core._arguments import needs_state
-from ....core._running import run_at_once
-from ....core.checks import positive
-from ....core.parameters import parameter
 from ....core.payloads import SparkPayload
 from ....core.ports import Port
+from ....core.records.checks import positive
+from ....core.records.record import parameter
+from ....core.running.compiled import run_at_once
+from ....core.running.state_checks import needs_state
 from .base import ControlInterface, ControlInterfaceConfig
 
 

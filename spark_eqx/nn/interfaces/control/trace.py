@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....core._arguments import needs_state
-from ....core.checks import finite, positive
-from ....core.numbers import Number, as_array, rounded_as_written, state_dtype
-from ....core.parameters import parameter
+from ....core.exact import rounded_as_written
+from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray
 from ....core.ports import Port
+from ....core.records.checks import finite, positive
+from ....core.records.record import parameter
+from ....core.running.state_checks import needs_state
 from .._exponential_average import newest_weight
 from ..base import TimedInterfaceConfig
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ....core.checks import finite, positive
 from ....core.numbers import Number, as_array, state_dtype
-from ....core.parameters import parameter
 from ....core.payloads import FloatArray
+from ....core.records.checks import finite, positive
+from ....core.records.record import parameter
 from ..output.contrast import ContrastDecoder
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt32
 
-from ....core.numbers import Number, derived
+from ....core.exact import derived
+from ....core.numbers import Number
 
 
 def in_units(function: Callable[..., Any], *numbers: Number, dtype: Any, shape: tuple[int, ...]) -> Any:

@@ -10,7 +10,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from ....core.numbers import as_array, concrete, derived
+from ....core.exact import derived
+from ....core.numbers import as_array, concrete
 
 
 class LinearSpikerState(eqx.Module):

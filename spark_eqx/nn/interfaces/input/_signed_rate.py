@@ -5,9 +5,10 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from ....core.exact import derived
 from ....core.module import StateT
-from ....core.numbers import as_array, derived
-from ....core.parameters import parameter
+from ....core.numbers import as_array
+from ....core.records.record import parameter
 from .base import RateConfig, RateSpiker, excitation, saturate
 
 

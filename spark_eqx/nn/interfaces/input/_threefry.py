@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray, UInt32
 
-from ....core._keys import is_threefry
+from ....core.running.keys import is_threefry
 
 
 JAX_ROUNDS = 20

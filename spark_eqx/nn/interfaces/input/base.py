@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ....core._arguments import needs_state
-from ....core.checks import positive
 from ....core.module import StateT
 from ....core.numbers import Number, broadcasts, state_dtype, together
-from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
+from ....core.records.checks import positive
+from ....core.records.record import parameter
+from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
 from ....surrogate import AbstractSurrogate, ATan
 from .._outside import warn_outside

@@ -3,9 +3,9 @@ from typing import Any, final
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ....core.checks import non_negative
 from ....core.numbers import Number, as_array
-from ....core.parameters import parameter
+from ....core.records.checks import non_negative
+from ....core.records.record import parameter
 from ._deconvolution import DeconvolutionSpiker, DeconvolutionSpikerConfig
 
 

@@ -6,11 +6,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ....core._masked import without_mask
-from ....core.checks import positive
-from ....core.kinds import number
+from ....core.masked import without_mask
 from ....core.numbers import Number, broadcasts, concrete, state_dtype
 from ....core.payloads import FloatArray
+from ....core.records.checks import positive
+from ....core.records.kinds import number
 from .._prefix_sum import prefix_sum
 from ._contrast import ContrastSpiker, ContrastSpikerConfig, ContrastSpikerState
 

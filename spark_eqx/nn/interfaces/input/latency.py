@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ....core.checks import Check
 from ....core.numbers import Number, as_array
-from ....core.parameters import parameter
 from ....core.payloads import FloatArray
+from ....core.records.checks import Check
+from ....core.records.record import parameter
 from ..output.latency import LatencyConfig, LatencyDecoder
 from ._latched_encoder import count_windows, in_windows, newly, out_of_windows
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....core._running import scan
-from ....core.checks import non_negative, positive
 from ....core.numbers import Number, together
-from ....core.parameters import parameter
 from ....core.payloads import FloatArray
+from ....core.records.checks import non_negative, positive
+from ....core.records.record import parameter
+from ....core.running.compiled import scan
 from ._membrane import LinearSpikerState, advance, linear_rate, linear_signal, pack, slowest_rise, unpack
 from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation, time_to_charge
 

@@ -3,7 +3,7 @@ from typing import Any, final
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ....core.numbers import rounded_as_written
+from ....core.exact import rounded_as_written
 from .._window_config import WindowConfig
 from ..output.phase import PhaseDecoder
 from ._latched_encoder import Fired, WindowSpiker, WindowSpikerState as WindowSpikerState, newly

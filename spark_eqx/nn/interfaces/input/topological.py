@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ....core._running import pin
-from ....core.checks import at_least_two, binary, finite, positive
-from ....core.kinds import zero_one
+from ....core.exact import pin, rounded_as_written
 from ....core.module import StateT
-from ....core.numbers import Number, as_array, concrete, rounded_as_written, state_dtype
-from ....core.parameters import parameter
+from ....core.numbers import Number, as_array, concrete, state_dtype
+from ....core.records.checks import at_least_two, binary, finite, positive
+from ....core.records.kinds import zero_one
+from ....core.records.record import parameter
 from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
 from .._window_config import default_window
 from ..output.population import PopulationDecoder, PopulationDecoderConfig

@@ -10,8 +10,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Shaped
 
-from ....core._running import scan
-from ....core.numbers import Number, derived
+from ....core.exact import derived
+from ....core.numbers import Number
+from ....core.running.compiled import scan
 from .base import finite_or_nan
 
 

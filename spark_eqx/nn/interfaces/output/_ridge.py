@@ -10,12 +10,12 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from ....core._masked import without_mask
-from ....core._names import counted
+from ....core.masked import without_mask
 from ....core.module import SparkModule
 from ....core.numbers import state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
+from ....core.records.class_names import counted
 
 
 def ridge(

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, Shaped
 
-from ....core._arguments import needs_state
 from ....core.module import StateT
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
+from ....core.running.state_checks import needs_state
 from ..base import Interface, TimedInterfaceConfig
 
 

@@ -4,10 +4,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ....core._names import counted
-from ....core.checks import positive
-from ....core.kinds import constant
-from ....core.parameters import parameter
+from ....core.records.checks import positive
+from ....core.records.class_names import counted
+from ....core.records.kinds import constant
+from ....core.records.record import parameter
 from .._window_config import WindowConfig, whole_steps
 from ._windowed_decoder import WindowDecoder
 from .base import OutputInterfaceConfig

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from ....core.checks import finite, positive
 from ....core.numbers import Number, as_array, state_dtype
-from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
+from ....core.records.checks import finite, positive
+from ....core.records.record import parameter
 from .._threshold_counter import Count, add, count, level
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 

@@ -8,11 +8,12 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ....core._names import counted
-from ....core.checks import positive
-from ....core.numbers import Number, rounded_linear, state_dtype
-from ....core.parameters import parameter
+from ....core.exact import rounded_linear
+from ....core.numbers import Number, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
+from ....core.records.checks import positive
+from ....core.records.class_names import counted
+from ....core.records.record import parameter
 from ....core.specs import InputSpec
 from .._exponential_average import exponential_average
 from ._groups import even_sizes, group_sums, spike_weights, sums_then

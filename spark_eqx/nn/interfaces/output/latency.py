@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ....core.parameters import parameter
+from ....core.records.record import parameter
 from .._window_config import WindowConfig
 from ..curves import AbstractCurve, Linear
 from ._windowed_decoder import WindowDecoder, WindowDecoderState

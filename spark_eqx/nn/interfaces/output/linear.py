@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from ....core._arguments import as_scalar
-from ....core._names import counted
-from ....core.checks import positive
-from ....core.numbers import Number, as_array, derived, rounded_as_written, state_dtype
-from ....core.parameters import parameter
+from ...._arguments import as_scalar
+from ....core.exact import derived, ordered_product, rounded_as_written, scaled, slices
+from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
+from ....core.records.checks import positive
+from ....core.records.class_names import counted
+from ....core.records.record import parameter
 from .._exponential_average import exponential_average
-from ._exact import ordered_product, scaled, slices
 from ._groups import sums_then
 from ._ridge import ridge
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan

@@ -8,13 +8,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from ....core._running import pin
+from ....core.exact import ordered_product, pin, rounded_as_written, slices
 from ....core.module import SparkModule
-from ....core.numbers import as_array, rounded_as_written, same_step
-from ....core.parameters import parameter
+from ....core.numbers import as_array, same_step
 from ....core.payloads import FloatArray, SpikeArray
+from ....core.records.record import parameter
 from .._window_config import WindowConfig
-from ._exact import ordered_product, slices
 from ._windowed_decoder import WindowDecoder, WindowDecoderState
 from .base import OutputInterfaceConfig, finite_or_nan
 

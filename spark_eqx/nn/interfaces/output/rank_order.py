@@ -4,9 +4,10 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ....core.checks import Check
-from ....core.numbers import Number, as_array, derived, state_dtype
-from ....core.parameters import parameter
+from ....core.exact import derived
+from ....core.numbers import Number, as_array, state_dtype
+from ....core.records.checks import Check
+from ....core.records.record import parameter
 from .._window_config import WindowConfig
 from ._windowed_decoder import WindowDecoder, WindowDecoderState
 from .base import OutputInterfaceConfig

@@ -9,8 +9,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from ....core.module import SparkModule
 from ....core.numbers import as_array, state_dtype
-from ....core.parameters import parameter
 from ....core.payloads import FloatArray, SpikeArray
+from ....core.records.record import parameter
 from .._prefix_sum import prefix_sum
 from .._window_config import WindowConfig
 from ._sliding import Raster, from_frames, shifted, silence, to_frames

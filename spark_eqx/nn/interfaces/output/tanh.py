@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....core._arguments import needs_state
-from ....core.checks import positive
-from ....core.numbers import Number, rounded_linear, state_dtype
-from ....core.parameters import parameter
+from ....core.exact import rounded_linear
+from ....core.numbers import Number, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
+from ....core.records.checks import positive
+from ....core.records.record import parameter
+from ....core.running.state_checks import needs_state
 from .._exponential_average import exponential_average
 from ._groups import group_sums, spike_weights, sums_then
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput

@@ -3,14 +3,14 @@
 import math
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ._arguments import refuse
-from ._keys import MOST_STEPS
-from ._names import counted
+from ..records.class_names import counted
+from .keys import MOST_STEPS
 
 
 def count_steps(owner: str, payloads: dict[str, Any], steps: Any) -> Any:
@@ -53,6 +53,15 @@ def first_step(start: Any, length: Any) -> Any:
     last = start.dtype.type(min(last, jnp.iinfo(start.dtype).max))
     # Added, because in `jax.shard_map` Equinox cannot check an array that varies over an axis of the mesh.
     return start + refuse(jnp.zeros((), start.dtype), (start < 0) | (start > last), text, None)
+
+
+def refuse(tree: Any, wrong: Any, text: str, got: Any) -> Any:
+    """Returns the tree, or raises a `ValueError` if `wrong` is true; if `wrong` is traced, an error at run time."""
+    if isinstance(wrong, Tracer):
+        return eqx.error_if(tree, wrong, f"{text}.")
+    if wrong:
+        raise ValueError(f"{text}, got {got()}.")
+    return tree
 
 
 def _whole(name: str, value: Any, least: int, others: str = "") -> Any:

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ._names import find_class
-from ._plain import decode_array
-from .numbers import is_of_jax
+from ..numbers import is_of_jax
+from .class_names import find_class
+from .plain import decode_array
 
 
 class Kind(NamedTuple):

@@ -1,44 +1,16 @@
 """Checks of the arguments of public functions."""
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from ._masked import without_mask
-from .checks import Check
-from .kinds import number
-from .numbers import Number, concrete, is_real
-from .payloads import SpikeArray
-
-
-_FunctionT = TypeVar("_FunctionT", bound=Callable)
-
-
-def needs_state(function: _FunctionT) -> _FunctionT:
-    """Decorates a function of a module, a payload and a state: if the state is missing, an error explains how to make
-    one."""
-    position = list(inspect.signature(function).parameters).index("state")
-    name = function.__name__
-
-    @functools.wraps(function)
-    def checked(*args, **kwargs):
-        if len(args) <= position and "state" not in kwargs:
-            owner = type(args[0]).__name__ if args else name
-            call = "module(payload, state)" if name == "__call__" else "unroll(module, payload, state)"
-            raise TypeError(
-                f"{owner}: `state` is missing. Make one for the payload of one step, `state = module.init(payload)`, "
-                f"and pass it on, `output, state = {call}`."
-            )
-        return function(*args, **kwargs)
-
-    return checked  # pyright: ignore[reportReturnType]
+from .core.masked import without_mask
+from .core.numbers import Number, concrete, is_real
+from .core.payloads import SpikeArray
+from .core.records.checks import Check
+from .core.records.kinds import number
 
 
 def as_raster(function: str, argument: str, raster: Any, masked: bool = True) -> jax.Array | np.ndarray:
@@ -101,12 +73,3 @@ def as_size(function: str, argument: str, value: Any, unit: str) -> int:
     if value < 0:
         raise ValueError(f"{function}: `{argument}` must be 0 or more [{unit}], got {value!r}.")
     return int(value)
-
-
-def refuse(tree: Any, wrong: Any, text: str, got: Any) -> Any:
-    """Returns the tree, or raises a `ValueError` if `wrong` is true; if `wrong` is traced, an error at run time."""
-    if isinstance(wrong, Tracer):
-        return eqx.error_if(tree, wrong, f"{text}.")
-    if wrong:
-        raise ValueError(f"{text}, got {got()}.")
-    return tree

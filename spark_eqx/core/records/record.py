@@ -12,12 +12,13 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from . import _names
-from ._annotations import kind_of
-from ._fields import distinct, expected, inherit_metadata, meets, parameter as parameter, shown
-from ._masked import without_mask
-from ._plain import encode
+from ..masked import without_mask
+from ..static import distinct
+from . import class_names as _names
+from .fields import expected, inherit_metadata, meets, parameter as parameter, shown
+from .from_annotation import kind_of
 from .kinds import Kind
+from .plain import encode
 
 
 ParametersT = TypeVar("ParametersT", bound="Parameters")

@@ -2,16 +2,15 @@
 
 import dataclasses
 import inspect
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from ..numbers import concrete
 from .checks import Check
 from .kinds import Kind
-from .numbers import concrete
 
 
 def parameter(
@@ -102,10 +101,3 @@ def meets(stored: Any, check: Check) -> bool:
     )
     values: Any = concrete(stored) if numbers else stored
     return values is None or bool(np.all(check.holds(values)))
-
-
-def distinct(value: Any) -> Any:
-    """A key under which 1, 1.0 and True differ, and 0.0 and -0.0: they compare equal but compile to other programs."""
-    if isinstance(value, tuple):
-        return tuple(map(distinct, value))
-    return type(value), math.copysign(1, value) if isinstance(value, float) else None

@@ -1,0 +1,96 @@
+"""Compiled steps and sequences."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ..exact import pin
+from ..static import SplitTree
+from .keys import step_keys
+from .sharding import shard_like, vary_like
+from .state_checks import Runnable, check_returned, check_state
+
+
+# Compiled even when called eagerly: XLA contracts a product and a sum into one rounding, op-by-op execution does not,
+# and a spike must not depend on which of the two runs. It also makes eager stepping some ten times faster.
+@jax.jit
+def run_step(module: SplitTree, payload: Any, state: Any, key: Any) -> Any:
+    of: Runnable = module.tree
+    check_state(of, payload, state)
+    state = shard_like(state, of.step, payload)
+    payload, state = pin((payload, state))
+    returned = of.step(payload, state, key=key)
+    check_returned(of, "step", returned, state)
+    return returned
+
+
+@functools.partial(jax.jit, static_argnames=("held", "length", "chunk"))
+def run_sequence(
+    module: SplitTree, payload: Any, state: Any, key: Any, start: Any, held: bool, length: Any, chunk: int
+) -> Any:
+    """`chunk`: how many steps are checkpointed as one; 0: none are."""
+    of: Runnable = module.tree
+    frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
+    check_state(of, frame, state)
+    state = shard_like(vary_like(state, (payload, of, key)), of.step, payload, held)
+    if held:  # else a frame depends on the step, and is no constant
+        payload = pin(payload)
+    keys = step_keys(key, jnp.asarray(start).astype(jnp.uint32) + jnp.arange(length, dtype=jnp.uint32))
+
+    def run(state, xs, steps):
+        keys, frames = xs
+        frames = payload if held else frames
+        if isinstance(steps, int) and steps == 0:  # faster forms take the first or last step for granted
+            return run_step_by_step(of, frames, state, keys, steps, held)[::-1]
+        returned = of.run(frames, state, keys=keys, steps=steps, held=held)
+        check_returned(of, "run", returned, state, steps)
+        return returned[::-1]
+
+    xs = (keys, None if held else payload)
+    if chunk == 0:
+        return run(state, xs, length)[::-1]
+    run = jax.checkpoint(run, prevent_cse=False, static_argnums=2)
+    # Whole chunks in a scan, whose backward pass keeps the states between them only; then what is left over.
+    count = length // chunk
+    whole = count * chunk
+    chunks = jax.tree.map(lambda x: x[:whole].reshape(count, chunk, *x.shape[1:]), xs)
+    state, output = scan(lambda state, x: run(state, x, chunk), state, chunks, count)
+    output = jax.tree.map(lambda x: x.reshape(whole, *x.shape[2:]), output)
+    if whole == length:
+        return output, state
+    state, last = run(state, jax.tree.map(lambda x: x[whole:], xs), length - whole)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), output, last), state
+
+
+def run_step_by_step(module: Runnable, payload: Any, state: Any, keys: Any, steps: Any, held: bool) -> tuple[Any, Any]:
+    """The output of all steps and the new state; see `SparkModule.run`."""
+
+    def body(state, x):
+        key, frame = x
+        returned = module.step(payload if held else frame, state, key=key)
+        check_returned(module, "step", returned, state)
+        return returned[::-1]
+
+    # A backward pass keeps the states and recomputes the rest: less memory, and on a CPU less time too.
+    body = jax.checkpoint(body, prevent_cse=False)
+    state, output = scan(body, state, (keys, None if held else payload), steps)
+    return output, state
+
+
+def scan(body: Any, state: Any, xs: Any, steps: Any) -> tuple[Any, Any]:
+    """`lax.scan` over `xs`, which may be nothing, in a number of steps that may be a symbol."""
+    if isinstance(steps, int):
+        return lax.scan(body, state, xs, length=steps)
+    # A symbol it takes only from the shape of what it runs over.
+    return lax.scan(lambda state, x: body(state, x[0]), state, (xs, jnp.empty((steps, 0))))
+
+
+def run_at_once(module: Runnable, payload: Any, state: Any, steps: Any, held: bool) -> tuple[Any, Any]:
+    """All steps without a loop, for a `run` whose steps neither draw random numbers nor change the state."""
+    step = lambda payload: module.step(payload, state, key=None)[0]
+    if not held:
+        return jax.vmap(step)(payload), state
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (steps, *leaf.shape)), step(payload)), state

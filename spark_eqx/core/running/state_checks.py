@@ -1,0 +1,112 @@
+"""Checks of states at trace time."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from ..payloads import SparkPayload
+from ..ports import Port, specs_of
+from ..records.class_names import counted
+
+
+_FunctionT = TypeVar("_FunctionT", bound=Callable)
+
+
+def needs_state(function: _FunctionT) -> _FunctionT:
+    """Decorates a function of a module, a payload and a state: if the state is missing, an error explains how to make
+    one."""
+    position = list(inspect.signature(function).parameters).index("state")
+    name = function.__name__
+
+    @functools.wraps(function)
+    def checked(*args, **kwargs):
+        if len(args) <= position and "state" not in kwargs:
+            owner = type(args[0]).__name__ if args else name
+            call = "module(payload, state)" if name == "__call__" else "unroll(module, payload, state)"
+            raise TypeError(
+                f"{owner}: `state` is missing. Make one for the payload of one step, `state = module.init(payload)`, "
+                f"and pass it on, `output, state = {call}`."
+            )
+        return function(*args, **kwargs)
+
+    return checked  # pyright: ignore[reportReturnType]
+
+
+@runtime_checkable
+class Runnable(Protocol):
+    """The methods of a module that are compiled."""
+
+    ports: ClassVar[tuple[Port, ...]]
+
+    def build(self, input_specs: Any, *, key: Any) -> Any: ...
+
+    def step(self, payload: Any, state: Any, *, key: Any) -> tuple[Any, Any]: ...
+
+    def run(self, payload: Any, state: Any, *, keys: Any, steps: Any, held: bool) -> tuple[Any, Any]: ...
+
+
+def check_returned(module: Runnable, method: str, returned: Any, state: Any, steps: Any = None) -> None:
+    """Check at trace time that a method of a module returned an output and a matching state."""
+    what = f"{type(module).__name__}.{method}"
+    if not (isinstance(returned, tuple) and len(returned) == 2):
+        raise TypeError(f"{what}: must return (output, state), got {type(returned).__name__}: {returned!r}.")
+    output, new = returned
+    if not (isinstance(output, dict) and output and all(isinstance(x, SparkPayload) for x in output.values())):
+        raise TypeError(f"{what}: the output must be a dict of payloads by port, got {output!r}.")
+    if _signature(new) != _signature(state):
+        raise ValueError(
+            f"{what}: the new state must have the fields, shapes and dtypes of the old one, {describe(state)}, "
+            f"got {describe(new)}."
+        )
+    if steps is not None and (shapes := [x.shape for x in jax.tree.leaves(output) if x.shape[:1] != (steps,)]):
+        raise ValueError(
+            f"{what}: the output must have a leading axis of {counted(steps, 'time step')}, got shape {shapes[0]}."
+        )
+
+
+def describe(state: Any) -> str:
+    """A state by its fields, with dtypes and shapes."""
+    if hasattr(state, "dtype"):
+        return f"{state.dtype.name}{list(state.shape)}"
+    if isinstance(state, tuple | list):
+        return f"{type(state).__name__}({', '.join(map(describe, state))})"
+    if isinstance(state, dict):
+        return f"dict({', '.join(f'{name}={describe(each)}' for name, each in state.items())})"
+    if not isinstance(state, eqx.Module):
+        return type(state).__name__
+    fields = []
+    for name, value in vars(state).items():
+        if hasattr(value, "dtype"):
+            fields.append(f"{name} {describe(value)}")
+        else:
+            fields.append(f"{name}={describe(value) if isinstance(value, eqx.Module) else repr(value)}")
+    return f"{type(state).__name__}({', '.join(fields)})"
+
+
+def _signature(tree: Any) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
+
+
+def check_state(module: Runnable, payload: Any, state: Any) -> None:
+    """Compare the state with the one that `build` would return. At trace time only."""
+    specs = specs_of(module.ports, payload)
+    build = lambda key: eqx.filter_eval_shape(lambda: module.build(specs, key=key))
+    expected = build(jr.key(0))
+    if _signature(expected) == _signature(state):
+        return
+    # A state may hold a key, and keys are of several kinds.
+    kinds = (jr.PRNGKey(0), *(jr.key(0, impl=name) for name in ("rbg", "unsafe_rbg")))
+    if all(_signature(build(key)) != _signature(state) for key in kinds):
+        given = (f"`{name}` ({', '.join(map(str, jax.tree.leaves(each)))})" for name, each in specs.items())
+        raise ValueError(
+            f"{type(module).__name__}: `state` does not fit {', '.join(given)}: expected {describe(expected)}, "
+            f"got {describe(state)}. States come from `init` with the payload of one step, `x[0]` of a sequence `x`, "
+            "and from the last step."
+        )
