@@ -1,8 +1,8 @@
 """The same bits from every program: eager or compiled, stepped or unrolled, mapped, chunked or sharded.
 
 A spike is a comparison with a threshold, so that a difference in the last bit of a sum may add or remove a spike, and
-the rest of the sequence differs. XLA decides from the whole program how it rounds an expression. There are four cases, each
-with a remedy in this file:
+the rest of the sequence differs. XLA decides from the whole program how it rounds an expression. There are four cases,
+each with a remedy in this file:
 
 1. XLA folds a constant signal or state into the program, and evaluates it with other kernels than those that run.
    `pin` hides the value from the compiler.
