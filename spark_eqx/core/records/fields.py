@@ -51,12 +51,8 @@ def parameter(
 
 def expected(kind: Kind, metadata: Mapping[str, Any]) -> str:
     """The values that a field accepts, in words."""
-    text = kind.text
-    if metadata.get("unit"):
-        text += f" [{metadata['unit']}]"
-    if metadata.get("check") is not None:
-        text += f", {metadata['check'].text}"
-    return text
+    unit, check = metadata.get("unit"), metadata.get("check")
+    return kind.text + (f" [{unit}]" if unit else "") + (f", {check.text}" if check else "")
 
 
 def shown(value: Any) -> str:
@@ -94,10 +90,12 @@ def inherit_metadata(cls: type) -> None:
         raise TypeError(f"{cls.__name__}: `{taken[0]}` cannot be the name of a parameter. Take another one.")
 
 
-def meets(stored: Any, check: Check) -> bool:
-    """Whether a value meets a condition; one that is traced does."""
-    numbers = isinstance(stored, bool | int | float | jax.Array) or (
+def meets(stored: Any, check: Check | None) -> bool:
+    """Whether a stored value meets a condition. `None` and traced values do."""
+    if check is None or stored is None:
+        return True
+    number = isinstance(stored, bool | int | float | jax.Array) or (
         isinstance(stored, tuple) and np.issubdtype(np.asarray(stored).dtype, np.number)
     )
-    values: Any = concrete(stored) if numbers else stored
-    return values is None or bool(np.all(check.holds(values)))
+    value: Any = concrete(stored) if number else stored
+    return value is None or bool(np.all(check.holds(value)))

@@ -1,8 +1,9 @@
 """Kinds of parameters: which values a field accepts, and how it stores them."""
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable
+from types import NotImplementedType
+from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -13,6 +14,10 @@ from jax.core import Tracer
 from ..numbers import is_of_jax
 from .class_names import find_class
 from .plain import decode_array
+
+
+# A value that a user gave or that was read from a file, before it is checked.
+Given: TypeAlias = Any
 
 
 class Kind(NamedTuple):
@@ -27,37 +32,45 @@ class Kind(NamedTuple):
     """
 
     text: str
-    convert: Callable[[Any], Any]
-    decode: Callable[[Any], Any] = decode_array
+    convert: Callable[[Given], Given]
+    decode: Callable[[Given], Given] = decode_array
     broadcasts: bool = False
     base: type | None = None
 
 
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool | np.bool_)
-
-
-def _real(value: Any) -> Any:
+def _real(value: Given) -> float | NotImplementedType:
     """A Python or NumPy number as a float."""
     try:
-        number = isinstance(value, int | float | np.integer | np.floating) and not _is_bool(value)
-        return float(value) if number else NotImplemented
+        return (
+            float(value)
+            if isinstance(value, int | float | np.integer | np.floating) and _no_bool(value)
+            else NotImplemented
+        )
     except OverflowError:  # an int of hundreds of digits
         return NotImplemented
 
 
-def _nested(value: Any, scalar: Callable[[Any], Any]) -> Any:
+def _integer(value: Given) -> int | NotImplementedType:
+    whole = isinstance(value, int | np.integer) and _no_bool(value) and abs(int(value)) < 2**63
+    return int(value) if whole else NotImplemented
+
+
+def _no_bool(value: Given) -> bool:
+    return not isinstance(value, bool | np.bool_)
+
+
+def _nested(value: Given, scalar: Callable) -> Given:
     """Python and NumPy numbers by `scalar`; sequences and NumPy arrays as nested tuples of the same, none ragged."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
         values = tuple(_nested(each, scalar) for each in value)
-        wrong = any(each is NotImplemented for each in values) or len(set(map(np.shape, values))) > 1
+        wrong = NotImplemented in values or len(set(map(np.shape, values))) > 1
         return NotImplemented if wrong else values
     return scalar(value)
 
 
-def _as_numpy(value: Any) -> Any:
+def _as_numpy(value: Given) -> Given:
     """A concrete JAX array as a NumPy array; other values as they are."""
     return np.asarray(value) if isinstance(value, jax.Array) and not isinstance(value, Tracer) else value
 
@@ -67,7 +80,7 @@ def _as_floats(array: jax.Array) -> jax.Array:
     return array.astype(float) if jnp.issubdtype(array.dtype, jnp.integer) else array
 
 
-def _fits_structure(value: Any) -> bool:
+def _fits_structure(value: Given) -> bool:
     """Whether a value may be part of a record: a pytree of arrays, another library's module, a hashable constant."""
     if isinstance(value, eqx.Module) or any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
         return True
@@ -78,7 +91,7 @@ def _fits_structure(value: Any) -> bool:
     return True
 
 
-def _convert_number(value: Any) -> Any:
+def _number(value: Given) -> Given:
     if isinstance(value, jax.Array):
         value = _as_floats(value)
         return value if jnp.issubdtype(value.dtype, jnp.floating) else NotImplemented
@@ -86,53 +99,40 @@ def _convert_number(value: Any) -> Any:
     return NotImplemented if isinstance(stored, tuple) and np.size(stored) == 0 else stored
 
 
-def _convert_integer(value: Any) -> Any:
-    whole = isinstance(value, int | np.integer) and not _is_bool(value)
-    return int(value) if whole and abs(int(value)) < 2**63 else NotImplemented
-
-
-def _convert_integers(value: Any) -> Any:
+def _integers(value: Given) -> tuple[int, ...] | NotImplementedType:
     value = _as_numpy(value)
-    if not isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, np.ndarray):
+        value = value.ravel().tolist()
+    if not isinstance(value, list | tuple):
         return NotImplemented
-    try:
-        array = np.asarray(value)
-    except ValueError:  # ragged
-        return NotImplemented
-    if array.size == 0:
-        return ()
-    # NumPy makes integers of booleans, and would flatten nested sequences.
-    plain = lambda each: isinstance(each, int | np.integer) and not _is_bool(each)
-    if isinstance(value, list | tuple) and not all(map(plain, value)):
-        return NotImplemented
-    return tuple(array.ravel().tolist()) if np.issubdtype(array.dtype, np.integer) else NotImplemented
+    stored = tuple(map(_integer, value))
+    return NotImplemented if NotImplemented in stored else stored
 
 
-def _convert_zero_one(value: Any) -> Any:
-    integers = (int, np.integer, np.bool_)
+def _zero_one(value: Given) -> Given:
+    integers = int, np.integer, np.bool_
     return _nested(_as_numpy(value), lambda each: int(each) if isinstance(each, integers) else NotImplemented)
 
 
-def _convert_dtype(value: Any) -> Any:
-    if isinstance(value, jax.Array | np.ndarray | eqx.Module):  # NumPy would take their dtype
+def _dtype(value: Given) -> np.dtype | NotImplementedType:
+    if value is None or isinstance(value, jax.Array | np.ndarray | eqx.Module):  # NumPy would take a dtype from them
         return NotImplemented
     try:
         dtype = np.dtype(value)
     except TypeError:
         return NotImplemented
-    allowed = (jnp.floating, jnp.bool_, jnp.signedinteger)
-    taken = value is not None and is_of_jax(dtype) and any(jnp.issubdtype(dtype, kind) for kind in allowed)
-    return dtype if taken else NotImplemented
+    allowed = any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.bool_, jnp.signedinteger))
+    return dtype if allowed and is_of_jax(dtype) else NotImplemented
 
 
-number = Kind("a number or a JAX array of floats", _convert_number, broadcasts=True)
+number = Kind("a number or a JAX array of floats", _number, broadcasts=True)
 constant = Kind("one constant number", _real)
-integer = Kind("an integer", _convert_integer)
-integers = Kind("a sequence of integers", _convert_integers)
-flag = Kind("True or False", lambda value: bool(value) if _is_bool(value) else NotImplemented)
+integer = Kind("an integer", _integer)
+integers = Kind("a sequence of integers", _integers)
+flag = Kind("True or False", lambda value: NotImplemented if _no_bool(value) else bool(value))
 text = Kind("a string", lambda value: value if isinstance(value, str) else NotImplemented)
-zero_one = Kind("0 or 1, or a constant array of them", _convert_zero_one, broadcasts=True)
-dtype_like = Kind("a floating-point, boolean or signed integer dtype of JAX", _convert_dtype)
+zero_one = Kind("0 or 1, or a constant array of them", _zero_one, broadcasts=True)
+dtype_like = Kind("a floating-point, boolean or signed integer dtype of JAX", _dtype)
 anything = Kind(
     "a hashable constant, or a pytree of JAX arrays",
     lambda value: value if _fits_structure(value) else NotImplemented,
@@ -142,10 +142,10 @@ anything = Kind(
 # The names of the following functions are in CapWords because they were classes in version 0.2.
 
 
-def Choice(*choices: Any) -> Kind:
+def Choice(*choices: Hashable) -> Kind:
     """One of several constants, such as strings."""
 
-    def convert(value: Any) -> Any:
+    def convert(value):
         same = lambda choice: type(choice) is type(value) and choice == value
         return value if any(map(same, choices)) else NotImplemented
 
@@ -155,7 +155,7 @@ def Choice(*choices: Any) -> Kind:
 def ArrayOf(annotation: Any) -> Kind:
     """A JAX array that fits an annotation; NumPy arrays become one."""
 
-    def convert(value: Any) -> Any:
+    def convert(value):
         if isinstance(value, np.ndarray) and is_of_jax(value.dtype):  # JAX 0.6 misreads the other byte order
             try:
                 value = jnp.asarray(value)
@@ -181,7 +181,7 @@ def Subclass(base: type) -> Kind:
     )
 
 
-def Record(base: Any) -> Kind:
+def Record(base: type) -> Kind:
     """An object with `to_dict` and `from_dict`: a nested record of parameters, a module."""
     return Kind(
         f"an instance of {base.__name__}",
@@ -200,7 +200,7 @@ def Instance(base: type) -> Kind:
 def Many(kind: Kind) -> Kind:
     """A sequence of another kind, stored as a tuple."""
 
-    def convert(value: Any) -> Any:
+    def convert(value):
         if not isinstance(value, list | tuple):
             return NotImplemented
         values = tuple(map(kind.convert, value))
@@ -219,7 +219,7 @@ def Optional(kind: Kind) -> Kind:
     )
 
 
-def Either(kind: Kind, *choices: Any) -> Kind:
+def Either(kind: Kind, *choices: Hashable) -> Kind:
     """Another kind, or one of some constants: a number or `"random"`, for instance."""
     choice = Choice(*choices)
     chosen = lambda value: choice.convert(value) is not NotImplemented

@@ -14,7 +14,7 @@ from jax.core import Tracer
 
 from ..masked import without_mask
 from ..static import distinct
-from . import class_names as _names
+from . import class_names
 from .fields import expected, inherit_metadata, meets, parameter as parameter, shown
 from .from_annotation import kind_of
 from .kinds import Kind
@@ -24,31 +24,42 @@ from .plain import encode
 ParametersT = TypeVar("ParametersT", bound="Parameters")
 
 
-def _accept_by_name(cls: "type[Parameters]") -> Callable[..., None]:
-    """The dataclass's own `__init__`, with errors that say what the fields are."""
-    init = cls.__init__
+def _checked_init(cls: "type[Parameters]") -> Callable[..., None]:
+    """The `__init__` of a class of records: fields by name, converted and checked, with errors that name the field."""
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    required = [
-        name
-        for name, field in fields.items()
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
+    names, kinds = ", ".join(fields), cls._kinds
+    checks = [vars(each)["__check_init__"] for each in reversed(cls.__mro__) if "__check_init__" in vars(each)]
 
     @typing.no_type_check  # what a field takes is wider than what it holds; `Kind.convert` checks
-    @functools.wraps(init)
+    @functools.wraps(cls.__init__)
     def __init__(self, *args, **kwargs):
         if args:
-            raise TypeError(f"{cls.__name__}: fields are given by name ({', '.join(fields)}), got {args!r}.")
-        for name, value in kwargs.items():
-            if name not in fields:
-                raise TypeError(
-                    f"{cls.__name__}: unknown field `{name}` (got {shown(value)}){_names.nearest(name, fields)}"
-                )
-        for name in required:
-            if name not in kwargs:
-                wanted = expected(cls._kinds[name], fields[name].metadata)
-                raise TypeError(f"{cls.__name__}: `{name}` is missing: expected {wanted}.")
-        init(self, **kwargs)
+            raise TypeError(f"{cls.__name__}: fields are given by name ({names}), got {args!r}.")
+        if unknown := next((name for name in kwargs if name not in fields), None):
+            got = f"unknown field `{unknown}` (got {shown(kwargs[unknown])})"
+            raise TypeError(f"{cls.__name__}: {got}{class_names.nearest(unknown, fields)}")
+        for name, field in fields.items():
+            kind, meta = kinds[name], field.metadata
+            value = kwargs.get(name, field.default)
+            if value is dataclasses.MISSING:
+                if field.default_factory is dataclasses.MISSING:
+                    raise TypeError(f"{cls.__name__}: `{name}` is missing: expected {expected(kind, meta)}.")
+                value = field.default_factory()
+            value = without_mask(cls.__name__, name, value)
+            stored = kind.convert(value)
+            wrong = stored is NotImplemented
+            if wrong or not meets(stored, meta.get("check")):
+                twice = wrong and type(value).__name__ == getattr(kind.base, "__name__", None)
+                hint = " It is of another class of that name: was it defined a second time?" if twice else ""
+                text = f"{cls.__name__}: `{name}` must be {expected(kind, meta)}, got {shown(value)}.{hint}"
+                raise (TypeError if wrong else ValueError)(text)
+            object.__setattr__(self, name, stored)
+        for check in checks:
+            check(self)
+        values = vars(self)
+        children = tuple(name for name, value in values.items() if _holds_arrays(value))
+        constants = tuple((name, value, distinct(value)) for name, value in values.items() if name not in children)
+        object.__setattr__(self, "_structure", (children, constants))
 
     return __init__
 
@@ -77,31 +88,9 @@ class Parameters:
         kinds = {each.name: each.metadata.get("type") or kind_of(cls, each.name) for each in own}
         inherited = [vars(base).get("_kinds", {}) for base in reversed(cls.__mro__[1:])]
         cls._kinds = {name: kind for each in (*inherited, kinds) for name, kind in each.items()}
-        cls.__init__ = _accept_by_name(cls)
-        _names.register(cls)
+        cls.__init__ = _checked_init(cls)
+        class_names.register(cls)
         jax.tree_util.register_pytree_with_keys(cls, _flatten_with_keys, functools.partial(_unflatten, cls), _flatten)
-
-    def __post_init__(self):
-        cls, name = type(self), type(self).__name__
-        for field in dataclasses.fields(self):
-            value = without_mask(name, field.name, getattr(self, field.name))
-            kind, meta = cls._kinds[field.name], field.metadata
-            stored = kind.convert(value)
-            if stored is NotImplemented:
-                twice = type(value).__name__ == getattr(kind.base, "__name__", None)
-                hint = " It is of another class of that name: was it defined a second time?" if twice else ""
-                raise TypeError(f"{name}: `{field.name}` must be {expected(kind, meta)}, got {shown(value)}.{hint}")
-            check = meta.get("check")
-            if check is not None and stored is not None and not meets(stored, check):
-                raise ValueError(f"{name}: `{field.name}` must be {expected(kind, meta)}, got {shown(value)}.")
-            object.__setattr__(self, field.name, stored)
-        for each in reversed(cls.__mro__):
-            if "__check_init__" in each.__dict__:
-                each.__dict__["__check_init__"](self)
-        values = vars(self)
-        children = tuple(name for name, value in values.items() if _holds_arrays(value))
-        constants = tuple((name, value, distinct(value)) for name, value in values.items() if name not in children)
-        object.__setattr__(self, "_structure", (children, constants))
 
     def shapes_per_unit(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the parameters that have to broadcast against the units."""
@@ -112,7 +101,7 @@ class Parameters:
 
         **Raises:** `TypeError` naming the field that is no plain data.
         """
-        data: dict[str, Any] = {"type": _names.name_of(type(self))}
+        data: dict[str, Any] = {"type": class_names.name_of(type(self))}
         for name in self._kinds:
             value = getattr(self, name)
             try:
@@ -135,7 +124,7 @@ class Parameters:
             raise TypeError(
                 f"{cls.__name__}.from_dict: expected a dict with the type's name under 'type', got {data!r}."
             )
-        target = _names.find_class(cls, data["type"])
+        target = class_names.find_class(cls, data["type"])
         decode = lambda name, value: target._kinds[name].decode(value) if name in target._kinds else value
         return target(**{name: decode(name, value) for name, value in data.items() if name != "type"})
 
@@ -172,6 +161,8 @@ class Parameters:
 
 
 def _holds_arrays(value: Any) -> bool:
+    if isinstance(value, bool | int | float | str | None):  # most values, and `jax.tree.leaves` is slow
+        return False
     module = lambda each: isinstance(each, Parameters | eqx.Module)
     return any(isinstance(each, jax.Array) or module(each) for each in jax.tree.leaves(value, is_leaf=module))
 
