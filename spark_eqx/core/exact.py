@@ -19,18 +19,18 @@ Steps are compiled even when they are called eagerly, because op-by-op execution
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Shaped
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PyTree, Shaped
 
 from .numbers import Number, as_array
 
 
-def pin(tree: Any) -> Any:
+def pin(tree: PyTree) -> PyTree:
     """Keep XLA from folding these floats as constants into the computation.
 
     XLA rounds folded constants differently, so that spikes would depend on whether a signal or a state is an argument
@@ -40,7 +40,7 @@ def pin(tree: Any) -> Any:
 
 
 def derived(
-    function: Callable[..., Any], *numbers: Number, dtype: Any, shape: tuple[int, ...] = ()
+    function: Callable, *numbers: Number, dtype: DTypeLike, shape: tuple[int, ...] = ()
 ) -> Shaped[Array, "..."]:
     """`function(np or jnp, *numbers)` in `dtype`.
 
@@ -69,7 +69,7 @@ def rounded_linear(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 @rounded_linear.defjvp
-def _(primals: Any, tangents: Any):
+def _(primals: tuple[Array], tangents: tuple[Array]):
     return rounded_linear(*primals), tangents[0]
 
 

@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get
 import equinox as eqx
 import jax
 import jax.random as jr
-from jaxtyping import PRNGKeyArray
+from jaxtyping import PRNGKeyArray, PyTree
 
-from . import ports as _ports
 from .config import SparkConfig, read_json
-from .ports import Port as Port
-from .records import class_names as _names
+from .numbers import Keys, Steps
+from .ports import (
+    Output,
+    Payloads,
+    Port as Port,
+    Specs,
+    as_payloads,
+    by_port,
+    checked_specs,
+    declare_ports,
+    gather,
+    specs_of,
+)
+from .records import class_names
 from .records.fields import shown
 from .running.compiled import run_sequence, run_step, run_step_by_step
 from .running.keys import check_key, init_key
@@ -57,10 +68,10 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
     port: ClassVar[Port]  # the only one, or the first
     ports: ClassVar[tuple[Port, ...]]
 
-    def __init_subclass__(cls, **kwargs: Any):
+    def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        _names.register(cls)
-        _ports.declare(cls)
+        class_names.register(cls)
+        declare_ports(cls)
         if any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls)):
             return
         if not hasattr(cls, "ports"):
@@ -70,13 +81,13 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
             )
         # Checkers of annotations may give the library's own classes an `__init__` each, which is this one.
         derived = cls.__mro__[: cls.__mro__.index(SparkModule)]
-        if not any("__init__" in vars(each) for each in derived if not _names.is_own(each)):
+        if not any("__init__" in vars(each) for each in derived if not class_names.is_own(each)):
             cls._config_class()
         for method in (cls.build, cls.step):
             if "key" not in inspect.signature(method).parameters:
                 raise TypeError(f"{cls.__name__}.{method.__name__}: must take `key` by name, `(self, ..., *, key)`.")
 
-    def __init__(self, config: ConfigT | None = None, **kwargs: Any):
+    def __init__(self, config: ConfigT | None = None, **kwargs):
         self.config = self._config_class().of(config, kwargs)
 
     @classmethod
@@ -97,7 +108,7 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         )
 
     @abc.abstractmethod
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> StateT:
+    def build(self, input_specs: Mapping[str, Specs], *, key: PRNGKeyArray | None = None) -> StateT:
         """Check the specs of the ports and return the initial state. To reset a module, build its state again.
 
         **Arguments:**
@@ -110,7 +121,7 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         """
 
     @abc.abstractmethod
-    def step(self, payload: Any, state: StateT, *, key: PRNGKeyArray | None) -> tuple[Any, StateT]:
+    def step(self, payload: Payloads, state: StateT, *, key: PRNGKeyArray | None) -> tuple[Output, StateT]:
         """The equations of one step, which return the output by port, and the new state. Always traced.
 
         The payload has the type of the port and fits the state. If there are several ports, it is a dict of payloads,
@@ -118,11 +129,11 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         """
 
     @needs_state
-    def __call__(self, payload: Any, state: StateT, /, *, key: PRNGKeyArray | None = None) -> tuple[Any, StateT]:
+    def __call__(self, payload: PyTree, state: StateT, /, *, key: PRNGKeyArray | None = None) -> tuple[Output, StateT]:
         """One step of one example: the output by port, and the new state."""
-        return self._call(payload, state, key)
+        return call(self, payload, state, key)
 
-    def init(self, *payloads: Any, key: PRNGKeyArray | None = None, **by_port: Any) -> StateT:
+    def init(self, *payloads: PyTree, key: PRNGKeyArray | None = None, **named: PyTree) -> StateT:
         """The initial state for examples of the payloads: one example, one time step. See `build`.
 
         `init` draws from `jax.random.fold_in(key, 2**32 - 1)`, which is the key of no step. Therefore you can pass the
@@ -131,12 +142,12 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         If there are several ports, pass the payloads by name: `init(x=..., y=...)`, or `init({"x": ..., "y": ...})`.
         """
         check_key(self._name, key)
-        payload = _ports.gather(self._name, self.ports, payloads, by_port)
+        payload = gather(self._name, self.ports, payloads, named)
         self._warn(payload)
-        state = self.build(_ports.specs_of(self.ports, payload), key=init_key(key))
+        state = self.build(specs_of(self.ports, payload), key=init_key(key))
         return shard_like(vary_like(state, (payload, self, key)), self.step, payload)
 
-    def output_specs(self, input_specs: Mapping[str, Any]) -> dict[str, InputSpec]:
+    def output_specs(self, input_specs: Mapping[str, PyTree]) -> dict[str, InputSpec]:
         """The spec of each output, found without running anything."""
 
         def run(payload, key):
@@ -150,23 +161,23 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
     @needs_state
     def unroll(
         self,
-        payload: Any,
+        payload: PyTree,
         state: StateT,
         *,
         steps: Any = None,
         key: PRNGKeyArray | None = None,
         start: Any = 0,
         checkpoint: Any = False,
-    ) -> tuple[Any, StateT]:
+    ) -> tuple[Output, StateT]:
         """Many steps at once; see [`unroll`][spark_eqx.unroll]."""
         check_key(self._name, key)
-        payload = self._wrap(payload)
+        payload = wrap(self, payload)
         self._warn(payload)
-        length = count_steps(self._name, _ports.by_port(self.ports, payload), steps)
+        length = count_steps(self._name, by_port(self.ports, payload), steps)
         chunk, start = chunk_length(checkpoint, length), first_step(start, length)
         return run_sequence(SplitTree(self), payload, state, key, start, steps is not None, length, chunk)
 
-    def run(self, payload: Any, state: StateT, *, keys: Any, steps: Any, held: bool) -> tuple[Any, StateT]:
+    def run(self, payload: Payloads, state: StateT, *, keys: Keys, steps: Steps, held: bool) -> tuple[Output, StateT]:
         """Run one step after the other; always traced. Override it with a faster form that gives the same bits.
 
         The payload has a leading axis of time, unless it is `held`. `keys` has one key per step, or is `None`. Every
@@ -184,14 +195,14 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
                 f"{self._name}: `{others[0]}` cannot be written: only a config is plain data. "
                 "Write the arrays of a module with `equinox.tree_serialise_leaves`."
             )
-        return {"type": _names.name_of(type(self)), "config": self.config.to_dict()}
+        return {"type": class_names.name_of(type(self)), "config": self.config.to_dict()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Any:
         """The inverse of `to_dict`; raises the errors of `SparkConfig.from_dict`."""
         if not isinstance(data, dict) or not isinstance(data.get("type"), str) or data.keys() != {"type", "config"}:
             raise TypeError(f"{cls.__name__}.from_dict: expected a dict with 'type' and 'config', got {shown(data)}.")
-        target = _names.find_class(cls, data["type"])
+        target = class_names.find_class(cls, data["type"])
         return target(target._config_class().from_dict(data["config"]))
 
     def to_json(self) -> str:
@@ -209,26 +220,20 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
     def _name(self) -> str:
         return type(self).__name__
 
-    def _call(self, payload: Any, state: StateT, key: PRNGKeyArray | None) -> tuple[Any, StateT]:
-        check_key(self._name, key)
-        payload = self._wrap(payload)
-        return run_step(SplitTree(self), payload, state, key)
+    def _call(self, payload: PyTree, state: StateT, key: PRNGKeyArray | None) -> tuple[Output, StateT]:
+        return call(self, payload, state, key)
 
-    def _wrap(self, given: Any) -> Any:
-        """The argument of the module in the form that `step` takes, checked."""
-        return self.validate(_ports.wrap(self._name, self.ports, given))
-
-    def validate(self, payload: Any) -> Any:
+    def validate(self, payload: Payloads) -> Payloads:
         """Hook for checks of values at run time; returns the checked payload."""
         return payload
 
-    def _warn(self, payload: Any) -> None:
+    def _warn(self, payload: Payloads) -> None:
         """Hook for warnings about values, in `init` and `unroll`; never in a step."""
 
-    def spec(self, input_specs: Mapping[str, Any]) -> Any:
+    def spec(self, input_specs: Mapping[str, PyTree]) -> Specs:
         """The spec of the module's port, checked; a list of specs if the port takes many payloads. If there are several
         ports, a dict of specs, with `None` for a port that is left out."""
-        return _ports.check(self._name, self.ports, input_specs)
+        return checked_specs(self._name, self.ports, input_specs)
 
     def need_key(self, key: PRNGKeyArray | None, what: str) -> PRNGKeyArray:
         """Returns the key. If it is `None`, raises a `ValueError` that states what it is needed for."""
@@ -236,3 +241,21 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
             raise ValueError(f"{self._name}: `key` is missing: {what}. Pass `key=jax.random.key(seed)`.")
         check_key(self._name, key)
         return key
+
+
+# Functions instead of methods, because `equinox.Module` makes a module of each method that is read from an instance,
+# which takes as long as a compiled step.
+
+
+def wrap(module: SparkModule, given: PyTree) -> Payloads:
+    """The argument of a module in the form that `step` takes, checked."""
+    cls = type(module)
+    return cls.validate(module, as_payloads(cls.__name__, module.ports, given))
+
+
+def call(
+    module: SparkModule[Any, StateT], given: PyTree, state: StateT, key: PRNGKeyArray | None
+) -> tuple[Output, StateT]:
+    """One step of one example, compiled."""
+    check_key(type(module).__name__, key)
+    return run_step(SplitTree(module), wrap(module, given), state, key)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Shaped
 
 
@@ -52,7 +53,9 @@ def together(record: Any, *names: str) -> tuple[np.ndarray | None, ...]:
     return tuple(concrete(getattr(record, name)) for name in names)
 
 
-def as_array(value: Number | np.ndarray | np.generic, dtype: Any, shape: tuple[int, ...] = ()) -> Shaped[Array, "..."]:
+def as_array(
+    value: Number | np.ndarray | np.generic, dtype: DTypeLike, shape: tuple[int, ...] = ()
+) -> Shaped[Array, "..."]:
     """A number in `dtype`; one that is not a scalar is broadcast to `shape`."""
     array = jnp.asarray(value, dtype)
     return array if array.ndim == 0 else jnp.broadcast_to(array, shape)
@@ -70,17 +73,17 @@ def is_of_jax(dtype: np.dtype) -> bool:
     return dtype.isnative and hasattr(jnp, dtype.name)
 
 
-def is_integer(dtype: Any) -> bool:
+def is_integer(dtype: np.dtype) -> bool:
     """Whether a dtype is of integers; NumPy counts its durations (timedelta64) among them, JAX has none."""
     return jnp.issubdtype(dtype, jnp.integer) and dtype.kind != "m"
 
 
-def is_real(dtype: Any) -> bool:
+def is_real(dtype: np.dtype) -> bool:
     """Whether a dtype is of booleans, floats or integers."""
     return is_integer(dtype) or any(jnp.issubdtype(dtype, kind) for kind in (jnp.bool_, jnp.floating))
 
 
-def state_dtype(dtype: Any) -> np.dtype:
+def state_dtype(dtype: DTypeLike) -> np.dtype:
     """The float type of the input, but at least float32; the default float type for booleans and integers."""
     if not jnp.issubdtype(dtype, jnp.floating):
         return np.dtype(jnp.result_type(float))

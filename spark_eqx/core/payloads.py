@@ -3,12 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Shaped, jaxtyped
 
 from .masked import NAN, without_mask
@@ -64,6 +65,22 @@ class SparkPayload(eqx.Module):
         """The dtype of the first array of the payload: of the signal, or of the spikes."""
         return np.dtype(jax.tree.leaves(self)[0].dtype)
 
+    @classmethod
+    def example(cls, shape: tuple[int, ...], dtype: DTypeLike) -> "SparkPayload":
+        """A payload of `jax.ShapeDtypeStruct`s, with every array that the type requires.
+
+        An array whose annotation does not admit `dtype` has a dtype that it admits.
+        """
+        name, arguments = np.dtype(dtype).name, {}
+        for each in inspect.signature(cls).parameters.values():
+            admitted = getattr(each.annotation, "dtypes", ())
+            refused = isinstance(admitted, tuple) and admitted and name not in admitted
+            usual = ("float32", "int32", "bool", *admitted) if refused else ()
+            if each.default is each.empty:
+                chosen = next((each for each in usual if each in admitted), dtype)
+                arguments[each.name] = chosen
+        return jax.eval_shape(lambda: cls(**{name: jnp.zeros(shape, each) for name, each in arguments.items()}))
+
     def __getitem__(self, index: Any) -> Any:
         for each in index if isinstance(index, tuple) else (index,):
             if isinstance(each, SparkPayload):
@@ -81,20 +98,20 @@ class SparkPayload(eqx.Module):
     def __bool__(self) -> bool:
         return True  # whatever its length
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         return self.value.__array__(dtype, copy=copy)
 
-    def __jax_array__(self) -> Any:
+    def __jax_array__(self) -> Array:
         return self.value
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs, **kwargs) -> ArrayLike:
         """Reductions such as `numpy.sum` are functions of `value`; NumPy's elementwise functions are refused."""
         if method != "reduce" or "out" in kwargs:
             raise _undefined(self, f"numpy.{ufunc.__name__}")
         array = lambda each: np.asarray(each) if isinstance(each, SparkPayload) else each
         return ufunc.reduce(*map(array, inputs), **{name: array(each) for name, each in kwargs.items()})
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index, value) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__}: a payload cannot be changed in place. Change its arrays, as in "
             "`array.at[index].set(value)`, and make a new payload of them."

@@ -1,16 +1,27 @@
-"""Ports: what goes into a module, by name and type of payload."""
+"""Ports: the inputs of a module, by name and type of payload."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
 
 from .masked import NAN, without_mask
 from .payloads import FloatArray, SparkPayload, SpikeArray
-from .records import class_names as _names
+from .records.class_names import counted, nearest
 from .specs import InputSpec
+
+
+# The inputs of `step`: one payload, a list of them for a port that takes many, or, if a module has several ports, a
+# dict of these by port, with `None` for a port that was left out. The specs of `build` have the same form.
+Payloads: TypeAlias = PyTree[SparkPayload]
+Specs: TypeAlias = PyTree[InputSpec]
+
+# A dict of payloads by the names of the outputs. Their types depend on the module.
+Output: TypeAlias = PyTree[SparkPayload]
 
 
 class Port(NamedTuple):
@@ -27,59 +38,39 @@ class Port(NamedTuple):
     many: bool = False
     optional: bool = False
 
-    def wrap(self, owner: str, payload: Any) -> Any:
-        """The argument of the port as a payload, or as a list of payloads."""
-        if not self.many:
-            return self._wrap_one(owner, payload)
-        if not isinstance(payload, list | tuple):
-            raise TypeError(f"{owner}: `{self.name}` must be a sequence of payloads, got {_kind(payload)}.")
-        return [self._wrap_one(owner, each) for each in payload]
-
-    def _wrap_one(self, owner: str, payload: Any) -> SparkPayload:
+    def wrap(self, owner: str, given: Any) -> SparkPayload:
+        """One argument of the port as a payload, checked."""
         wanted = self.payload_type
-        if isinstance(payload, wanted):
-            return payload
-        payload = without_mask(owner, self.name, payload, "0" if wanted is SpikeArray else NAN)
+        if isinstance(given, wanted):
+            return given
+        given = without_mask(owner, self.name, given, "0" if wanted is SpikeArray else NAN)
         remedy = ""
-        if wanted is not SparkPayload and isinstance(payload, jax.Array | np.ndarray | np.generic):
+        if wanted is not SparkPayload and isinstance(given, jax.Array | np.ndarray | np.generic):
             make: Any = wanted
             try:
-                return make(payload if isinstance(payload, jax.Array) else np.asarray(payload))
+                return make(given if isinstance(given, jax.Array) else np.asarray(given))
             except TypeError:
-                remedy = _remedy(wanted, payload.dtype)
-        if isinstance(payload, dict):
-            fitting = [name for name, each in payload.items() if isinstance(each, wanted)]
+                remedy = _remedy(wanted, given.dtype)
+        if isinstance(given, dict):
+            fitting = [name for name, each in given.items() if isinstance(each, wanted)]
             remedy = f" Give `output[{fitting[0]!r}]`?" if fitting else ""
-        elif isinstance(payload, list | tuple | float | int) and wanted is not SparkPayload:
+        elif isinstance(given, list | tuple | float | int) and wanted is not SparkPayload:
             remedy = " An array will do: `jnp.asarray(...)`."
-        raise TypeError(f"{owner}: `{self.name}` must be a {wanted.__name__}, got {_kind(payload)}.{remedy}")
+        raise TypeError(f"{owner}: `{self.name}` must be a {wanted.__name__}, got {_described(given)}.{remedy}")
 
-    def specs_of(self, payload: Any) -> Any:
-        """The spec (or, where the port takes many, the list of specs) of a payload."""
-        return [InputSpec.of(each) for each in payload] if self.many else InputSpec.of(payload)
-
-    def check(self, owner: str, specs: Any) -> Any:
-        """The spec (or, where the port takes many, the list of specs) that was given for the port, checked."""
-        name = self.name
-        if self.many and not isinstance(specs, Sequence):
-            raise TypeError(f"{owner}: port {name!r} takes a sequence of InputSpec, got {specs!r}.")
-        for spec in specs if self.many else [specs]:
-            if not isinstance(spec, InputSpec):
-                raise TypeError(f"{owner}: port {name!r} takes an InputSpec, got {spec!r}.")
-            if not issubclass(spec.payload_type, self.payload_type):
-                raise TypeError(
-                    f"{owner}: port {name!r} takes a {self.payload_type.__name__}, got {spec.payload_type.__name__}."
-                )
-        return list(specs) if self.many else specs
+    def check(self, owner: str, spec: Any) -> InputSpec:
+        """One spec of the port, checked."""
+        if not isinstance(spec, InputSpec):
+            raise TypeError(f"{owner}: port {self.name!r} takes an InputSpec, got {spec!r}.")
+        if not issubclass(spec.payload_type, self.payload_type):
+            wanted, got = self.payload_type.__name__, spec.payload_type.__name__
+            raise TypeError(f"{owner}: port {self.name!r} takes a {wanted}, got {got}.")
+        return spec
 
 
-# What a module takes is the payload of its port; where it has several, a dict of their payloads, with `None` for one
-# that was left out.
-
-
-def declare(cls: Any) -> None:
+def declare_ports(cls: Any) -> None:
     """Derive `ports` from the `port` of a class, or `port`, the first one, from its `ports`."""
-    own = vars(cls)  # a view: what is set here is in it
+    own = vars(cls)  # a view, which also shows what is set below
     if "port" in own and "ports" in own:  # properties
         return
     if "port" in own:
@@ -95,47 +86,51 @@ def declare(cls: Any) -> None:
         cls.port = ports[0]
 
 
-def gather(owner: str, ports: tuple[Port, ...], payloads: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-    """The arguments of `init` as a payload, as payloads by port, or as a list if the port takes many."""
+def as_payloads(owner: str, ports: tuple[Port, ...], given: PyTree) -> Payloads:
+    """The argument of a module as payloads, checked."""
+    if len(ports) == 1:
+        # Nearly every call ends here, which keeps a step in a Python loop light.
+        if isinstance(given, ports[0].payload_type) and not ports[0].many:
+            return given
+        given = {ports[0].name: given}
+    elif not isinstance(given, Mapping):
+        if not takes_one(ports):
+            raise TypeError(f"{owner}: {_takes(ports)}, got {_described(given)}.")
+        given = {ports[0].name: given}
+    return _arrange(owner, ports, given, "payload", Port.wrap)
+
+
+def gather(owner: str, ports: tuple[Port, ...], payloads: tuple[PyTree, ...], named: Mapping[str, PyTree]) -> Payloads:
+    """The arguments of `init`, which are given by position or by port, as payloads, checked."""
     if named and payloads:
         raise ValueError(f"{owner}: payloads are given by port or by position, got both.")
     if named:
-        return _one_or_all(ports, _each(owner, ports, named, "payload", Port.wrap))
-    if len(payloads) == 1 and (not ports[0].many or isinstance(payloads[0], list | tuple | Mapping)):
-        return wrap(owner, ports, payloads[0])
-    if not ports[0].many:
-        raise ValueError(f"{owner}: {_takes(ports)}, got {_names.counted(len(payloads), 'payload')}.")
-    return wrap(owner, ports, payloads)
+        return _arrange(owner, ports, named, "payload", Port.wrap)
+    if ports[0].many:
+        one = len(payloads) == 1 and isinstance(payloads[0], list | tuple | Mapping)
+        return as_payloads(owner, ports, payloads[0] if one else payloads)
+    if len(payloads) != 1:
+        raise ValueError(f"{owner}: {_takes(ports)}, got {counted(len(payloads), 'payload')}.")
+    return as_payloads(owner, ports, payloads[0])
 
 
-def wrap(owner: str, ports: tuple[Port, ...], given: Any) -> Any:
-    """The argument of a module as payloads, in the form that `step` takes."""
-    if len(ports) == 1:
-        return ports[0].wrap(owner, given)
-    if not isinstance(given, Mapping):
-        if not takes_one(ports):
-            raise TypeError(f"{owner}: {_takes(ports)}, got {_kind(given)}.")
-        given = {ports[0].name: given}
-    return _each(owner, ports, given, "payload", Port.wrap)
-
-
-def check(owner: str, ports: tuple[Port, ...], input_specs: Any) -> Any:
-    """The specs by port, checked: in the form of the payloads."""
+def checked_specs(owner: str, ports: tuple[Port, ...], input_specs: Mapping[str, PyTree]) -> Specs:
+    """The specs by port, checked, in the form of the payloads."""
     if not isinstance(input_specs, Mapping):
         raise TypeError(f"{owner}: `input_specs` must map port names to InputSpec, got {input_specs!r}.")
-    return _one_or_all(ports, _each(owner, ports, input_specs, "spec", Port.check))
+    return _arrange(owner, ports, input_specs, "spec", Port.check)
 
 
-def by_port(ports: tuple[Port, ...], payload: Any) -> dict[str, Any]:
-    """The payloads that are there, by port."""
-    payloads = {ports[0].name: payload} if len(ports) == 1 else payload
+def by_port(ports: tuple[Port, ...], payloads: Payloads) -> dict[str, Payloads]:
+    """The payloads that were given, by port."""
+    payloads = {ports[0].name: payloads} if len(ports) == 1 else payloads
     return {name: each for name, each in payloads.items() if each is not None}
 
 
-def specs_of(ports: tuple[Port, ...], payload: Any) -> dict[str, Any]:
-    """The specs of the payloads that are there, by port."""
-    payloads = by_port(ports, payload)
-    return {port.name: port.specs_of(payloads[port.name]) for port in ports if port.name in payloads}
+def specs_of(ports: tuple[Port, ...], payloads: Payloads) -> dict[str, Specs]:
+    """The specs of the payloads that were given, by port."""
+    one = lambda each: isinstance(each, SparkPayload)
+    return {name: jax.tree.map(InputSpec.of, each, is_leaf=one) for name, each in by_port(ports, payloads).items()}
 
 
 def takes_one(ports: tuple[Port, ...]) -> bool:
@@ -143,24 +138,35 @@ def takes_one(ports: tuple[Port, ...]) -> bool:
     return all(port.optional for port in ports[1:])
 
 
-def _each(
-    owner: str, ports: tuple[Port, ...], given: Mapping[str, Any], what: str, convert: Callable[[Port, str, Any], Any]
-) -> dict[str, Any]:
+def _arrange(
+    owner: str,
+    ports: tuple[Port, ...],
+    given: Mapping[str, PyTree],
+    noun: str,
+    convert: Callable[[Port, str, Any], PyTree],
+) -> PyTree:
+    """The payloads or specs that are given by port, each converted, in the form that `step` takes."""
     names = [port.name for port in ports]
     missing = [port.name for port in ports if port.name not in given and not port.optional]
     unknown = [name for name in given if name not in names]
     if unknown and len(names) > 1:
-        raise ValueError(f"{owner}: there is no port {unknown[0]!r}{_names.nearest(unknown[0], names)}")
+        raise ValueError(f"{owner}: there is no port {unknown[0]!r}{nearest(unknown[0], names)}")
     if missing:
-        raise ValueError(f"{owner}: no {what} for port {missing[0]!r}; got {what}s for {sorted(given)}.")
+        raise ValueError(f"{owner}: no {noun} for port {missing[0]!r}; got {noun}s for {sorted(given)}.")
     if unknown:
         raise ValueError(f"{owner}: there is no port {unknown[0]!r}; the only port is {names[0]!r}.")
-    absent = [port for port in ports if port.optional and given.get(port.name) is None]
-    return {port.name: None if port in absent else convert(port, owner, given[port.name]) for port in ports}
-
-
-def _one_or_all(ports: tuple[Port, ...], by_name: dict[str, Any]) -> Any:
-    return by_name[ports[0].name] if len(ports) == 1 else by_name
+    arranged = {}
+    for port in ports:
+        each = given.get(port.name)
+        if each is None and port.optional:
+            arranged[port.name] = None
+        elif port.many:
+            if not isinstance(each, list | tuple):
+                raise TypeError(f"{owner}: `{port.name}` must be a sequence of {noun}s, got {_described(each)}.")
+            arranged[port.name] = [convert(port, owner, one) for one in each]
+        else:
+            arranged[port.name] = convert(port, owner, each)
+    return arranged if len(ports) > 1 else arranged[names[0]]
 
 
 def _takes(ports: tuple[Port, ...]) -> str:
@@ -169,7 +175,8 @@ def _takes(ports: tuple[Port, ...]) -> str:
     return f"takes payloads by port, {{{', '.join(f'{port.name!r}: ...' for port in ports)}}}"
 
 
-def _remedy(wanted: type, dtype: Any) -> str:
+def _remedy(wanted: type, dtype: DTypeLike) -> str:
+    """The conversion to suggest for an array of a dtype that a payload does not take."""
     kind = lambda *types: any(jnp.issubdtype(dtype, each) for each in types)
     if wanted not in (FloatArray, SpikeArray) or kind(np.timedelta64):
         return ""
@@ -186,15 +193,15 @@ def _remedy(wanted: type, dtype: Any) -> str:
         return " Give its parts as floats: `x.real` and `x.imag`, or `abs(x)`."
     if not kind(jnp.integer):
         return ""
+    most = int(jnp.iinfo(dtype).max)
     if jnp.iinfo(dtype).bits > 16:
         return " Scale to floats first, to 0 to 1 by `x.astype(jnp.float32) / largest` with the largest possible value."
-    most = int(jnp.iinfo(dtype).max)
     if kind(jnp.signedinteger):
         return f" Scale to floats first, for audio to -1 to 1 by `x.astype(jnp.float32) / {most + 1}`."
     return f" Scale to floats first, for an image of 0 to {most} by `x.astype(jnp.float32) / {most}`."
 
 
-def _kind(value: Any) -> str:
+def _described(value: Any) -> str:
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         return f"a bare array of shape {value.shape}, dtype {value.dtype}"
     return f"{type(value).__name__}: {value!r}"

@@ -1,12 +1,10 @@
 import dataclasses
-import inspect
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from .numbers import is_of_jax
 from .payloads import SparkPayload
@@ -20,7 +18,7 @@ class InputSpec:
     shape: tuple[int, ...]
     dtype: np.dtype
 
-    def __init__(self, payload_type: Any, shape: Sequence[Any], dtype: Any):
+    def __init__(self, payload_type: Any, shape: Any, dtype: Any):
         """**Arguments:**
 
         - `payload_type`: a subclass of [`SparkPayload`][].
@@ -48,7 +46,7 @@ class InputSpec:
         object.__setattr__(self, "dtype", numpy_dtype)
 
     @classmethod
-    def of(cls, payload: Any) -> "InputSpec":
+    def of(cls, payload: PyTree) -> "InputSpec":
         """The spec of a payload of arrays, of tracers or of `jax.ShapeDtypeStruct`s.
 
         **Raises:** `TypeError` for what is not a payload, `ValueError` for one whose arrays differ in shape.
@@ -62,26 +60,9 @@ class InputSpec:
             )
         return cls(type(payload), payload.shape, payload.dtype)
 
-    def struct(self) -> Any:
-        """A payload of `jax.ShapeDtypeStruct`s that fits the spec, for `jax.eval_shape`.
-
-        It has every array that its type requires; one that is annotated with another dtype has that.
-        """
-        dtypes = _required_dtypes(self.payload_type, self.dtype)
-        make: Any = self.payload_type
-        return jax.eval_shape(lambda: make(**{name: jnp.zeros(self.shape, each) for name, each in dtypes.items()}))
+    def struct(self) -> SparkPayload:
+        """A payload of `jax.ShapeDtypeStruct`s that fits the spec, for `jax.eval_shape`."""
+        return self.payload_type.example(self.shape, self.dtype)
 
     def __str__(self) -> str:
         return f"{self.payload_type.__name__} of shape {self.shape}, dtype {self.dtype.name}"
-
-
-def _required_dtypes(payload_type: type, dtype: np.dtype) -> dict[str, Any]:
-    """The arguments that make a payload, each with `dtype`, or with the usual one that its annotation admits."""
-    dtypes = {}
-    for each in inspect.signature(payload_type).parameters.values():
-        if each.default is each.empty:
-            admitted: Any = getattr(each.annotation, "dtypes", ())
-            refused = isinstance(admitted, tuple) and admitted and dtype.name not in admitted
-            usual = ("float32", "int32", "bool", *admitted) if refused else ()
-            dtypes[each.name] = next((name for name in usual if name in admitted), dtype)
-    return dtypes

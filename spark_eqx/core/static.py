@@ -1,17 +1,18 @@
 """Pytrees split into arrays, which are traced, and constants, which are part of a compiled program."""
 
 import math
-from typing import Any
+from collections.abc import Hashable, Iterable
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 
 @jax.tree_util.register_pytree_node_class
 class SplitTree:
     """A pytree as an argument of a compiled function: its arrays are traced, and the rest is a hashable static part."""
 
-    def __init__(self, tree: Any):
+    def __init__(self, tree: PyTree):
         self.tree = tree
 
     def tree_flatten(self):
@@ -22,14 +23,14 @@ class SplitTree:
         return arrays, (structure, tuple(dynamic), static, distinct(static))
 
     @classmethod
-    def tree_unflatten(cls, aux: Any, arrays: Any):
+    def tree_unflatten(cls, aux: tuple, arrays: Iterable):
         structure, dynamic, static, _ = aux
-        arrays = iter(arrays)
-        leaves = [next(arrays) if array else leaf for array, leaf in zip(dynamic, static, strict=True)]
+        remaining = iter(arrays)
+        leaves = [next(remaining) if array else leaf for array, leaf in zip(dynamic, static, strict=True)]
         return cls(jax.tree.unflatten(structure, leaves))
 
 
-def distinct(value: Any) -> Any:
+def distinct(value: Hashable) -> Hashable:
     """A key under which 1, 1.0 and True differ, and 0.0 and -0.0: they compare equal but compile to other programs."""
     if isinstance(value, tuple):
         return tuple(map(distinct, value))

@@ -8,7 +8,7 @@ from jaxtyping import PRNGKeyArray
 
 from ..core.config import SparkConfig
 from ..core.exact import rounded_as_written
-from ..core.module import SparkModule
+from ..core.module import SparkModule, wrap
 from ..core.numbers import concrete, same_step
 from ..core.payloads import SparkPayload, SpikeArray
 from ..core.ports import Port, takes_one
@@ -154,7 +154,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         output, states = {}, []
         for i, stage in enumerate(self):
             if i > 0:
-                payload = stage._wrap(_as_between_programs(self._between(i, output)))
+                payload = wrap(stage, _as_between_programs(self._between(i, output)))
             output, new = run(stage, i, payload, state[i])
             states.append(new)
         return output, tuple(states)

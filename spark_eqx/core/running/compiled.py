@@ -1,13 +1,17 @@
 """Compiled steps and sequences."""
 
 import functools
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import PRNGKeyArray, PyTree
 
 from ..exact import pin
+from ..numbers import Keys, Steps
+from ..ports import Output, Payloads
 from ..static import SplitTree
 from .keys import step_keys
 from .sharding import shard_like, vary_like
@@ -17,7 +21,7 @@ from .state_checks import Runnable, check_returned, check_state
 # Compiled even when called eagerly: XLA contracts a product and a sum into one rounding, op-by-op execution does not,
 # and a spike must not depend on which of the two runs. It also makes eager stepping some ten times faster.
 @jax.jit
-def run_step(module: SplitTree, payload: Any, state: Any, key: Any) -> Any:
+def run_step(module: SplitTree, payload: Payloads, state: PyTree, key: PRNGKeyArray | None) -> tuple[Output, PyTree]:
     of: Runnable = module.tree
     check_state(of, payload, state)
     state = shard_like(state, of.step, payload)
@@ -29,14 +33,21 @@ def run_step(module: SplitTree, payload: Any, state: Any, key: Any) -> Any:
 
 @functools.partial(jax.jit, static_argnames=("held", "length", "chunk"))
 def run_sequence(
-    module: SplitTree, payload: Any, state: Any, key: Any, start: Any, held: bool, length: Any, chunk: int
-) -> Any:
-    """`chunk`: how many steps are checkpointed as one; 0: none are."""
+    module: SplitTree,
+    payload: Payloads,
+    state: PyTree,
+    key: PRNGKeyArray | None,
+    start: ArrayLike,
+    held: bool,
+    length: Steps,
+    chunk: int,
+) -> tuple[Output, PyTree]:
+    """`chunk`: the number of steps that are checkpointed as one; 0 for no checkpoints."""
     of: Runnable = module.tree
     frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
     check_state(of, frame, state)
     state = shard_like(vary_like(state, (payload, of, key)), of.step, payload, held)
-    if held:  # else a frame depends on the step, and is no constant
+    if held:  # a frame of a varying payload depends on the step and cannot be folded
         payload = pin(payload)
     keys = step_keys(key, jnp.asarray(start).astype(jnp.uint32) + jnp.arange(length, dtype=jnp.uint32))
 
@@ -53,7 +64,7 @@ def run_sequence(
     if chunk == 0:
         return run(state, xs, length)[::-1]
     run = jax.checkpoint(run, prevent_cse=False, static_argnums=2)
-    # Whole chunks in a scan, whose backward pass keeps the states between them only; then what is left over.
+    # Whole chunks in a scan, whose backward pass keeps only the states between them; then the rest of the steps.
     count = length // chunk
     whole = count * chunk
     chunks = jax.tree.map(lambda x: x[:whole].reshape(count, chunk, *x.shape[1:]), xs)
@@ -65,7 +76,9 @@ def run_sequence(
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), output, last), state
 
 
-def run_step_by_step(module: Runnable, payload: Any, state: Any, keys: Any, steps: Any, held: bool) -> tuple[Any, Any]:
+def run_step_by_step(
+    module: Runnable, payload: Payloads, state: PyTree, keys: Keys, steps: Steps, held: bool
+) -> tuple[Output, PyTree]:
     """The output of all steps and the new state; see `SparkModule.run`."""
 
     def body(state, x):
@@ -80,15 +93,15 @@ def run_step_by_step(module: Runnable, payload: Any, state: Any, keys: Any, step
     return output, state
 
 
-def scan(body: Any, state: Any, xs: Any, steps: Any) -> tuple[Any, Any]:
-    """`lax.scan` over `xs`, which may be nothing, in a number of steps that may be a symbol."""
+def scan(body: Callable, state: PyTree, xs: PyTree, steps: Steps) -> tuple[PyTree, PyTree]:
+    """`lax.scan` over `xs`, which may have no array, in a number of steps that may be a symbol."""
     if isinstance(steps, int):
         return lax.scan(body, state, xs, length=steps)
-    # A symbol it takes only from the shape of what it runs over.
+    # `lax.scan` refuses a symbol as `length`, and takes it from the shape of an array.
     return lax.scan(lambda state, x: body(state, x[0]), state, (xs, jnp.empty((steps, 0))))
 
 
-def run_at_once(module: Runnable, payload: Any, state: Any, steps: Any, held: bool) -> tuple[Any, Any]:
+def run_at_once(module: Runnable, payload: Payloads, state: PyTree, steps: Steps, held: bool) -> tuple[Output, PyTree]:
     """All steps without a loop, for a `run` whose steps neither draw random numbers nor change the state."""
     step = lambda payload: module.step(payload, state, key=None)[0]
     if not held:

@@ -1,5 +1,6 @@
 """The keys of `init`, of each step and of each stage, which are all different."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,7 +8,9 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import PRNGKeyArray, UInt32
+from jaxtyping import Array, PRNGKeyArray, Shaped, UInt32
+
+from ..numbers import Keys
 
 
 MOST_STEPS = 2**32 - 1  # steps that have a key of their own; `init` has the next one
@@ -33,7 +36,7 @@ def check_key(owner: str, key: Any) -> None:
         )
 
 
-def is_typed(key: Any) -> bool:
+def is_typed(key: Array | np.ndarray) -> bool:
     return jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
 
 
@@ -47,7 +50,7 @@ def init_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
     return None if key is None else jr.fold_in(key, np.uint32(MOST_STEPS))
 
 
-def step_keys(key: PRNGKeyArray | None, times: UInt32[Any, " steps"]) -> Any:
+def step_keys(key: PRNGKeyArray | None, times: UInt32[Array, " steps"]) -> Keys:
     """The keys of the steps `times` of a sequence, `fold_in(key, t)`."""
     return None if key is None else _map(lambda t: jr.fold_in(key, t), times, key)
 
@@ -57,16 +60,16 @@ def stage_key(key: PRNGKeyArray | None, stage: int) -> PRNGKeyArray | None:
     return None if key is None else jr.fold_in(key, stage)
 
 
-def stage_keys(keys: Any, stage: int) -> Any:
+def stage_keys(keys: Keys, stage: int) -> Keys:
     """`stage_key` for each key of an array."""
     return None if keys is None else _map(lambda key: jr.fold_in(key, stage), keys, keys)
 
 
-def _map(function: Any, xs: Any, key: Any) -> Any:
+def _map(function: Callable, xs: Array, key: Array) -> Array:
     # The keys of other generators may be derived otherwise under `vmap`.
     return jax.vmap(function)(xs) if is_threefry(key) else lax.map(function, xs)
 
 
-def is_threefry(key: Any) -> bool:
+def is_threefry(key: Shaped[Array, "..."]) -> bool:
     name = str(jr.key_impl(key)) if is_typed(key) else jax.config.jax_default_prng_impl  # pyright: ignore
     return name in ("fry", "threefry2x32")

@@ -1,25 +1,29 @@
-"""States where their data is, for programs that name the axes of a mesh themselves.
+"""States on the devices of their data, for programs that name the axes of a mesh themselves.
 
-A loop over time refuses a state that is on other axes after a step than before it. A state that was just made is on
-none.
+A scan over time refuses a state whose sharding after a step differs from that before the step. A state that `build`
+just made is on no axis. The sharding is found by tracing steps, so that it is right for the states of any module.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.random as jr
-from jax import lax
+from jax import Array, lax
 from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import PyTree
 
 
-def vary_like(state: Any, data: Any) -> Any:
+_Leaf: TypeAlias = Array | jax.ShapeDtypeStruct
+
+
+def vary_like(state: PyTree, data: PyTree) -> PyTree:
     """Inside of `jax.shard_map`: the state as varying over the axes over which the data varies."""
     axes = set().union(*map(_varying, jax.tree.leaves(data)))
     return jax.tree.map(lambda leaf: _vary(leaf, axes - _varying(leaf)), state) if axes else state
 
 
-def shard_like(state: Any, step: Callable[..., Any], payload: Any, held: bool = True) -> Any:
+def shard_like(state: PyTree, step: Callable, payload: PyTree, held: bool = True) -> PyTree:
     """On a mesh of explicit axes: the state sharded as it is after a step.
 
     The payload is that of one step if `held`; else it has a leading axis of time.
@@ -27,15 +31,13 @@ def shard_like(state: Any, step: Callable[..., Any], payload: Any, held: bool = 
     frames = jax.tree.map(lambda leaf: _frame(leaf, held), payload)
     if not any(map(_spec, jax.tree.leaves(frames))) or not hasattr(jax.sharding, "reshard"):
         return state
-    for beginning in (state, _guess(state, frames)):
-        try:
-            return _settle(beginning, step, frames)
-        except Exception:  # of any kind: JAX refuses to mix shardings; what else is wrong the steps will raise
-            continue
-    return state
+    try:
+        return _settle(state, step, frames)
+    except Exception:  # JAX refuses to mix shardings by an error that it does not export, `ShardingTypeError`.
+        return _settle(_guess(state, frames), step, frames)
 
 
-def _varying(leaf: Any) -> set[str]:
+def _varying(leaf: PyTree) -> set[str]:
     if not isinstance(leaf, jax.Array):
         return set()
     aval = jax.typeof(leaf)
@@ -44,7 +46,7 @@ def _varying(leaf: Any) -> set[str]:
     return set(getattr(aval, "vma", ()))
 
 
-def _vary(leaf: Any, axes: set[str]) -> Any:
+def _vary(leaf: Array, axes: set[str]) -> Array:
     if not axes:
         return leaf
     names = tuple(sorted(axes, key=str))  # in one order in all processes
@@ -53,14 +55,14 @@ def _vary(leaf: Any, axes: set[str]) -> Any:
     return lax.pvary(leaf, names)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _sharding(leaf: Any) -> NamedSharding | None:
-    """Of an array, what a mesh of explicit axes makes part of its type."""
+def _sharding(leaf: _Leaf) -> NamedSharding | None:
+    """The sharding that is part of the type of an array, on a mesh of explicit axes."""
     sharding = leaf.sharding if isinstance(leaf, jax.ShapeDtypeStruct) else getattr(jax.typeof(leaf), "sharding", None)
     return sharding if isinstance(sharding, NamedSharding) else None
 
 
-def _spec(leaf: Any) -> tuple[Any, ...]:
-    """The axes of each dimension, without those at the end that are on none."""
+def _spec(leaf: _Leaf) -> tuple:
+    """The mesh axes of each dimension, without the last dimensions that are on none."""
     sharding = _sharding(leaf)
     axes = [] if sharding is None else list(sharding.spec)
     while axes and axes[-1] is None:
@@ -68,17 +70,17 @@ def _spec(leaf: Any) -> tuple[Any, ...]:
     return tuple(axes)
 
 
-def _frame(leaf: Any, held: bool) -> jax.ShapeDtypeStruct:
+def _frame(leaf: _Leaf, held: bool) -> jax.ShapeDtypeStruct:
     sharding, first = _sharding(leaf), 0 if held else 1
     if sharding is not None:
         sharding = NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[first:]))
     return jax.ShapeDtypeStruct(leaf.shape[first:], leaf.dtype, sharding=sharding)
 
 
-def _guess(state: Any, frames: Any) -> Any:
-    """What begins with the shape of the data on the axes of the data."""
+def _guess(state: PyTree, frames: PyTree) -> PyTree:
+    """The state, where each array whose shape begins with that of the data is on the axes of the data."""
 
-    def place(leaf: Any) -> Any:
+    def place(leaf):
         for frame in jax.tree.leaves(frames):
             if leaf.shape[: frame.ndim] == frame.shape:
                 return _reshard(leaf, frame)
@@ -87,7 +89,7 @@ def _guess(state: Any, frames: Any) -> Any:
     return jax.tree.map(place, state)
 
 
-def _settle(state: Any, step: Callable[..., Any], frames: Any) -> Any:
+def _settle(state: PyTree, step: Callable, frames: PyTree) -> PyTree:
     """The state sharded as after one step, and so on, until a step changes nothing."""
     after = lambda frames, state: step(frames, state, key=jr.key(0))[1]
     for _ in range(8):
@@ -97,6 +99,6 @@ def _settle(state: Any, step: Callable[..., Any], frames: Any) -> Any:
     return state
 
 
-def _reshard(leaf: Any, like: Any) -> Any:
+def _reshard(leaf: Array, like: _Leaf) -> Array:
     sharding = _sharding(like)
     return leaf if sharding is None or _spec(leaf) == _spec(like) else jax.sharding.reshard(leaf, sharding)

@@ -2,16 +2,18 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+from jaxtyping import PRNGKeyArray, PyTree
 
+from ..numbers import Keys, Steps
 from ..payloads import SparkPayload
-from ..ports import Port, specs_of
+from ..ports import Output, Payloads, Port, Specs, specs_of
 from ..records.class_names import counted
 
 
@@ -44,14 +46,16 @@ class Runnable(Protocol):
 
     ports: ClassVar[tuple[Port, ...]]
 
-    def build(self, input_specs: Any, *, key: Any) -> Any: ...
+    def build(self, input_specs: Mapping[str, Specs], *, key: PRNGKeyArray | None) -> PyTree: ...
 
-    def step(self, payload: Any, state: Any, *, key: Any) -> tuple[Any, Any]: ...
+    def step(self, payload: Payloads, state: PyTree, *, key: PRNGKeyArray | None) -> tuple[Output, PyTree]: ...
 
-    def run(self, payload: Any, state: Any, *, keys: Any, steps: Any, held: bool) -> tuple[Any, Any]: ...
+    def run(
+        self, payload: Payloads, state: PyTree, *, keys: Keys, steps: Steps, held: bool
+    ) -> tuple[Output, PyTree]: ...
 
 
-def check_returned(module: Runnable, method: str, returned: Any, state: Any, steps: Any = None) -> None:
+def check_returned(module: Runnable, method: str, returned: Any, state: PyTree, steps: Steps | None = None) -> None:
     """Check at trace time that a method of a module returned an output and a matching state."""
     what = f"{type(module).__name__}.{method}"
     if not (isinstance(returned, tuple) and len(returned) == 2):
@@ -70,7 +74,7 @@ def check_returned(module: Runnable, method: str, returned: Any, state: Any, ste
         )
 
 
-def describe(state: Any) -> str:
+def describe(state: PyTree) -> str:
     """A state by its fields, with dtypes and shapes."""
     if hasattr(state, "dtype"):
         return f"{state.dtype.name}{list(state.shape)}"
@@ -89,12 +93,12 @@ def describe(state: Any) -> str:
     return f"{type(state).__name__}({', '.join(fields)})"
 
 
-def _signature(tree: Any) -> Any:
+def _signature(tree: PyTree) -> tuple[Hashable, list]:
     leaves, structure = jax.tree.flatten(tree)
     return structure, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
 
 
-def check_state(module: Runnable, payload: Any, state: Any) -> None:
+def check_state(module: Runnable, payload: Payloads, state: PyTree) -> None:
     """Compare the state with the one that `build` would return. At trace time only."""
     specs = specs_of(module.ports, payload)
     build = lambda key: eqx.filter_eval_shape(lambda: module.build(specs, key=key))
