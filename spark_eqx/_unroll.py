@@ -45,4 +45,4 @@ def unroll(
     """
     if not isinstance(module, SparkModule):
         raise TypeError(f"unroll: `module` must be a SparkModule, got {type(module).__name__}.")
-    return module.unroll(payload, state, steps=steps, key=key, start=start, checkpoint=checkpoint)
+    return type(module).unroll(module, payload, state, steps=steps, key=key, start=start, checkpoint=checkpoint)

@@ -73,7 +73,8 @@ def _(primals: tuple[Array], tangents: tuple[Array]):
     return rounded_linear(*primals), tangents[0]
 
 
-_LEAST = 2.0**-60  # so that no unit of a slice is a subnormal number
+# A smaller number would make the unit of a slice subnormal, which XLA on a CPU flushes to zero.
+_LEAST = 2.0**-60
 
 
 def slices(matrix: Float[Array, "*rows columns"], most: int) -> list[Float[Array, "*rows columns"]]:
@@ -85,7 +86,8 @@ def slices(matrix: Float[Array, "*rows columns"], most: int) -> list[Float[Array
     than the last bit of the largest element of the row. The sum has the derivative of the matrix.
     """
     digits = jnp.finfo(matrix.dtype).nmant + 1
-    bits = max(digits - math.ceil(math.log2(max(most, 1))), 1)  # of an element
+    # A sum of `most` elements of this many bits needs at most `digits` bits.
+    bits = max(digits - math.ceil(math.log2(max(most, 1))), 1)
     largest = jnp.max(jnp.abs(lax.stop_gradient(matrix)), axis=-1, keepdims=True, initial=_LEAST)
     _, exponent = jnp.frexp(largest)
     rest, parts = matrix, []
@@ -94,6 +96,7 @@ def slices(matrix: Float[Array, "*rows columns"], most: int) -> list[Float[Array
         unit = jnp.ldexp(jnp.ones_like(largest), exponent)
         parts.append(lax.stop_gradient(jnp.round(rest / unit) * unit))
         rest = rest - parts[-1]
+    # Rounding has no derivative, so that the last slice carries the derivative of the whole matrix.
     parts[-1] = parts[-1] + (rest - lax.stop_gradient(rest))
     return parts
 
@@ -104,7 +107,8 @@ def scaled(matrix: Float[Array, "*rows columns"]) -> tuple[Float[Array, "*rows c
     The largest element of each row is then near 1, so that no sum overflows or has subnormal terms.
     """
     largest = jnp.max(jnp.abs(lax.stop_gradient(matrix)), axis=-1, keepdims=True, initial=0)
-    most = jnp.finfo(matrix.dtype).maxexp - 3  # its inverse is a normal number, too
+    # The inverse of the largest scale must be a normal number, too.
+    most = jnp.finfo(matrix.dtype).maxexp - 3
     scale = jnp.ldexp(jnp.ones_like(largest), jnp.clip(jnp.frexp(largest)[1] - 1, -most, most))
     # Otherwise XLA of jaxlib 0.6 merges this division with the division in `slices`. Their product may be subnormal.
     return rounded_as_written(matrix / scale), scale

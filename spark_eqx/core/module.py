@@ -1,4 +1,5 @@
 import abc
+import functools
 import inspect
 import json
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from .ports import (
 )
 from .records import class_names
 from .records.fields import shown
-from .running.compiled import run_sequence, run_step, run_step_by_step
+from .running.compiled import run_build, run_sequence, run_step, run_step_by_step
 from .running.keys import check_key, init_key
 from .running.sharding import shard_like, vary_like
 from .running.state_checks import needs_state
@@ -74,12 +75,14 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         declare_ports(cls)
         if any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls)):
             return
+        # The definition of a class is where its author can mend it, so that what is missing is found here.
         if not hasattr(cls, "ports"):
             raise TypeError(
                 f"{cls.__name__}: `port` is missing. Declare the type of the input, for instance "
                 "`port: ClassVar[Port] = Port('spikes', SpikeArray)`."
             )
-        # Checkers of annotations may give the library's own classes an `__init__` each, which is this one.
+        # A class with an `__init__` of its own need not name a config. The library's own classes are left out, because
+        # the checker of annotations in the tests gives each of them an `__init__`.
         derived = cls.__mro__[: cls.__mro__.index(SparkModule)]
         if not any("__init__" in vars(each) for each in derived if not class_names.is_own(each)):
             cls._config_class()
@@ -88,11 +91,13 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
                 raise TypeError(f"{cls.__name__}.{method.__name__}: must take `key` by name, `(self, ..., *, key)`.")
 
     def __init__(self, config: ConfigT | None = None, **kwargs):
-        self.config = self._config_class().of(config, kwargs)
+        self.config = type(self)._config_class().of(config, kwargs)
 
     @classmethod
     def _config_class(cls) -> Any:
         """The config that the class names in brackets: `InputInterface[MyConfig, MyState]`."""
+        if "_config_type" in vars(cls):
+            return cls._config_type
         for each in cls.__mro__:
             for base in vars(each).get("__orig_bases__", ()):
                 origin = get_origin(base)
@@ -100,6 +105,7 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
                     for argument in get_args(base):
                         argument = get_origin(argument) or argument  # of a generic config
                         if isinstance(argument, type) and issubclass(argument, SparkConfig):
+                            cls._config_type = argument
                             return argument
         raise TypeError(
             f"{cls.__name__}: names no config. Name it, and the state, in brackets after the base class, "
@@ -143,9 +149,10 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         """
         check_key(self._name, key)
         payload = gather(self._name, self.ports, payloads, named)
-        self._warn(payload)
-        state = self.build(specs_of(self.ports, payload), key=init_key(key))
-        return shard_like(vary_like(state, (payload, self, key)), self.step, payload)
+        cls = type(self)
+        cls._warn(self, payload)
+        state = run_build(self, specs_of(self.ports, payload), init_key(key))
+        return shard_like(vary_like(state, (payload, self, key)), functools.partial(cls.step, self), payload)
 
     def output_specs(self, input_specs: Mapping[str, PyTree]) -> dict[str, InputSpec]:
         """The spec of each output, found without running anything."""
@@ -172,7 +179,7 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         """Many steps at once; see [`unroll`][spark_eqx.unroll]."""
         check_key(self._name, key)
         payload = wrap(self, payload)
-        self._warn(payload)
+        type(self)._warn(self, payload)
         length = count_steps(self._name, by_port(self.ports, payload), steps)
         chunk, start = chunk_length(checkpoint, length), first_step(start, length)
         return run_sequence(SplitTree(self), payload, state, key, start, steps is not None, length, chunk)

@@ -58,7 +58,8 @@ class SparkPayload(eqx.Module):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape that all arrays of the payload share."""
-        return jax.tree.leaves(self)[0].shape  # not `value`, which may be computed, and of structs cannot be
+        # `value` may be computed, which structs do not allow.
+        return jax.tree.leaves(self)[0].shape
 
     @property
     def dtype(self) -> np.dtype:
@@ -96,7 +97,8 @@ class SparkPayload(eqx.Module):
         return (jax.tree.unflatten(structure, each) for each in zip(*leaves, strict=True))
 
     def __bool__(self) -> bool:
-        return True  # whatever its length
+        # Without this method Python would use `__len__`, and a payload of no steps would be false.
+        return True
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         return self.value.__array__(dtype, copy=copy)
@@ -117,7 +119,8 @@ class SparkPayload(eqx.Module):
             "`array.at[index].set(value)`, and make a new payload of them."
         )
 
-    if not TYPE_CHECKING:  # a type checker would accept any attribute
+    # With this method, a type checker would accept any attribute.
+    if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             arrays = (np.ndarray, jax.Array)

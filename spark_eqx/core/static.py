@@ -20,6 +20,7 @@ class SplitTree:
         dynamic = [isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves]
         static = tuple(None if array else leaf for array, leaf in zip(dynamic, leaves, strict=True))
         arrays = [leaf for array, leaf in zip(dynamic, leaves, strict=True) if array]
+        # JAX looks up a compiled program by equality, and 1 == 1.0 == True.
         return arrays, (structure, tuple(dynamic), static, distinct(static))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Names of classes in plain data, and names that may have been meant."""
+"""Names of classes in plain data, and suggestions for misspelt names."""
 
 import difflib
 import itertools
@@ -14,11 +14,12 @@ _count = itertools.count()
 
 def register(cls: type) -> None:
     """Remember when a class was defined: of two definitions under one name, the newer is meant."""
+    # A notebook defines a class anew each time its cell is run, and old modules keep the old class alive.
     _order[cls] = next(_count)
 
 
 def name_of(cls: type) -> str:
-    """`"module:Class"`; classes of this package are found wherever in it they live, hence `"spark_eqx:Class"`."""
+    """`"module:Class"`, or `"spark_eqx:Class"` for a class of this package, whose files may move."""
     return f"{_PACKAGE if is_own(cls) else cls.__module__}:{cls.__qualname__}"
 
 

@@ -46,7 +46,7 @@ def _real(value: Given) -> float | NotImplementedType:
             if isinstance(value, int | float | np.integer | np.floating) and _no_bool(value)
             else NotImplemented
         )
-    except OverflowError:  # an int of hundreds of digits
+    except OverflowError:  # Raised for an integer of more than 308 digits.
         return NotImplemented
 
 
@@ -61,6 +61,7 @@ def _no_bool(value: Given) -> bool:
 
 def _nested(value: Given, scalar: Callable) -> Given:
     """Python and NumPy numbers by `scalar`; sequences and NumPy arrays as nested tuples of the same, none ragged."""
+    # Constants are part of the structure of a pytree, which must be hashable; NumPy arrays are not.
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):

@@ -41,8 +41,10 @@ def encode(value: Any) -> Any:
 def _encode_array(value: jax.Array | np.ndarray) -> dict[str, Any]:
     if jnp.issubdtype(value.dtype, jnp.complexfloating) or not np.isfinite(np.asarray(value, float)).all():
         raise TypeError(f"an array of {value.dtype.name} that is not all finite numbers cannot be written as JSON.")
-    exact = value.astype(jnp.float32) if value.dtype == jnp.bfloat16 else value  # NumPy does not know bfloat16
-    empty = {} if value.size else {"shape": list(value.shape)}  # an empty list has lost the shape
+    # NumPy cannot list bfloat16, and every bfloat16 is a float32.
+    exact = value.astype(jnp.float32) if value.dtype == jnp.bfloat16 else value
+    # A nested list shows its shape, unless it is empty.
+    empty = {} if value.size else {"shape": list(value.shape)}
     return {"array": np.asarray(exact).tolist(), "dtype": value.dtype.name} | empty
 
 

@@ -11,11 +11,26 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from ..exact import pin
 from ..numbers import Keys, Steps
-from ..ports import Output, Payloads
+from ..ports import Output, Payloads, Specs
 from ..static import SplitTree
 from .keys import step_keys
 from .sharding import shard_like, vary_like
 from .state_checks import Runnable, check_returned, check_state
+
+
+def run_build(module: Runnable, specs: dict[str, Specs], key: PRNGKeyArray | None) -> PyTree:
+    """The state that `build` returns, compiled once for each set of specs.
+
+    A `build` may check the values of arrays. A module that holds arrays therefore runs it as it is.
+    """
+    if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(module)):
+        return module.build(specs, key=key)
+    return _build(SplitTree(module), SplitTree(specs), key).tree
+
+
+@jax.jit
+def _build(module: SplitTree, specs: SplitTree, key: PRNGKeyArray | None) -> SplitTree:
+    return SplitTree(module.tree.build(specs.tree, key=key))
 
 
 # Compiled even when called eagerly: XLA contracts a product and a sum into one rounding, op-by-op execution does not,
@@ -47,14 +62,17 @@ def run_sequence(
     frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
     check_state(of, frame, state)
     state = shard_like(vary_like(state, (payload, of, key)), of.step, payload, held)
-    if held:  # a frame of a varying payload depends on the step and cannot be folded
+    # A frame of a varying payload depends on the step, so that XLA cannot fold it.
+    if held:
         payload = pin(payload)
+    # Unsigned, because a signed index of 32 bits would end at half of the steps.
     keys = step_keys(key, jnp.asarray(start).astype(jnp.uint32) + jnp.arange(length, dtype=jnp.uint32))
 
     def run(state, xs, steps):
         keys, frames = xs
         frames = payload if held else frames
-        if isinstance(steps, int) and steps == 0:  # faster forms take the first or last step for granted
+        # The faster forms of `run` may read the first or the last step.
+        if isinstance(steps, int) and steps == 0:
             return run_step_by_step(of, frames, state, keys, steps, held)[::-1]
         returned = of.run(frames, state, keys=keys, steps=steps, held=held)
         check_returned(of, "run", returned, state, steps)

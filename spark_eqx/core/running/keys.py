@@ -13,7 +13,8 @@ from jaxtyping import Array, PRNGKeyArray, Shaped, UInt32
 from ..numbers import Keys
 
 
-MOST_STEPS = 2**32 - 1  # steps that have a key of their own; `init` has the next one
+# `fold_in` takes 32 bits: the steps have the numbers from 0 on, and `init` has the last one.
+MOST_STEPS = 2**32 - 1
 
 
 def check_key(owner: str, key: Any) -> None:
@@ -52,6 +53,7 @@ def init_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
 
 def step_keys(key: PRNGKeyArray | None, times: UInt32[Array, " steps"]) -> Keys:
     """The keys of the steps `times` of a sequence, `fold_in(key, t)`."""
+    # `split` would make the keys depend on the number of steps, so that chunks would draw other numbers than the whole.
     return None if key is None else _map(lambda t: jr.fold_in(key, t), times, key)
 
 

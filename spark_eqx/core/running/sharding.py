@@ -10,6 +10,7 @@ from typing import TypeAlias
 import jax
 import jax.random as jr
 from jax import Array, lax
+from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
@@ -28,9 +29,9 @@ def shard_like(state: PyTree, step: Callable, payload: PyTree, held: bool = True
 
     The payload is that of one step if `held`; else it has a leading axis of time.
     """
-    frames = jax.tree.map(lambda leaf: _frame(leaf, held), payload)
-    if not any(map(_spec, jax.tree.leaves(frames))) or not hasattr(jax.sharding, "reshard"):
+    if not hasattr(jax.sharding, "reshard") or not any(map(_spec, jax.tree.leaves(payload))):
         return state
+    frames = jax.tree.map(lambda leaf: _frame(leaf, held), payload)
     try:
         return _settle(state, step, frames)
     except Exception:  # JAX refuses to mix shardings by an error that it does not export, `ShardingTypeError`.
@@ -38,7 +39,7 @@ def shard_like(state: PyTree, step: Callable, payload: PyTree, held: bool = True
 
 
 def _varying(leaf: PyTree) -> set[str]:
-    if not isinstance(leaf, jax.Array):
+    if not isinstance(leaf, Tracer):
         return set()
     aval = jax.typeof(leaf)
     if hasattr(aval, "manual_axis_type"):

@@ -63,6 +63,7 @@ def check_returned(module: Runnable, method: str, returned: Any, state: PyTree, 
     output, new = returned
     if not (isinstance(output, dict) and output and all(isinstance(x, SparkPayload) for x in output.values())):
         raise TypeError(f"{what}: the output must be a dict of payloads by port, got {output!r}.")
+    # `lax.scan` would refuse it too, but would name neither the module nor the field.
     if _signature(new) != _signature(state):
         raise ValueError(
             f"{what}: the new state must have the fields, shapes and dtypes of the old one, {describe(state)}, "
@@ -100,6 +101,7 @@ def _signature(tree: PyTree) -> tuple[Hashable, list]:
 
 def check_state(module: Runnable, payload: Payloads, state: PyTree) -> None:
     """Compare the state with the one that `build` would return. At trace time only."""
+    # A state of another shape might broadcast, and the result would be wrong without an error.
     specs = specs_of(module.ports, payload)
     build = lambda key: eqx.filter_eval_shape(lambda: module.build(specs, key=key))
     expected = build(jr.key(0))
