@@ -3,15 +3,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Integer, PRNGKeyArray
 
-from .core.module import SparkModule, StateT
-from .core.running.state_checks import needs_state
+from .core.module import FRESH, SparkModule, StateT
 
 
-@needs_state
 def unroll(
     module: SparkModule[Any, StateT],
     payload: Any,
-    state: StateT,
+    state: StateT = FRESH,
     *,
     steps: Any = None,
     key: PRNGKeyArray | None = None,
@@ -29,7 +27,8 @@ def unroll(
     - `module`: any module.
     - `payload`: a payload of the module's port with a leading axis of time, `(T, ...)`; if there are several ports, a
         dict of payloads by port. With `steps`, the payload of one step, which is held.
-    - `state`: from `module.init` with an example of one step.
+    - `state`: the state to begin with, from `module.init` with the payload of one step, or from the previous chunk. If
+        it is left out, the sequence begins with a fresh state, `module.init` of the payload of one step with `key`.
     - `steps`: the number of steps for which the payload is held. `None`: run over the leading axis.
     - `key`: for modules that draw random numbers; the others ignore it.
     - `start`: the index of the first step. All indices must be 0 or more and below 2^32 - 1. If `start` is traced and

@@ -115,6 +115,25 @@ def test_no_steps_leave_the_state(row, getkey):
 
 
 @every(few=True)
+def test_unroll_without_a_state_begins_with_a_fresh_one(row, getkey):
+    module, payloads = row.make(), row.payload(getkey(), lead=(3, STEPS))
+    first = take(payloads, 0)
+
+    def fresh(payload, steps=None):
+        return spark.unroll(module, payload, steps=steps, key=KEY)
+
+    def written_out(payload, steps=None):
+        frame = payload if steps else take(payload, 0)
+        return spark.unroll(module, payload, module.init(frame, key=KEY), steps=steps, key=KEY)
+
+    held = take(first, 0)
+    assert_equal(fresh(first), written_out(first))
+    assert_equal(fresh(held, STEPS), written_out(held, STEPS))
+    assert_equal(jax.jit(fresh)(first), written_out(first))
+    assert_equal(jax.vmap(fresh)(payloads), stack([written_out(take(payloads, i)) for i in range(3)]))
+
+
+@every(few=True)
 def test_vmap_is_loop(row, getkey):
     module, batch = row.make(), 5
     payloads = row.payload(getkey(), lead=(batch, STEPS))

@@ -484,15 +484,10 @@ CASES = {
             TanhIntegrator(),
         )
     },
-    "unroll without a state": (
-        lambda: spark.unroll(linear, X, steps=3),
-        TypeError,
-        "LinearSpiker: `state` missing `state = module.init(payload)` `output, state = unroll(module, payload, state)`",
-    ),
-    "the method unroll without a state": (
-        lambda: linear.unroll(X, steps=3),
-        TypeError,
-        "LinearSpiker: `state` missing",
+    "unroll with a state that was lost": (
+        lambda: spark.unroll(linear, X, None, steps=3),
+        ValueError,
+        "LinearSpiker: `state` does not fit `signal` got NoneType `init`",
     ),
     "bytes as spikes": (lambda: integrator.init(np.ones(4, np.uint8)), TypeError, "`spikes` SpikeArray uint8 `x != 0`"),
     "no payload at all": (lambda: linear.init(), ValueError, "LinearSpiker `signal` one payload 0"),

@@ -26,7 +26,7 @@ from .ports import (
 )
 from .records import class_names
 from .records.fields import shown
-from .running.compiled import run_build, run_sequence, run_step, run_step_by_step
+from .running.compiled import frame_of, run_build, run_sequence, run_step, run_step_by_step
 from .running.keys import check_key, init_key
 from .running.sharding import shard_like, vary_like
 from .running.state_checks import needs_state
@@ -37,6 +37,9 @@ from .static import SplitTree
 
 ConfigT = TypeVar("ConfigT", bound=SparkConfig)
 StateT = TypeVar("StateT")
+
+# The state of `unroll` if none is given; not `None`, which is what a lost state often is.
+FRESH: Any = type("Fresh", (), {"__repr__": lambda self: "<a fresh state>"})()
 
 # To a type checker, `eqx.Module` gives each subclass an `__init__` of its fields, which hides that of `SparkModule`:
 # https://typing.python.org/en/latest/spec/dataclasses.html#the-dataclass-transform-decorator
@@ -165,11 +168,10 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         output = eqx.filter_eval_shape(run, structs, jr.key(0))
         return {name: InputSpec.of(payload) for name, payload in output.items()}
 
-    @needs_state
     def unroll(
         self,
         payload: PyTree,
-        state: StateT,
+        state: StateT = FRESH,
         *,
         steps: Any = None,
         key: PRNGKeyArray | None = None,
@@ -181,6 +183,8 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         payload = wrap(self, payload)
         type(self)._warn(self, payload)
         length = count_steps(self._name, by_port(self.ports, payload), steps)
+        if state is FRESH:
+            state = run_build(self, specs_of(self.ports, frame_of(payload, steps is not None)), init_key(key))
         chunk, start = chunk_length(checkpoint, length), first_step(start, length)
         return run_sequence(SplitTree(self), payload, state, key, start, steps is not None, length, chunk)
 

@@ -59,8 +59,7 @@ def run_sequence(
 ) -> tuple[Output, PyTree]:
     """`chunk`: the number of steps that are checkpointed as one; 0 for no checkpoints."""
     of: Runnable = module.tree
-    frame = payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
-    check_state(of, frame, state)
+    check_state(of, frame_of(payload, held), state)
     state = shard_like(vary_like(state, (payload, of, key)), of.step, payload, held)
     # A frame of a varying payload depends on the step, so that XLA cannot fold it.
     if held:
@@ -92,6 +91,11 @@ def run_sequence(
         return output, state
     state, last = run(state, jax.tree.map(lambda x: x[whole:], xs), length - whole)
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), output, last), state
+
+
+def frame_of(payload: Payloads, held: bool) -> Payloads:
+    """The shapes of one step of a payload."""
+    return payload if held else jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), payload)
 
 
 def run_step_by_step(

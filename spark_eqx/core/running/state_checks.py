@@ -21,19 +21,15 @@ _FunctionT = TypeVar("_FunctionT", bound=Callable)
 
 
 def needs_state(function: _FunctionT) -> _FunctionT:
-    """Decorates a function of a module, a payload and a state: if the state is missing, an error explains how to make
-    one."""
+    """Decorates a step of a module: if the state is missing, an error explains how to make one."""
     position = list(inspect.signature(function).parameters).index("state")
-    name = function.__name__
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
         if len(args) <= position and "state" not in kwargs:
-            owner = type(args[0]).__name__ if args else name
-            call = "module(payload, state)" if name == "__call__" else "unroll(module, payload, state)"
             raise TypeError(
-                f"{owner}: `state` is missing. Make one for the payload of one step, `state = module.init(payload)`, "
-                f"and pass it on, `output, state = {call}`."
+                f"{type(args[0]).__name__}: `state` is missing. Make one for the payload of one step, "
+                "`state = module.init(payload)`, and pass it on, `output, state = module(payload, state)`."
             )
         return function(*args, **kwargs)
 
