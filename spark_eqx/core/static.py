@@ -17,18 +17,20 @@ class SplitTree:
 
     def tree_flatten(self):
         leaves, structure = jax.tree.flatten(self.tree)
-        dynamic = [isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves]
-        static = tuple(None if array else leaf for array, leaf in zip(dynamic, leaves, strict=True))
-        arrays = [leaf for array, leaf in zip(dynamic, leaves, strict=True) if array]
+        if all(isinstance(leaf, jax.Array) for leaf in leaves):
+            return leaves, (structure, None, None)
+        static = tuple(None if isinstance(leaf, jax.Array | np.ndarray) else (leaf,) for leaf in leaves)
+        arrays = [leaf for leaf, constant in zip(leaves, static, strict=True) if constant is None]
         # JAX looks up a compiled program by equality, and 1 == 1.0 == True.
-        return arrays, (structure, tuple(dynamic), static, distinct(static))
+        return arrays, (structure, static, distinct(static))
 
     @classmethod
     def tree_unflatten(cls, aux: tuple, arrays: Iterable):
-        structure, dynamic, static, _ = aux
-        remaining = iter(arrays)
-        leaves = [next(remaining) if array else leaf for array, leaf in zip(dynamic, static, strict=True)]
-        return cls(jax.tree.unflatten(structure, leaves))
+        structure, static, _ = aux
+        if static is not None:
+            remaining = iter(arrays)
+            arrays = [next(remaining) if constant is None else constant[0] for constant in static]
+        return cls(jax.tree.unflatten(structure, arrays))
 
 
 def distinct(value: Hashable) -> Hashable:
