@@ -97,8 +97,7 @@ def newly(
 ) -> Float[Array, "*units"]:
     """`fired` as 0 or 1, for spikes that are the difference in time of "has been reached", and with the derivatives of
     that difference: at the distance `now` less at that of the step `before`."""
-    # Not zeros: JAX mixes up the axes of two nested `vmap`s where only a derivative depends on what is mapped.
-    return surrogate.spike(fired, now) - surrogate.spike(fired & False, before)
+    return surrogate.spike(fired, now) - surrogate.spike(jnp.zeros_like(fired), before)
 
 
 def count_windows(steps: Any, length: int) -> Any:
