@@ -57,9 +57,9 @@ def depend_on(x: Shaped[Array, "*shape"], on: Shaped[Array, "..."]) -> Shaped[Ar
 
     Needed before a `jax.custom_jvp` whose value is `x` and whose derivatives depend on `on`.
     """
-    # JAX decides which axes the outputs have from the value alone. If a `jax.jit` contains a rule whose derivatives have
-    # more axes, nested `vmap`s give wrong derivatives, in jax 0.6 to 0.12 without an error. A later version refuses such
-    # rules: https://github.com/jax-ml/jax/pull/39444. XLA removes the condition, which is never true.
+    # JAX decides which axes the outputs have from the value alone. If a `jax.jit` contains a rule whose derivatives
+    # have more axes, nested `vmap`s give wrong derivatives, in jax 0.6 to 0.12 without an error. Later versions refuse
+    # such rules: https://github.com/jax-ml/jax/pull/39444. XLA removes the condition, which is never true.
     return jnp.where((on != on).any() & False, jnp.zeros_like(x), x)
 
 

@@ -38,15 +38,16 @@ class RenewalSpikerConfig(RateConfig):
 
 
 class RenewalSpikerState(eqx.Module):
-    """What is left of the interval of each unit.
+    """State of [`RenewalSpiker`][].
 
-    - `refractory`: of the refractory period [ms]. Below 0: nothing has begun, and minus this is a number from 0 to 1,
-      which says where in its first interval the unit is.
-    - `left`: of the rest, in units of its mean. Below 0: a spike is overdue.
+    - `refractory`: the time left of the refractory period [ms].
+    - `left`: the rest of the interval after it, in units of its mean. If it is negative, a spike is overdue.
+    - `place`: before the first step, the place of the unit in its first interval, from 0 to 1. Afterwards it is 0.
     """
 
     refractory: Float[Array, "*units"]
     left: Float[Array, "*units"]
+    place: Float[Array, "*units"]
 
 
 @final
@@ -85,7 +86,8 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         shape, dtype = self.signal_spec(input_specs)
         key = self.need_key(key, "what is left of the first intervals is drawn once, in `init`")
         where, length = jr.split(key)
-        return RenewalSpikerState(-_uniform(where, shape, dtype), self._draw(length, shape, dtype))
+        left, place = self._draw(length, shape, dtype), _uniform(where, shape, dtype)
+        return RenewalSpikerState(jnp.zeros(shape, dtype), left, place)
 
     def _draw(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Float[Array, "*units"]:
         """Gamma variates with mean 1: sums of exponential ones."""
@@ -120,6 +122,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         new = RenewalSpikerState(
             refractory=jnp.where(fired, next_refractory, jnp.maximum(refractory - dt, 0)),
             left=jnp.where(fired, next_left, waits),
+            place=jnp.zeros_like(state.place),
         )
         return self.output(fired, spikes_per_step(config, x) - to_go, payload), lax.stop_gradient(new)
 
@@ -127,15 +130,15 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         self, state: RenewalSpikerState, rate: Float[Array, "*units"], busy: Float[Array, "*units"]
     ) -> tuple[Float[Array, "*units"], Float[Array, "*units"]]:
         """What is left of the refractory period and of the rest, once the signal says how long they are."""
-        order, where = self.config.order, -state.refractory
-        resting = where < busy
-        refractory = jnp.where(resting, where / jnp.where(resting, rate, 1), 0)
+        order, place = self.config.order, state.place
+        resting = place < busy
+        refractory = jnp.where(resting, place / jnp.where(resting, rate, 1), 0)
         # What is left of a sum of `order` exponential variates, seen at any time: all of it with the probability
         # 1 / order, else any part of it alike. That is the sum of so many of them as there are still to come.
-        order_left = rounded_as_written((where - busy) / (1 - busy) * order)
+        order_left = rounded_as_written((place - busy) / (1 - busy) * order)
         part = jnp.where(resting | (order_left < 1), 1, (order_left - 1) / max(order - 1, 1))
         left = rounded_as_written(part * state.left)
-        begins = state.refractory < 0
+        begins = place > 0
         return jnp.where(begins, refractory, state.refractory), jnp.where(begins, left, state.left)
 
     def rate(self, signal: Any) -> Float[Array, "*units"]:
