@@ -13,6 +13,7 @@ from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray
 from ....core.records.checks import finite, positive
 from ....core.records.record import parameter
+from .._range import ANY_FINITE, Range
 from ..output.contrast import ContrastDecoder
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
@@ -116,15 +117,9 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
         fields = "threshold", "start", "dt"
         return ContrastDecoder(**({name: getattr(self.config, name) for name in fields} | overrides))
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
-        del shape
-        return jnp.finfo(dtype).min, jnp.finfo(dtype).max
-
-    def _known_range(self) -> None:
-        return None
-
-    def _range_text(self) -> str:
-        return "any finite value"
+    @property
+    def _range(self) -> Range:
+        return ANY_FINITE
 
 
 def _distance(

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ....core.numbers import as_array
 from ....core.payloads import FloatArray
 from .._kernels import KernelConfig
+from .._range import ANY_FINITE, Range
 from ..output.filter import FilterDecoder
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
@@ -106,15 +107,9 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         same: dict[str, Any] = {"kernel": self.config.kernel, "dt": self.config.dt}
         return FilterDecoder(**(same | overrides))
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
-        del shape
-        return jnp.finfo(dtype).min, jnp.finfo(dtype).max
-
-    def _known_range(self) -> None:
-        return None
-
-    def _range_text(self) -> str:
-        return "any finite value"
+    @property
+    def _range(self) -> Range:
+        return ANY_FINITE
 
 
 def _pairs(h: Float[Array, "... taps"]) -> Float[Array, "..."]:

@@ -9,6 +9,7 @@ from ....core.exact import derived
 from ....core.module import StateT
 from ....core.numbers import as_array
 from ....core.records.record import parameter
+from .._range import SIGNED, ZERO_TO_ONE, Range
 from .base import RateConfig, RateSpiker, excitation, saturate
 
 
@@ -65,14 +66,6 @@ class SignedSpiker(RateSpiker[SignedConfigT, StateT]):
         # For the size of a value too: the derivative of `abs` at 0 is 0.
         return jnp.where(like < 0, -value, value) if self.config.signed else value
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
-        del shape, dtype
-        return (-1.0 if self.config.signed else 0.0), 1.0
-
-    def _range_text(self) -> str:
-        return "-1 to 1" if self.config.signed else "0 to 1"
-
-    def _rescaled(self) -> str:
-        if not self.config.signed:
-            return super()._rescaled()
-        return "Scale it to the range first, by `x / largest` with the largest absolute value of the signal"
+    @property
+    def _range(self) -> Range:
+        return SIGNED if self.config.signed else ZERO_TO_ONE

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ....core.module import StateT
-from ....core.numbers import Number, broadcasts, state_dtype, together
+from ....core.numbers import Number, check_broadcasts, state_dtype, together
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
 from ....core.records.checks import positive
@@ -17,6 +17,7 @@ from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
 from ....surrogate import AbstractSurrogate, ATan
 from .._outside import warn_outside
+from .._range import ZERO_TO_ONE, Range
 from .._window_config import default_window
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
@@ -109,36 +110,20 @@ class InputInterface(Interface[InputConfigT, StateT]):
         """
         return self._call(signal, state, key)
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+    @property
+    def _range(self) -> Range:
         """The range of the signal."""
-        del shape, dtype
-        return 0.0, 1.0
+        return ZERO_TO_ONE
 
     def validate(self, payload: FloatArray) -> FloatArray:
         if not self.config.check_signal:
             return payload
-        value = payload.value.astype(state_dtype(payload.dtype))
-        low, high = self._range(value.shape, value.dtype)
-        value = eqx.error_if(
-            payload.value,
-            ~((value >= low) & (value <= high)),  # so that NaN counts as outside
-            f"{self._name}: `signal` must be within its range, {self._range_text()}, and not NaN.",
-        )
-        return FloatArray(value)
-
-    def _range_text(self) -> str:
-        return "0 to 1"
-
-    def _known_range(self) -> Any:
-        """The lower and upper end of the range; `None` if any value is accepted or the range is traced."""
-        return self._range((), np.float32)
-
-    def _rescaled(self) -> str:
-        """The remedy in the warning, for a signal of another range."""
-        return "Scale it to the range first, by `(x - low) / (high - low)` with the ends of the signal's own range"
+        inside = self._range.contains(payload.value.astype(state_dtype(payload.dtype)))
+        text = f"{self._name}: `signal` must be within its range, {self._range.text}, and not NaN."
+        return FloatArray(eqx.error_if(payload.value, ~inside, text))
 
     def _warn(self, payload: FloatArray) -> None:
-        warn_outside(type(self), payload.value, self._known_range(), self._range_text(), self._rescaled())
+        warn_outside(type(self), payload.value, self._range.known(), self._range.text, self._range.remedy)
 
     def signal_spec(
         self, input_specs: Mapping[str, Any], units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
@@ -149,13 +134,10 @@ class InputInterface(Interface[InputConfigT, StateT]):
         the signal, the others against all units. Returns the shape of the units and the dtype of the state.
         """
         spec = self.spec(input_specs)
+        whose = f"the shape that follows from port 'signal' ({spec})"
         for field, shape in (*self.config.shapes_per_unit().items(), *self.config.surrogate.shapes_per_unit().items()):
             target = spec.shape if field in per_component else spec.shape + units
-            if shape and not broadcasts(shape, target):
-                raise ValueError(
-                    f"{self._name}: `{field}` of shape {shape} does not broadcast to {target}, "
-                    f"the shape that follows from port 'signal' ({spec})."
-                )
+            check_broadcasts(self._name, field, shape, target, whose)
         return spec.shape + units, state_dtype(spec.dtype)
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:

@@ -95,10 +95,13 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
         if held:
             payload = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), payload)
         x, sampled = self.samples(payload)
+        compare = jax.vmap(lambda x, base: self.compare(x, base, payload.dtype)[0])
 
-        def shifted():
-            first = jnp.where(state.started, state.memory, x[0])
-            return jnp.concatenate([first[None], x[:-1]]), ContrastSpikerState(sampled[0], x[-1])
+        def without_gaps():
+            first = compare(x[:1], jnp.where(state.started, state.memory, x[0])[None])
+            rest = compare(x[1:], x[:-1])
+            output = jax.tree.map(lambda *parts: jnp.concatenate(parts), first, rest)
+            return output, ContrastSpikerState(sampled[0], x[-1])
 
         def with_gaps():
             # The place of the last sample up to each step; place 0 is the base before the first step.
@@ -109,9 +112,7 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
             started = state.started | (last > 0)
             before = jnp.concatenate([state.memory[None], memory[:-1]])
             is_based = sampled & jnp.concatenate([state.started[None], started[:-1]])
-            return jnp.where(is_based, before, x), ContrastSpikerState(started[-1], memory[-1])
+            return compare(x, jnp.where(is_based, before, x)), ContrastSpikerState(started[-1], memory[-1])
 
         # Few signals have gaps, for which the last sample must be sought.
-        base, new = lax.cond(sampled.all(), shifted, with_gaps)
-        compare = jax.vmap(lambda x, base: self.compare(x, base, payload.dtype)[0])
-        return compare(x, base), new
+        return lax.cond(sampled.all(), without_gaps, with_gaps)

@@ -11,7 +11,7 @@ from ....core.numbers import Number, as_array, concrete, state_dtype
 from ....core.records.checks import at_least_two, binary, finite, positive
 from ....core.records.kinds import zero_one
 from ....core.records.record import parameter
-from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
+from .._range import Range, check_range, check_width, place_in_range, range_of
 from .._window_config import default_window
 from ..output.population import PER_COMPONENT, PopulationDecoder, PopulationDecoderConfig, TopologicalEncoder
 from ._membrane import LinearSpikerState, linear_rate
@@ -64,17 +64,9 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT], TopologicalEncoder[Conf
     activity. Components outside the range are encoded as its nearest end, even on a circle, so wrap angles first.
     """
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
-        return as_array(self.config.mins, dtype, shape), as_array(self.config.maxs, dtype, shape)
-
-    def _known_range(self) -> Any:
-        return known_range(self.config)
-
-    def _rescaled(self) -> str:
-        return RANGE_REMEDY
-
-    def _range_text(self) -> str:
-        return range_text(self.config)
+    @property
+    def _range(self) -> Range:
+        return range_of(self.config)
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
         units, dtype = self.signal_spec(input_specs, (self.config.resolution,), PER_COMPONENT)
