@@ -44,17 +44,17 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
 
     @classmethod
     def fit(cls, signals: Any, factor: Number, **config: Any) -> "DeltaSpiker":
-        """The threshold-based representation: the encoder with `threshold = mean(d) + factor * std(d)`, `d` the changes
-        from one step to the next (Kasabov et al. 2016).
+        """The threshold-based representation: the encoder with `threshold = mean(d) + factor * std(d)`, where `d` are
+        the changes from one step to the next (Kasabov et al. 2016).
 
         **Arguments:**
 
-        - `signals`: a [`FloatArray`][] or an array of floats with a leading axis of time. Each component gets a
-            threshold of its own: an array for JAX arrays, constants for NumPy's.
-        - `factor`: how many standard deviations (of a population) the threshold is above the mean.
+        - `signals`: a [`FloatArray`][] or an array of floats with a leading axis of time. Each component has its own
+            threshold, which is an array if `signals` are a JAX array, and a constant if they are a NumPy array.
+        - `factor`: the number of (population) standard deviations by which the threshold is above the mean.
         - `config`: further fields of the config.
 
-        **Raises:** `TypeError` or `ValueError` for anything else, for less than two steps, and if a threshold is not
+        **Raises:** `TypeError` or `ValueError` for other arguments, for fewer than two steps, and if a threshold is not
             positive and finite.
         """
         x = without_mask(f"{cls.__name__}.fit", "signals", signals)
@@ -90,7 +90,7 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
         return x
 
     def run(self, payload: FloatArray, state: ContrastSpikerState, *, keys: Keys, steps: Steps, held: bool):
-        """All steps at once, because the base is the last sample, whatever the spikes were."""
+        """All steps at once, because the base is the last sample and does not depend on the spikes."""
         del keys
         if held:
             payload = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), payload)
@@ -104,7 +104,7 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
             return output, ContrastSpikerState(sampled[0], x[-1])
 
         def with_gaps():
-            # The place of the last sample up to each step; place 0 is the base before the first step.
+            # The index of the last sample up to each step; index 0 is the base before the first step.
             places = jnp.arange(1, steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in x.shape[1:]))
             last = prefix_sum(jnp.maximum, jnp.where(sampled, places, 0), steps)
             samples = jnp.concatenate([state.memory[None], x])
@@ -114,5 +114,6 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
             is_based = sampled & jnp.concatenate([state.started[None], started[:-1]])
             return compare(x, jnp.where(is_based, before, x)), ContrastSpikerState(started[-1], memory[-1])
 
-        # Few signals have gaps, for which the last sample must be sought.
+        # Few signals have gaps, and the search for the last sample takes several times as long as the comparison. It is
+        # no `lax.scan`, because `jax.vmap` runs both branches, and a GPU would start a kernel per step.
         return lax.cond(sampled.all(), without_gaps, with_gaps)
