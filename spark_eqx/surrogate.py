@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from .core.exact import depend_on
 from .core.numbers import Number, as_array
 from .core.records.checks import positive
 from .core.records.record import Parameters, parameter
@@ -57,9 +58,7 @@ def with_derivatives(value: Array, relaxation: Callable[..., Array], *arguments:
     `relaxation` is a function that closes over no arrays; all of them are in `arguments`.
     """
     leaves, structure = jax.tree.flatten(SplitTree(arguments))
-    # Not the value alone: JAX mixes up the axes of two nested `vmap`s where only derivatives depend on what is mapped.
-    for leaf in leaves:
-        value = jnp.where((leaf != leaf).any() & False, 0, value)
+    value = functools.reduce(depend_on, leaves, value)
     return _with_derivatives(lambda *leaves: relaxation(*jax.tree.unflatten(structure, leaves).tree), leaves, value)
 
 

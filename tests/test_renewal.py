@@ -98,7 +98,7 @@ def test_population_is_flat_in_time(order, cd):
     assert np.abs(z).max() < SIGMAS and np.sum(z**2) < 2.2 * steps
     if order == 16:
         start = module.init(x, key=KEY)
-        begun = type(start)(refractory=jnp.full(units, cd), left=start.left)
+        begun = type(start)(refractory=jnp.full(units, cd), left=start.left, place=jnp.zeros(units))
         assert np.abs(z_of_counts(population(module, x, steps, begun)[0], 0.045)).max() > 40
 
 

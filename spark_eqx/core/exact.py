@@ -52,6 +52,17 @@ def derived(
     return as_array(function(np, *(np.asarray(each, float) for each in numbers)), dtype, shape)
 
 
+def depend_on(x: Shaped[Array, "*shape"], on: Shaped[Array, "..."]) -> Shaped[Array, "*shape"]:
+    """Returns `x`, but as a function of `on`: if `jax.vmap` maps `on`, it maps `x`, too.
+
+    Needed before a `jax.custom_jvp` whose value is `x` and whose derivatives depend on `on`.
+    """
+    # JAX decides which axes the outputs have from the value alone. If a `jax.jit` contains a rule whose derivatives
+    # have more axes, nested `vmap`s give wrong derivatives, in jax 0.6 to 0.12 without an error. Later versions refuse
+    # such rules: https://github.com/jax-ml/jax/pull/39444. XLA removes the condition, which is never true.
+    return jnp.where((on != on).any() & False, jnp.zeros_like(x), x)
+
+
 def rounded_as_written(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Returns `x`, but makes XLA round it here: it may not fuse the product before with the sum after (FMA).
 

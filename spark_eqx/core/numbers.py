@@ -68,6 +68,19 @@ def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
         return False
 
 
+def check_broadcasts(
+    owner: str,
+    name: str,
+    shape: tuple[int, ...],
+    target: tuple[int, ...],
+    whose: str,
+    remedy: str = "Give one number, or an array of this shape.",
+) -> None:
+    """**Raises:** `ValueError` if the shape does not broadcast to `target`. `whose` explains `target`."""
+    if not broadcasts(shape, target):
+        raise ValueError(f"{owner}: `{name}` of shape {shape} does not broadcast to {target}, {whose}. {remedy}")
+
+
 def is_of_jax(dtype: np.dtype) -> bool:
     """Whether JAX supports a dtype: it lacks the other byte order, and NumPy's `longdouble` and `timedelta64`."""
     return dtype.isnative and hasattr(jnp, dtype.name)

@@ -1,12 +1,13 @@
-"""Kernels: the contribution of a spike to the signal, sample by sample."""
+"""Kernels: the contribution of a spike to the signal in each time step."""
 
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from ...core.numbers import Number, broadcasts
+from ...core.numbers import Number, check_broadcasts
 from ...core.records.checks import Check
 from ...core.records.kinds import Kind, number
 from ...core.records.record import parameter
@@ -25,8 +26,8 @@ _kernel = Kind("a sequence of numbers or a JAX array of floats, one per step alo
 class KernelConfig(TimedInterfaceConfig):
     """Base of the configs of codes in which a spike represents a kernel.
 
-    `kernel` has the shape `(taps,)`, for one kernel for all units, or `(*shape, taps)`, where `shape` broadcasts
-    against the units.
+    `kernel` has the shape `(taps,)` if all units share it, or `(*shape, taps)`, where `shape` broadcasts against the
+    units.
     """
 
     kernel: Number = parameter(
@@ -37,20 +38,16 @@ class KernelConfig(TimedInterfaceConfig):
 
     @property
     def taps(self) -> int:
-        """Steps in the kernel."""
+        """The number of time steps in the kernel."""
         return np.shape(self.kernel)[-1]
 
     def check_units(self, owner: str, spec: InputSpec, port: str) -> None:
         """**Raises:** `ValueError` if the kernels do not broadcast against the units."""
-        *lead, taps = np.shape(self.kernel)
-        if not broadcasts(tuple(lead), spec.shape):
-            raise ValueError(
-                f"{owner}: `kernel` of shape {np.shape(self.kernel)} does not broadcast to {(*spec.shape, taps)}, the "
-                f"units of port {port!r} ({spec}) and the {taps} steps of the kernel. Give one kernel for all units, "
-                f"of shape {(taps,)}, or one for each."
-            )
+        whose = f"the units of port {port!r} ({spec}) and the {self.taps} steps of the kernel"
+        remedy = f"Give one kernel for all units, of shape {(self.taps,)}, or one for each unit."
+        check_broadcasts(owner, "kernel", np.shape(self.kernel), (*spec.shape, self.taps), whose, remedy)
 
-    def taps_of(self, units: tuple[int, ...], dtype: Any) -> Float[Array, "... taps"]:
-        """The kernel; if it is not one for all units, it is broadcast to the units."""
+    def taps_of(self, units: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "... taps"]:
+        """The kernel in a dtype. Unless all units share it, it is broadcast to the units."""
         kernel = jnp.asarray(self.kernel, dtype)
         return kernel if kernel.ndim == 1 else jnp.broadcast_to(kernel, (*units, self.taps))

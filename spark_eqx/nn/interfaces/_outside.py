@@ -1,8 +1,8 @@
-"""The warning about a signal that is mostly outside a range, at little cost."""
+"""The warning about a signal that is mostly outside its range, at little cost."""
 
 import sys
 import warnings
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -12,24 +12,29 @@ from ...core.numbers import broadcasts
 from ...core.records.class_names import is_own
 
 
+Ends: TypeAlias = tuple[np.ndarray, np.ndarray]
+_Part: TypeAlias = tuple[jax.Array | np.ndarray, np.ndarray, np.ndarray]  # a part of a signal, and its range
+
 _SAMPLES = 512
-_PLACES = np.arange(_SAMPLES) * 0.6180339887498949 % 1  # spread evenly, without a common period with any axis
-_ENOUGH = 0.4  # share of the samples outside above which the whole may exceed one half: 4.5 standard deviations
+_PLACES = np.arange(_SAMPLES) * 0.6180339887498949 % 1  # evenly spread, and not periodic along any axis
+# If less than this share of the samples is outside, the share of the whole array is below one half: the difference is
+# 4.5 standard deviations.
+_ENOUGH = 0.4
 
-_warned: set[type] = set()  # the classes of which a signal was mostly outside the range
-_WITHIN = (__name__.split(".")[0], "equinox", "jax", "jaxtyping")  # between here and the line of the user
+_warned: set[type] = set()  # the classes that have warned
+_WITHIN = (__name__.split(".")[0], "equinox", "jax", "jaxtyping")  # packages between here and the user's line
 
 
-def warn_outside(cls: type, value: Any, ends: Any, text: str, remedy: str) -> None:
-    """Warn once for a class, if most of a concrete signal lies outside its range and saturates, as one in microvolts.
+def warn_outside(cls: type, value: Any, ends: Ends | None, text: str, remedy: str) -> None:
+    """Warn once per class if most of a concrete signal lies outside its range and saturates, such as one in microvolts.
 
-    `ends`: the range, lower and upper end, or `None` if any value is taken or the range is traced. `text` is the range
-    in words. A class of a user, derived from one of this package, may take other values and is not warned of.
+    `ends` are the lower and the upper end of the range, or `None` if every value is accepted or the range is traced.
+    `text` is the range in words. Classes of users do not warn, because they may accept other values than their base.
     """
     concrete = isinstance(value, jax.Array) and not isinstance(value, Tracer)
     if cls in _warned or not is_own(cls) or not concrete or ends is None:
         return
-    fits = all(broadcasts(np.shape(end), value.shape) for end in ends)  # else an error comes from `build`
+    fits = all(broadcasts(np.shape(end), value.shape) for end in ends)  # otherwise `build` raises an error
     if fits and (share := mostly_outside(value, *ends)):
         level, frame = 1, sys._getframe()
         while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _WITHIN:
@@ -39,13 +44,13 @@ def warn_outside(cls: type, value: Any, ends: Any, text: str, remedy: str) -> No
             f"nearer end. {remedy}. This warning is given once per class.",
             stacklevel=level,
         )
-        _warned.add(cls)  # after the warning, so that a warning that is an error is raised again
+        _warned.add(cls)  # After the warning, because a filter may turn it into an error, which must be raised again.
 
 
-def mostly_outside(value: jax.Array, low: Any, high: Any) -> float:
-    """The share of a concrete array that lies outside `low` to `high` if it is more than one half; else 0.
+def mostly_outside(value: jax.Array, low: np.ndarray, high: np.ndarray) -> float:
+    """The share of a concrete array that lies outside `low` to `high`, or 0 if it is at most one half.
 
-    A large array is sampled first, and checked as a whole only if many of the samples are outside.
+    A large array is sampled first. The whole array is checked only if many samples are outside.
     """
     parts = _parts(value, low, high)
     if not parts:
@@ -56,8 +61,8 @@ def mostly_outside(value: jax.Array, low: Any, high: Any) -> float:
     return share if share > 0.5 else 0.0
 
 
-def _parts(value: jax.Array, low: Any, high: Any) -> list[tuple[Any, Any, Any]]:
-    """The part of the array on each device, without a copy on a CPU, and the ends of its range."""
+def _parts(value: jax.Array, low: np.ndarray, high: np.ndarray) -> list[_Part]:
+    """The part of the array on each device, without a copy on a CPU, with the ends of its range."""
     if len(value.devices()) == 1:
         shards = [(value, ...)]
     else:
@@ -68,19 +73,21 @@ def _parts(value: jax.Array, low: Any, high: Any) -> list[tuple[Any, Any, Any]]:
     return [part for part in parts if part[0].size]
 
 
-def _sampled(part: Any, *ends: Any) -> tuple[Any, ...]:
+def _sampled(part: jax.Array | np.ndarray, low: np.ndarray, high: np.ndarray) -> _Part:
     if part.size <= _SAMPLES:
-        return part, *ends
+        return part, low, high
     places = np.unravel_index((_PLACES * part.size).astype(np.int64), part.shape)
-    return part[places], *(end if np.ndim(end) == 0 else end[places] for end in ends)
+    at = lambda end: end if np.ndim(end) == 0 else end[places]
+    return part[places], at(low), at(high)
 
 
-def _share(parts: Any) -> float:
-    if any(isinstance(part, Tracer) for part, *_ in parts):  # a constant in a traced program, not on a CPU
+def _share(parts: list[_Part]) -> float:
+    # Indexing a constant within a traced program gives a tracer, unless the array is on a CPU.
+    if any(isinstance(part, Tracer) for part, *_ in parts):
         return 0.0
     outside = [np.count_nonzero((part < low) | (part > high)) for part, low, high in _on_host(parts)]
     return sum(outside) / sum(part.size for part, *_ in parts)
 
 
-def _on_host(parts: Any) -> list[tuple[np.ndarray, Any, Any]]:
-    return [(np.asarray(part), *ends) for part, *ends in parts]
+def _on_host(parts: list[_Part]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    return [(np.asarray(part), low, high) for part, low, high in parts]

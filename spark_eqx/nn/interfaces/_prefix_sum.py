@@ -1,25 +1,26 @@
-"""Running sums over time, and the like, without a loop."""
+"""Prefix sums over time, and other associative operations, without a loop."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Shaped
+
+from ...core.numbers import Steps
 
 
 _GROUP = 4
 
 
 def prefix_sum(
-    combine: Callable[[Any, Any], Any], values: Shaped[Array, "steps *units"], steps: Any
+    combine: Callable[[Array, Array], Array], values: Shaped[Array, "steps *units"], steps: Steps
 ) -> Shaped[Array, "steps *units"]:
-    """`combine`, as `jnp.add`, of all values up to each step.
+    """`combine`, such as `jnp.add`, of all values up to and including each step.
 
-    `combine` is associative, exactly, and 0 changes nothing on either side: not so a sum of floats, but where all sums
-    are whole numbers.
+    `combine` must be exactly associative, with 0 as its neutral element. A sum of floats is associative only if all
+    sums are whole numbers.
     """
-    if not isinstance(steps, int):  # a symbol
+    if not isinstance(steps, int):  # A symbol of `jax.export`: the shapes below depend on the number.
 
         def body(before, value):
             after = combine(before, value)
@@ -28,8 +29,8 @@ def prefix_sum(
         return lax.scan(body, jnp.zeros_like(values[0]), values)[1]
     if steps <= 1:
         return values
-    # The sums of small groups, then their running sums, then those within a group. On a CPU that is a third of the time
-    # of `lax.cumsum`, of `lax.associative_scan` a half.
+    # The sums of small groups, the prefix sums of these, and then the prefix sums within each group. On a CPU this
+    # takes a third of the time of `lax.cumsum` and half of the time of `lax.associative_scan`.
     groups = -(-steps // _GROUP)
     pad = [(0, groups * _GROUP - steps)] + [(0, 0)] * (values.ndim - 1)
     members = jnp.pad(values, pad).reshape(groups, _GROUP, *values.shape[1:])

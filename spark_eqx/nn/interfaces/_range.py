@@ -1,27 +1,63 @@
-"""What classes share whose signal has a range of its own, from `mins` to `maxs`."""
+"""The ranges of signals, and the encoding of a signal whose range is `mins` to `maxs`."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from ...core.numbers import as_array, concrete, together
-
-
-def check_range(config: Any, *others: str) -> None:
-    """**Raises:** `ValueError` if `mins >= maxs`, or where these and the other fields do not broadcast together."""
-    mins, maxs, *_ = together(config, "mins", "maxs", *others)
-    if mins is not None and maxs is not None and (mins >= maxs).any():
-        raise ValueError(
-            f"{type(config).__name__}: `mins` must be below `maxs`; got mins={config.mins}, maxs={config.maxs}."
-        )
+from ...core.numbers import Number, as_array, concrete, together
 
 
-def known_range(config: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    """The lower and the upper end; `None` while one is traced."""
-    mins, maxs = concrete(config.mins), concrete(config.maxs)
-    return None if mins is None or maxs is None else (mins, maxs)
+class Range(NamedTuple):
+    """The values of a signal that a module encodes without saturation.
+
+    - `low`, `high`: the ends, which belong to the range. `None`: every finite value belongs to it.
+    - `text`: the range in words.
+    - `remedy`: how to bring another signal into the range.
+    """
+
+    low: Number | None
+    high: Number | None
+    text: str
+    remedy: str = ""
+
+    def contains(self, x: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
+        """Whether each value is in the range; NaN is not."""
+        if self.low is None or self.high is None:
+            return jnp.isfinite(x)
+        return (x >= as_array(self.low, x.dtype, x.shape)) & (x <= as_array(self.high, x.dtype, x.shape))
+
+    def known(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The ends of the range; `None` if it contains every finite value, or if an end is traced."""
+        if self.low is None or self.high is None:
+            return None
+        low, high = concrete(self.low), concrete(self.high)
+        return None if low is None or high is None else (low, high)
+
+
+ZERO_TO_ONE = Range(
+    0.0,
+    1.0,
+    "0 to 1",
+    "Scale it to the range first, by `(x - low) / (high - low)` with the ends of the signal's own range",
+)
+SIGNED = Range(
+    -1.0,
+    1.0,
+    "-1 to 1",
+    "Scale it to the range first, by `x / largest` with the largest absolute value of the signal",
+)
+ANY_FINITE = Range(None, None, "any finite value")
+
+
+# The following functions take a config with the fields `mins` and `maxs`, to which Python has no type.
+
+RANGE_REMEDY = "Set `mins` and `maxs` to the ends of the signal's own range"
+
+
+def range_of(config: Any) -> Range:
+    return Range(config.mins, config.maxs, range_text(config), RANGE_REMEDY)
 
 
 def range_text(config: Any) -> str:
@@ -29,10 +65,21 @@ def range_text(config: Any) -> str:
     return f"mins={config.mins} to maxs={config.maxs}"
 
 
-RANGE_REMEDY = "Set `mins` and `maxs` to the ends of the signal's own range"
+def known_range(config: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """The ends of the range; `None` while one of them is traced."""
+    return range_of(config).known()
 
 
-def check_width(owner: str, config: Any, dtype: Any) -> None:
+def check_range(config: Any, *others: str) -> None:
+    """**Raises:** `ValueError` if `mins >= maxs`, or if these and the other fields do not broadcast together."""
+    mins, maxs, *_ = together(config, "mins", "maxs", *others)
+    if mins is not None and maxs is not None and (mins >= maxs).any():
+        raise ValueError(
+            f"{type(config).__name__}: `mins` must be below `maxs`; got mins={config.mins}, maxs={config.maxs}."
+        )
+
+
+def check_width(owner: str, config: Any, dtype: np.dtype) -> None:
     """**Raises:** `ValueError` unless `maxs - mins` and its inverse are positive normal numbers in the dtype of the
     state."""
     if (ends := known_range(config)) is None:
@@ -40,19 +87,20 @@ def check_width(owner: str, config: Any, dtype: Any) -> None:
     mins, maxs = ends
     with np.errstate(over="ignore"):
         width = maxs.astype(dtype) - mins.astype(dtype)
-    # What is less than the smallest normal number is 0 to XLA, which may multiply by the inverse instead of dividing.
+    # XLA flushes numbers below the smallest normal number to 0, and may multiply by the inverse instead of dividing.
     tiny = float(jnp.finfo(dtype).tiny)
     if not ((width >= tiny) & (width <= 1 / tiny)).all():
         raise ValueError(
-            f"{owner}: `mins` and `maxs` are too close or too far apart for {np.dtype(dtype).name}; got "
+            f"{owner}: `mins` and `maxs` are too close together or too far apart for {np.dtype(dtype).name}; got "
             f"mins={config.mins}, maxs={config.maxs}. Shift or scale the signal, or give it as float64."
         )
 
 
 def place_in_range(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """From 0 at `mins` to 1 at `maxs`, which is where what is outside goes, with the derivative 0."""
+    """The place of `x` in the range, from 0 at `mins` to 1 at `maxs`. Outside it is that of the nearest end, with the
+    derivative 0."""
     mins, maxs = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs))
-    # Masked before the division, whose derivative would make NaN of 0 times infinity.
+    # Values outside are masked before the division, because its derivative would be NaN, as 0 times infinity.
     inside = (x >= mins) & (x <= maxs)
     u = (jnp.where(inside, x, mins) - mins) / (maxs - mins)
     return jnp.where(inside, u, jnp.where(x > maxs, 1, 0).astype(x.dtype))

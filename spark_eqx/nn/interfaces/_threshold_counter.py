@@ -1,4 +1,4 @@
-"""Levels: a start and a whole number of thresholds above it, in which nothing drifts."""
+"""Levels that are a start plus a whole number of thresholds, so that rounding errors do not accumulate."""
 
 import equinox as eqx
 import jax
@@ -12,9 +12,9 @@ from ...core.numbers import Number, as_array
 class Count(eqx.Module):
     """State of [`ContrastDecoder`][]: the sum of the signed spikes, from -2^31 to 2^31 - 1.
 
-    - `whole`: the sum.
-    - `rest`: what of the spikes is no whole number. It is 0, but has their derivatives, which an integer has not, and
-      their NaN.
+    - `whole`: the sum, as an integer.
+    - `rest`: always 0 for whole numbers of spikes. It is a float so that gradients and NaN propagate, which the integer
+        `whole` cannot do.
     """
 
     whole: Int[Array, "*units"]
@@ -22,7 +22,7 @@ class Count(eqx.Module):
 
 
 def count(spikes: Float[Array, "*units"]) -> Count:
-    """Signed spikes as a count."""
+    """The count of the signed spikes of one step."""
     whole = spikes.astype(jnp.int32)
     return Count(whole, spikes - whole.astype(spikes.dtype))
 
@@ -32,7 +32,7 @@ def add(one: Count, other: Count) -> Count:
 
 
 def level(start: Float[Array, "..."], threshold: Number, counted: Count) -> Float[Array, "*units"]:
-    """`start + threshold * counted`: the same bits in an encoder and in its decoder."""
+    """`start + threshold * counted`, with the same bits in an encoder and in its decoder."""
     dtype = counted.rest.dtype
     thresholds = counted.whole.astype(dtype) + counted.rest
     threshold = as_array(threshold, dtype, thresholds.shape)

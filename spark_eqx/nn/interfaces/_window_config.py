@@ -1,6 +1,5 @@
-"""Windows: the whole number of steps in which a code encodes one value."""
+"""Windows: a whole number of steps in which a code encodes one value."""
 
-import dataclasses
 from typing import Any
 
 import jax
@@ -39,7 +38,7 @@ class WindowConfig(TimedInterfaceConfig):
 
     @property
     def steps(self) -> int:
-        """Steps in a window."""
+        """The number of steps in a window."""
         return whole_steps(self, "window")
 
 
@@ -63,16 +62,17 @@ def whole_steps(config: TimedInterfaceConfig, field: str) -> int:
 
 def _nearest(time: float, dt: float) -> tuple[int, bool]:
     """The number of steps nearest to a time, at least 1; and whether the two are equal up to rounding."""
-    if np.float32(dt) == dt:  # 0.1 in float32 is 0.1000000015, which 100,000 steps would tell apart
+    if np.float32(dt) == dt:  # 0.1 in float32 is 0.1000000015: in 100,000 steps the difference exceeds the tolerance.
         dt = float(str(np.float32(dt)))
     steps = max(round(time / dt), 1)
     return steps, abs(time / dt - steps) <= _ROUNDING
 
 
 def default_window(config: type[WindowConfig], dt: Number, overrides: dict[str, Any]) -> dict[str, float]:
-    """For a decoder whose encoder has the step `dt`: the `window` [ms] nearest to the config's default that is a whole
-    number of steps. Empty if the default is one, if `dt` is not a constant number, or if either is overridden."""
-    default: Any = next(each.default for each in dataclasses.fields(config) if each.name == "window")
+    """The `window` [ms] of a decoder whose encoder has the time step `dt`: the whole number of steps nearest to the
+    default of the config. Empty if the default is a whole number of steps, if `dt` is not a constant number, or if
+    `overrides` has `window` or `dt`."""
+    default = config.window  # a dataclass keeps the default of a field as an attribute of the class
     if isinstance(dt, jax.Array) or np.ndim(dt) or not overrides.keys().isdisjoint(("window", "dt")):
         return {}
     step = float(np.asarray(dt))

@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray
 from ....core.records.checks import finite, positive
 from ....core.records.record import parameter
+from .._range import ANY_FINITE, Range
 from ..output.contrast import ContrastDecoder
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
@@ -36,7 +38,7 @@ class ContrastSpikerState(eqx.Module):
     """
 
     started: Bool[Array, "*units"]
-    memory: Any
+    memory: PyTree
 
 
 _FAR = 1e9  # thresholds; every surrogate is flat there
@@ -54,14 +56,14 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
     """
 
     @abc.abstractmethod
-    def follow(self, memory: Any, x: Float[Array, "*units"], spikes: Float[Array, "*units"]) -> Any:
+    def follow(self, memory: PyTree, x: Float[Array, "*units"], spikes: Float[Array, "*units"]) -> PyTree:
         """The memory after a sample and its signed spikes."""
 
-    def begin(self, x: Float[Array, "*units"]) -> Any:
+    def begin(self, x: Float[Array, "*units"]) -> PyTree:
         """The memory with the base `x`; by default the base itself."""
         return x
 
-    def base(self, memory: Any) -> Float[Array, "*units"]:
+    def base(self, memory: PyTree) -> Float[Array, "*units"]:
         """The base, computed from the memory."""
         return memory
 
@@ -70,7 +72,7 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
         shape, dtype = self.signal_spec(input_specs)
         start = self.config.start
         base = jnp.broadcast_to(as_array(0.0 if start is None else start, dtype, shape), shape)
-        memory = self.begin(jnp.array(base))  # a copy: the state may be donated, and the parameter not with it
+        memory = self.begin(jnp.array(base))  # A copy, because the state may be donated, but not the parameter.
         return ContrastSpikerState(started=jnp.full(shape, start is not None), memory=memory)
 
     def step(
@@ -91,7 +93,7 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
         return jnp.where(sampled, x, 0), sampled
 
     def compare(
-        self, x: Float[Array, "*units"], base: Float[Array, "*units"], dtype: Any
+        self, x: Float[Array, "*units"], base: Float[Array, "*units"], dtype: DTypeLike
     ) -> tuple[InputInterfaceOutput, Float[Array, "*units"]]:
         """The output, and the signed spikes with their derivatives, of a signal and its base."""
         threshold = as_array(self.config.threshold, x.dtype, x.shape)
@@ -116,15 +118,9 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
         fields = "threshold", "start", "dt"
         return ContrastDecoder(**({name: getattr(self.config, name) for name in fields} | overrides))
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
-        del shape
-        return jnp.finfo(dtype).min, jnp.finfo(dtype).max
-
-    def _known_range(self) -> None:
-        return None
-
-    def _range_text(self) -> str:
-        return "any finite value"
+    @property
+    def _range(self) -> Range:
+        return ANY_FINITE
 
 
 def _distance(
@@ -133,10 +129,10 @@ def _distance(
     """`(x - base) / threshold`; a large constant if it overflows or is so large that all derivatives are 0."""
     change = x - base
     near = jnp.abs(change) < threshold * _FAR
-    # Masked before the division, whose derivative would be 0 times infinity.
+    # Masked before the division, because its derivative would be NaN, as 0 times infinity.
     return jnp.where(near, jnp.where(near, change, 0) / threshold, jnp.sign(change) * _FAR)
 
 
-def _where(condition: Bool[Array, "*units"], tree: Any, other: Any) -> Any:
-    """One tree or the other, by unit; units are the last axes."""
+def _where(condition: Bool[Array, "*units"], tree: PyTree, other: PyTree) -> PyTree:
+    """`tree` for the units of the condition, else `other`; units are the last axes."""
     return jax.tree.map(lambda a, b: jnp.where(jnp.broadcast_to(condition, a.shape), a, b), tree, other)

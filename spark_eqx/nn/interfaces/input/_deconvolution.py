@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ....core.numbers import as_array
 from ....core.payloads import FloatArray
 from .._kernels import KernelConfig
+from .._range import ANY_FINITE, Range
 from ..output.filter import FilterDecoder
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
@@ -53,12 +55,12 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         """How well each sample of a window matches the kernel."""
 
     @abc.abstractmethod
-    def least(self, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
+    def least(self, shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "..."]:
         """The least sum of the values of `match` that makes a spike."""
 
     @property
     def delay(self) -> int:
-        """How many steps after its sample a spike comes: one less than the kernel has."""
+        """The delay of a spike after the sample at which its kernel begins, in steps: one less than the taps."""
         return self.config.taps - 1
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> DeconvolutionSpikerState:
@@ -80,9 +82,10 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
 
         score, least = _total(self.match(window, kernel)), self.least(x.shape, x.dtype)
         fired = full & (score >= least)
-        # Where the surrogate stands: at the distance. What it multiplies: the derivatives of `least` and of the share.
+        # The surrogate is evaluated at the distance of the score from `least`, and it multiplies the derivatives of
+        # `least` and of the share of the kernel that the signal contains.
         size = lax.stop_gradient(self._size(taps))
-        # In units of the kernel: the derivative has its fourth power, which floats do not hold for small units.
+        # Computed in units of the kernel, because the derivative has the fourth power of the unit, which underflows.
         unit = size if size.ndim == 0 else size[..., None]
         # If the kernel is smaller than a rounding error of the signal, there is no derivative, and the quotient may
         # overflow.
@@ -96,7 +99,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         return self.emit(fired, lambda: spikes, payload.dtype), DeconvolutionSpikerState(seen, rest)
 
     def _size(self, taps: Float[Array, "... taps"]) -> Float[Array, "..."]:
-        """The sum of the absolute taps of each kernel; for constants in double precision."""
+        """The sum of the absolute taps of each kernel. It is computed in double precision if they are constants."""
         kernel = self.config.kernel
         if isinstance(kernel, jax.Array):
             return jnp.abs(taps).sum(-1)
@@ -106,15 +109,9 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         same: dict[str, Any] = {"kernel": self.config.kernel, "dt": self.config.dt}
         return FilterDecoder(**(same | overrides))
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
-        del shape
-        return jnp.finfo(dtype).min, jnp.finfo(dtype).max
-
-    def _known_range(self) -> None:
-        return None
-
-    def _range_text(self) -> str:
-        return "any finite value"
+    @property
+    def _range(self) -> Range:
+        return ANY_FINITE
 
 
 def _pairs(h: Float[Array, "... taps"]) -> Float[Array, "..."]:
@@ -123,7 +120,7 @@ def _pairs(h: Float[Array, "... taps"]) -> Float[Array, "..."]:
 
 
 def _total(terms: Float[Array, "*units taps"]) -> Float[Array, "*units"]:
-    """The sum over the taps, in a fixed order; the order of `jnp.sum` depends on the program."""
+    """The sum over the taps in a fixed order, because the order of `jnp.sum` depends on the program."""
     while (taps := terms.shape[-1]) > 1:
         half = taps // 2
         terms = jnp.concatenate([terms[..., :half] + terms[..., half : 2 * half], terms[..., 2 * half :]], -1)

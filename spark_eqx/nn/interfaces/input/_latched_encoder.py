@@ -8,21 +8,23 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from ....core.numbers import Keys, Steps
 from ....core.payloads import FloatArray
 from ....surrogate import AbstractSurrogate
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
+# The units that fire, and a function that returns them as 0 and 1 with the derivatives of a relaxation.
 Fired = tuple[Bool[Array, "*units"], Callable[[], Float[Array, "*units"]]]
 
 
 class WindowSpikerState(eqx.Module):
-    """State of an encoder that looks at the signal once a window.
+    """State of an encoder that samples the signal once per window.
 
-    - `step`: the step of the window that comes next, counted from 0.
-    - `latched`: the signal when the window opened. -1: it was NaN, or no window has opened.
+    - `step`: the next step of the window, counted from 0.
+    - `latched`: the signal when the window opened. It is -1 if the signal was NaN, or if no window has opened.
     """
 
     step: Int[Array, ""]
@@ -33,23 +35,23 @@ WindowConfigT = TypeVar("WindowConfigT", bound=InputInterfaceConfig)
 
 
 class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
-    """Base of the encoders that latch the signal when a window opens, and say that value until it closes. Abstract."""
+    """Base of the encoders that latch the signal at the opening of a window and encode it in the window. Abstract."""
 
     @property
     def window_steps(self) -> int:
-        """Steps in a window; by default those of a `WindowConfig`."""
-        config: Any = self.config
+        """The number of steps in a window."""
+        config: Any = self.config  # each code's config has `steps`
         return config.steps
 
-    def prepare(self, x: Float[Array, "*units"]) -> Any:
-        """Arrays that `spikes_at` is given instead of the signals with which a window opened: what need not be computed
-        in each step of it."""
+    def prepare(self, x: Float[Array, "*units"]) -> PyTree:
+        """The arrays that `spikes_at` takes, computed once per window from the signals at its opening; by default the
+        signals."""
         return x
 
     @abc.abstractmethod
-    def spikes_at(self, x: Any, step: Int[Array, ""]) -> Fired:
-        """Which units spike in a step of a window that opened with the signals of which `prepare` made `x`; and the
-        same as a function that gives 0 and 1 with the derivatives of the relaxation. Silent where a signal is -1."""
+    def spikes_at(self, x: PyTree, step: Int[Array, ""]) -> Fired:
+        """The units that fire in a step of a window, and a function that returns them as 0 and 1 with the derivatives
+        of the relaxation. `x` is the result of `prepare`. Units whose signal is -1 are silent."""
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowSpikerState:
         del key
@@ -64,25 +66,26 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         output = self.emit(*self.spikes_at(self.prepare(latched), state.step), payload.dtype)
         return output, WindowSpikerState((state.step + 1) % self.window_steps, latched)
 
-    def run(self, payload: FloatArray, state: WindowSpikerState, *, keys: Any, steps: Any, held: bool):
-        """The spikes of every window that the steps touch, all at once; and out of them the steps."""
+    def run(self, payload: FloatArray, state: WindowSpikerState, *, keys: Keys, steps: Steps, held: bool):
+        """All steps at once, because a step depends only on the signal at the opening of its window."""
+        del keys
         length, first, ones = self.window_steps, state.step, [1 for _ in state.latched.shape]
         times = first + jnp.arange(steps, dtype=jnp.int32)
         window = times // length
-        if held:  # in the first window, which may have been open before, and in all others
+        if held:  # the first window may have opened before with another signal; all others are alike
             window = jnp.minimum(window, 1)
             latched = jnp.stack([jnp.where(first > 0, state.latched, self._latch(payload)), self._latch(payload)])
         else:
             opens = length * jnp.arange(count_windows(steps, length), dtype=jnp.int32) - first
             openings = jax.tree.map(lambda x: x[jnp.clip(opens, 0, steps - 1)], payload)
             latched = jnp.where((opens < 0).reshape(-1, *ones), state.latched, self._latch(openings))
-        said = jax.vmap(self.prepare)(latched)
-        if held:  # faster than rows of two
-            said = jax.tree.map(lambda x: jnp.where((window == 0).reshape(-1, *ones), x[0], x[1]), said)
+        prepared = jax.vmap(self.prepare)(latched)
+        if held:  # A `where` is faster than indexing two rows.
+            of_step = jax.tree.map(lambda x: jnp.where((window == 0).reshape(-1, *ones), x[0], x[1]), prepared)
         else:
-            said = jax.tree.map(lambda x: x[window], said)
-        step = lambda said, i: self.emit(*self.spikes_at(said, i), payload.dtype)
-        output = jax.vmap(step)(said, times % length)
+            of_step = jax.tree.map(lambda x: x[window], prepared)
+        step = lambda x, i: self.emit(*self.spikes_at(x, i), payload.dtype)
+        output = jax.vmap(step)(of_step, times % length)
         return output, WindowSpikerState((first + steps) % length, latched[window[-1]])
 
     def _latch(self, payload: FloatArray) -> Float[Array, "*units"]:
@@ -95,23 +98,25 @@ def newly(
     now: Float[Array, "*units"],
     before: Float[Array, "*units"],
 ) -> Float[Array, "*units"]:
-    """`fired` as 0 or 1, for spikes that are the difference in time of "has been reached", and with the derivatives of
-    that difference: at the distance `now` less at that of the step `before`."""
-    # Not zeros: JAX mixes up the axes of two nested `vmap`s where only a derivative depends on what is mapped.
-    return surrogate.spike(fired, now) - surrogate.spike(fired & False, before)
+    """`fired` as 0 and 1, for spikes that are a difference `has_fired[t] - has_fired[t - 1]`.
+
+    The derivatives are those of the difference: the surrogate's at the distance `now` minus the surrogate's at the
+    distance `before`, one step earlier.
+    """
+    return surrogate.spike(fired, now) - surrogate.spike(jnp.zeros_like(fired), before)
 
 
-def count_windows(steps: Any, length: int) -> Any:
-    """How many windows so many steps may touch."""
+def count_windows(steps: Steps, length: int) -> Steps:
+    """The largest number of windows that `steps` steps may overlap."""
     return (steps + length - 2) // length + 1
 
 
-def in_windows(x: Float[Array, "time *units"], first: Int[Array, ""], length: int, windows: Any) -> Any:
-    """Steps laid out in windows, `(windows, length, *units)`, the first at step `first` of the first window."""
+def in_windows(x: Float[Array, "time *units"], first: Int[Array, ""], length: int, windows: Steps) -> Array:
+    """Steps in the shape `(windows, length, *units)`. The first of them is step `first` of the first window."""
     padded = jnp.pad(x, ((length, 2 * length), *((0, 0) for _ in x.shape[1:])))
     return lax.dynamic_slice_in_dim(padded, length - first, windows * length).reshape(windows, length, *x.shape[1:])
 
 
-def out_of_windows(x: Any, first: Int[Array, ""], steps: Any) -> Any:
-    """The inverse of `in_windows`: the steps that follow step `first` of the first window."""
+def out_of_windows(x: Array, first: Int[Array, ""], steps: Steps) -> Array:
+    """The inverse of `in_windows`: `steps` steps from step `first` of the first window on."""
     return lax.dynamic_slice_in_dim(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), first, steps)

@@ -1,40 +1,67 @@
-"""The equations of the leaky integrators: charging, threshold crossing and refractory period."""
+"""The parameters and the equations of leaky integrators: charging, threshold crossing and refractory period."""
 
 import math
-from typing import Any, TypeAlias
+from types import ModuleType
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from ....core.exact import derived
-from ....core.numbers import as_array, concrete
+from ....core.numbers import Number, as_array, concrete, together
+from ....core.records.checks import non_negative, positive
+from ....core.records.record import parameter
+from .base import RateConfig, time_to_charge
+
+
+class LeakyConfig(RateConfig):
+    """Base of the configs of leaky integrators.
+
+    **Raises:** `ValueError` if `cd >= 1000 / max_freq`, because no time is left to charge, or if the time to charge is
+    more than 11.5 time constants, because the gain cannot be told from 1 in float32.
+    """
+
+    tau: Number = parameter(default=100.0, unit="ms", description="time constant of the membrane", check=positive)
+    cd: Number = parameter(default=2.0, unit="ms", description="refractory period after a spike", check=non_negative)
+    detach_reset: bool = parameter(default=True, description="whether the reset carries no gradient")
+
+    def __check_init__(self):
+        tau, *_ = together(self, "tau", "cd", "max_freq", "dt")
+        charging = time_to_charge(self)
+        if charging is not None and tau is not None and (charging / tau > 11.5).any():
+            raise ValueError(
+                f"{type(self).__name__}: `tau` must be at least (1000 / max_freq - cd) / 11.5 [ms], or the gain "
+                f"cannot be told from 1 in float32; got tau={self.tau} [ms], max_freq={self.max_freq} [Hz], "
+                f"cd={self.cd} [ms]. Take a larger `tau`, or a larger `max_freq`."
+            )
 
 
 class LinearSpikerState(eqx.Module):
     """State of the leaky integrators.
 
-    - `potential`: from 0 to 1, the threshold.
-    - `refractory`: what is left of the refractory period [ms].
+    - `potential`: the membrane potential, from 0 to the threshold, which is 1.
+    - `refractory`: the time left of the refractory period [ms].
     """
 
     potential: Float[Array, "*units"]
     refractory: Float[Array, "*units"]
 
 
-def linear_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The rate [Hz] of units with the signals `x`, from 0 to 1."""
+def linear_rate(config: LeakyConfig, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """The firing rate [Hz] of units whose signals `x` are within [0, 1]."""
     tau, cd = (as_array(each, x.dtype, x.shape) for each in (config.tau, config.cd))
     drive = _drive(x, config)
     safe = jnp.where(drive > 0, drive, 1)
     return jnp.where(drive > 0, 1000 / (cd + tau * jnp.log1p(1 / safe)), 0)
 
 
-def linear_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The inverse of `linear_rate`: 0 where the rate is 0, and NaN where it is NaN."""
+def linear_signal(config: LeakyConfig, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """The inverse of `linear_rate`. It is 0 for a rate of 0, and NaN for a rate of NaN."""
     parameters = config.tau, config.cd, config.max_freq
     tau, cd, max_freq = (as_array(each, rate.dtype, rate.shape) for each in parameters)
     fires = rate > 0
@@ -43,13 +70,15 @@ def linear_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*u
     return jnp.where(fires, jnp.expm1((cd - 1000 / max_freq) / tau) / jnp.expm1(-charging / tau), silent)
 
 
+_Numbers: TypeAlias = Array | np.ndarray | np.floating
+
 # The state as one array, which halves the memory that the loop over time carries: the potential if it is not negative,
 # otherwise minus the remaining refractory time. At 0 the derivatives of the two differ. Therefore the loop carries the
 # state itself if the reset carries a derivative.
 Carried: TypeAlias = Float[Array, "*units"] | LinearSpikerState
 
 
-def pack(state: LinearSpikerState, config: Any) -> Carried:
+def pack(state: LinearSpikerState, config: LeakyConfig) -> Carried:
     if not config.detach_reset:
         return state
     return jnp.where(state.refractory > 0, -state.refractory, state.potential)
@@ -62,7 +91,7 @@ def unpack(carried: Carried) -> LinearSpikerState:
 
 
 def advance(
-    x: Float[Array, "*units"], carried: Carried, config: Any
+    x: Float[Array, "*units"], carried: Carried, config: LeakyConfig
 ) -> tuple[Bool[Array, "*units"], Float[Array, "*units"], Carried]:
     """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, and the new carried state."""
     tau, cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.tau, config.cd, config.dt))
@@ -84,7 +113,8 @@ def advance(
     fires = charged > 1
 
     # From the start of the active time, the threshold is reached after tau ln((g x - V) / (g x - 1)).
-    # Where it is not reached, the value is of no use, but it and its derivative must be finite if they are looked at.
+    # If the threshold is not reached, the value is not used, but it and its derivative must be finite, because `where`
+    # multiplies the derivative of an unused branch by 0, which would be NaN for infinity.
     plain = config.detach_reset and crossing_terms is not None
     safe = drive if plain else jnp.where(fires, drive, 1)
     crossing = tau * _log_ratio(gap, safe, crossing_terms)
@@ -94,11 +124,11 @@ def advance(
     outlasts = _refractory_outlasts_step(config)
 
     if isinstance(carried, LinearSpikerState):
-        # The exact derivative of the state: between spikes that of the membrane equation, at a spike that of the
-        # crossing time. The surrogate affects only the emitted spike. A refractory period that ends exactly with a step
-        # has the derivative of one that ends just after it, as if the signal were a little below 1. Without a
-        # refractory period that would be a spike of the next step, so the derivative is that of a spike just before the
-        # end.
+        # The derivative of the state is exact: between spikes it is the derivative of the membrane equation, and at a
+        # spike that of the crossing time. The surrogate affects only the emitted spike. If a refractory period ends
+        # exactly with a step, the derivative is that of a period that ends just after it, as if the signal were a
+        # little below 1. Without a refractory period that would be a spike of the next step, so the derivative is that
+        # of a spike just before the end.
         over = jnp.zeros_like(fires) if outlasts else (left > 0) | ((left == 0) & (cd == 0))
         after = jnp.where(over, (drive + 1) * _rise(jnp.where(over, left, 0) / tau, rise_terms), 0)
         rising = charged - lax.stop_gradient(jnp.minimum(charged, 0))  # rounding puts a potential of 0 below 0, too
@@ -117,13 +147,13 @@ def advance(
     quiet = jnp.where(ready >= 0, charged, ready)
     new = jnp.where(fires, lax.stop_gradient(after), quiet)
     if outlasts:
-        # Read off the state: a unit that was out of its refractory period and is well within it now (rounding puts a
-        # potential of 0 below 0, too). XLA would compute `fires` from the beginning again.
+        # Decided by the state: a unit that was outside its refractory period and is now well within it has fired.
+        # (Rounding may put a potential of 0 below 0, too.) Otherwise XLA would compute `fires` a second time.
         fires = (new < (dt - cd) / 2) & (ready > 0)
     return fires, charged - 1, new
 
 
-def _drive(x: Float[Array, "*units"], config: Any) -> Float[Array, "*units"]:
+def _drive(x: Float[Array, "*units"], config: LeakyConfig) -> Float[Array, "*units"]:
     """`g x - 1`."""
     # Distances from the threshold rather than g x and V themselves: g - 1 can be as small as 1e-5.
     like = {"dtype": x.dtype, "shape": x.shape}
@@ -131,31 +161,31 @@ def _drive(x: Float[Array, "*units"], config: Any) -> Float[Array, "*units"]:
     return (x - 1) + x * excess
 
 
-def _excess_gain(xp: Any, max_freq: Any, cd: Any, tau: Any) -> Any:
+def _excess_gain(xp: ModuleType, max_freq: _Numbers, cd: _Numbers, tau: _Numbers) -> _Numbers:
     """`g - 1`."""
     return 1 / xp.expm1((1000 / max_freq - cd) / tau)
 
 
-def slowest_rise(config: Any) -> np.ndarray | None:
+def slowest_rise(config: LeakyConfig) -> np.ndarray | None:
     """The increase of the potential per step just below the threshold, for a full signal; `None` if it is traced."""
-    numbers = [concrete(each) for each in (config.max_freq, config.cd, config.tau, config.dt)]
-    if any(each is None for each in numbers):
+    max_freq, cd, tau, dt = (concrete(each) for each in (config.max_freq, config.cd, config.tau, config.dt))
+    if max_freq is None or cd is None or tau is None or dt is None:
         return None
-    max_freq, cd, tau, dt = numbers
     return np.asarray(_excess_gain(np, max_freq, cd, tau) * dt / tau)
 
 
-def _refractory_outlasts_step(config: Any) -> bool:
-    """Whether it is known at trace time that the refractory period after a spike always extends beyond the step."""
+def _refractory_outlasts_step(config: LeakyConfig) -> bool:
+    """Whether it is known at trace time that the refractory period after a spike extends beyond the end of the step."""
     if isinstance(config.cd, jax.Array) or isinstance(config.dt, jax.Array):
         return False
     return bool(np.min(config.cd) - np.max(config.dt) > 1e-3)  # ms
 
 
-def _terms(config: Any, dtype: Any) -> tuple[int | None, int | None]:
-    """How many terms of the two series below reach the precision of `dtype`; `None` where the function is cheaper.
+def _terms(config: LeakyConfig, dtype: DTypeLike) -> tuple[int | None, int | None]:
+    """The numbers of terms of the two series below that reach the precision of `dtype`; `None` if the function itself
+    is cheaper.
 
-    Their arguments are bounded by `dt / tau`, which is known when both are constants.
+    The arguments of the series are bounded by `dt / tau`, which is known if both are constants.
     """
     if isinstance(config.tau, jax.Array) or isinstance(config.dt, jax.Array):
         return None, None

@@ -1,4 +1,4 @@
-"""Shared code of the encoders whose rate is proportional to the signal, and of those with a signed signal."""
+"""The encoders whose firing rate is proportional to the signal, and those of a signed signal."""
 
 from typing import Any, TypeVar
 
@@ -9,21 +9,22 @@ from ....core.exact import derived
 from ....core.module import StateT
 from ....core.numbers import as_array
 from ....core.records.record import parameter
+from .._range import SIGNED, ZERO_TO_ONE, Range
 from .base import RateConfig, RateSpiker, excitation, saturate
 
 
-def proportional_rate(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The rate [Hz] of units with the signals `x`, from 0 to 1."""
+def proportional_rate(config: RateConfig, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """The firing rate [Hz] of units whose signals `x` are within [0, 1]."""
     return x * as_array(config.max_freq, x.dtype, x.shape)
 
 
-def proportional_signal(config: Any, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The inverse of `proportional_rate`; NaN where the rate is NaN."""
+def proportional_signal(config: RateConfig, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
+    """The inverse of `proportional_rate`. It is NaN for a rate of NaN."""
     signal = saturate(rate / as_array(config.max_freq, rate.dtype, rate.shape))
     return jnp.where(jnp.isnan(rate), jnp.nan, signal)
 
 
-def spikes_per_step(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
+def spikes_per_step(config: RateConfig, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
     """The average number of spikes per step, at most 1."""
     return x * derived(
         lambda _, max_freq, dt: max_freq * dt / 1000, config.max_freq, config.dt, dtype=x.dtype, shape=x.shape
@@ -42,14 +43,15 @@ SignedConfigT = TypeVar("SignedConfigT", bound=SignedConfig)
 
 
 class SignedSpiker(RateSpiker[SignedConfigT, StateT]):
-    """Base of the encoders with a rate proportional to the signal, whose spikes may have its sign. Abstract."""
+    """Base of the encoders whose firing rate is proportional to the signal, and whose spikes may have its sign.
+    Abstract."""
 
     def magnitude(self, signal: Float[Array, "*units"]) -> Float[Array, "*units"]:
-        """The size of the signal within [0, 1], NaN as 0, in the dtype of the state."""
+        """The absolute value of the signal, within [0, 1], in the dtype of the state. NaN counts as 0."""
         return excitation(self._turned(signal, signal))
 
     def negative(self, signal: Float[Array, "*units"]) -> Bool[Array, "*units"] | None:
-        """Where spikes are negative; `None`: nowhere."""
+        """Which units emit negative spikes; `None`: no unit does."""
         return signal < 0 if self.config.signed else None
 
     def rate(self, signal: Any) -> Float[Array, "*units"]:
@@ -61,18 +63,10 @@ class SignedSpiker(RateSpiker[SignedConfigT, StateT]):
         return self._turned(proportional_signal(self.config, self._turned(rate, rate)), rate)
 
     def _turned(self, value: Float[Array, "*units"], like: Float[Array, "*units"]) -> Float[Array, "*units"]:
-        """The value with the opposite sign where the other one is below 0, if signs count."""
-        # For the size of a value too: the derivative of `abs` at 0 is 0.
+        """With `signed`, the value with the opposite sign where `like` is negative."""
+        # Also used for the absolute value, because the derivative of `abs` at 0 is 0.
         return jnp.where(like < 0, -value, value) if self.config.signed else value
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
-        del shape, dtype
-        return (-1.0 if self.config.signed else 0.0), 1.0
-
-    def _range_text(self) -> str:
-        return "-1 to 1" if self.config.signed else "0 to 1"
-
-    def _rescaled(self) -> str:
-        if not self.config.signed:
-            return super()._rescaled()
-        return "Scale it to the range first, by `x / largest` with the largest absolute value of the signal"
+    @property
+    def _range(self) -> Range:
+        return SIGNED if self.config.signed else ZERO_TO_ONE

@@ -5,10 +5,11 @@ from typing import Any, ClassVar, TypedDict, TypeVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ....core.module import StateT
-from ....core.numbers import Number, broadcasts, state_dtype, together
+from ....core.numbers import Number, check_broadcasts, state_dtype, together
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
 from ....core.records.checks import positive
@@ -17,6 +18,7 @@ from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
 from ....surrogate import AbstractSurrogate, ATan
 from .._outside import warn_outside
+from .._range import ZERO_TO_ONE, Range
 from .._window_config import default_window
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
@@ -37,7 +39,7 @@ class InputInterfaceConfig(TimedInterfaceConfig):
 
 
 class RateConfig(InputInterfaceConfig):
-    """Base of the configs of encoders with a rate at full signal.
+    """Base of the configs of encoders with a firing rate at full signal.
 
     **Raises:** `ValueError` if `max_freq * dt > 1000`, because a unit fires at most once per step.
     """
@@ -54,7 +56,7 @@ class RateConfig(InputInterfaceConfig):
 
 
 def time_to_charge(config: Any) -> np.ndarray | None:
-    """The shortest interval without the refractory period `cd` [ms]; `None` if it is traced.
+    """The shortest interval without the refractory period `cd` [ms]; `None` if it is traced. The config has `cd`.
 
     **Raises:** `ValueError` if it is not positive.
     """
@@ -83,9 +85,9 @@ InputConfigT = TypeVar("InputConfigT", bound=InputInterfaceConfig)
 
 
 class InputInterface(Interface[InputConfigT, StateT]):
-    """Base of the interfaces that turn a signal into spikes. Abstract.
+    """Base of the interfaces that encode a signal as spikes. Abstract.
 
-    The state, and all arithmetic, is in the float type of the signal, but at least float32.
+    The state and all arithmetic are in the float type of the signal, but at least in float32.
     """
 
     port: ClassVar[Port] = Port("signal", FloatArray)
@@ -98,10 +100,10 @@ class InputInterface(Interface[InputConfigT, StateT]):
 
         **Arguments:**
 
-        - `signal`: a [`FloatArray`][], or an array of floats, of any shape. Values outside the range saturate, with
-            gradient 0. NaN never makes a spike. With `check_signal=True` both are errors at run time.
-        - `state`: from `init`, or from the last step.
-        - `key`: for the interfaces that draw; the others ignore it.
+        - `signal`: a [`FloatArray`][], or an array of floats, of any shape. Values outside the range saturate, and
+            their gradient is 0. NaN never makes a spike. With `check_signal=True` both are errors at run time.
+        - `state`: the state from `init`, or from the step before.
+        - `key`: the key of the interfaces that draw random numbers; the others ignore it.
 
         **Returns:** `{"spikes": SpikeArray}` and the new state.
 
@@ -109,63 +111,46 @@ class InputInterface(Interface[InputConfigT, StateT]):
         """
         return self._call(signal, state, key)
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
+    @property
+    def _range(self) -> Range:
         """The range of the signal."""
-        del shape, dtype
-        return 0.0, 1.0
+        return ZERO_TO_ONE
 
     def validate(self, payload: FloatArray) -> FloatArray:
         if not self.config.check_signal:
             return payload
-        value = payload.value.astype(state_dtype(payload.dtype))
-        low, high = self._range(value.shape, value.dtype)
-        value = eqx.error_if(
-            payload.value,
-            ~((value >= low) & (value <= high)),  # so that NaN counts as outside
-            f"{self._name}: `signal` must be within its range, {self._range_text()}, and not NaN.",
-        )
-        return FloatArray(value)
-
-    def _range_text(self) -> str:
-        return "0 to 1"
-
-    def _known_range(self) -> Any:
-        """The lower and upper end of the range; `None` if any value is accepted or the range is traced."""
-        return self._range((), np.float32)
-
-    def _rescaled(self) -> str:
-        """The remedy in the warning, for a signal of another range."""
-        return "Scale it to the range first, by `(x - low) / (high - low)` with the ends of the signal's own range"
+        inside = self._range.contains(payload.value.astype(state_dtype(payload.dtype)))
+        text = f"{self._name}: `signal` must be within its range, {self._range.text}, and not NaN."
+        return FloatArray(eqx.error_if(payload.value, ~inside, text))
 
     def _warn(self, payload: FloatArray) -> None:
-        warn_outside(type(self), payload.value, self._known_range(), self._range_text(), self._rescaled())
+        warn_outside(type(self), payload.value, self._range.known(), self._range.text, self._range.remedy)
 
     def signal_spec(
         self, input_specs: Mapping[str, Any], units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
-    ) -> tuple[tuple[int, ...], Any]:
-        """Check the spec of the signal, and that the config's arrays broadcast.
+    ) -> tuple[tuple[int, ...], np.dtype]:
+        """Check the spec of the signal, and that the arrays of the config broadcast.
 
-        `units` is what each component of the signal becomes; the fields named in `per_component` broadcast against
-        the signal, the others against all units. Returns the shape of the units and the dtype of the state.
+        `units` is the shape of the units that encode one component of the signal. The fields in `per_component`
+        broadcast against the signal, the others against all units. Returns the shape of the units and the dtype of the
+        state.
         """
         spec = self.spec(input_specs)
+        whose = f"the shape that follows from port 'signal' ({spec})"
         for field, shape in (*self.config.shapes_per_unit().items(), *self.config.surrogate.shapes_per_unit().items()):
             target = spec.shape if field in per_component else spec.shape + units
-            if shape and not broadcasts(shape, target):
-                raise ValueError(
-                    f"{self._name}: `{field}` of shape {shape} does not broadcast to {target}, "
-                    f"the shape that follows from port 'signal' ({spec})."
-                )
+            check_broadcasts(self._name, field, shape, target, whose)
         return spec.shape + units, state_dtype(spec.dtype)
 
-    def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
+    def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], np.dtype]:
         """The shape of the units and the dtype of the state, after the checks of `signal_spec`."""
         return self.signal_spec(input_specs)
 
     def _floats(
         self, method: str, name: str, value: Any, units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
     ) -> Float[Array, "*shape"]:
-        """An argument of a public method as an array of floats that fits the parameters, in the dtype of the state."""
+        """The argument of a public method as an array of floats in the dtype of the state, checked against the
+        parameters."""
         value = np.float32(value) if isinstance(value, float) else value
         value = Port(name, FloatArray).wrap(f"{self._name}.{method}", value).value  # pyright: ignore[reportAttributeAccessIssue]
         spec = InputSpec(FloatArray, value.shape, value.dtype)
@@ -173,23 +158,25 @@ class InputInterface(Interface[InputConfigT, StateT]):
         return value.astype(dtype)
 
     def excitation(self, payload: FloatArray) -> Float[Array, "*shape"]:
-        """The signal within [0, 1], NaN as 0, in the dtype of the state.
+        """The signal limited to [0, 1], in the dtype of the state. NaN counts as 0.
 
-        The derivative is 1 within the range, its ends included, and 0 outside.
+        The derivative is 1 within the range, including its ends, and 0 outside.
         """
         return excitation(payload.value)
 
-    def output(self, fired: Any, v: Any, signal: FloatArray, negative: Any = None) -> InputInterfaceOutput:
-        """Spikes in the dtype that is asked for, with the surrogate's derivatives at `v` where it has any.
+    def output(
+        self, fired: Any, v: Any, signal: FloatArray, negative: Bool[Array, "*units"] | None = None
+    ) -> InputInterfaceOutput:
+        """Spikes in the dtype of the config. If they are floats, their derivatives are those of the surrogate at `v`.
 
         **Arguments:**
 
-        - `fired`: which units spike.
-        - `v`: the distance above the threshold, in units of it.
-        - `signal`: the payload, for its dtype.
+        - `fired`: which units fire.
+        - `v`: the distance of each unit from its threshold, in units of the threshold; positive above it.
+        - `signal`: the payload, whose dtype the spikes have by default.
         - `negative`: which spikes are negative, as in `emit`.
 
-        **Raises:** `TypeError` for anything but booleans and floats of one shape.
+        **Raises:** `TypeError` unless `fired` are booleans and `v` floats of one shape.
         """
         if fired.dtype != bool or not jnp.issubdtype(v.dtype, jnp.floating) or fired.shape != v.shape:
             got = f"{fired.dtype} of shape {fired.shape} and {v.dtype} of shape {v.shape}"
@@ -197,16 +184,20 @@ class InputInterface(Interface[InputConfigT, StateT]):
         return self.emit(fired, lambda: self.config.surrogate.spike(fired, v), signal.dtype, negative)
 
     def emit(
-        self, fired: Any, spikes: Callable[[], Any], dtype: Any, negative: Bool[Array, "*units"] | None = None
+        self,
+        fired: Bool[Array, "..."],
+        spikes: Callable[[], Float[Array, "..."]],
+        dtype: DTypeLike,
+        negative: Bool[Array, "..."] | None = None,
     ) -> InputInterfaceOutput:
-        """Spikes in the dtype that is asked for.
+        """Spikes in the dtype of the config.
 
         **Arguments:**
 
-        - `fired`: which units spike.
-        - `spikes`: gives the same as 0 and 1, with derivatives; called where the spikes are floats.
-        - `dtype`: that of the signal.
-        - `negative`: which spikes are negative; they get an inhibition mask. `None`: there are none.
+        - `fired`: which units fire.
+        - `spikes`: a function that returns `fired` as 0 and 1 with derivatives. It is called if the spikes are floats.
+        - `dtype`: the dtype of the signal, which the spikes have by default.
+        - `negative`: which spikes are negative: the inhibition mask of the output. `None`: no spike is negative.
         """
         dtype = dtype if self.config.dtype is None else self.config.dtype
         emitted = spikes() if jnp.issubdtype(dtype, jnp.floating) else fired
@@ -215,14 +206,14 @@ class InputInterface(Interface[InputConfigT, StateT]):
     def decoder(self, **overrides: Any) -> OutputInterface:
         """The decoder that reconstructs the signal, with the parameters of this encoder; arrays stay arrays.
 
-        `overrides`: fields of the decoder's config.
+        `overrides`: other values for fields of the decoder's config.
 
         **Raises:** `NotImplementedError` if the class defines no decoder.
         """
         raise NotImplementedError(
             f"{self._name}.decoder: this class defines no decoder. Define `def decoder(self, **overrides)`, which "
             "returns an output interface with the parameters of the encoder, such as "
-            "`FilterDecoder(kernel=..., dt=self.config.dt)`, or make a decoder of `spark_eqx.nn.interfaces` yourself."
+            "`FilterDecoder(kernel=..., dt=self.config.dt)`, or construct a decoder of `spark_eqx.nn.interfaces`."
         )
 
 
@@ -230,33 +221,34 @@ RateConfigT = TypeVar("RateConfigT", bound=RateConfig)
 
 
 class RateSpiker(InputInterface[RateConfigT, StateT]):
-    """Base of the encoders whose rate is a function of the signal. Abstract."""
+    """Base of the encoders whose firing rate is a function of the signal. Abstract."""
 
     @abc.abstractmethod
     def rate(self, signal: Any) -> Float[Array, "*units"]:
-        """The rate [Hz] at which a held signal makes the units fire: the closed form.
+        """The firing rate [Hz] of the units for a held signal, in closed form.
 
         `signal`: a [`FloatArray`][] or an array of floats, of the shape that `init` takes. It saturates as in a step.
         """
 
     @abc.abstractmethod
     def signal(self, rate: Any) -> Float[Array, "*units"]:
-        """The signal that makes units fire at a rate [Hz]: the inverse of `rate`. It is 0 for a rate of 0, 1 from
-        `max_freq` on, and NaN for a rate of NaN."""
+        """The signal for which the units fire at a rate [Hz]: the inverse of `rate`. It is 0 for a rate of 0, 1 for
+        `max_freq` or more, and NaN for NaN."""
 
     def decoder(self, **overrides: Any) -> RateDecoder:
-        """The decoder of the rate in a sliding window; see [`RateDecoder`][]. `overrides`: fields of its config. The
-        default window is the whole number of steps that is nearest to 100 ms."""
+        """The decoder that estimates the rate in a sliding window; see [`RateDecoder`][]. `overrides`: other values for
+        fields of its config. The default window is the whole number of steps nearest to 100 ms."""
         same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
         same |= default_window(RateDecoderConfig, self.config.dt, overrides)
         return RateDecoder(**(same | overrides))
 
 
 def saturate(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """`x` limited to [0, 1], NaN to 0. The derivative is 1 within the range, its ends included, and 0 outside."""
+    """`x` limited to [0, 1]; NaN becomes 0. The derivative is 1 within the range, including its ends, and 0 outside."""
+    # At the ends, `jnp.clip` has half of the derivative, and it keeps NaN.
     return jnp.where(x >= 0, jnp.where(x <= 1, x, 1), 0)
 
 
 def excitation(signal: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The signal within [0, 1], in the dtype of the state."""
+    """The signal limited to [0, 1], in the dtype of the state."""
     return saturate(signal.astype(state_dtype(signal.dtype)))

@@ -1,6 +1,7 @@
-from typing import Any, final
+from typing import final
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ....core.numbers import Number, as_array
@@ -13,7 +14,7 @@ class BensSpikerConfig(DeconvolutionSpikerConfig):
     """Config of [`BensSpiker`][]."""
 
     threshold: Number = parameter(
-        description="how much nearer the signal must come to 0, summed over the kernel", check=non_negative
+        description="smallest decrease of the sum of absolute values that makes a spike", check=non_negative
     )
 
 
@@ -37,8 +38,8 @@ class BensSpiker(DeconvolutionSpiker[BensSpikerConfig]):
     """
 
     def match(self, x: Float[Array, "*units taps"], kernel: Float[Array, "*units taps"]) -> Float[Array, "*units taps"]:
-        # One sum of differences, not the difference of two sums, which would lose a kernel in a large signal.
+        # One sum of differences, because the difference of two sums would lose a small kernel in a large signal.
         return jnp.abs(x) - jnp.abs(x - kernel)
 
-    def least(self, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
+    def least(self, shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "..."]:
         return as_array(self.config.threshold, dtype, shape)

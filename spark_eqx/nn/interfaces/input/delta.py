@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ....core.masked import without_mask
-from ....core.numbers import Number, broadcasts, concrete, state_dtype
+from ....core.numbers import Keys, Number, Steps, broadcasts, concrete, state_dtype
 from ....core.payloads import FloatArray
 from ....core.records.checks import positive
 from ....core.records.kinds import number
@@ -44,17 +44,17 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
 
     @classmethod
     def fit(cls, signals: Any, factor: Number, **config: Any) -> "DeltaSpiker":
-        """The threshold-based representation: the encoder with `threshold = mean(d) + factor * std(d)`, `d` the changes
-        from one step to the next (Kasabov et al. 2016).
+        """The threshold-based representation: the encoder with `threshold = mean(d) + factor * std(d)`, where `d` are
+        the changes from one step to the next (Kasabov et al. 2016).
 
         **Arguments:**
 
-        - `signals`: a [`FloatArray`][] or an array of floats with a leading axis of time. Each component gets a
-            threshold of its own: an array for JAX arrays, constants for NumPy's.
-        - `factor`: how many standard deviations (of a population) the threshold is above the mean.
+        - `signals`: a [`FloatArray`][] or an array of floats with a leading axis of time. Each component has its own
+            threshold, which is an array if `signals` are a JAX array, and a constant if they are a NumPy array.
+        - `factor`: the number of (population) standard deviations by which the threshold is above the mean.
         - `config`: further fields of the config.
 
-        **Raises:** `TypeError` or `ValueError` for anything else, for less than two steps, and if a threshold is not
+        **Raises:** `TypeError` or `ValueError` for other arguments, for fewer than two steps, and if a threshold is not
             positive and finite.
         """
         x = without_mask(f"{cls.__name__}.fit", "signals", signals)
@@ -89,29 +89,31 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
         del memory, spikes
         return x
 
-    def run(self, payload: FloatArray, state: ContrastSpikerState, *, keys: Any, steps: Any, held: bool):
-        """All steps at once: the base is the last sample, whatever the spikes were."""
+    def run(self, payload: FloatArray, state: ContrastSpikerState, *, keys: Keys, steps: Steps, held: bool):
+        """All steps at once, because the base is the last sample and does not depend on the spikes."""
+        del keys
         if held:
             payload = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), payload)
+        x, sampled = self.samples(payload)
         compare = jax.vmap(lambda x, base: self.compare(x, base, payload.dtype)[0])
 
-        def whole():
-            x, sampled = self.samples(payload)
+        def without_gaps():
             first = compare(x[:1], jnp.where(state.started, state.memory, x[0])[None])
             rest = compare(x[1:], x[:-1])
             output = jax.tree.map(lambda *parts: jnp.concatenate(parts), first, rest)
             return output, ContrastSpikerState(sampled[0], x[-1])
 
         def with_gaps():
-            x, sampled = self.samples(payload)
-            # Where the last sample is, up to each step; the first place is that of what was there before.
-            samples, there = jnp.concatenate([state.memory[None], x]), jnp.concatenate([state.started[None], sampled])
-            places = jnp.arange(steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in x.shape[1:]))
-            last = prefix_sum(jnp.maximum, jnp.where(there, places, 0), steps + 1)
-            base = jnp.take_along_axis(samples, last, axis=0, mode="clip")
-            started = state.started[None] | (last > 0)
-            output = compare(x, jnp.where(sampled & started[:-1], base[:-1], x))
-            return output, ContrastSpikerState(started[-1], base[-1])
+            # The index of the last sample up to each step; index 0 is the base before the first step.
+            places = jnp.arange(1, steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in x.shape[1:]))
+            last = prefix_sum(jnp.maximum, jnp.where(sampled, places, 0), steps)
+            samples = jnp.concatenate([state.memory[None], x])
+            memory = jnp.take_along_axis(samples, last, axis=0, mode="clip")
+            started = state.started | (last > 0)
+            before = jnp.concatenate([state.memory[None], memory[:-1]])
+            is_based = sampled & jnp.concatenate([state.started[None], started[:-1]])
+            return compare(x, jnp.where(is_based, before, x)), ContrastSpikerState(started[-1], memory[-1])
 
-        # Looking back past what is no sample takes several times as long, and few signals have such gaps.
-        return lax.cond(jnp.isfinite(payload.value).all(), whole, with_gaps)
+        # Few signals have gaps, and the search for the last sample takes several times as long as the comparison. It is
+        # no `lax.scan`, because `jax.vmap` runs both branches, and a GPU would start a kernel per step.
+        return lax.cond(sampled.all(), without_gaps, with_gaps)

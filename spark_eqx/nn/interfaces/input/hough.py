@@ -1,6 +1,7 @@
-from typing import Any, final
+from typing import final
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ....core.numbers import Number, as_array
@@ -17,7 +18,9 @@ class HoughSpikerConfig(DeconvolutionSpikerConfig):
     """Config of [`HoughSpiker`][]."""
 
     tolerance: Number = parameter(
-        default=0.0, description="how far the signal may be below the kernel, summed over it", check=non_negative
+        default=0.0,
+        description="largest sum of the differences by which the kernel exceeds the signal",
+        check=non_negative,
     )
 
 
@@ -30,15 +33,15 @@ class HoughSpiker(DeconvolutionSpiker[HoughSpikerConfig]):
 
     with the kernel $h$ and the `tolerance` $\epsilon$, which is 0 in the original algorithm and positive in the
     modified one. The decoder, [`FilterDecoder`][], adds the kernels again. [`fir.lowpass`][spark_eqx.fir.lowpass] makes
-    a kernel. Its shape is `(taps,)`, one for all units, or `(*shape, taps)`, where `shape` broadcasts against the
-    units.
+    a kernel. The shape of the kernel is `(taps,)` if all units share it, or `(*shape, taps)`, where `shape` broadcasts
+    against the units.
 
     With tolerance 0 and no negative tap, the decoded signal is never above the signal, or above 0 where the signal is
     negative, up to rounding: at most `2 len(kernel)` rounding errors of the signal, and none if all sums are exact.
 
-    **Range.** 0 to the sum of the kernel, to which a spike in every step decodes. Any finite value is accepted. Values
-    above the range are decoded as its upper end. Negative values cannot be encoded: without a tolerance they silence
-    the steps around them, so add a constant to the signal first. NaN and infinity count as 0.
+    **Range.** The range is 0 to the sum of the kernel, which a spike in every step decodes to. Any finite value is
+    accepted. Values above the range are decoded as its upper end. Negative values cannot be encoded: without a
+    tolerance they silence the steps around them, so add a constant to the signal first. NaN and infinity count as 0.
 
     **Delay.** A spike is emitted `delay = len(kernel) - 1` steps after the sample at which its kernel begins, because
     all samples under the kernel must be known; the decoder adds no delay. The first `delay` steps are silent. To get
@@ -52,8 +55,8 @@ class HoughSpiker(DeconvolutionSpiker[HoughSpikerConfig]):
 
     which measures how much of the kernel the signal contains. The subtracted kernel carries its own derivative. If the
     derivative of the surrogate is at most 1, the recursion of derivatives is stable for every kernel. If it is 1, the
-    decoded signal has the full derivative with respect to a shift of the signal; if it is less, a part of it. (With the
-    derivative of the distance instead, the recursion could grow without bound.)
+    derivative of the decoded signal with respect to a shift of the signal is complete; if it is less than 1, it is
+    smaller. With the derivative of the distance instead, the recursion could grow without bound.
 
     Hough et al. (1999), "SPIKER: Analog waveform to digital spiketrain conversion in ATR's artificial brain project";
     the tolerance: Schrauwen and Van Campenhout (2003), "BSA, a fast and accurate spike train encoding scheme".
@@ -62,5 +65,5 @@ class HoughSpiker(DeconvolutionSpiker[HoughSpikerConfig]):
     def match(self, x: Float[Array, "*units taps"], kernel: Float[Array, "*units taps"]) -> Float[Array, "*units taps"]:
         return jnp.where(x < kernel, x - kernel, 0)
 
-    def least(self, shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
+    def least(self, shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "..."]:
         return -as_array(self.config.tolerance, dtype, shape)

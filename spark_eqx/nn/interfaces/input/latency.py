@@ -5,9 +5,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ....core.numbers import Number, as_array
+from ....core.numbers import Keys, Number, Steps, as_array
 from ....core.payloads import FloatArray
 from ....core.records.checks import Check
 from ....core.records.record import parameter
@@ -38,12 +39,12 @@ class LatencySpikerState(eqx.Module):
     distance: Float[Array, "*units"]
 
 
-_FAR = -1.0  # below every possible distance: before the first step of a window
+_FAR = -1.0  # the distance before the first step of a window, which is below every possible distance
 
 
 def _larger(before: Float[Array, "..."], now: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The larger of two distances, with its derivative; if they are equal, the derivative of the earlier one."""
-    # If they are equal, `maximum` takes half of each derivative, and the result would depend on how steps are grouped.
+    """The larger of two distances with its derivative. If they are equal, it has the derivative of the earlier one."""
+    # If they are equal, `maximum` has half of each derivative, and the result would depend on how steps are grouped.
     return jnp.where(now > before, now, before)
 
 
@@ -84,19 +85,20 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         output = self._spikes((now >= 0) & (before < 0), now, before, payload)
         return output, LatencySpikerState((state.step + 1) % self.config.steps, now)
 
-    def run(self, payload: FloatArray, state: LatencySpikerState, *, keys: Any, steps: Any, held: bool):
-        """All steps of a signal that is held at once; of one that varies all windows that the steps touch."""
+    def run(self, payload: FloatArray, state: LatencySpikerState, *, keys: Keys, steps: Steps, held: bool):
+        """All steps of a held signal at once, or all windows that overlap the steps of a varying signal."""
+        del keys
         run = self._run_held if held else self._run_varying
         return run(payload, state, steps)
 
-    def _run_held(self, payload: FloatArray, state: LatencySpikerState, steps: Any):
-        """For a held signal, the last distance is the largest, because the curve falls."""
+    def _run_held(self, payload: FloatArray, state: LatencySpikerState, steps: Steps):
+        """All steps at once, because the curve falls, so that the latest distance is the largest."""
         length, x = self.config.steps, self.excitation(payload)[None]
         times = jnp.arange(steps, dtype=jnp.int32)
         along = lambda each: each.reshape(-1, *(1 for _ in x.shape[1:]))
         window, step = (along(each) for each in jnp.divmod(state.step + times, length))
         least = self._least(x.shape[1:], x.dtype)[step.ravel()]
-        # The first window may have been open before.
+        # The first window may have opened before these steps.
         past = jnp.where((window == 0) & (state.step > 0), state.distance[None], _FAR)
         now = _larger(past, x - least)
         opens = (step == 0) | (along(times) == 0)
@@ -104,18 +106,18 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         output = self._spikes((now >= 0) & (before < 0), now, before, payload)
         return output, LatencySpikerState((state.step + steps) % length, now[-1])
 
-    def _run_varying(self, payload: FloatArray, state: LatencySpikerState, steps: Any):
-        """In arrays of shape `(windows, steps of a window, *units)`."""
+    def _run_varying(self, payload: FloatArray, state: LatencySpikerState, steps: Steps):
+        """All windows at once, in arrays of shape `(windows, steps of a window, *units)`."""
         first, units, length, end = state.step, state.distance.shape, self.config.steps, state.step + steps
         windows, ones = count_windows(steps, length), [1 for _ in units]
         step = jnp.arange(length, dtype=jnp.int32).reshape(1, -1, *ones)
-        # The first window may have been open before.
+        # The first window may have opened before these steps.
         resumed = (jnp.arange(windows, dtype=jnp.int32).reshape(-1, 1, *ones) == 0) & (first > 0)
         past = jnp.where(resumed, state.distance[None, None], _FAR)
 
         x = in_windows(self.excitation(payload), first, length, windows)
         distance = jnp.where(resumed & (step < first), _FAR, x - self._least(units, x.dtype)[None])
-        # Which step fires takes less than a running maximum, which only derivatives need.
+        # The step that fires is found without the running maximum, which only derivatives need.
         earliest = jnp.min(jnp.where(distance >= 0, step, length), 1, keepdims=True)
         now = _larger(past, lax.associative_scan(_larger, distance, axis=1))
         before = jnp.concatenate([past, now[:, :-1]], 1)
@@ -127,11 +129,11 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         new = LatencySpikerState(end % length, _larger(past[last, 0], largest))
         return jax.tree.map(lambda x: out_of_windows(x, first, steps), output), new
 
-    def _least(self, units: tuple[int, ...], dtype: Any) -> Float[Array, "steps ..."]:
-        """The smallest signal that fires, at every step; it broadcasts against the units."""
-        curve = lax.cummin(self.config.thresholds(units, dtype, later=0.5))  # falls, whatever a user's does
+    def _least(self, units: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "steps ..."]:
+        """The smallest signal that fires in each step. It broadcasts against the units."""
+        curve = lax.cummin(self.config.thresholds(units, dtype, later=0.5))  # A curve of a user may not fall.
         threshold = as_array(self.config.threshold, dtype, (1, *units))
-        # Above `threshold` is from the next number on, and 0 is never enough.
+        # A signal is above `threshold` from the next larger float on, and a signal of 0 never fires.
         fixed = lax.stop_gradient(threshold)
         above = jnp.maximum(jnp.nextafter(fixed, jnp.ones_like(fixed)), jnp.finfo(dtype).tiny)
         return jnp.maximum(curve, threshold + (above - fixed))

@@ -6,46 +6,30 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....core.numbers import Number, together
+from ....core.numbers import Keys, Steps
 from ....core.payloads import FloatArray
-from ....core.records.checks import non_negative, positive
-from ....core.records.record import parameter
 from ....core.running.compiled import scan
-from ._membrane import LinearSpikerState, advance, linear_rate, linear_signal, pack, slowest_rise, unpack
-from .base import InputInterface, InputInterfaceOutput, RateConfig, RateSpiker, excitation, time_to_charge
+from ._membrane import LeakyConfig, LinearSpikerState, advance, linear_rate, linear_signal, pack, slowest_rise, unpack
+from .base import InputInterface, InputInterfaceOutput, RateSpiker, excitation
 
 
-class LinearSpikerConfig(RateConfig):
+class LinearSpikerConfig(LeakyConfig):
     """Config of [`LinearSpiker`][].
 
-    **Raises:** `ValueError` if `cd >= 1000 / max_freq` (no time is left to charge), or if the time to charge is
-    more than 11.5 time constants (the gain cannot be told from 1 in float32).
+    **Raises:** `ValueError` if `cd >= 1000 / max_freq`, because no time is left to charge, or if the time to charge is
+    more than 11.5 time constants, because the gain cannot be told from 1 in float32.
     """
 
-    tau: Number = parameter(default=100.0, unit="ms", description="time constant of the membrane", check=positive)
-    cd: Number = parameter(default=2.0, unit="ms", description="refractory period after a spike", check=non_negative)
-    detach_reset: bool = parameter(default=True, description="whether the reset carries no gradient")
 
-    def __check_init__(self):
-        tau, *_ = together(self, "tau", "cd", "max_freq", "dt")
-        charging = time_to_charge(self)
-        if charging is not None and tau is not None and (charging / tau > 11.5).any():
-            raise ValueError(
-                f"{type(self).__name__}: `tau` must be at least (1000 / max_freq - cd) / 11.5 [ms], or the gain "
-                f"cannot be told from 1 in float32; got tau={self.tau} [ms], max_freq={self.max_freq} [Hz], "
-                f"cd={self.cd} [ms]. Take a larger `tau`, or a larger `max_freq`."
-            )
+LeakyConfigT = TypeVar("LeakyConfigT", bound=LeakyConfig)
 
 
-LinearConfigT = TypeVar("LinearConfigT", bound=LinearSpikerConfig)
-
-
-class LeakyDynamics(InputInterface[LinearConfigT, LinearSpikerState]):
+class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
     """Base of the encoders whose units are leaky integrators with a refractory period. Abstract."""
 
     @abc.abstractmethod
     def drive(self, signal: Float[Array, "..."]) -> Float[Array, "*units"]:
-        """The drive of each unit, from 0 to 1."""
+        """The input of each unit, from 0 to 1, which drives its potential."""
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearSpikerState:
         """The initial state: a potential of 0, outside the refractory period.
@@ -57,7 +41,7 @@ class LeakyDynamics(InputInterface[LinearConfigT, LinearSpikerState]):
         rise = slowest_rise(config)
         if rise is not None and (rise < 2 * jnp.finfo(dtype).eps).any():
             raise ValueError(
-                f"{self._name}: `dt` is too short for {jnp.dtype(dtype).name}: at the threshold a full signal raises "
+                f"{self._name}: `dt` is too short for {jnp.dtype(dtype).name}: near the threshold a full signal raises "
                 f"the potential by (g - 1) dt / tau = {float(rise.min()):.1g} per step, which rounding loses; got "
                 f"dt={config.dt} [ms], tau={config.tau} [ms], max_freq={config.max_freq} [Hz]. Take a larger `dt`, "
                 "`tau` or `max_freq`, or give the signal as float64."
@@ -71,8 +55,8 @@ class LeakyDynamics(InputInterface[LinearConfigT, LinearSpikerState]):
         fired, v, carried = advance(self.drive(payload.value), pack(state, self.config), self.config)
         return self.output(fired, v, payload), unpack(carried)
 
-    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Any, steps: Any, held: bool):
-        """Many steps, with the state packed; a held signal is encoded once."""
+    def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Keys, steps: Steps, held: bool):
+        """Many steps with the state packed. The drive of a held signal is computed once."""
         del keys
         if held:
             x = self.drive(payload.value)
@@ -84,7 +68,7 @@ class LeakyDynamics(InputInterface[LinearConfigT, LinearSpikerState]):
             fired, v, carried = advance(drive(frame), carried, self.config)
             return carried, self.output(fired, v, payload)
 
-        # A backward pass keeps what is carried and recomputes the rest: less memory, and on a CPU less time too.
+        # A backward pass keeps the carried states and recomputes the rest, in less memory and, on a CPU, in less time.
         body = jax.checkpoint(body, prevent_cse=False)
         carried, output = scan(body, pack(state, self.config), None if held else payload, steps)
         return output, unpack(carried)
@@ -96,12 +80,12 @@ class LinearSpiker(LeakyDynamics[LinearSpikerConfig], RateSpiker[LinearSpikerCon
 
     $$\tau \, dV/dt = -V + g x, \qquad g = 1 \big/ \left(1 - e^{-(1000/f_\mathrm{max} - cd)/\tau}\right)$$
 
-    For a constant signal the rate [Hz] is `1000 / (cd + tau * ln(g x / (g x - 1)))` if `g x > 1`, else 0; so `x = 1`
-    fires at exactly `max_freq`. This holds for any `dt` up to the shortest interval: the equation is solved exactly for
-    a signal that is constant within each step, and the time of the threshold crossing within a step is kept as a real
-    number, so that the discretisation causes no error. Units start with a potential of 0, outside the refractory
-    period. `init` refuses a `dt` so short that rounding would lose the rise of the potential just below the threshold,
-    `(g - 1) dt / tau` below 2^-22 in float32.
+    For a constant signal the rate [Hz] is `1000 / (cd + tau * ln(g x / (g x - 1)))` if `g x > 1`, else 0, so that a
+    signal of 1 fires at exactly `max_freq`. This holds for any `dt` up to the shortest interval: the equation is
+    solved exactly for a signal that is constant within each step, and the time of the threshold crossing within a step
+    is kept as a real number, so that the discretisation causes no error. Units start with a potential of 0, outside the
+    refractory period. `init` refuses a `dt` so short that rounding would lose the rise of the potential just below the
+    threshold: `(g - 1) dt / tau` must be at least 2^-22 in float32.
 
     The spike has the derivative of the surrogate at `V - 1`, where `V` is the potential that the unit would have at the
     end of the step without a spike. The reset carries no gradient unless `detach_reset=False`; then the derivative of

@@ -13,7 +13,7 @@ class MovingWindowSpikerConfig(ContrastSpikerConfig, WindowConfig):
 
 
 class _Window(eqx.Module):
-    samples: Float[Array, "window *units"]  # the latest comes last; 0 before the first sample
+    samples: Float[Array, "window *units"]  # the latest sample comes last; 0 before the first sample
     seen: Int[Array, "*units"]  # the number of samples so far, up to the length of the window
 
 
@@ -51,7 +51,7 @@ class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
         return _Window(samples, jnp.ones(x.shape, jnp.int32))
 
     def base(self, memory: _Window) -> Float[Array, "*units"]:
-        # The last sample plus the mean distance from it, so that the mean of equal samples is exactly that sample.
+        # The last sample plus the mean distance from it, so that the mean of equal samples is exact.
         samples, last, steps = memory.samples, memory.samples[-1], self.config.steps
         rows = jnp.arange(steps, dtype=jnp.int32).reshape(-1, *(1,) * last.ndim)
         taken, seen = rows >= steps - memory.seen[None], memory.seen.astype(samples.dtype)
@@ -67,11 +67,11 @@ class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
         return _Window(samples, jnp.minimum(memory.seen + 1, self.config.steps))
 
 
-_UNROLLED = 64  # rows that are added one by one
+_UNROLLED = 64  # the number of rows that are added one by one
 
 
 def _sum(x: Float[Array, "window *units"]) -> Float[Array, "*units"]:
-    """The sum along the first axis, in a fixed order; the order of `jnp.sum` depends on the program."""
+    """The sum along the first axis in a fixed order, because the order of `jnp.sum` depends on the program."""
     while len(x) > _UNROLLED:
         half = len(x) // 2
         x = jnp.concatenate([x[:half] + x[half : 2 * half], x[2 * half :]])

@@ -16,15 +16,16 @@ class PhaseSpikerConfig(InputInterfaceConfig, WindowConfig):
 
 @final
 class PhaseSpiker(WindowSpiker[PhaseSpikerConfig]):
-    r"""One spike a cycle, at the phase that the signal says.
+    r"""One spike per cycle; its phase encodes the signal.
 
     $$k = \lfloor x W + 1/2 \rfloor \bmod W$$
 
-    is the step of the cycle of $W$ steps in which a unit spikes, for the signal $x$ in which the cycle began. 0 and 1
-    are one point: the code is that of an angle, and keeps it within `1 / (2 W)` on the circle; see [`PhaseDecoder`][].
+    is the step, in a cycle of $W$ steps, in which a unit fires. $x$ is the signal at the beginning of the cycle. The
+    signals 0 and 1 are one point, as for an angle, which is encoded with an error of at most `1 / (2 W)` on the circle;
+    see [`PhaseDecoder`][].
 
-    The spike is the difference in time of "the phase has been reached", and so is its gradient: the surrogate stands at
-    the distance between the phase and that of the step, in radians.
+    A spike is `has_fired[t] - has_fired[t - 1]`, and it is differentiated in that form: the surrogate is evaluated at
+    the distance between the phase of the step and the phase of the signal, in radians.
 
     Hopfield (1995), "Pattern recognition computation using action potential timing for stimulus representation".
     """

@@ -6,8 +6,9 @@ from typing import Any, TypeVar, final
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped, UInt32
 
+from ....core.numbers import Keys, Steps
 from ....core.payloads import FloatArray
 from ....core.records.checks import Check
 from ....core.records.class_names import counted
@@ -19,7 +20,7 @@ from .base import InputInterface, InputInterfaceOutput, RateConfig
 
 
 class PoissonConfig(RateConfig):
-    """Base of the configs of the encoders that draw every spike."""
+    """Base of the configs of the encoders that draw each spike at random."""
 
     surrogate: AbstractSurrogate = parameter(default=StraightThrough(), description="derivative used for the spike")
     rounds: int = parameter(
@@ -33,11 +34,11 @@ PoissonConfigT = TypeVar("PoissonConfigT", bound=PoissonConfig)
 
 
 class PoissonDynamics(InputInterface[PoissonConfigT, None]):
-    """Base of the encoders that draw every spike, with a probability proportional to the drive. Abstract."""
+    """Base of the encoders that draw each spike at random, with a probability proportional to the drive. Abstract."""
 
     @abc.abstractmethod
     def drive(self, signal: Float[Array, "..."]) -> Float[Array, "*units"]:
-        """The drive of each unit, from 0 to 1."""
+        """The firing rate of each unit relative to `max_freq`, from 0 to 1."""
 
     def negative(self, signal: Float[Array, "..."]) -> Bool[Array, "*units"] | None:
         """Which units emit negative spikes; `None`: no unit does."""
@@ -53,15 +54,15 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
         words = random_words(self._checked(key, p.size), p.shape, self.config.rounds)
         return self._draw(payload, p, _threshold(p), words, self.negative(payload.value)), state
 
-    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
-        """All steps at once: nothing is carried from one to the next."""
+    def run(self, payload: FloatArray, state: None, *, keys: Keys, steps: Steps, held: bool):
+        """All steps at once, because they are independent."""
         del steps
         p = self._probability(payload.value) if held else jax.vmap(self._probability)(payload.value)
         threshold, negative = _threshold(p), self.negative(payload.value)
         shape = p.shape if held else p.shape[1:]
         words = random_words_of_steps(self._checked(keys, math.prod(shape)), shape, self.config.rounds)
         if held:
-            # Without the barrier XLA computes the threshold anew at every step.
+            # Without the barrier, XLA computes the threshold again in every step.
             threshold = lax.optimization_barrier(threshold)
             at_all_steps = lambda x: jnp.broadcast_to(x, words.shape)
             p, threshold, negative = jax.tree.map(at_all_steps, (p, threshold, negative))
@@ -70,8 +71,8 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
     def _probability(self, signal: Float[Array, "..."]) -> Float[Array, "*units"]:
         return spikes_per_step(self.config, self.drive(signal))
 
-    def _checked(self, key: Any, size: int) -> Any:
-        """The key of a step, or the keys of many."""
+    def _checked(self, key: Shaped[Array, "..."] | None, size: int) -> Shaped[Array, "..."]:
+        """The key of a step, or the keys of many steps, checked."""
         if key is None:
             return self.need_key(key, "a spike is drawn at every step")
         rounds = self.config.rounds
@@ -102,20 +103,22 @@ class PoissonSpikerConfig(PoissonConfig, SignedConfig):
 
 @final
 class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[PoissonSpikerConfig]):
-    r"""Spikes at random, at a rate proportional to the signal; no state.
+    r"""Random (Poisson) spikes; their rate is proportional to the signal. No state.
 
     $$s \sim \mathrm{Bernoulli}(p), \qquad p = \mathrm{clip}(x, 0, 1) \cdot f_\mathrm{max} \cdot dt / 1000$$
 
-    independent for each unit and step. A signal of 0 never fires; `p = 1` always does. The default surrogate makes
-    the gradient of a spike that of its expectation, `max_freq * dt / 1000`, exactly.
+    independently for each unit and step. A signal of 0 never makes a spike, and `p = 1` always does. With the default
+    surrogate, the gradient of a spike is exactly the gradient of its expectation, `max_freq * dt / 1000`.
 
-    This is the Bernoulli approximation of a Poisson process: at most one spike per step, and a Fano factor of `1 - p`.
+    This is the Bernoulli approximation of a Poisson process: there is at most one spike per step, and the Fano factor
+    is `1 - p`.
 
-    Each unit compares 32 random bits, `jax.random.bits(key, shape)`, with a threshold; `p` is kept to 2^-32. With
-    `rounds=13` they are those of the same generator with 13 rounds instead of 20: another stream, in about half the
-    time, with less of a margin of safety (Salmon et al. 2011, who discuss how many rounds are enough).
+    Each unit compares 32 random bits, `jax.random.bits(key, shape)`, with a threshold, so that `p` is exact to 2^-32.
+    With `rounds=13` the bits are those of the same generator with 13 rounds instead of 20. They are other numbers, and
+    take about half the time, with a smaller margin of safety (Salmon et al. 2011 discuss how many rounds are enough).
 
-    With `signed=True` the range is [-1, 1]: the probability is that of the signal's size, and the spike has its sign.
+    With `signed=True` the range is [-1, 1]. The probability depends on the absolute value of the signal, and the spike
+    has the sign of the signal.
     """
 
     def drive(self, signal: Float[Array, "*units"]) -> Float[Array, "*units"]:
@@ -123,7 +126,8 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
 
 
 def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool[Array, "*units"]]:
-    """Words below the first fire; all do where the second is true."""
-    # Integers: a float32 uniform has 24 bits, which puts the rate of a weak signal off by up to 2^-24 / p.
+    """A unit fires for words below the first array, and for every word where the second array is true."""
+    # A comparison of integers, because a uniform float32 has 24 bits, so that the rate of a weak signal would have a
+    # relative error of up to 2^-24 / p.
     certain = p >= 1
     return jnp.where(certain, 0, p * 2.0**32).astype(jnp.uint32), certain

@@ -3,7 +3,7 @@ from typing import Any, final
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from ....core.numbers import Number, as_array
 from ....core.records.checks import Check
@@ -19,45 +19,49 @@ class RankOrderSpikerConfig(InputInterfaceConfig, WindowConfig):
 
     threshold: Number = parameter(
         default=0.0,
-        description="a unit is silent at this signal and below",
+        description="a unit with at most this signal is silent",
         check=Check("0 or more, and below 1", lambda x: (x >= 0) & (x < 1)),
     )
     relaxed: bool = parameter(
-        default=False, description="whether spikes have a gradient; it takes the square of the number of units"
+        default=False, description="whether spikes have a gradient; its cost is quadratic in the number of units"
     )
 
 
 @final
 class RankOrderSpiker(WindowSpiker[RankOrderSpikerConfig]):
-    r"""The units of an example fire in the order of their signals, the largest first: one spike a window.
+    r"""The units of an example fire in the order of their signals, the largest first: one spike per unit and window.
 
     $$t = \lfloor k W / n \rfloor$$
 
-    is the step of the window of $W$ steps in which the unit of rank $k$, from 0, fires, of all $n$ units of the
-    example, by the signals when the window opened; equal ones are in the order of their index. At `threshold` and below
-    units are silent. Only the order is kept, not how large the signals are; see [`RankOrderDecoder`][].
+    is the step, in a window of $W$ steps, in which the unit of rank $k$ fires. Ranks are counted from 0 over all $n$
+    units of the example, by their signals when the window opens; equal signals are ranked by index. A unit with at most
+    the signal `threshold` is silent. The spikes encode only the order of the signals, not their size; see
+    [`RankOrderDecoder`][].
 
-    There is no gradient, unless `relaxed`: then it is that of the relaxed rank, $k_i = \sum_j H(x_j - x_i)$, and a
-    spike is the difference in time of "its time has come", $H(t + 1 - k W / n)$, with the surrogate for each $H$. Every
-    unit that is above the threshold fires, so that this moves spikes and makes none; a shift of all signals moves none.
+    Spikes have no gradient, unless `relaxed=True`. Then the rank is relaxed as $k_i = \sum_j H(x_j - x_i)$, and a spike
+    is the difference in time of $H(t + 1 - k W / n)$, which is 1 from the step of the spike on, with the surrogate for
+    each $H$. The gradient describes how spikes move, because every unit above the threshold fires once per window. A
+    shift of all signals moves no spike.
 
     Thorpe and Gautrais (1998), "Rank order coding".
     """
 
-    def prepare(self, x: Float[Array, "*units"]) -> Any:
-        """The signals, their ranks, and the steps in which they are due."""
-        # The bits of numbers from 0 to 1 are in their order, and faster to sort. The sort is stable.
+    def prepare(
+        self, x: Float[Array, "*units"]
+    ) -> tuple[Float[Array, "*units"], Int[Array, "*units"], Int[Array, "*units"]]:
+        """The signals, their ranks, and the steps in which the units are due."""
+        # Numbers from 0 to 1 have the order of their bits as integers, which are faster to sort. The sort is stable.
         bits = lax.bitcast_convert_type(x.reshape(-1), np.dtype(f"int{8 * x.dtype.itemsize}"))
         order, ranks = jnp.argsort(~bits), jnp.arange(x.size, dtype=jnp.int32)
         rank = jnp.zeros_like(ranks).at[order].set(ranks, unique_indices=True).reshape(x.shape)
         units = max(x.size, 1)
         return x, rank, jnp.asarray(np.arange(units) * self.config.steps // units, jnp.int32)[rank]
 
-    def spikes_at(self, x: Any, step: Int[Array, ""]) -> Fired:
+    def spikes_at(self, x: PyTree, step: Int[Array, ""]) -> Fired:
         x, rank, due = x
         length, units = self.config.steps, max(x.size, 1)
-        heard = (x > as_array(self.config.threshold, x.dtype, x.shape)) & (x >= 0)
-        fired = heard & (due == step)
+        loud = (x > as_array(self.config.threshold, x.dtype, x.shape)) & (x >= 0)
+        fired = loud & (due == step)
 
         def spikes():
             if not self.config.relaxed:
@@ -66,9 +70,9 @@ class RankOrderSpiker(WindowSpiker[RankOrderSpikerConfig]):
             all_units = lambda each: each.reshape(-1, *(1 for _ in x.shape))
             relaxed = surrogate.spike(all_units(rank) < rank[None], all_units(x) - x[None]).sum(0)
             left = lambda t: t.astype(x.dtype) - relaxed * (length / units)
-            # None has fired before the window, and all have after it.
+            # No unit has fired before the window, and all have fired after it.
             now, before = jnp.where(step == length - 1, 1, left(step + 1)), jnp.where(step == 0, -1, left(step))
-            return jnp.where(heard, newly(surrogate, fired, now, before), 0)
+            return jnp.where(loud, newly(surrogate, fired, now, before), 0)
 
         return fired, spikes
 

@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int8, PRNGKeyArray, UInt32
 
-from ....core.numbers import Number
+from ....core.numbers import Keys, Number, Steps
 from ....core.payloads import FloatArray
 from ....core.records.checks import Check
 from ....core.records.record import parameter
@@ -25,7 +25,7 @@ class RegularSpikerConfig(SignedConfig):
     surrogate: AbstractSurrogate = parameter(default=StraightThrough(), description="derivative used for the spike")
     phase: Number | Literal["random"] = parameter(
         default=0.0,
-        description='what the sum starts with; "random": each unit draws its own, in init',
+        description='start of the sum; "random": each unit draws its own, in init',
         check=Check("0 or more, less than 1", lambda x: isinstance(x, str) or (x >= 0) & (x < 1)),
     )
 
@@ -33,8 +33,8 @@ class RegularSpikerConfig(SignedConfig):
 class RegularSpikerState(eqx.Module):
     """State of [`RegularSpiker`][].
 
-    - `fraction`: of the sum, in units of 2^-32.
-    - `ahead`: whether the spikes count one more than the whole part of the sum. `None` without `signed`.
+    - `fraction`: the fractional part of the sum, in units of 2^-32.
+    - `ahead`: whether the number of spikes is one more than the integer part of the sum. `None` without `signed`.
     """
 
     fraction: UInt32[Array, "*units"]
@@ -43,23 +43,26 @@ class RegularSpikerState(eqx.Module):
 
 @final
 class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
-    r"""Spikes at even intervals, at a rate proportional to the signal: integrate and fire without leak.
+    r"""Regular spikes; their rate is proportional to the signal: an integrate-and-fire unit without leak.
 
     $$n_t = \left\lfloor \phi + \sum_{i \le t} p_i \right\rfloor, \qquad
     p = \mathrm{clip}(x, 0, 1) \cdot f_\mathrm{max} \cdot dt / 1000$$
 
-    is the number of spikes up to a step: a unit fires when the sum, which starts with the `phase`, passes a whole
-    number. Its fraction is kept as an integer of 32 bits, with `p` rounded up by less than 2^-31. So nothing drifts,
-    the number of spikes is within one of the sum after any number of steps, and a spike that is due at the end of a
-    step comes in it: `p = 0.1` fires at every tenth. A signal of 0 never fires; `p = 1` always does. `phase="random"`
-    puts a population out of step.
+    is the number of spikes up to step $t$: the sum starts at the `phase`, and a unit fires when the sum passes an
+    integer. The fractional part of the sum is kept as a 32-bit integer, and `p` is rounded up by less than 2^-31.
+    Therefore rounding errors do not accumulate, the number of spikes differs from the sum by less than one after any
+    number of steps, and a spike that is due at the end of a step is emitted in that step: `p = 0.1` fires in every
+    tenth step. A signal of 0 never makes a spike, and `p = 1` makes one in every step. With `phase="random"` the units
+    of a population fire at different times.
 
-    With `signed=True` the range is [-1, 1]. A unit fires when the sum has moved by one from the whole number that it
-    met last: upwards a spike, downwards a negative one. The signed number of spikes is within one of the sum, and
-    without a `phase`, `-x` has the spikes of `x` with the other sign.
+    With `signed=True` the range is [-1, 1]. A unit fires when the sum has moved by one from the integer that it passed
+    last: it emits a positive spike if the sum has risen, and a negative one if it has fallen. The signed number of
+    spikes differs from the sum by less than one. Without a `phase`, the spikes of `-x` are those of `x` with the
+    opposite sign.
 
-    The surrogate stands at the distance of the sum from where the unit fires next. The default one makes the gradient
-    of a spike that of its expectation, `max_freq * dt / 1000`. The state carries none, so that `phase` has none.
+    The surrogate is evaluated at the distance of the sum from the next threshold. With the default surrogate, the
+    gradient of a spike is the gradient of its expectation, `max_freq * dt / 1000`. The state carries no gradient, so
+    that `phase` has none.
 
     Voelker, Rasmussen and Eliasmith (2020), "A spike in performance: training hybrid-spiking neural networks with
     quantized activation functions".
@@ -68,7 +71,7 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RegularSpikerState:
         shape, dtype = self.signal_spec(input_specs)
         if isinstance(self.config.phase, str):
-            key = self.need_key(key, '`phase="random"` draws it once, in `init`')
+            key = self.need_key(key, '`phase="random"` draws the phases once, in `init`')
             fraction = jr.bits(key, shape, jnp.uint32)
         else:
             phase = in_units(lambda phase: phase, self.config.phase, dtype=dtype, shape=shape)
@@ -86,8 +89,9 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         new = RegularSpikerState(fraction, ahead)
         return self._spikes(payload, increment, state.ahead, new), new
 
-    def run(self, payload: FloatArray, state: RegularSpikerState, *, keys: Any, steps: Any, held: bool):
-        """All steps at once: a running sum of integers is the same in any order."""
+    def run(self, payload: FloatArray, state: RegularSpikerState, *, keys: Keys, steps: Steps, held: bool):
+        """All steps at once, because a sum of integers is the same in any order."""
+        del keys
         start = jax.tree.map(lambda x: x[None], state)
         if held:
             increment = jax.tree.map(lambda x: x[None], self._increment(payload))
@@ -117,11 +121,11 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
     def _spikes(
         self, payload: FloatArray, increment: "_Increment", ahead: Bool[Array, "..."] | None, new: RegularSpikerState
     ) -> InputInterfaceOutput:
-        """The spikes of one step, or of many, from `ahead` before it and the state after it."""
+        """The spikes of one step or of many, from `ahead` before each step and the state after it."""
         up, down = increment.passes(new.fraction)
-        # The fraction of the sum before this step.
+        # The fractional part of the sum before this step.
         rest = (new.fraction - increment.by).astype(increment.p.dtype) * 2.0**-32
-        if ahead is None or new.ahead is None:
+        if down is None or increment.negative is None or ahead is None or new.ahead is None:
             return self.output(up, rest + increment.p - 1, payload)
         fired = up.astype(jnp.int8) - down.astype(jnp.int8) + new.ahead.astype(jnp.int8) - ahead.astype(jnp.int8) != 0
         rest = rest - ahead.astype(rest.dtype)
@@ -130,26 +134,34 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
 
 
 class _Increment(NamedTuple):
-    """The increment of the sum in a step."""
+    """The increment of the sum in a step.
 
-    p: Float[Array, "..."]  # its magnitude
-    by: UInt32[Array, "..."]  # the signed increment in units of 2^-32, modulo 2^32
-    whole: Bool[Array, "..."]  # whether it is 1
-    negative: Any  # whether it is negative; None: it never is
+    - `p`: its absolute value.
+    - `by`: the increment in units of 2^-32, modulo 2^32.
+    - `whole`: whether its absolute value is 1, for which `by` is 0.
+    - `negative`: whether it is negative. `None`: it never is.
+    """
 
-    def passes(self, fraction: UInt32[Array, "..."]) -> tuple[Bool[Array, "..."], Any]:
-        """Whether the whole part changes, upwards or downwards, on the way to a fraction."""
+    p: Float[Array, "..."]
+    by: UInt32[Array, "..."]
+    whole: Bool[Array, "..."]
+    negative: Bool[Array, "..."] | None
+
+    def passes(self, fraction: UInt32[Array, "..."]) -> tuple[Bool[Array, "..."], Bool[Array, "..."] | None]:
+        """Whether the integer part of the sum rises, and whether it falls, in the step that ends at a fraction."""
         before = fraction - self.by
         up, down = (fraction < before) | self.whole, (fraction > before) | self.whole
         return (up, None) if self.negative is None else (up & ~self.negative, down & self.negative)
 
     def sign_event(self, fraction: UInt32[Array, "..."]) -> Int8[Array, "..."]:
-        """Where a whole number is met on the way to a fraction: whether the sum ends below the last of them."""
+        """Whether the sum meets an integer in the step that ends at a fraction, and if so, whether it ends below it."""
         up, down = self.passes(fraction)
         met = fraction == 0
+        down = jnp.zeros_like(up) if down is None else down
         return jnp.where(up | down | met, _sign_event(down & ~met), _NOTHING)
 
 
+# Sign events: the sum has met no integer, or it has ended at or above the integer that it met last, or below it.
 _NOTHING, _LEVEL, _AHEAD = (np.int8(i) for i in range(3))
 
 

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import derived, rounded_as_written
@@ -22,13 +23,13 @@ from .base import InputInterfaceOutput, RateConfig, RateSpiker, excitation, time
 class RenewalSpikerConfig(RateConfig):
     """Config of [`RenewalSpiker`][].
 
-    **Raises:** `ValueError` if `cd >= 1000 / max_freq`: no time is left to wait.
+    **Raises:** `ValueError` if `cd >= 1000 / max_freq`, because no time is left to wait.
     """
 
     surrogate: AbstractSurrogate = parameter(default=StraightThrough(), description="derivative used for the spike")
     order: int = parameter(
         default=4,
-        description="of the gamma distribution of the intervals: 1 is exponential; the larger, the more regular",
+        description="order of the gamma distribution of the intervals; 1: exponential; the larger, the more regular",
         check=positive,
     )
     cd: Number = parameter(default=0.0, unit="ms", description="refractory period after a spike", check=non_negative)
@@ -38,61 +39,64 @@ class RenewalSpikerConfig(RateConfig):
 
 
 class RenewalSpikerState(eqx.Module):
-    """What is left of the interval of each unit.
+    """State of [`RenewalSpiker`][].
 
-    - `refractory`: of the refractory period [ms]. Below 0: nothing has begun, and minus this is a number from 0 to 1,
-      which says where in its first interval the unit is.
-    - `left`: of the rest, in units of its mean. Below 0: a spike is overdue.
+    - `refractory`: the time left of the refractory period [ms].
+    - `left`: the rest of the interval after it, in units of its mean. If it is negative, a spike is overdue.
+    - `place`: before the first step, the place of the unit in its first interval, from 0 to 1. Afterwards it is 0.
     """
 
     refractory: Float[Array, "*units"]
     left: Float[Array, "*units"]
+    place: Float[Array, "*units"]
 
 
 @final
 class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
-    r"""Spikes at random intervals, from those of a Poisson process to nearly regular ones: a gamma process.
+    r"""Spikes at random intervals, from a Poisson process to nearly regular spikes: a gamma process.
 
     $$T = cd + \left(\frac{1000}{f_\mathrm{max} x} - cd\right) G, \qquad
     G \sim \mathrm{Gamma}(k, 1/k)$$
 
-    is the time [ms] from a spike to the next, drawn anew for each: a refractory period, and a rest of order $k$. Its
-    mean is `1000 / (max_freq * x)`, its coefficient of variation `(1 - cd * rate / 1000) / sqrt(order)`. `order=1` is a
-    Poisson process, with a refractory period if `cd` is not 0. A signal of 0 never fires.
+    is the inter-spike interval [ms], drawn independently for each spike: a refractory period and a random rest of order
+    $k$. The mean interval is `1000 / (max_freq * x)`, and its coefficient of variation is
+    `(1 - cd * rate / 1000) / sqrt(order)`. `order=1` is a Poisson process, with a refractory period if `cd` is not 0. A
+    signal of 0 never makes a spike.
 
-    What is left of an interval is a real number, so that nothing is lost to the grid. Intervals in whole steps vary by
-    `dt^2 / 6` more. A signal that varies runs through the rest of an interval faster and slower: the hazard integrates
-    to what was drawn.
+    The remaining time of an interval is a real number, so that rounding to time steps does not change the mean. The
+    variance of intervals in whole steps is larger by `dt^2 / 6`. If the signal varies, the rest of an interval passes
+    faster or more slowly, so that the integral of the hazard is the number that was drawn.
 
-    A process that has been running, when it is first looked at: `init` draws where in its first interval each unit is,
-    and so a population under a held signal fires alike in all steps, at the rate above, where no two spikes fall into
-    one step: always with `cd >= dt`, and nearly so with a `dt` far below the mean interval. A unit fires at most once a
-    step, and a spike that falls into a step that has one already comes in the next. So where `dt` is near the mean
-    interval the rate is below this at first, until as many spikes are overdue as come in later: `order=1` with
-    `max_freq=400` and `dt=2` starts at 275 Hz, and has 384 Hz after 12 steps and 398 Hz after 40. With a spike a step,
-    `max_freq * x * dt = 1000`, it comes ever closer, and does not get there.
+    The process starts in its stationary state: `init` draws how far each unit is into its first interval. Therefore a
+    population with a held signal fires at the rate above in every step, if no two spikes fall into one step. This is
+    always so with `cd >= dt`, and nearly so if `dt` is far below the mean interval. A unit fires at most once per step,
+    and a second spike in a step is emitted in the next step. If `dt` is near the mean interval, the rate is therefore
+    too low at first, until as many overdue spikes are emitted as become overdue: with `order=1`, `max_freq=400` and
+    `dt=2` it starts at 275 Hz and is 384 Hz after 12 steps and 398 Hz after 40. With one spike per step,
+    `max_freq * x * dt = 1000`, it converges to the rate above without reaching it.
 
-    In float32 the rate may be off by some 2^-24 for each step in an interval; give a signal that hardly fires as
-    float64.
+    In float32 the relative error of the rate is about 2^-24 per step of an interval. If the signal is so weak that
+    intervals are very long, give it as float64.
 
-    The default surrogate makes the gradient of a spike that of its expectation, `max_freq * dt / 1000`. The surrogate
-    stands at the part of the mean interval that is left after the step; the state carries no gradient.
+    With the default surrogate, the gradient of a spike is the gradient of its expectation, `max_freq * dt / 1000`. The
+    surrogate is evaluated at the part of the mean interval that is left after the step. The state carries no gradient.
 
     Cox (1962), "Renewal theory"; Gerstner and Kistler (2002), "Spiking Neuron Models", chapter 5.
     """
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RenewalSpikerState:
         shape, dtype = self.signal_spec(input_specs)
-        key = self.need_key(key, "what is left of the first intervals is drawn once, in `init`")
+        key = self.need_key(key, "the rest of each first interval is drawn once, in `init`")
         where, length = jr.split(key)
-        return RenewalSpikerState(-_uniform(where, shape, dtype), self._draw(length, shape, dtype))
+        left, place = self._draw(length, shape, dtype), _uniform(where, shape, dtype)
+        return RenewalSpikerState(jnp.zeros(shape, dtype), left, place)
 
-    def _draw(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Float[Array, "*units"]:
-        """Gamma variates with mean 1: sums of exponential ones."""
+    def _draw(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "*units"]:
+        """Gamma variates with mean 1: sums of exponential variates."""
         order = self.config.order
         uniform = _uniform(key, (order, *shape), dtype)
-        # A logarithm for three of them, whose product is at least 2^-99: a normal number. Not a sum over an axis, which
-        # XLA fuses with nothing on a CPU.
+        # One logarithm for three uniform numbers, whose product is at least 2^-99 and thus a normal number. The sum is
+        # a loop, because XLA does not fuse a sum over an axis on a CPU.
         total = jnp.zeros(shape, dtype)
         for i in range(0, order, 3):
             total -= jnp.log(math.prod(uniform[j] for j in range(i, min(i + 3, order))))
@@ -106,36 +110,39 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.cd, config.dt))
         per_ms = derived(lambda _, f: f / 1000, config.max_freq, dtype=x.dtype, shape=x.shape)
         rate = rounded_as_written(x * per_ms)
-        busy = rounded_as_written(rate * cd)  # part of the mean interval, and so of the time
-        speed = rate / (1 - busy)  # at which the rest passes
+        busy = rounded_as_written(rate * cd)  # the refractory share of the mean interval
+        speed = rate / (1 - busy)  # the rest of an interval that passes per ms
         refractory, left = self._begun(state, rate, busy)
-        # In units of the mean interval.
+        # The time to the next spike, in units of the mean interval.
         to_go = lax.stop_gradient(rounded_as_written(refractory * rate) + rounded_as_written(left * (1 - busy)))
 
         waits = left - rounded_as_written(speed * jnp.maximum(dt - refractory, 0))
         fired = (waits <= 0) & (rate > 0)
-        over = waits + rounded_as_written(speed * cd)  # below 0: the spike's refractory period is over, too
+        over = waits + rounded_as_written(speed * cd)  # negative: the refractory period of the spike is over, too
         next_refractory = jnp.maximum(over, 0) / jnp.where(fired, speed, 1)
         next_left = self._draw(key, x.shape, x.dtype) + jnp.minimum(over, 0)
         new = RenewalSpikerState(
             refractory=jnp.where(fired, next_refractory, jnp.maximum(refractory - dt, 0)),
             left=jnp.where(fired, next_left, waits),
+            place=jnp.zeros_like(state.place),
         )
         return self.output(fired, spikes_per_step(config, x) - to_go, payload), lax.stop_gradient(new)
 
     def _begun(
         self, state: RenewalSpikerState, rate: Float[Array, "*units"], busy: Float[Array, "*units"]
     ) -> tuple[Float[Array, "*units"], Float[Array, "*units"]]:
-        """What is left of the refractory period and of the rest, once the signal says how long they are."""
-        order, where = self.config.order, -state.refractory
-        resting = where < busy
-        refractory = jnp.where(resting, where / jnp.where(resting, rate, 1), 0)
-        # What is left of a sum of `order` exponential variates, seen at any time: all of it with the probability
-        # 1 / order, else any part of it alike. That is the sum of so many of them as there are still to come.
-        order_left = rounded_as_written((where - busy) / (1 - busy) * order)
+        """The remaining refractory period, and the remaining rest. In the first step they follow from the
+        place in the first interval, because the signal determines how long both are."""
+        order, place = self.config.order, state.place
+        resting = place < busy
+        refractory = jnp.where(resting, place / jnp.where(resting, rate, 1), 0)
+        # The remainder of a sum of `order` exponential variates at a random time: with the probability 1 / order it is
+        # the whole sum, otherwise a uniformly distributed part of it. This has the distribution of the sum of the
+        # variates that are still to come.
+        order_left = rounded_as_written((place - busy) / (1 - busy) * order)
         part = jnp.where(resting | (order_left < 1), 1, (order_left - 1) / max(order - 1, 1))
         left = rounded_as_written(part * state.left)
-        begins = state.refractory < 0
+        begins = place > 0
         return jnp.where(begins, refractory, state.refractory), jnp.where(begins, left, state.left)
 
     def rate(self, signal: Any) -> Float[Array, "*units"]:
@@ -145,8 +152,8 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         return proportional_signal(self.config, self._floats("signal", "rate", rate))
 
 
-def _uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Float[Array, "*shape"]:
-    """Numbers from 0 to 1, and never 0."""
-    # Without the barrier, a function of them may be rounded otherwise where the key is a constant.
+def _uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "*shape"]:
+    """Uniform numbers from 0 to 1, which are never 0."""
+    # Without the barrier, a function of them may be rounded differently if the key is a constant.
     words = lax.optimization_barrier(random_words(key, shape, JAX_ROUNDS))
     return (words.astype(dtype) + 0.5) * 2.0**-32

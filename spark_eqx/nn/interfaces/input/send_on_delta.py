@@ -41,7 +41,7 @@ class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
     def follow(
         self, memory: Float[Array, "*units"], x: Float[Array, "*units"], spikes: Float[Array, "*units"]
     ) -> Float[Array, "*units"]:
-        # The derivative is that of a move by one threshold, which is what the signal has moved when a spike just comes.
+        # The derivative is that of a move by one threshold, by which the signal has moved if it has just reached it.
         threshold = lax.stop_gradient(as_array(self.config.threshold, x.dtype, x.shape))
         moved = memory + threshold * spikes
         return lax.stop_gradient(jnp.where(spikes != 0, x, memory)) + (moved - lax.stop_gradient(moved))

@@ -14,7 +14,7 @@ class StepForwardSpikerConfig(ContrastSpikerConfig):
 
 class _Level(eqx.Module):
     start: Float[Array, "*units"]
-    count: Count  # of the thresholds from there to the base
+    count: Count  # the number of thresholds from `start` to the base
 
 
 @final

@@ -1,4 +1,3 @@
-import abc
 from collections.abc import Mapping
 from typing import Any, TypeVar, final
 
@@ -12,9 +11,9 @@ from ....core.numbers import Number, as_array, concrete, state_dtype
 from ....core.records.checks import at_least_two, binary, finite, positive
 from ....core.records.kinds import zero_one
 from ....core.records.record import parameter
-from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
+from .._range import Range, check_range, check_width, place_in_range, range_of
 from .._window_config import default_window
-from ..output.population import PopulationDecoder, PopulationDecoderConfig
+from ..output.population import PER_COMPONENT, PopulationDecoder, PopulationDecoderConfig, TopologicalEncoder
 from ._membrane import LinearSpikerState, linear_rate
 from ._signed_rate import proportional_rate
 from .base import InputInterface, InputInterfaceConfig
@@ -49,54 +48,44 @@ class TopologicalSpikerConfig(InputInterfaceConfig):
         check_range(self, "sigma", "glue")
 
 
-_PER_COMPONENT = ("glue", "mins", "maxs", "sigma")  # of the signal; the other fields have one number per unit
 ConfigT = TypeVar("ConfigT", bound=TopologicalSpikerConfig)
 
 
-class TopologicalSpiker(InputInterface[ConfigT, StateT]):
+class TopologicalSpiker(InputInterface[ConfigT, StateT], TopologicalEncoder[ConfigT, StateT]):
     r"""Base of the encoders that place each component of a point in a hypercube on an axis of units. Abstract.
 
     Each component becomes a bump of activity over `resolution` units; the shape of the output is
     `signal.shape + (resolution,)`. With $u = (x - \mathrm{mins}) / (\mathrm{maxs} - \mathrm{mins})$:
 
     - open axis: preferred positions $c_j = j / (\mathrm{resolution} - 1)$, distance $d = \tanh(\pi (c - u))$;
-    - glued axis, a circle: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$: 0 and 1 are one point.
+    - glued axis, a circle on which 0 and 1 are one point: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$.
 
-    The activity $e^{-d^2 / (2 \sigma^2)}$ is the signal of the dynamics that follow. A component that is NaN has no
-    activity. Components outside the range are encoded as its nearest end, even on a circle, so wrap angles first.
+    The activity $e^{-d^2 / (2 \sigma^2)}$ of a unit is the signal that it encodes. If a component is NaN, its units
+    have no activity. Components outside the range are encoded as the nearest end of it, even on a circle, so wrap
+    angles first.
     """
 
-    def _range(self, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any]:
-        return as_array(self.config.mins, dtype, shape), as_array(self.config.maxs, dtype, shape)
+    @property
+    def _range(self) -> Range:
+        return range_of(self.config)
 
-    def _known_range(self) -> Any:
-        return known_range(self.config)
-
-    def _rescaled(self) -> str:
-        return RANGE_REMEDY
-
-    def _range_text(self) -> str:
-        return range_text(self.config)
-
-    def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
-        units, dtype = self.signal_spec(input_specs, (self.config.resolution,), _PER_COMPONENT)
+    def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], np.dtype]:
+        units, dtype = self.signal_spec(input_specs, (self.config.resolution,), PER_COMPONENT)
         check_width(self._name, self.config, dtype)
         sigma = concrete(self.config.sigma)
         with np.errstate(over="ignore", divide="ignore"):
             if sigma is not None and not np.isfinite(1 / np.square(sigma.astype(dtype))).all():
-                raise ValueError(f"{self._name}: `sigma` is too small for {dtype.name}; got {self.config.sigma}.")
+                raise ValueError(
+                    f"{self._name}: `sigma` is too small for {dtype.name}; got {self.config.sigma}. Take a larger one."
+                )
         return units, dtype
 
     def _activity_of(self, signal: Any) -> Float[Array, "*shape resolution"]:
-        return self.activity(self._floats("rate", "signal", signal, (self.config.resolution,), _PER_COMPONENT))
-
-    @abc.abstractmethod
-    def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
-        """The firing rate [Hz] of each unit for a held signal: the closed form for the activity of the unit."""
+        return self.activity(self._floats("rate", "signal", signal, (self.config.resolution,), PER_COMPONENT))
 
     def decoder(self, **overrides: Any) -> PopulationDecoder:
-        """The decoder of the point; see [`PopulationDecoder`][]. `overrides`: fields of its config. The default window
-        is the whole number of steps that is nearest to 100 ms."""
+        """The decoder that estimates the point; see [`PopulationDecoder`][]. `overrides`: other values for its
+        fields. The default window is the whole number of steps nearest to 100 ms."""
         same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
         same |= default_window(PopulationDecoderConfig, self.config.dt, overrides)
         return PopulationDecoder(**(same | overrides))
@@ -106,9 +95,10 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         return self.activity(signal)
 
     def activity(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
-        """The bumps, from 0 to 1, in the dtype of the state."""
+        """The activities of the units, from 0 to 1, in the dtype of the state."""
         config = self.config
-        x = pin(signal.astype(state_dtype(signal.dtype)))  # all steps of a Poisson encoder are encoded at once
+        # Pinned here, because a Poisson encoder encodes all steps of a constant signal at once.
+        x = pin(signal.astype(state_dtype(signal.dtype)))
         shape = (*x.shape, config.resolution)
         sigma = as_array(config.sigma, x.dtype, x.shape)
         u = place_in_range(config, x)
@@ -116,7 +106,7 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         if glue.all() or not glue.any():
             d = _distance(u, config.resolution, bool(glue.all()))
         else:
-            # Both are finite everywhere, so that the unused one puts no NaN into the gradient.
+            # Both are finite everywhere, so that the unused one adds no NaN to the gradient.
             glue = np.broadcast_to(np.broadcast_to(glue, x.shape)[..., None], shape)
             d = jnp.where(glue, _distance(u, config.resolution, True), _distance(u, config.resolution, False))
         narrow = jnp.broadcast_to(jnp.broadcast_to(0.5**0.5 / sigma, x.shape)[..., None], shape)
@@ -125,10 +115,10 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
 
 
 def _distance(u: Float[Array, "*shape"], resolution: int, glued: bool) -> Float[Array, "*shape {resolution}"]:
-    """From `u` to the preferred position `c` of each unit: `sin(pi (c - u))` on a circle, else `tanh(pi (c - u))`.
-
-    Functions of `c`, which are constants, times functions of `u`, once a component.
-    """
+    """The distance from `u` to the preferred position `c` of each unit: `sin(pi (c - u))` on a circle, otherwise
+    `tanh(pi (c - u))`."""
+    # Written as functions of `c`, which are constants, times functions of `u`, which are computed once per component
+    # instead of once per unit.
     c = np.pi * np.arange(resolution) / (resolution if glued else resolution - 1)
     shape = (*u.shape, resolution)
     units = lambda values: jnp.broadcast_to(jnp.asarray(values, u.dtype), shape)
@@ -136,7 +126,7 @@ def _distance(u: Float[Array, "*shape"], resolution: int, glued: bool) -> Float[
     if glued:
         cos, sin = components(jnp.cos(jnp.pi * u)), components(jnp.sin(jnp.pi * u))
         return rounded_as_written(units(np.sin(c)) * cos) - rounded_as_written(units(np.cos(c)) * sin)
-    # tanh(a - b) = (exp(2 a) - exp(2 b)) / (exp(2 a) + exp(2 b)), none of which exceeds exp(2 pi).
+    # tanh(a - b) = (exp(2 a) - exp(2 b)) / (exp(2 a) + exp(2 b)), in which no exponential exceeds exp(2 pi).
     a, b = units(np.exp(2 * c)), components(jnp.exp(2 * jnp.pi * u))
     return (a - b) / (a + b)
 
@@ -149,16 +139,17 @@ class TopologicalPoissonSpikerConfig(PoissonConfig, TopologicalSpikerConfig):
 class TopologicalPoissonSpiker(
     TopologicalSpiker[TopologicalPoissonSpikerConfig, None], PoissonDynamics[TopologicalPoissonSpikerConfig]
 ):
-    r"""A point in a hypercube as bumps of activity, with the dynamics of [`PoissonSpiker`][].
+    r"""A point in a hypercube, encoded as bumps of activity with the dynamics of [`PoissonSpiker`][].
 
     Each component becomes a bump of activity over `resolution` units; the shape of the output is
     `signal.shape + (resolution,)`. With $u = (x - \mathrm{mins}) / (\mathrm{maxs} - \mathrm{mins})$:
 
     - open axis: preferred positions $c_j = j / (\mathrm{resolution} - 1)$, distance $d = \tanh(\pi (c - u))$;
-    - glued axis, a circle: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$: 0 and 1 are one point.
+    - glued axis, a circle on which 0 and 1 are one point: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$.
 
-    The activity $e^{-d^2 / (2 \sigma^2)}$ is the signal of the dynamics that follow. A component that is NaN has no
-    activity. Components outside the range are encoded as its nearest end, even on a circle, so wrap angles first.
+    The activity $e^{-d^2 / (2 \sigma^2)}$ of a unit is the signal that it encodes. If a component is NaN, its units
+    have no activity. Components outside the range are encoded as the nearest end of it, even on a circle, so wrap
+    angles first.
     """
 
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
@@ -173,16 +164,17 @@ class TopologicalLinearSpikerConfig(LinearSpikerConfig, TopologicalSpikerConfig)
 class TopologicalLinearSpiker(
     TopologicalSpiker[TopologicalLinearSpikerConfig, LinearSpikerState], LeakyDynamics[TopologicalLinearSpikerConfig]
 ):
-    r"""A point in a hypercube as bumps of activity, with the dynamics of [`LinearSpiker`][].
+    r"""A point in a hypercube, encoded as bumps of activity with the dynamics of [`LinearSpiker`][].
 
     Each component becomes a bump of activity over `resolution` units; the shape of the output is
     `signal.shape + (resolution,)`. With $u = (x - \mathrm{mins}) / (\mathrm{maxs} - \mathrm{mins})$:
 
     - open axis: preferred positions $c_j = j / (\mathrm{resolution} - 1)$, distance $d = \tanh(\pi (c - u))$;
-    - glued axis, a circle: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$: 0 and 1 are one point.
+    - glued axis, a circle on which 0 and 1 are one point: $c_j = j / \mathrm{resolution}$, $d = \sin(\pi (c - u))$.
 
-    The activity $e^{-d^2 / (2 \sigma^2)}$ is the signal of the dynamics that follow. A component that is NaN has no
-    activity. Components outside the range are encoded as its nearest end, even on a circle, so wrap angles first.
+    The activity $e^{-d^2 / (2 \sigma^2)}$ of a unit is the signal that it encodes. If a component is NaN, its units
+    have no activity. Components outside the range are encoded as the nearest end of it, even on a circle, so wrap
+    angles first.
 
     With `detach_reset=False` the derivative of the state is exact, and one-sided where a spike or the end of a
     refractory period coincides with the end of a step, as in [`LinearSpiker`][].
