@@ -281,8 +281,8 @@ def test_decoder_of_the_encoder():
 
 ENCODER = TopologicalPoissonSpiker(resolution=8)
 CASES = {
-    "no encoder": (lambda: PopulationDecoder(), TypeError, "PopulationDecoderConfig: `encoder` missing SparkModule"),
-    "no module": (lambda: PopulationDecoder(encoder=3), TypeError, "PopulationDecoderConfig: `encoder` SparkModule 3"),
+    "no encoder": (lambda: PopulationDecoder(), TypeError, "PopulationDecoderConfig: `encoder` missing topological"),
+    "no module": (lambda: PopulationDecoder(encoder=3), TypeError, "PopulationDecoderConfig: `encoder` topological 3"),
     "not topological": (
         lambda: PopulationDecoder(encoder=PoissonSpiker()),
         TypeError,

@@ -1,4 +1,3 @@
-import abc
 from collections.abc import Mapping
 from typing import Any, TypeVar, final
 
@@ -14,7 +13,7 @@ from ....core.records.kinds import zero_one
 from ....core.records.record import parameter
 from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
 from .._window_config import default_window
-from ..output.population import PopulationDecoder, PopulationDecoderConfig
+from ..output.population import PER_COMPONENT, PopulationDecoder, PopulationDecoderConfig, TopologicalEncoder
 from ._membrane import LinearSpikerState, linear_rate
 from ._signed_rate import proportional_rate
 from .base import InputInterface, InputInterfaceConfig
@@ -49,11 +48,10 @@ class TopologicalSpikerConfig(InputInterfaceConfig):
         check_range(self, "sigma", "glue")
 
 
-_PER_COMPONENT = ("glue", "mins", "maxs", "sigma")  # of the signal; the other fields have one number per unit
 ConfigT = TypeVar("ConfigT", bound=TopologicalSpikerConfig)
 
 
-class TopologicalSpiker(InputInterface[ConfigT, StateT]):
+class TopologicalSpiker(InputInterface[ConfigT, StateT], TopologicalEncoder[ConfigT, StateT]):
     r"""Base of the encoders that place each component of a point in a hypercube on an axis of units. Abstract.
 
     Each component becomes a bump of activity over `resolution` units; the shape of the output is
@@ -79,7 +77,7 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         return range_text(self.config)
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], Any]:
-        units, dtype = self.signal_spec(input_specs, (self.config.resolution,), _PER_COMPONENT)
+        units, dtype = self.signal_spec(input_specs, (self.config.resolution,), PER_COMPONENT)
         check_width(self._name, self.config, dtype)
         sigma = concrete(self.config.sigma)
         with np.errstate(over="ignore", divide="ignore"):
@@ -88,11 +86,7 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT]):
         return units, dtype
 
     def _activity_of(self, signal: Any) -> Float[Array, "*shape resolution"]:
-        return self.activity(self._floats("rate", "signal", signal, (self.config.resolution,), _PER_COMPONENT))
-
-    @abc.abstractmethod
-    def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
-        """The firing rate [Hz] of each unit for a held signal: the closed form for the activity of the unit."""
+        return self.activity(self._floats("rate", "signal", signal, (self.config.resolution,), PER_COMPONENT))
 
     def decoder(self, **overrides: Any) -> PopulationDecoder:
         """The decoder of the point; see [`PopulationDecoder`][]. `overrides`: fields of its config. The default window

@@ -1,3 +1,4 @@
+import abc
 import contextlib
 import functools
 from typing import Any, Literal, final
@@ -9,17 +10,31 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from ....core.exact import ordered_product, pin, rounded_as_written, slices
-from ....core.module import SparkModule
+from ....core.module import ConfigT, StateT
 from ....core.numbers import as_array, same_step
 from ....core.payloads import FloatArray, SpikeArray
+from ....core.records.kinds import Record
 from ....core.records.record import parameter
 from .._window_config import WindowConfig
+from ..base import Interface
 from ._windowed_decoder import WindowDecoder, WindowDecoderState
 from .base import OutputInterfaceConfig, finite_or_nan
 
 
-_PER_COMPONENT = ("glue", "mins", "maxs", "sigma")  # of the signal; the encoder's other numbers are of a unit each
+# The fields of a topological encoder that have one number per component of the signal; the others have one per unit.
+PER_COMPONENT = ("glue", "mins", "maxs", "sigma")
 _LEAST_SPIKES = 0.1  # that are expected of any unit in a window, so that a stray one rules out nothing
+
+
+class TopologicalEncoder(Interface[ConfigT, StateT]):
+    """Base of the encoders that [`PopulationDecoder`][] reads. Abstract.
+
+    The config has the fields `mins`, `maxs`, `glue`, `sigma`, `resolution` and `dt`.
+    """
+
+    @abc.abstractmethod
+    def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
+        """The firing rate [Hz] of each unit for a held signal: the closed form for the activity of the unit."""
 
 
 class PopulationDecoderConfig(OutputInterfaceConfig, WindowConfig):
@@ -29,20 +44,20 @@ class PopulationDecoderConfig(OutputInterfaceConfig, WindowConfig):
     """
 
     window: float = 100.0
-    encoder: SparkModule = parameter(description="the topological encoder whose spikes are read")
+    encoder: TopologicalEncoder = parameter(
+        kind=Record(TopologicalEncoder)._replace(text="a topological encoder"),
+        description="the topological encoder whose spikes are read",
+    )
     by: Literal["likelihood", "mean"] = parameter(
         default="likelihood", description="what is read: the most likely point, or the mean of where the spikes are"
     )
 
     def __check_init__(self):
-        name, config = type(self).__name__, self.encoder.config
-        fields = ("mins", "maxs", "glue", "resolution", "dt")
-        if not (hasattr(self.encoder, "rate") and all(hasattr(config, field) for field in fields)):
-            raise TypeError(f"{name}: `encoder` must be a topological encoder, got {type(self.encoder).__name__}.")
-        if not isinstance(config.dt, jax.Array) and not same_step(np.asarray(config.dt), np.asarray(self.dt)):
+        dt = self.encoder.config.dt
+        if not isinstance(dt, jax.Array) and not same_step(np.asarray(dt), np.asarray(self.dt)):
             raise ValueError(
-                f"{name}: `dt` must be that of the encoder; got dt={self.dt:g} [ms], and {config.dt} [ms] for the "
-                f"{type(self.encoder).__name__}."
+                f"{type(self).__name__}: `dt` must be that of the encoder; got dt={self.dt:g} [ms], and {dt} [ms] for "
+                f"the {type(self.encoder).__name__}."
             )
 
 
@@ -80,7 +95,7 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
     """
 
     def value_shape(self, units: tuple[int, ...]) -> tuple[int, ...]:
-        encoder: Any = self.config.encoder
+        encoder = self.config.encoder
         if units[-1:] != (encoder.config.resolution,):
             raise ValueError(
                 f"{self._name}: port 'spikes' must have a last axis of the {encoder.config.resolution} units "
@@ -97,7 +112,7 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
         return gathered + spikes
 
     def read(self, gathered: Any) -> Float[Array, "*values"]:
-        config: Any = self.config.encoder.config
+        config = self.config.encoder.config
         broken = jnp.isnan(gathered).any(-1)
         counts = pin(jnp.where(broken[..., None], 0, gathered))  # of all windows at once, as a constant
         total = counts.sum(-1)
@@ -172,10 +187,10 @@ def _model(
 ) -> tuple[list[Float[Array, "*axes points units"]], Float[Array, "*axes points"]]:
     """At the points of the grid along each axis: the logarithm of the spikes that are expected of each unit in a
     window, but for a constant of the unit, in slices; and those of all units."""
-    encoder: Any = decoder.config.encoder
+    encoder = decoder.config.encoder
     config = encoder.config
     shape_of = lambda name: np.shape(getattr(config, name))
-    shapes = (shape_of(name) if name in _PER_COMPONENT else shape_of(name)[:-1] for name in config._kinds)
+    shapes = (shape_of(name) if name in PER_COMPONENT else shape_of(name)[:-1] for name in config._kinds)
     axes = np.broadcast_shapes(*shapes)  # one for all components of the signal, if all have the same
     points = max(4 * config.resolution, 128)
     glued = np.broadcast_to(np.asarray(config.glue, bool), axes)
