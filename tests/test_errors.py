@@ -537,7 +537,7 @@ CASES = {
     "freq does not broadcast": (
         lambda: ExponentialIntegrator(num_outputs=2, shuffle=False, saturation_freq=(1.0, 2.0, 3.0)).init(S),
         ValueError,
-        "ExponentialIntegrator `saturation_freq` (3,) 2 outputs",
+        "ExponentialIntegrator `saturation_freq` (3,) (2,), outputs. Give one number",
     ),
     "no key to shuffle": (lambda: integrator.init(S), ValueError, "ExponentialIntegrator `key` shuffle"),
     "no key to sample": (lambda: sampler.init(S), ValueError, "Sampler `key` indices"),

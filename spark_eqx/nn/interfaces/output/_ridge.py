@@ -58,7 +58,7 @@ def ridge(
     penalty[units:] = 0
     exact = _solve(owner, sums, penalty, regularization)
     if np.abs(exact).max(initial=0) > jnp.finfo(floats).max:
-        raise ValueError(f"{owner}: `target` must be within what {floats} holds, got {np.abs(target).max():g}.")
+        raise ValueError(f"{owner}: `target` must be within the range of {floats}, got {np.abs(target).max():g}.")
     solution = jnp.asarray(exact, floats)
     return solution[:, :units].reshape(*outputs, units), solution[:, units].reshape(outputs) if bias else None
 

@@ -88,7 +88,7 @@ class BurstDecoder(WindowDecoder[BurstDecoderConfig, _Burst]):
 
     where $D = I_\mathrm{max} - I_\mathrm{min}$ and $f = I_\mathrm{max} - I$, all in steps. The error is at most `1 / (2
     max_spikes)` and, if there are at least two spikes, at most `1 / (2 D)`, which is the finer of the two for $D$ above
-    `max_spikes`. The derivative is that of the count.
+    `max_spikes`. Its derivative is the derivative of the count.
 
     The signal is 0 for a silent window, and before the end of the first window.
     """
@@ -111,8 +111,8 @@ class BurstDecoder(WindowDecoder[BurstDecoderConfig, _Burst]):
             return gathered / self.config.max_spikes
         count, first, last = gathered
         middle = jnp.sign(count) * self._middle(jnp.abs(count), (last - first).astype(count.dtype))
-        # The interval is a whole number of steps and has no derivative, so that the value gets that of the count: a 0
-        # with this derivative is added.
+        # The interval is a whole number of steps and has no derivative. The value gets the derivative of the count from
+        # an added 0.
         zero = count - lax.stop_gradient(count)
         return lax.stop_gradient(middle) + zero / self.config.max_spikes
 

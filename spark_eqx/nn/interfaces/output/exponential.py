@@ -129,13 +129,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         return self._smooth(sums, state)
 
     def run(
-        self,
-        payload: SpikeArray,
-        state: ExponentialIntegratorState,
-        *,
-        keys: Keys,
-        steps: Steps,
-        held: bool,
+        self, payload: SpikeArray, state: ExponentialIntegratorState, *, keys: Keys, steps: Steps, held: bool
     ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
         """The sums of all steps at once. Only the averages are computed step by step."""
         del keys

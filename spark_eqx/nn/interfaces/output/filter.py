@@ -32,7 +32,7 @@ class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
     $$y_t = \sum_k h_k s_{t-k}$$
 
     with the kernel $h$ and signed spikes $s$. This is a causal filter with a finite impulse response, and it
-    accepts the spikes of any encoder. Its only delay is that of the kernel.
+    accepts the spikes of any encoder. Its only delay is the delay of the kernel.
     [`fir.lowpass`][spark_eqx.fir.lowpass] makes kernels.
 
     The kernel has the shape `(taps,)`, for one kernel for all units, or `(*shape, taps)` for kernels that differ

@@ -70,8 +70,8 @@ class LatencyDecoder(WindowDecoder[LatencyDecoderConfig, _First]):
     beginning. For the straight line the error is at most `1 / (2 (W - 1))`. For the exponential it is also at most
     `exp(h / tau) - 1` times the signal. A signal for which the encoder is silent is decoded as 0.
 
-    Later spikes do not count. The derivative is that of the sum of the spikes times the curve over all steps, so that
-    moving a spike changes the value.
+    Later spikes do not count. The signal has the derivative of the sum of the spikes times the curve over all steps, so
+    that moving a spike changes the value.
     """
 
     def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:

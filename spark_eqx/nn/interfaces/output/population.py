@@ -69,8 +69,8 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig, Float[Array, "*sh
     r"""An estimate of the encoded point from the spikes of a window: the decoder of [`TopologicalPoissonSpiker`][] and
     [`TopologicalLinearSpiker`][].
 
-    With `by="likelihood"` it is the most likely point: for $n_j$ spikes of unit $j$ in a window of length $T$, and the
-    rate $a_j(x)$ of the unit for a point $x$,
+    With `by="likelihood"` the estimate is the most likely point. For $n_j$ spikes of unit $j$ in a window of length
+    $T$, and the rate $a_j(x)$ of the unit for a point $x$, it is
 
     $$y = \arg \max_x \sum_j n_j \log a_j(x) - T \sum_j a_j(x)$$
 
@@ -83,14 +83,15 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig, Float[Array, "*sh
     maximum: $dy = - \sum_j (\log a_j)'(y)\, dn_j / l''(y)$ with the logarithm $l$ of the likelihood.
 
     With the default parameters and a point that is held for a window, the estimate from [`TopologicalPoissonSpiker`][]
-    is within 1 % of the range on average. Its standard deviation is that of the Cramér-Rao bound, $(T \sum_j a_j'(x)^2
-    / a_j(x))^{-1/2}$, which is 0.0063 of the range; near the ends of an open axis it is less. The estimate from
+    is within 1 % of the range on average. Its standard deviation equals the Cramér-Rao bound, $(T \sum_j a_j'(x)^2 /
+    a_j(x))^{-1/2}$, which is 0.0063 of the range; near the ends of an open axis it is smaller. The estimate from
     [`TopologicalLinearSpiker`][] is within 1.5 % of the range. Both hold from the end of the first window on.
 
-    With `by="mean"` it is the centre of mass of the units that spiked; on a circle the circular mean. It is faster and
-    needs no rates. On a circle it is unbiased. On an open axis it is too far inside near the ends, where half of the
-    bump is cut off: with the default `sigma` and `resolution` by 4.3 % of the range at an end, 1.8 % at 5 % of the
-    range from it, 0.5 % at 10 %, and 0.1 % at 15 %; with twice the `sigma` by 15 % at an end.
+    With `by="mean"` the estimate is the centre of mass of the spikes or, on a circle, their circular mean. This is
+    faster and needs no rates. On a circle it is unbiased. On an open axis it is too far inside near the ends, where
+    half of the bump is cut off. With the default `sigma` and `resolution`, the bias is 4.3 % of the range at an end,
+    1.8 % at a distance of 5 % of the range from it, 0.5 % at 10 %, and 0.1 % at 15 %. With twice the `sigma` it is 15 %
+    at an end.
 
     The input has the shape `(*shape, resolution)`; the output has the shape `(*shape,)` and values from `mins` to
     `maxs`, which on a circle are the same point. The signal is the value of the last whole window; it is 0 before the
@@ -104,10 +105,11 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig, Float[Array, "*sh
                 f"{self._name}: port 'spikes' must have a last axis of the {encoder.config.resolution} units "
                 f"(resolution) of the {encoder._name}, got shape {units}."
             )
-        jax.eval_shape(encoder.rate, jax.ShapeDtypeStruct(units[:-1], jnp.float32))  # raises if its arrays do not fit
+        # The arrays of the encoder may not fit the shape. Its own error is raised here, not at the end of a window.
+        jax.eval_shape(encoder.rate, jax.ShapeDtypeStruct(units[:-1], jnp.float32))
         return units[:-1]
 
-    def empty(self, zeros: Float[Array, "*shape units"]) -> Float[Array, "*shape units"]:
+    def empty(self, zeros: Float[Array, "*units"]) -> Float[Array, "*units"]:
         return zeros
 
     def gather(
@@ -181,8 +183,8 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig, Float[Array, "*sh
         centre = jnp.where(glued, best, jnp.clip(best, 1, points - 2))
         at = lambda i: jnp.take_along_axis(likelihood, (i % points)[..., None], axis=-1)[..., 0]
         before, here, after = at(centre - 1), at(centre), at(centre + 1)
-        # Only the vertex is differentiated, because `best` is an integer. The derivative of the vertex is that of the
-        # score, the slope of the parabola.
+        # Only the vertex is differentiated, because `best` is an integer. Its derivative is the derivative of the score
+        # of the parabola.
         curvature = before - 2 * here + after
         flat = curvature >= 0
         vertex = 0.5 * (before - after) / jnp.where(flat, -1, curvature)
