@@ -532,7 +532,7 @@ CASES = {
     "freq does not broadcast": (
         lambda: ExponentialIntegrator(num_outputs=2, shuffle=False, saturation_freq=(1.0, 2.0, 3.0)).init(S),
         ValueError,
-        "ExponentialIntegrator `saturation_freq` (3,) 2 outputs",
+        "ExponentialIntegrator `saturation_freq` (3,) (2,), outputs. Give one number",
     ),
     "no key to shuffle": (lambda: integrator.init(S), ValueError, "ExponentialIntegrator `key` shuffle"),
     "no key to sample": (lambda: sampler.init(S), ValueError, "Sampler `key` indices"),
@@ -729,7 +729,7 @@ def test_one_step_in_single_and_double_precision():
     for other in (0.10001, jnp.float32(0.10001), (0.1, 0.2), jnp.array([0.1, 0.1, 0.2])):
         with pytest.raises(ValueError, match="SequentialConfig: all `stages` must have the same `dt`"):
             spark.Sequential([LinearSpiker(dt=0.1), ExponentialIntegrator(num_outputs=2, dt=other)])
-    with pytest.raises(ValueError, match="PopulationDecoderConfig: `dt` must be that of the encoder"):
+    with pytest.raises(ValueError, match="PopulationDecoderConfig: `dt` must equal the `dt` of the encoder"):
         PopulationDecoder(encoder=TopologicalPoissonSpiker(dt=0.1001), dt=0.1)
 
 
@@ -750,11 +750,11 @@ def test_counts_agree_with_their_nouns():
         (lambda: concat.init(S), "takes 2 payloads (num_inputs), got 1"),
         (lambda: mapped([0, 1, 1])(), "each of the 4 units of port 'spikes'"),
         (lambda: ExponentialIntegrator(num_outputs=1, output_map=[0]).init(S), "got 1 number."),
-        (lambda: LinearDecoder(weights=jnp.ones((1, 1))).init(S), "are for 1 unit, port"),
-        (lambda: LinearDecoder(weights=jnp.ones((1, 3))).init(S), "are for 3 units, port"),
+        (lambda: LinearDecoder(weights=jnp.ones((1, 1))).init(S), "are for 1 unit, but port"),
+        (lambda: LinearDecoder(weights=jnp.ones((1, 3))).init(S), "are for 3 units, but port"),
         (lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=2**32), "with 1 step."),
         (lambda: linear.init(X, X), "got 2 payloads."),
-        (lambda: reshape.init(S, S), "holds 9 values, port"),
+        (lambda: reshape.init(S, S), "holds 9 values, but port"),
         (
             lambda: spark.raster.from_events(jnp.array([1.0, 1.0]), jnp.array([0, 0]), (3, 1)),
             "without `merge=True`, got 1 event too many.",

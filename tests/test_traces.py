@@ -139,7 +139,7 @@ CASES = {
     "a base that does not broadcast": (
         lambda: SignalAccumulator(base=jnp.ones(3)).init(x),
         ValueError,
-        "SignalAccumulator `base` (3,) (2,) 'signal'",
+        "SignalAccumulator `base` (3,) (2,), port 'signal'. Give one number",
     ),
     "a tau that has more axes": (
         lambda: SignalAverage(tau=jnp.ones((2, 2))).init(x),

@@ -1,9 +1,11 @@
 from typing import Any, TypedDict, TypeVar
 
-from jaxtyping import PRNGKeyArray
+from jaxtyping import PRNGKeyArray, PyTree
 
 from ....core.module import StateT
+from ....core.numbers import Keys, Steps
 from ....core.payloads import SparkPayload
+from ....core.running.compiled import run_at_once
 from ....core.running.state_checks import needs_state
 from ..base import Interface, InterfaceConfig
 
@@ -35,12 +37,22 @@ class ControlInterface(Interface[ControlConfigT, StateT]):
 
         **Arguments:**
 
-        - `inputs`: a payload of any type, or a sequence of payloads where the interface merges several.
+        - `inputs`: a payload of any type, or a sequence of payloads if the interface merges several.
         - `state`: from `init`, or from the last step.
-        - `key`: for the interfaces that draw; the others ignore it.
+        - `key`: used by the interfaces that draw random numbers; the others ignore it.
 
         **Returns:** `{"output": payload}`, of the type of the inputs, and the new state.
 
         **Raises:** `TypeError` or `ValueError`, at trace time, naming the port.
         """
         return self._call(inputs, state, key)
+
+
+class ConstantInterface(ControlInterface[ControlConfigT, StateT]):
+    """Base of the control interfaces whose step neither draws random numbers nor changes the state. Abstract."""
+
+    def run(
+        self, payload: PyTree, state: StateT, *, keys: Keys, steps: Steps, held: bool
+    ) -> tuple[dict[str, SparkPayload], StateT]:
+        del keys
+        return run_at_once(self, payload, state, steps, held)

@@ -1,7 +1,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeVar, final
+from typing import ClassVar, TypeVar, final
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,8 @@ from ....core.ports import Port
 from ....core.records.checks import Check, positive
 from ....core.records.class_names import counted
 from ....core.records.record import parameter
-from ....core.running.compiled import run_at_once
 from ....core.specs import InputSpec
-from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
+from .base import ConstantInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 
 class ConcatConfig(ControlInterfaceConfig):
@@ -36,20 +35,16 @@ class ConcatReshapeConfig(ConcatConfig):
 ConcatConfigT = TypeVar("ConcatConfigT", bound=ConcatConfig)
 
 
-class AbstractConcat(ControlInterface[ConcatConfigT, None]):
+class AbstractConcat(ConstantInterface[ConcatConfigT, None]):
     """Base of [`Concat`][] and [`ConcatReshape`][]."""
 
     port: ClassVar[Port] = Port("inputs", SparkPayload, many=True)
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
+    def build(self, input_specs: Mapping[str, Sequence[InputSpec]], *, key: PRNGKeyArray | None = None) -> None:
         del key
         self._joined_specs(input_specs)
 
-    def run(self, payload: Sequence[SparkPayload], state: None, *, keys: Any, steps: Any, held: bool):
-        del keys
-        return run_at_once(self, payload, state, steps, held)
-
-    def _joined_specs(self, input_specs: Mapping[str, Any]) -> list[InputSpec]:
+    def _joined_specs(self, input_specs: Mapping[str, Sequence[InputSpec]]) -> list[InputSpec]:
         config, specs = self.config, self.spec(input_specs)
         if len(specs) != config.num_inputs:
             raise ValueError(
@@ -74,8 +69,9 @@ class AbstractConcat(ControlInterface[ConcatConfigT, None]):
 class Concat(AbstractConcat[ConcatConfig]):
     """Flatten each input and join them; no state.
 
-    Every array of the payload travels: a missing mask next to a present one counts as excitatory. Takes a list of
-    `num_inputs` payloads of the type `payload_type`, of any shapes and one dtype; `(N1 + N2 + ...,)` comes out.
+    The input is a list of `num_inputs` payloads of the type `payload_type`, of any shapes and one dtype. The output has
+    the shape `(N1 + N2 + ...,)`. Every array of the payload is joined. If some payloads have an inhibition mask and
+    others have none, the spikes of the others count as excitatory.
     """
 
     def step(
@@ -89,14 +85,14 @@ class Concat(AbstractConcat[ConcatConfig]):
 class ConcatReshape(AbstractConcat[ConcatReshapeConfig]):
     """Flatten each input, join them, and give the result the shape `reshape`; no state. See [`Concat`][]."""
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
+    def build(self, input_specs: Mapping[str, Sequence[InputSpec]], *, key: PRNGKeyArray | None = None) -> None:
         del key
         shapes = [spec.shape for spec in self._joined_specs(input_specs)]
         total = sum(math.prod(shape) for shape in shapes)
         if total != math.prod(self.config.reshape):
             raise ValueError(
                 f"{self._name}: `reshape` {self.config.reshape} holds "
-                f"{counted(math.prod(self.config.reshape), 'value')}, port 'inputs' brings {total} (shapes {shapes})."
+                f"{counted(math.prod(self.config.reshape), 'value')}, but port 'inputs' has {total} (shapes {shapes})."
             )
 
     def step(
@@ -112,6 +108,7 @@ def join(payloads: Sequence[SparkPayload]) -> SparkPayload:
     for field in dataclasses.fields(payloads[0]):
         values = [getattr(payload, field.name) for payload in payloads]
         present = [value for value in values if value is not None]
+        # A missing mask becomes one of zeros, because `tree.map` joins only payloads of the same structure.
         if present and len(present) < len(payloads):
             payloads = [
                 payload

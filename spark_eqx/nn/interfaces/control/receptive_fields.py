@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,10 +11,10 @@ from ....core.payloads import FloatArray
 from ....core.ports import Port
 from ....core.records.checks import Check, finite, positive
 from ....core.records.record import parameter
-from ....core.running.compiled import run_at_once
+from ....core.specs import InputSpec
 from .._outside import warn_outside
 from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
-from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
+from .base import ConstantInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 
 class ReceptiveFieldsConfig(ControlInterfaceConfig):
@@ -26,12 +26,12 @@ class ReceptiveFieldsConfig(ControlInterfaceConfig):
     """
 
     resolution: int = parameter(
-        default=8, description="fields along each axis", check=Check("3 or more", lambda x: x >= 3)
+        default=8, description="number of fields per component", check=Check("3 or more", lambda x: x >= 3)
     )
     mins: Number = parameter(default=0.0, description="lower end of the signal's range", check=finite)
     maxs: Number = parameter(default=1.0, description="upper end of the signal's range", check=finite)
     beta: Number = parameter(
-        default=1.5, description="distance of the centres over the width of a field", check=positive
+        default=1.5, description="distance between the centres, divided by the width of a field", check=positive
     )
 
     def __check_init__(self):
@@ -39,36 +39,30 @@ class ReceptiveFieldsConfig(ControlInterfaceConfig):
 
 
 @final
-class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
-    r"""Each component of a signal as the activities of overlapping Gaussian fields, for an encoder behind it; no state.
+class ReceptiveFields(ConstantInterface[ReceptiveFieldsConfig, None]):
+    r"""The activities of overlapping Gaussian fields for each component of a signal, as input of an encoder; no state.
 
     $$y_i = e^{-(x - \mu_i)^2 / (2 \sigma^2)}, \qquad
     \mu_i = \mathrm{mins} + \frac{2 i - 3}{2} \cdot \frac{\mathrm{maxs} - \mathrm{mins}}{m - 2}, \qquad
     \sigma = \frac{1}{\beta} \cdot \frac{\mathrm{maxs} - \mathrm{mins}}{m - 2}$$
 
-    for the fields $i = 1, \dots, m$, the `resolution`. The first and the last centre are half a distance outside of the
-    range. `(*shape, resolution)` comes out, from 0 to 1, in the float type of the signal, but at least float32.
-    Components outside of the range count as the nearest end of it, with derivative 0. One that is NaN has no activity.
+    for the fields $i = 1, \dots, m$, where $m$ is the `resolution`. The first and the last centre are outside of the
+    range, by half the distance between two centres. The output has the shape `(*shape, resolution)`, values from 0 to
+    1, and the float type of the signal, but at least float32. A component outside the range counts as the nearest end,
+    with derivative 0. If a component is NaN, the activity of its fields is 0.
 
-    Population coding by latency is `Sequential([ReceptiveFields(), LatencySpiker()])`: the better a unit's field fits,
-    the earlier it fires. See [`LatencySpiker`][].
+    For population coding by latency, use `Sequential([ReceptiveFields(), LatencySpiker()])`: the closer the centre of a
+    unit's field is to the signal, the earlier the unit fires. See [`LatencySpiker`][].
 
     Bohte, Kok and La Poutré (2002), "Error-backpropagation in temporally encoded networks of spiking neurons".
     """
 
     port: ClassVar[Port] = Port("signal", FloatArray)
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
+    def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> None:
         del key
         spec = self.spec(input_specs)
-        for name in ("mins", "maxs", "beta"):
-            try:
-                as_array(getattr(self.config, name), state_dtype(spec.dtype), spec.shape)
-            except ValueError:
-                raise ValueError(
-                    f"{self._name}: `{name}` of shape {np.shape(getattr(self.config, name))} does not broadcast to "
-                    f"{spec.shape}, the shape of port 'signal'."
-                ) from None
+        self._check_broadcast(("mins", "maxs", "beta"), spec.shape, "port 'signal'")
         check_width(self._name, self.config, state_dtype(spec.dtype))
 
     def _warn(self, payload: FloatArray) -> None:
@@ -78,12 +72,9 @@ class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
         self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None
     ) -> tuple[ControlInterfaceOutput, None]:
         del key
-        x = pin(payload.value.astype(state_dtype(payload.dtype)))  # of all steps at once
+        # In `run` the signal of all steps may be a constant of the program, which is folded with another rounding.
+        x = pin(payload.value.astype(state_dtype(payload.dtype)))
         return {"output": FloatArray(self.activity(x))}, state
-
-    def run(self, payload: FloatArray, state: None, *, keys: Any, steps: Any, held: bool):
-        del keys
-        return run_at_once(self, payload, state, steps, held)
 
     def activity(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape fields"]:
         """The activities, from 0 to 1, in the dtype of `x`."""
@@ -94,5 +85,6 @@ class ReceptiveFields(ControlInterface[ReceptiveFieldsConfig, None]):
         centres = (2 * np.arange(1, config.resolution + 1) - 3) / (2 * spaces)
         distance = fields(u) - jnp.broadcast_to(jnp.asarray(centres, x.dtype), (*x.shape, config.resolution))
         scale = fields(jnp.broadcast_to(beta * (spaces * 0.5**0.5), x.shape))
+        # `place_in_range` puts NaN at the lower end, with the derivative 0, so that only the activity has to be masked.
         activity = jnp.exp(-jnp.square(distance * scale))
         return jnp.where(fields(jnp.isnan(x)), 0, activity)

@@ -12,9 +12,9 @@ from ....core.payloads import SparkPayload
 from ....core.ports import Port
 from ....core.records.checks import positive
 from ....core.records.record import parameter
-from ....core.running.compiled import run_at_once
 from ....core.running.state_checks import needs_state
-from .base import ControlInterface, ControlInterfaceConfig
+from ....core.specs import InputSpec
+from .base import ConstantInterface, ControlInterfaceConfig
 
 
 class SamplerConfig(ControlInterfaceConfig):
@@ -23,18 +23,18 @@ class SamplerConfig(ControlInterfaceConfig):
     sample_size: int = parameter(description="number of samples; may exceed the number of units", check=positive)
     num_outputs: int | None = parameter(
         default=None,
-        description="number of outputs, `output_0`, `output_1`, ..., of `sample_size` each; None: one, `output`",
+        description="number of outputs of `sample_size` each: `output_0`, `output_1`, ...; None: one, `output`",
         check=positive,
     )
     disjoint: bool = parameter(
-        default=False, description="whether a unit is drawn again only when every other unit was drawn as often"
+        default=False, description="whether a unit is drawn again only after every other unit was drawn as often"
     )
 
 
 class SamplerState(eqx.Module):
     """State of [`Sampler`][].
 
-    - `indices`: into the flattened input.
+    - `indices`: the positions of the samples in the flattened input.
     - `units`: the shape of the input, static.
     """
 
@@ -43,15 +43,15 @@ class SamplerState(eqx.Module):
 
 
 @final
-class Sampler(ControlInterface[SamplerConfig, SamplerState]):
-    """Draw `sample_size` units of the flattened input once, with replacement, and keep them.
+class Sampler(ConstantInterface[SamplerConfig, SamplerState]):
+    """A fixed random sample of the units: `init` draws `sample_size` units of the flattened input, with replacement.
 
-    Every array of the payload is sampled alike, masks too; `(sample_size,)` comes out, under `output`. With
-    `num_outputs`, that many are drawn, under `output_0`, `output_1` and so on.
+    All arrays of the payload, masks included, are sampled at the same units. The output, `output`, has the shape
+    `(sample_size,)`. With `num_outputs` there are several samples, `output_0`, `output_1` and so on.
 
-    With `disjoint`, outputs share no unit while there are enough of them: together they split a population. Beyond that
-    each unit is drawn as often as any other, or once more, and more than once in one output only if `sample_size`
-    exceeds the number of units.
+    With `disjoint`, the outputs share no unit as long as there are enough units: together they split a population. If
+    there are fewer units than samples, the number of times that a unit is drawn differs by at most one between units. A
+    unit occurs twice in one output only if `sample_size` exceeds the number of units.
     """
 
     port: ClassVar[Port] = Port("inputs", SparkPayload)
@@ -75,7 +75,7 @@ class Sampler(ControlInterface[SamplerConfig, SamplerState]):
         """
         return self._call(inputs, state, key)
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> SamplerState:
+    def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> SamplerState:
         """Draw the indices; needs a key."""
         spec = self.spec(input_specs)
         units = math.prod(spec.shape)
@@ -86,17 +86,15 @@ class Sampler(ControlInterface[SamplerConfig, SamplerState]):
         shape = (config.sample_size,) if config.num_outputs is None else (config.num_outputs, config.sample_size)
         if not config.disjoint:
             return SamplerState(jr.randint(key, shape, 0, units, jnp.int32), spec.shape)
-        # One order of the units, read as a cycle: all are drawn before one is drawn again.
+        # The units are put in one random order, which is repeated, so that all are drawn before one is drawn again.
         order = jr.permutation(key, jnp.arange(units, dtype=jnp.int32))
         return SamplerState(jnp.resize(order, shape), spec.shape)
 
-    def step(self, payload: SparkPayload, state: SamplerState, *, key: PRNGKeyArray | None) -> tuple[Any, SamplerState]:
+    def step(
+        self, payload: SparkPayload, state: SamplerState, *, key: PRNGKeyArray | None
+    ) -> tuple[dict[str, SparkPayload], SamplerState]:
         del key
         sample = lambda indices: jax.tree.map(lambda leaf: leaf.ravel()[indices], payload)
         if self.config.num_outputs is None:
             return {"output": sample(state.indices)}, state
         return {f"output_{i}": sample(state.indices[i]) for i in range(self.config.num_outputs)}, state
-
-    def run(self, payload: SparkPayload, state: SamplerState, *, keys: Any, steps: Any, held: bool):
-        del keys
-        return run_at_once(self, payload, state, steps, held)

@@ -4,7 +4,6 @@ from typing import Any, ClassVar, TypeVar, final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import rounded_as_written
@@ -14,6 +13,7 @@ from ....core.ports import Port
 from ....core.records.checks import finite, positive
 from ....core.records.record import parameter
 from ....core.running.state_checks import needs_state
+from ....core.specs import InputSpec
 from .._exponential_average import newest_weight
 from ..base import TimedInterfaceConfig
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
@@ -23,13 +23,15 @@ class SignalTraceConfig(ControlInterfaceConfig, TimedInterfaceConfig):
     """Base of the configs of traces."""
 
     tau: Number = parameter(default=10.0, unit="ms", description="time constant of the decay", check=positive)
-    base: Number = parameter(default=0.0, description="what the trace decays to, and starts at", check=finite)
+    base: Number = parameter(
+        default=0.0, description="value at which the trace starts, and to which it decays", check=finite
+    )
 
 
 class SignalTraceState(eqx.Module):
     """State of [`SignalAccumulator`][] and [`SignalAverage`][].
 
-    - `trace`: the output, without what came on the port `trace`.
+    - `trace`: the output without the payload of the port `trace`.
     """
 
     trace: Float[Array, "*shape"]
@@ -43,8 +45,8 @@ class SignalTrace(ControlInterface[TraceConfigT, SignalTraceState]):
 
     $$T \leftarrow T + k (T_\mathrm{base} - T) + g, \qquad k = 1 - e^{-dt/\tau}$$
 
-    with what enters, $g$, as the class says. The trace starts at `base`. What comes on the optional port `trace`, of
-    the shape of the signal, is added to the output and not to the state: so traces chain, and a sum of them takes the
+    where each class defines the increment $g$. The trace starts at `base`. The payload of the optional port `trace`,
+    which has the shape of the signal, is added to the output and not to the state. To add several traces, pass the
     output of one as the `trace` of the next.
 
     `tau` and `base` are scalars, or broadcast against the signal. State and output are in the float type of the signal,
@@ -55,7 +57,7 @@ class SignalTrace(ControlInterface[TraceConfigT, SignalTraceState]):
 
     @abc.abstractmethod
     def entering(self, signal: Float[Array, "*shape"], k: Float[Array, "..."]) -> Float[Array, "*shape"]:
-        """The part of the signal that enters the trace in a step in which a share `k` of the trace decays."""
+        """The increment of the trace by the signal of one step, in which the trace decays by the fraction `k`."""
 
     @needs_state
     def __call__(
@@ -65,8 +67,8 @@ class SignalTrace(ControlInterface[TraceConfigT, SignalTraceState]):
 
         **Arguments:**
 
-        - `inputs`: a [`FloatArray`][], or an array of floats, of any shape: the signal; or
-            `{"signal": ..., "trace": ...}`. NaN travels through, and stays.
+        - `inputs`: the signal, a [`FloatArray`][] or an array of floats, of any shape; or
+            `{"signal": ..., "trace": ...}`. After a NaN in the signal, the trace stays NaN.
         - `state`: from `init`, or from the last step.
         - `key`: ignored.
 
@@ -76,25 +78,20 @@ class SignalTrace(ControlInterface[TraceConfigT, SignalTraceState]):
         """
         return self._call(inputs, state, key)
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> SignalTraceState:
+    def build(
+        self, input_specs: Mapping[str, InputSpec | None], *, key: PRNGKeyArray | None = None
+    ) -> SignalTraceState:
         del key
         spec, trace = (self.spec(input_specs)[port.name] for port in self.ports)
         if trace is not None and trace.shape != spec.shape:
             raise ValueError(f"{self._name}: port 'trace' must have the shape of the signal ({spec}), got {trace}.")
+        self._check_broadcast(("dt", "tau", "base"), spec.shape, "port 'signal'")
         dtype = state_dtype(spec.dtype)
-        for name in ("dt", "tau", "base"):
-            try:
-                as_array(getattr(self.config, name), dtype, spec.shape)
-            except ValueError:
-                raise ValueError(
-                    f"{self._name}: `{name}` of shape {np.shape(getattr(self.config, name))} does not broadcast to "
-                    f"{spec.shape}, the shape of port 'signal'."
-                ) from None
-        # A sum, for an array of its own: that of the config cannot be donated.
+        # The sum is a new array. With the array of the config as the state, donating the state would delete the config.
         return SignalTraceState(as_array(self.config.base, dtype, spec.shape) + jnp.zeros(spec.shape, dtype))
 
     def step(
-        self, payload: dict[str, Any], state: SignalTraceState, *, key: PRNGKeyArray | None
+        self, payload: Mapping[str, Any], state: SignalTraceState, *, key: PRNGKeyArray | None
     ) -> tuple[ControlInterfaceOutput, SignalTraceState]:
         del key
         signal, other = (payload[port.name] for port in self.ports)
@@ -112,12 +109,13 @@ class SignalAccumulatorConfig(SignalTraceConfig):
 
 @final
 class SignalAccumulator(SignalTrace[SignalAccumulatorConfig]):
-    r"""A trace that keeps the area of what is delivered once, for events: a reward, a cue.
+    r"""A trace of single events, such as a reward or a cue: each event adds its value to the trace.
 
     $$T \leftarrow T + k (T_\mathrm{base} - T) + x, \qquad k = 1 - e^{-dt/\tau}$$
 
-    A delivery of $x$ is worth $x e^{-t/\tau}$ after the time $t$, for any `dt`, and $x \tau$ in all. What is delivered
-    in every step adds up to $x / k$ above `base`, which depends on `dt`: take [`SignalAverage`][] for that.
+    After the time $t$, an event of size $x$ contributes $x e^{-t/\tau}$ to the trace, for any `dt`, and its integral
+    over time is $x \tau$. A signal $x$ in every step adds up to $x / k$ above `base`, which depends on `dt`; use
+    [`SignalAverage`][] for such a signal.
     """
 
     def entering(self, signal: Float[Array, "*shape"], k: Float[Array, "..."]) -> Float[Array, "*shape"]:
@@ -131,13 +129,14 @@ class SignalAverageConfig(SignalTraceConfig):
 
 @final
 class SignalAverage(SignalTrace[SignalAverageConfig]):
-    r"""A trace that keeps the level of what is delivered always: a rate, the reading of a sensor, a running error.
+    r"""A trace of a continuous signal, such as a rate, the reading of a sensor or an error: its running average.
 
     $$T \leftarrow T + k (T_\mathrm{base} - T) + k x, \qquad k = 1 - e^{-dt/\tau}$$
 
-    A held $x$ comes to $T_\mathrm{base} + x (1 - e^{-t/\tau})$ after the time $t$, for any `dt`. What is delivered
-    once leaves $k x$, which depends on `dt`: take [`SignalAccumulator`][] for that.
+    After the time $t$, a held signal $x$ brings the trace to $T_\mathrm{base} + x (1 - e^{-t/\tau})$, for any `dt`. A
+    signal $x$ in a single step adds $k x$, which depends on `dt`; use [`SignalAccumulator`][] for single events.
     """
 
     def entering(self, signal: Float[Array, "*shape"], k: Float[Array, "..."]) -> Float[Array, "*shape"]:
-        return rounded_as_written(k * signal)  # which does not depend on the step where the signal is held
+        # For a held signal, XLA computes the product once, outside of the loop, and rounds it there.
+        return rounded_as_written(k * signal)

@@ -1,27 +1,30 @@
-"""The spikes of a sliding window, time last: as floats, or as bits, those of positive beside those of negative spikes.
+"""The spikes of a sliding window, with time on the last axis.
 
-Bit `t % 32` of word `t // 32` is step `t` of the window, counted from the oldest.
+They are stored as floats, or as bits: one word for positive spikes, one for negative spikes. Bit `t % 32` of word
+`t // 32` is step `t` of the window, counted from the oldest.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt32
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Shaped, UInt32
 
 
+# Floats carry gradients. Bits take 1/16 of their memory.
 Raster: TypeAlias = Float[Array, "*units window"] | UInt32[Array, "*units 2 words"]
 _BITS = 32
 
 
-def silence(shape: tuple[int, ...], window: int, dtype: Any) -> Raster:
-    """The raster of a window of steps without a spike; bits unless `dtype` is one of floats."""
+def silence(shape: tuple[int, ...], window: int, dtype: DTypeLike) -> Raster:
+    """The raster of a window without spikes: floats if `dtype` is a float type, otherwise bits."""
     if jnp.issubdtype(dtype, jnp.floating):
         return jnp.zeros((*shape, window), dtype)
     return jnp.zeros((*shape, 2, -(-window // _BITS)), jnp.uint32)
 
 
-def shifted(raster: Raster, spikes: Any, window: int) -> tuple[Any, Raster]:
-    """The oldest spikes, and the raster without them and with new ones."""
+def shifted(raster: Raster, spikes: Shaped[Array, "*units"], window: int) -> tuple[Shaped[Array, "*units"], Raster]:
+    """The oldest spikes, and the raster in which the new spikes have taken their place."""
     if jnp.issubdtype(raster.dtype, jnp.floating):
         return raster[..., 0], jnp.concatenate([raster[..., 1:], spikes[..., None]], axis=-1)
     oldest = (raster[..., 0] & 1).astype(spikes.dtype)
@@ -31,7 +34,7 @@ def shifted(raster: Raster, spikes: Any, window: int) -> tuple[Any, Raster]:
 
 
 def to_frames(raster: Raster, window: int) -> Float[Array, "window *units"] | Int[Array, "window *units"]:
-    """The raster as spikes, time first."""
+    """The raster as spikes, with time on the first axis."""
     if jnp.issubdtype(raster.dtype, jnp.floating):
         return jnp.moveaxis(raster, -1, 0)
     bits = raster[..., None] >> _places(raster.ndim) & 1
@@ -54,5 +57,5 @@ def _signs(spikes: Int[Array, "*shape"]) -> UInt32[Array, "*shape 2"]:
 
 
 def _places(ndim: int) -> UInt32[Array, "..."]:
-    """Of the bits of a word, along an axis behind `ndim` others."""
+    """The position of each bit in a word, along an axis that follows `ndim` others."""
     return jnp.arange(_BITS, dtype=jnp.uint32).reshape(*(1,) * ndim, _BITS)

@@ -2,15 +2,16 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ....core.numbers import state_dtype
 from ....core.payloads import FloatArray, SpikeArray
+from ....core.specs import InputSpec
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
 
@@ -19,52 +20,53 @@ class WindowDecoderState(eqx.Module):
 
     - `step`: the next step of the window, counted from 0.
     - `gathered`: arrays with the information in the window so far.
-    - `value`: the value of the last whole window; 0 before the first.
+    - `value`: the value of the last whole window; 0 before the end of the first.
     """
 
     step: Int[Array, ""]
-    gathered: Any
+    gathered: PyTree
     value: Float[Array, "*values"]
 
 
 WindowConfigT = TypeVar("WindowConfigT", bound=OutputInterfaceConfig)
+GatheredT = TypeVar("GatheredT")
 
 
-class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState]):
+class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState], Generic[WindowConfigT, GatheredT]):
     """Base of the decoders of codes that encode one value per window. Abstract.
 
-    The signal is the value of the last whole window, and 0 before the first.
+    The signal is the value of the last whole window, and 0 before the end of the first.
     """
 
     @property
     def window_steps(self) -> int:
-        """Steps in a window; by default `steps` of a `WindowConfig`."""
+        """Steps in a window: the `steps` of the config."""
         config: Any = self.config
         return config.steps
 
     @abc.abstractmethod
-    def empty(self, zeros: Float[Array, "*units"]) -> Any:
+    def empty(self, zeros: Float[Array, "*units"]) -> GatheredT:
         """The value of `gathered` at the start of a window, made from an array of zeros for the units."""
 
     @abc.abstractmethod
-    def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
+    def gather(self, gathered: GatheredT, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> GatheredT:
         """The value of `gathered` after a step of the window; an inhibitory spike is -1."""
 
     @abc.abstractmethod
-    def read(self, gathered: Any) -> Float[Array, "*values"]:
+    def read(self, gathered: GatheredT) -> Float[Array, "*values"]:
         """The value of a whole window."""
 
     def value_after(
-        self, gathered: Any, closes: Bool[Array, ""], value: Float[Array, "*values"]
+        self, gathered: GatheredT, closes: Bool[Array, ""], value: Float[Array, "*values"]
     ) -> Float[Array, "*values"]:
         """The value after a step: a new one if the step closes the window, otherwise the old one."""
         return jnp.where(closes, self.read(gathered), value)
 
     def value_shape(self, units: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of a value, for spikes of a shape; by default the same."""
+        """The shape of a value for spikes of a given shape; by default the same."""
         return units
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
+    def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
         del key
         spec = self.spec(input_specs)
         zeros = lambda shape: jnp.zeros(shape, state_dtype(spec.dtype))
@@ -76,6 +78,7 @@ class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState]):
     ) -> tuple[OutputInterfaceOutput, WindowDecoderState]:
         del key
         spikes = finite_or_nan(payload.value).astype(state.value.dtype)
+        # A `where` starts the window anew. A product with 0 would carry a NaN from one window into all that follow.
         opened = jax.tree.map(
             lambda new, old: jnp.where(state.step == 0, new, old),
             self.empty(jnp.zeros_like(spikes)),

@@ -2,7 +2,7 @@ from typing import Any, ClassVar, TypedDict, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, Shaped
+from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
 from ....core.module import StateT
 from ....core.payloads import FloatArray, SpikeArray
@@ -18,7 +18,7 @@ class OutputInterfaceConfig(TimedInterfaceConfig):
 class OutputInterfaceOutput(TypedDict):
     """Output of an output interface.
 
-    - `signal`: what the spikes say.
+    - `signal`: the decoded signal.
     """
 
     signal: FloatArray
@@ -26,14 +26,18 @@ class OutputInterfaceOutput(TypedDict):
 
 @jax.custom_jvp
 def finite_or_nan(spikes: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
-    """The spikes, with infinite ones replaced by NaN, which no clipping, sign or angle hides. The derivative is 1."""
+    """The spikes, with infinite ones replaced by NaN. The derivative is 1.
+
+    Clipping, a sign or an angle would turn an infinite spike into a finite signal, but each of them preserves NaN.
+    """
     if not jnp.issubdtype(spikes.dtype, jnp.floating):
         return spikes
     return jnp.where(jnp.isfinite(spikes), spikes, jnp.nan)
 
 
+# The derivative of the `where` would be 0 for an infinite spike.
 @finite_or_nan.defjvp
-def _(primals: Any, tangents: Any):
+def _(primals: tuple[Array], tangents: PyTree):
     return finite_or_nan(*primals), tangents[0]
 
 
@@ -56,7 +60,7 @@ class OutputInterface(Interface[OutputConfigT, StateT]):
         - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, of any shape. A decoded value is NaN if its window,
             memory or sum contains a NaN, and an infinite spike counts as NaN.
         - `state`: from `init`, or from the last step.
-        - `key`: for the interfaces that draw; the others ignore it.
+        - `key`: used by the interfaces that draw random numbers; the others ignore it.
 
         **Returns:** `{"signal": FloatArray}` and the new state.
 

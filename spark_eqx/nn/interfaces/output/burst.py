@@ -1,4 +1,4 @@
-from typing import Any, Literal, final
+from typing import Literal, TypeAlias, final
 
 import jax.numpy as jnp
 from jax import lax
@@ -26,14 +26,14 @@ class BurstConfig(WindowConfig):
         default=2.0,
         kind=constant,
         unit="ms",
-        description="from one spike to the next at full signal, a whole number of steps",
+        description="interval between spikes at full signal, a whole number of steps",
         check=positive,
     )
     max_interval: float = parameter(
         default=4.0,
         kind=constant,
         unit="ms",
-        description="from one spike to the next of a weak signal, a whole number of steps",
+        description="interval between spikes of a weak signal, a whole number of steps",
         check=positive,
     )
 
@@ -45,7 +45,8 @@ class BurstConfig(WindowConfig):
                 f"{name}: `min_interval` must be at most `max_interval`; "
                 f"got {self.min_interval:g} and {self.max_interval:g} [ms]."
             )
-        # A burst of n + 1 spikes is longest for the weakest signal that has it, just above n / max_spikes.
+        # The interval shrinks with the signal. A burst of n + 1 spikes is therefore longest for the weakest signal that
+        # has it, just above n / max_spikes.
         span, most = longest - shortest, self.max_spikes
         needed = 1 + max(n * (longest - span * n // most) for n in range(most))
         if needed > self.steps:
@@ -69,8 +70,12 @@ class BurstDecoderConfig(OutputInterfaceConfig, BurstConfig):
     )
 
 
+# The number of spikes; and, to read the interval, the steps of the first and of the last one, -1 before there is one.
+_Burst: TypeAlias = Float[Array, "*units"] | tuple[Float[Array, "*units"], Int[Array, "*units"], Int[Array, "*units"]]
+
+
 @final
-class BurstDecoder(WindowDecoder[BurstDecoderConfig]):
+class BurstDecoder(WindowDecoder[BurstDecoderConfig, _Burst]):
     r"""The number of spikes in a window and, optionally, their interval: the decoder of [`BurstSpiker`][].
 
     With `by="count"` the signal is $y = N / N_\mathrm{max}$ for the $N$ spikes of the last whole window. A signal $x$
@@ -83,34 +88,36 @@ class BurstDecoder(WindowDecoder[BurstDecoderConfig]):
 
     where $D = I_\mathrm{max} - I_\mathrm{min}$ and $f = I_\mathrm{max} - I$, all in steps. The error is at most `1 / (2
     max_spikes)` and, if there are at least two spikes, at most `1 / (2 D)`, which is the finer of the two for $D$ above
-    `max_spikes`. The derivative is that of the count.
+    `max_spikes`. Its derivative is the derivative of the count.
 
     The signal is 0 for a silent window, and before the end of the first window.
     """
 
-    def empty(self, zeros: Float[Array, "*units"]) -> Any:
+    def empty(self, zeros: Float[Array, "*units"]) -> _Burst:
         if self.config.by == "count":
             return zeros
         first, last = (jnp.full(zeros.shape, -1, jnp.int32) for _ in range(2))
         return zeros, first, last
 
-    def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
-        if self.config.by == "count":
+    def gather(self, gathered: _Burst, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> _Burst:
+        if not isinstance(gathered, tuple):
             return gathered + spikes
         count, first, last = gathered
         fired = spikes != 0
         return count + spikes, jnp.where(fired & (first < 0), step, first), jnp.where(fired, step, last)
 
-    def read(self, gathered: Any) -> Float[Array, "*units"]:
-        if self.config.by == "count":
+    def read(self, gathered: _Burst) -> Float[Array, "*units"]:
+        if not isinstance(gathered, tuple):
             return gathered / self.config.max_spikes
         count, first, last = gathered
         middle = jnp.sign(count) * self._middle(jnp.abs(count), (last - first).astype(count.dtype))
-        nothing = count - lax.stop_gradient(count)  # 0, with the derivative of the count
-        return lax.stop_gradient(middle) + nothing / self.config.max_spikes
+        # The interval is a whole number of steps and has no derivative. The value gets the derivative of the count from
+        # an added 0.
+        zero = count - lax.stop_gradient(count)
+        return lax.stop_gradient(middle) + zero / self.config.max_spikes
 
     def _middle(self, count: Float[Array, "*units"], length: Float[Array, "*units"]) -> Float[Array, "*units"]:
-        """The middle of the values whose burst has this many spikes, and this many steps from the first to the last."""
+        """The middle of the values whose burst has `count` spikes, and `length` steps from the first to the last."""
         shortest, longest = self.config.intervals
         span, most = longest - shortest, self.config.max_spikes
         several = count > 1

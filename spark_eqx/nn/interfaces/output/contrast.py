@@ -1,14 +1,14 @@
 from collections.abc import Mapping
-from typing import Any, final
+from typing import final
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.records.checks import finite, positive
 from ....core.records.record import parameter
+from ....core.specs import InputSpec
 from .._threshold_counter import Count, add, count, level
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
@@ -39,19 +39,11 @@ class ContrastDecoder(OutputInterface[ContrastDecoderConfig, Count]):
     float type of the spikes, but at least float32.
     """
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> Count:
+    def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> Count:
         del key
         spec = self.spec(input_specs)
-        dtype = state_dtype(spec.dtype)
-        for name in ("threshold", "start"):
-            try:
-                as_array(getattr(self.config, name), dtype, spec.shape)
-            except ValueError:
-                raise ValueError(
-                    f"{self._name}: `{name}` of shape {np.shape(getattr(self.config, name))} does not broadcast to "
-                    f"{spec.shape}, the shape of port 'spikes' ({spec})."
-                ) from None
-        return count(jnp.zeros(spec.shape, dtype))
+        self._check_broadcast(("threshold", "start"), spec.shape, "port 'spikes'")
+        return count(jnp.zeros(spec.shape, state_dtype(spec.dtype)))
 
     def step(
         self, payload: SpikeArray, state: Count, *, key: PRNGKeyArray | None

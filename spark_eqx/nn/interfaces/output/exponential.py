@@ -1,6 +1,6 @@
 import math
 from collections.abc import Mapping
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ....core.exact import rounded_linear
-from ....core.numbers import Number, state_dtype
+from ....core.numbers import Keys, Number, Steps, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.records.checks import positive
 from ....core.records.class_names import counted
@@ -25,14 +25,14 @@ class ExponentialIntegratorConfig(OutputInterfaceConfig):
 
     num_outputs: int = parameter(description="number of output signals, K", check=positive)
     saturation_freq: Number = parameter(
-        default=50.0, unit="Hz", description="rate of a group's units at which it reads 1", check=positive
+        default=50.0, unit="Hz", description="firing rate of a group at which its signal is 1", check=positive
     )
     tau: Number = parameter(default=5.0, unit="ms", description="time constant of the moving average", check=positive)
     shuffle: bool = parameter(default=True, description="whether units are assigned to groups at random")
     smooth_trace: bool = parameter(default=True, description="whether a second, equal average follows the first")
     output_map: tuple[int, ...] | None = parameter(
         default=None,
-        description="the group, 0 to K - 1, of each unit of the flattened input; overrides shuffle",
+        description="group of each unit of the flattened input, from 0 to K - 1; overrides `shuffle`",
     )
 
 
@@ -40,8 +40,8 @@ class ExponentialIntegratorState(eqx.Module):
     """State of [`ExponentialIntegrator`][].
 
     - `trace`: the first moving average; 1 at the saturation frequency.
-    - `smooth`: the second one. `None` without `smooth_trace`.
-    - `assignment`: the group of each unit. `None`: in order.
+    - `smooth`: the second moving average. `None` without `smooth_trace`.
+    - `assignment`: the group of each unit. `None` if the groups are in order.
     - `units`: the shape of the spikes, static.
     """
 
@@ -58,34 +58,34 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
     $$y \leftarrow y + (1 - e^{-dt/\tau}) (z - y), \qquad
     z_k = \frac{1000}{n_k \cdot f_\mathrm{sat} \cdot dt} \sum_{i \in k} s_i$$
 
-    with $n_k$ the number of units in group $k$. A group whose units fire at `saturation_freq` reads 1.0 on average,
-    for every `dt`, `tau`, group size and smoothing. With `smooth_trace` a second, equal average follows the first.
-    Linear in the spikes; an inhibitory spike counts as -1.
+    where $n_k$ is the number of units in group $k$. If the units of a group fire at `saturation_freq`, the mean of its
+    signal is 1, for every `dt`, `tau`, group size and smoothing. With `smooth_trace` a second, equal average follows
+    the first. The signal is linear in the spikes, and an inhibitory spike counts as -1.
 
-    The units are assigned to K groups that differ in size by at most one (the first N mod K have one more), in the
-    order of the flattened input, or shuffled once by the key given to `init`, or by `output_map`.
+    The N units are assigned to K groups whose sizes differ by at most one: the first N mod K groups have one unit more.
+    The assignment is in the order of the flattened input, or shuffled once with the key given to `init`, or given by
+    `output_map`.
 
     The impulse response of a group of size 1, n steps after the spike, is $k (1-k)^n$ times
-    `1000 / (saturation_freq * dt)`, and $(n+1) k^2 (1-k)^n$ with `smooth_trace`; $k = 1 - e^{-dt/\tau}$.
+    `1000 / (saturation_freq * dt)`, with $k = 1 - e^{-dt/\tau}$; with `smooth_trace` it is $(n+1) k^2 (1-k)^n$ times
+    this factor.
 
     `saturation_freq` and `tau` are scalars, or broadcast against the K outputs. The signal is in the dtype of the
     state: the float type of the spikes, but at least float32.
     """
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> ExponentialIntegratorState:
+    def build(
+        self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None
+    ) -> ExponentialIntegratorState:
         """Assign the units to groups; needs a key to shuffle."""
         config, spec = self.config, self.spec(input_specs)
         outputs = config.num_outputs
-        for name in ("saturation_freq", "tau", "dt"):
-            if np.shape(getattr(config, name)) not in ((), (1,), (outputs,)):
-                raise ValueError(
-                    f"{self._name}: `{name}` of shape {np.shape(getattr(config, name))} does not broadcast to "
-                    f"the {counted(outputs, 'output')}."
-                )
+        self._check_broadcast(("saturation_freq", "tau", "dt"), (outputs,), "the outputs")
         dtype = state_dtype(spec.dtype)
         return ExponentialIntegratorState(
             trace=jnp.zeros(outputs, dtype),
-            smooth=jnp.zeros(outputs, dtype) if config.smooth_trace else None,  # an array of its own, to be donated
+            # A second array of zeros, because JAX refuses to donate one buffer twice.
+            smooth=jnp.zeros(outputs, dtype) if config.smooth_trace else None,
             assignment=self._assign(spec, key),
             units=spec.shape,
         )
@@ -118,6 +118,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         if not self.config.shuffle:
             return None
         key = self.need_key(key, "`shuffle=True` draws the groups once, in `init`")
+        # A permutation keeps the sizes of the groups, which independent draws would not.
         return jr.permutation(key, jnp.asarray(np.repeat(np.arange(outputs), even_sizes(units, outputs)), jnp.int32))
 
     def step(
@@ -128,15 +129,9 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         return self._smooth(sums, state)
 
     def run(
-        self,
-        payload: SpikeArray,
-        state: ExponentialIntegratorState,
-        *,
-        keys: Any,
-        steps: Any,
-        held: bool,
+        self, payload: SpikeArray, state: ExponentialIntegratorState, *, keys: Keys, steps: Steps, held: bool
     ) -> tuple[OutputInterfaceOutput, ExponentialIntegratorState]:
-        """The sums of all steps at once; only the averages go step by step."""
+        """The sums of all steps at once. Only the averages are computed step by step."""
         del keys
         values = payload.value.reshape(*(() if held else (steps,)), math.prod(state.units))
         sums = group_sums(values, state.assignment, self.config.num_outputs, state.trace.dtype)

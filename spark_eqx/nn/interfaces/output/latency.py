@@ -1,12 +1,15 @@
 from collections.abc import Mapping
-from typing import Any, final
+from typing import TypeAlias, final
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from ....core.numbers import broadcasts
 from ....core.records.record import parameter
+from ....core.specs import InputSpec
 from .._window_config import WindowConfig
 from ..curves import AbstractCurve, Linear
 from ._windowed_decoder import WindowDecoder, WindowDecoderState
@@ -16,27 +19,27 @@ from .base import OutputInterfaceConfig
 class LatencyConfig(WindowConfig):
     """Base of the configs of the two halves of the latency code.
 
-    **Raises:** `ValueError` if a window has less than two steps.
+    **Raises:** `ValueError` if a window has fewer than two steps.
     """
 
     curve: AbstractCurve = parameter(
-        default=Linear(), description="threshold that falls during a window, and so which value says which time"
+        default=Linear(), description="threshold that falls during a window; a unit fires when its signal reaches it"
     )
 
     def __check_init__(self):
         if self.steps < 2:
             raise ValueError(
-                f"{type(self).__name__}: `window` must be two steps or more, dt={self.dt:g} [ms]; "
+                f"{type(self).__name__}: `window` must be two steps or more of dt={self.dt:g} [ms]; "
                 f"got window={self.window:g} [ms]."
             )
 
-    def thresholds(self, units: tuple[int, ...], dtype: Any, later: float = 0.0) -> Float[Array, "steps ..."]:
-        """The curve at every step, or `later` by a part of one, that broadcasts against units of this shape.
+    def thresholds(self, units: tuple[int, ...], dtype: DTypeLike, later: float = 0.0) -> Float[Array, "steps ..."]:
+        """The curve at every step, or a fraction `later` of a step after it. It broadcasts against the units.
 
         **Raises:** `ValueError` if it does not.
         """
         shape = np.shape(self.curve.threshold(0.0))
-        if len(shape) > len(units) or any(n not in (1, m) for n, m in zip(shape[::-1], units[::-1], strict=False)):
+        if not broadcasts(shape, units):
             raise ValueError(
                 f"{type(self).__name__}: `curve` must broadcast to {units}, the shape of the units; "
                 f"got thresholds of shape {shape} from {self.curve!r}."
@@ -49,38 +52,44 @@ class LatencyDecoderConfig(OutputInterfaceConfig, LatencyConfig):
     """Config of [`LatencyDecoder`][]."""
 
 
+# The value of the first spike, and whether there was one.
+_First: TypeAlias = tuple[Float[Array, "*units"], Bool[Array, "*units"]]
+
+
 @final
-class LatencyDecoder(WindowDecoder[LatencyDecoderConfig]):
-    r"""The curve at the time of a window's first spike: the decoder of [`LatencySpiker`][].
+class LatencyDecoder(WindowDecoder[LatencyDecoderConfig, _First]):
+    r"""The value of the curve at the time of the first spike in a window: the decoder of [`LatencySpiker`][].
 
     $$y = \theta\!\left(\frac{t}{W - 1}\right)$$
 
     for a first spike in step $t$ of the $W$ steps of a window, with the curve $\theta$, and 0 for a silent window. The
     signal is the value of the last whole window, and 0 before the first.
 
-    A signal that [`LatencySpiker`][] held and encoded comes back within what the curve falls in the first half of a
-    step, $1 - \theta(h)$ with $h = 1 / (2 (W - 1))$, where all curves here are steepest. For the line that is
-    `1 / (2 (W - 1))`. For the exponential the error is also within `exp(h / tau) - 1` times the signal. What was silent
-    is 0.
+    A held signal that [`LatencySpiker`][] encoded is reconstructed with an error of at most the fall of the curve in
+    the first half of a step, $1 - \theta(h)$ with $h = 1 / (2 (W - 1))$, because all curves here are steepest at the
+    beginning. For the straight line the error is at most `1 / (2 (W - 1))`. For the exponential it is also at most
+    `exp(h / tau) - 1` times the signal. A signal for which the encoder is silent is decoded as 0.
 
-    Later spikes do not count. The derivative is that of the sum over all steps, the spike times the curve, so that to
-    move a spike is to change its value.
+    Later spikes do not count. The signal has the derivative of the sum of the spikes times the curve over all steps, so
+    that moving a spike changes the value.
     """
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
+    def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
         state = super().build(input_specs, key=key)
         self.config.thresholds(state.value.shape, state.value.dtype)
         return state
 
-    def empty(self, zeros: Float[Array, "*units"]) -> Any:
+    def empty(self, zeros: Float[Array, "*units"]) -> _First:
         return zeros, zeros != 0
 
-    def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
+    def gather(self, gathered: _First, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> _First:
         value, fired = gathered
-        said = spikes * self.config.thresholds(spikes.shape, spikes.dtype)[step]
-        value = value + (said - lax.stop_gradient(jnp.where(fired, said, 0)))
+        term = spikes * self.config.thresholds(spikes.shape, spikes.dtype)[step]
+        # A later spike is subtracted as a constant. It has no value, but its derivative remains, so that
+        # moving a spike changes the value.
+        value = value + (term - lax.stop_gradient(jnp.where(fired, term, 0)))
         return value, fired | (spikes != 0)
 
-    def read(self, gathered: Any) -> Float[Array, "*units"]:
+    def read(self, gathered: _First) -> Float[Array, "*units"]:
         value, _ = gathered
         return value

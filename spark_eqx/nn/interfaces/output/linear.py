@@ -4,16 +4,16 @@ from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ...._arguments import as_scalar
 from ....core.exact import derived, ordered_product, rounded_as_written, scaled, slices
-from ....core.numbers import Number, as_array, state_dtype
+from ....core.numbers import Keys, Number, Steps, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.records.checks import positive
 from ....core.records.class_names import counted
 from ....core.records.record import parameter
+from ....core.specs import InputSpec
 from .._exponential_average import exponential_average
 from ._groups import sums_then
 from ._ridge import ridge
@@ -26,19 +26,23 @@ class LinearDecoderConfig(OutputInterfaceConfig):
 
     `tau` and `dt` are scalars, or broadcast against the outputs.
 
-    **Raises:** `ValueError` for a bias that is not of the shape of the outputs.
+    **Raises:** `ValueError` if the bias does not have the shape of the outputs.
     """
 
-    weights: Float[Array, "... units"] = parameter(description="of the rate [Hz] of each unit, for each output")
-    bias: Float[Array, "..."] | None = parameter(default=None, description="of each output; None: there is none")
+    weights: Float[Array, "... units"] = parameter(
+        description="weight of the firing rate [Hz] of each unit, for each output"
+    )
+    bias: Float[Array, "..."] | None = parameter(
+        default=None, description="constant that is added to each output; None: no bias"
+    )
     tau: Number = parameter(default=20.0, unit="ms", description="time constant of the average", check=positive)
 
     def __check_init__(self):
         outputs = self.weights.shape[:-1]
         if self.bias is not None and self.bias.shape != outputs:
             raise ValueError(
-                f"{type(self).__name__}: `bias` must have the shape of the outputs, {outputs}, that of `weights` "
-                f"without its last axis; got an array of shape {self.bias.shape}."
+                f"{type(self).__name__}: `bias` must have the shape of the outputs, {outputs}, which is the shape of "
+                f"`weights` without the last axis; got an array of shape {self.bias.shape}."
             )
 
 
@@ -57,32 +61,25 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
 
     $$y = W a + b, \qquad a \leftarrow a + (1 - e^{-dt/\tau}) \left(\frac{1000}{dt} s - a\right)$$
 
-    with $a_i$ the rate of unit $i$ [Hz], an exponential average of gain one as in [`ExponentialIntegrator`][]. The
-    average is computed from $W s$, which is equivalent and faster. An inhibitory spike counts as -1.
+    where $a_i$ is the firing rate of unit $i$ [Hz], an exponential average of gain one as in
+    [`ExponentialIntegrator`][]. The average is computed from $W s$, which is equivalent and faster. An inhibitory spike
+    counts as -1.
 
-    `weights` has the shape `(*outputs, units)`, for the units of the flattened spikes; the signal has the shape of the
-    outputs, and the dtype of the state: the float type of the spikes, but at least float32. Weights and bias are
-    arrays: to train, or from [`fit`][spark_eqx.nn.interfaces.LinearDecoder.fit].
+    `weights` has the shape `(*outputs, units)`, for the units of the flattened spikes. The signal has the shape of the
+    outputs and the dtype of the state: the float type of the spikes, but at least float32. Weights and bias are arrays:
+    train them, or compute them with [`fit`][spark_eqx.nn.interfaces.LinearDecoder.fit].
     """
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LinearDecoderState:
+    def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> LinearDecoderState:
         del key
         spec, (*outputs, units) = self.spec(input_specs), self.config.weights.shape
         if math.prod(spec.shape) != units:
             raise ValueError(
-                f"{self._name}: `weights` of shape {self.config.weights.shape} are for {counted(units, 'unit')}, "
-                f"port 'spikes' brings {math.prod(spec.shape)} ({spec})."
+                f"{self._name}: `weights` of shape {self.config.weights.shape} are for {counted(units, 'unit')}, but "
+                f"port 'spikes' has {math.prod(spec.shape)} ({spec})."
             )
-        dtype = state_dtype(spec.dtype)
-        for name in ("tau", "dt"):
-            try:
-                as_array(getattr(self.config, name), dtype, tuple(outputs))
-            except ValueError:
-                raise ValueError(
-                    f"{self._name}: `{name}` of shape {np.shape(getattr(self.config, name))} does not broadcast to "
-                    f"{tuple(outputs)}, the shape of the outputs."
-                ) from None
-        return LinearDecoderState(jnp.zeros(tuple(outputs), dtype))
+        self._check_broadcast(("tau", "dt"), tuple(outputs), "the outputs")
+        return LinearDecoderState(jnp.zeros(tuple(outputs), state_dtype(spec.dtype)))
 
     def step(
         self, payload: SpikeArray, state: LinearDecoderState, *, key: PRNGKeyArray | None
@@ -90,14 +87,18 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         del key
         return self._smooth(self._drive(payload.value.ravel(), state), state)
 
-    def run(self, payload: SpikeArray, state: LinearDecoderState, *, keys: Any, steps: Any, held: bool):
-        """The products of all steps at once; only the average goes step by step."""
+    def run(
+        self, payload: SpikeArray, state: LinearDecoderState, *, keys: Keys, steps: Steps, held: bool
+    ) -> tuple[OutputInterfaceOutput, LinearDecoderState]:
+        """The products of all steps at once. Only the average is computed step by step."""
         del keys
         values = payload.value.reshape(*(() if held else (steps,)), self.config.weights.shape[-1])
         return sums_then(self._smooth, self._drive(values, state), state, steps, held)
 
     def _drive(self, values: Shaped[Array, "*steps units"], state: LinearDecoderState) -> Float[Array, "..."]:
-        """The weights times the spikes, exactly."""
+        """The weights times the spikes."""
+        # A plain product adds in an order that depends on the number of steps. The products with the slices are exact,
+        # so that one step and many steps have the same bits.
         dtype, (*outputs, units) = state.average.dtype, self.config.weights.shape
         weights, scale = scaled(self.config.weights.astype(dtype).reshape(math.prod(outputs), units))
         drive = ordered_product("...u,ou->...o", values.astype(dtype), slices(weights, most=units))
@@ -109,6 +110,8 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
     ) -> tuple[OutputInterfaceOutput, LinearDecoderState]:
         config, like = self.config, {"dtype": drive.dtype, "shape": drive.shape}
         per_second = derived(lambda xp, dt: 1000 / dt, config.dt, **like)
+        # The drive of held spikes is a constant of the loop. XLA would multiply it once, outside of the loop, and round
+        # the product, which it otherwise fuses with the following difference.
         rate = rounded_as_written(per_second * drive)
         average = exponential_average(state.average, rate, config.dt, config.tau)
         signal = average if config.bias is None else average + config.bias.astype(drive.dtype)
@@ -127,38 +130,39 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         batched: bool = False,
         chunk: int = 1000,
     ) -> "LinearDecoder":
-        r"""The decoder whose signal comes closest to a target: ridge regression, solved in closed form.
+        r"""The decoder whose signal is closest to a target: ridge regression, solved in closed form.
 
         $$\min_{W, b} \sum_t \left| W a_t + b - y_t \right|^2 + m \sigma^2 \left| W \right|^2, \qquad
         \sigma = \mathrm{regularization} \cdot \max |a|$$
 
-        over the $m$ steps of all sequences, each of which starts with $a = 0$. The bias is not regularised. Without it
-        the weights are those of Nengo's solver `LstsqL2`.
+        over the $m$ steps of all sequences, each of which starts with $a = 0$. The bias is not regularised. Without a
+        bias the weights equal the weights from Nengo's solver `LstsqL2`.
 
-        Not for use under `jit`: the averages are in the dtype of the state; their products are summed, and the
-        equations solved, in double precision by NumPy.
+        `fit` cannot be used under `jit`: JAX computes the averages, in the dtype of the state, but NumPy sums their
+        products and solves the equations, in double precision.
 
         **Arguments:**
 
         - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, `(steps, *units)`.
         - `target`: a [`FloatArray`][], or an array of numbers, `(steps, *outputs)`: the signal of each step.
-        - `regularization`: over the largest average of all units, whatever its sign. Below 1e-6 rounding decides what
-            units that fire alike get.
-        - `tau`, `dt`: of the decoder, one number each.
-        - `bias`: whether there is one.
-        - `batched`: whether both have an axis of sequences before that of time.
-        - `chunk`: how many steps, of all sequences, are worked on at once. Memory is that for their averages, and
-            for a matrix of units by units.
+        - `regularization`: the strength, as a fraction of the largest absolute average of any unit. Below 1e-6, the
+            weights of units that fire alike depend on rounding.
+        - `tau`, `dt`: the parameters of the decoder, one number each.
+        - `bias`: whether the decoder has a bias.
+        - `batched`: whether spikes and target have an axis of sequences before the axis of time.
+        - `chunk`: the number of steps, of all sequences, that are processed at once. The memory needed is that for the
+            averages of one chunk and for a matrix of units by units.
 
-        **Raises:** `TypeError` or `ValueError` for what does not fit, for spikes or a target that are not finite, and
-            if there is no spike.
+        **Raises:** `TypeError` or `ValueError` for arguments that do not fit each other, for spikes or a target that
+            are not finite, and if there is no spike.
         """
         owner = f"{cls.__name__}.fit"
         for name, number in (("tau", tau), ("dt", dt)):
             as_scalar(owner, name, number, "ms", positive)
+        # With one unit per group, and 1 Hz as the unit, the signal is the firing rate of each unit [Hz].
         averages = lambda units: ExponentialIntegrator(
             num_outputs=units, saturation_freq=1.0, shuffle=False, smooth_trace=False, tau=tau, dt=dt
-        )  # each of one unit, in Hz
+        )
         weights, constant = ridge(
             owner, spikes, target, averages, regularization=regularization, bias=bias, batched=batched, chunk=chunk
         )

@@ -7,23 +7,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from ....core.exact import ordered_product, pin, rounded_as_written, slices
 from ....core.module import ConfigT, StateT
-from ....core.numbers import as_array, same_step
+from ....core.numbers import Keys, Steps, as_array, same_step
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.records.kinds import Record
 from ....core.records.record import parameter
 from .._window_config import WindowConfig
 from ..base import Interface
 from ._windowed_decoder import WindowDecoder, WindowDecoderState
-from .base import OutputInterfaceConfig, finite_or_nan
+from .base import OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
+from .phase import turns
 
 
 # The fields of a topological encoder that have one number per component of the signal; the others have one per unit.
 PER_COMPONENT = ("glue", "mins", "maxs", "sigma")
-_LEAST_SPIKES = 0.1  # that are expected of any unit in a window, so that a stray one rules out nothing
+# The least number of spikes that is expected of any unit in a window, so that a stray spike rules out no point.
+_LEAST_SPIKES = 0.1
 
 
 class TopologicalEncoder(Interface[ConfigT, StateT]):
@@ -40,7 +43,7 @@ class TopologicalEncoder(Interface[ConfigT, StateT]):
 class PopulationDecoderConfig(OutputInterfaceConfig, WindowConfig):
     """Config of [`PopulationDecoder`][].
 
-    **Raises:** `TypeError` for an encoder that is no topological one, `ValueError` for one of another `dt`.
+    **Raises:** `TypeError` for an encoder that is not topological, `ValueError` for an encoder with another `dt`.
     """
 
     window: float = 100.0
@@ -49,25 +52,25 @@ class PopulationDecoderConfig(OutputInterfaceConfig, WindowConfig):
         description="the topological encoder whose spikes are read",
     )
     by: Literal["likelihood", "mean"] = parameter(
-        default="likelihood", description="what is read: the most likely point, or the mean of where the spikes are"
+        default="likelihood", description="estimate: the most likely point, or the mean position of the spikes"
     )
 
     def __check_init__(self):
         dt = self.encoder.config.dt
         if not isinstance(dt, jax.Array) and not same_step(np.asarray(dt), np.asarray(self.dt)):
             raise ValueError(
-                f"{type(self).__name__}: `dt` must be that of the encoder; got dt={self.dt:g} [ms], and {dt} [ms] for "
-                f"the {type(self.encoder).__name__}."
+                f"{type(self).__name__}: `dt` must equal the `dt` of the encoder; got dt={self.dt:g} [ms], and {dt} "
+                f"[ms] for the {type(self.encoder).__name__}."
             )
 
 
 @final
-class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
+class PopulationDecoder(WindowDecoder[PopulationDecoderConfig, Float[Array, "*shape units"]]):
     r"""An estimate of the encoded point from the spikes of a window: the decoder of [`TopologicalPoissonSpiker`][] and
     [`TopologicalLinearSpiker`][].
 
-    With `by="likelihood"` it is the most likely point: for $n_j$ spikes of unit $j$ in a window of length $T$, and the
-    rate $a_j(x)$ of the unit for a point $x$,
+    With `by="likelihood"` the estimate is the most likely point. For $n_j$ spikes of unit $j$ in a window of length
+    $T$, and the rate $a_j(x)$ of the unit for a point $x$, it is
 
     $$y = \arg \max_x \sum_j n_j \log a_j(x) - T \sum_j a_j(x)$$
 
@@ -80,14 +83,15 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
     maximum: $dy = - \sum_j (\log a_j)'(y)\, dn_j / l''(y)$ with the logarithm $l$ of the likelihood.
 
     With the default parameters and a point that is held for a window, the estimate from [`TopologicalPoissonSpiker`][]
-    is within 1 % of the range on average. Its standard deviation is that of the Cramér-Rao bound, $(T \sum_j a_j'(x)^2
-    / a_j(x))^{-1/2}$, which is 0.0063 of the range; near the ends of an open axis it is less. The estimate from
+    is within 1 % of the range on average. Its standard deviation equals the Cramér-Rao bound, $(T \sum_j a_j'(x)^2 /
+    a_j(x))^{-1/2}$, which is 0.0063 of the range; near the ends of an open axis it is smaller. The estimate from
     [`TopologicalLinearSpiker`][] is within 1.5 % of the range. Both hold from the end of the first window on.
 
-    With `by="mean"` it is the centre of mass of the units that spiked; on a circle the circular mean. It is faster and
-    needs no rates. On a circle it is unbiased. On an open axis it is too far inside near the ends, where half of the
-    bump is cut off: with the default `sigma` and `resolution` by 4.3 % of the range at an end, 1.8 % at 5 % of the
-    range from it, 0.5 % at 10 %, and 0.1 % at 15 %; with twice the `sigma` by 15 % at an end.
+    With `by="mean"` the estimate is the centre of mass of the spikes or, on a circle, their circular mean. This is
+    faster and needs no rates. On a circle it is unbiased. On an open axis it is too far inside near the ends, where
+    half of the bump is cut off. With the default `sigma` and `resolution`, the bias is 4.3 % of the range at an end,
+    1.8 % at a distance of 5 % of the range from it, 0.5 % at 10 %, and 0.1 % at 15 %. With twice the `sigma` it is 15 %
+    at an end.
 
     The input has the shape `(*shape, resolution)`; the output has the shape `(*shape,)` and values from `mins` to
     `maxs`, which on a circle are the same point. The signal is the value of the last whole window; it is 0 before the
@@ -101,20 +105,24 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
                 f"{self._name}: port 'spikes' must have a last axis of the {encoder.config.resolution} units "
                 f"(resolution) of the {encoder._name}, got shape {units}."
             )
-        jax.eval_shape(encoder.rate, jax.ShapeDtypeStruct(units[:-1], jnp.float32))  # raises if its arrays do not fit
+        # The arrays of the encoder may not fit the shape. Its own error is raised here, not at the end of a window.
+        jax.eval_shape(encoder.rate, jax.ShapeDtypeStruct(units[:-1], jnp.float32))
         return units[:-1]
 
-    def empty(self, zeros: Float[Array, "*units"]) -> Any:
+    def empty(self, zeros: Float[Array, "*units"]) -> Float[Array, "*units"]:
         return zeros
 
-    def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
+    def gather(
+        self, gathered: Float[Array, "*shape units"], spikes: Float[Array, "*shape units"], step: Int[Array, ""]
+    ) -> Float[Array, "*shape units"]:
         del step
         return gathered + spikes
 
-    def read(self, gathered: Any) -> Float[Array, "*values"]:
+    def read(self, gathered: Float[Array, "*shape units"]) -> Float[Array, "*values"]:
         config = self.config.encoder.config
         broken = jnp.isnan(gathered).any(-1)
-        counts = pin(jnp.where(broken[..., None], 0, gathered))  # of all windows at once, as a constant
+        # Counts that are a constant of the program are folded with another rounding, in `run` for all windows at once.
+        counts = pin(jnp.where(broken[..., None], 0, gathered))
         total = counts.sum(-1)
         silent = total <= 0
         glued = np.broadcast_to(np.asarray(config.glue, bool), total.shape)
@@ -126,12 +134,16 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
         return jnp.where(broken, jnp.nan, jnp.where(silent, 0, mins + rounded_as_written(u * (maxs - mins))))
 
     def value_after(
-        self, gathered: Any, closes: Bool[Array, ""], value: Float[Array, "*values"]
+        self, gathered: Float[Array, "*shape units"], closes: Bool[Array, ""], value: Float[Array, "*values"]
     ) -> Float[Array, "*values"]:
-        return lax.cond(closes, lambda: self.read(gathered), lambda: value)  # reading takes longer than all else
+        # A branch instead of the `where` of the base class, because reading a value takes longer than all other work.
+        return lax.cond(closes, lambda: self.read(gathered), lambda: value)
 
-    def run(self, payload: SpikeArray, state: WindowDecoderState, *, keys: Any, steps: Any, held: bool):
-        """The counts of all windows that the steps touch, and the values of all at once."""
+    def run(
+        self, payload: SpikeArray, state: WindowDecoderState, *, keys: Keys, steps: Steps, held: bool
+    ) -> tuple[OutputInterfaceOutput, WindowDecoderState]:
+        """All steps at once: the counts of all windows that the steps touch, and the values of these windows."""
+        del keys
         length, first, dtype = self.window_steps, state.step, state.value.dtype
         spikes = payload.value if not held else jnp.broadcast_to(payload.value, (steps, *payload.shape))
         windows = (steps + length - 2) // length + 1
@@ -153,15 +165,14 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
         rows = np.stack([np.arange(units) / (units - 1), np.cos(angles), np.sin(angles)])
         parts = slices(jnp.asarray(rows, counts.dtype), self.window_steps * units)
         along, x, y = jnp.moveaxis(ordered_product("...u,ku->...k", counts, parts), -1, 0)
-        nowhere = (x == 0) & (y == 0)  # the angle of nothing has no derivative
-        turns = jnp.arctan2(jnp.where(nowhere, 0, y), jnp.where(nowhere, 1, x)) / (2 * jnp.pi)
-        return jnp.where(glued, jnp.where(turns < 0, turns + 1, turns), along / total)
+        return jnp.where(glued, turns(x, y), along / total)
 
     def _most_likely(
         self, counts: Float[Array, "*shape units"], glued: Bool[np.ndarray, "*shape"]
     ) -> Float[Array, "*shape"]:
         """The position at the maximum of the likelihood, from 0 to 1."""
-        # A constant of the program, and the same in all, where the encoder is one.
+        # The rates of a constant encoder are computed once, outside of the program, so that they have the same bits in
+        # every program.
         constant = not jax.tree.leaves(self)
         with jax.ensure_compile_time_eval() if constant else contextlib.nullcontext():
             logs, expected = _model(self, counts.dtype)
@@ -172,7 +183,8 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
         centre = jnp.where(glued, best, jnp.clip(best, 1, points - 2))
         at = lambda i: jnp.take_along_axis(likelihood, (i % points)[..., None], axis=-1)[..., 0]
         before, here, after = at(centre - 1), at(centre), at(centre + 1)
-        # The derivative of the vertex is that of the score of the parabola.
+        # Only the vertex is differentiated, because `best` is an integer. Its derivative is the derivative of the score
+        # of the parabola.
         curvature = before - 2 * here + after
         flat = curvature >= 0
         vertex = 0.5 * (before - after) / jnp.where(flat, -1, curvature)
@@ -183,15 +195,18 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig]):
 
 @functools.partial(jax.jit, static_argnames="dtype")
 def _model(
-    decoder: PopulationDecoder, dtype: Any
+    decoder: PopulationDecoder, dtype: DTypeLike
 ) -> tuple[list[Float[Array, "*axes points units"]], Float[Array, "*axes points"]]:
-    """At the points of the grid along each axis: the logarithm of the spikes that are expected of each unit in a
-    window, but for a constant of the unit, in slices; and those of all units."""
+    """The expected number of spikes in a window at each point of the grid, for each axis of the signal.
+
+    Returns its logarithm for each unit, up to a constant per unit, as slices; and its sum over all units.
+    """
     encoder = decoder.config.encoder
     config = encoder.config
     shape_of = lambda name: np.shape(getattr(config, name))
     shapes = (shape_of(name) if name in PER_COMPONENT else shape_of(name)[:-1] for name in config._kinds)
-    axes = np.broadcast_shapes(*shapes)  # one for all components of the signal, if all have the same
+    # If no field differs between components of the signal, there is one grid for all of them.
+    axes = np.broadcast_shapes(*shapes)
     points = max(4 * config.resolution, 128)
     glued = np.broadcast_to(np.asarray(config.glue, bool), axes)
     index = np.arange(points).reshape(points, *(1 for _ in axes))
@@ -201,5 +216,6 @@ def _model(
     seconds = decoder.window_steps * float(np.asarray(decoder.config.dt)) / 1000
     spikes = jnp.maximum(rates * seconds, _LEAST_SPIKES)
     logs = jnp.log(spikes)
-    logs = logs - lax.stop_gradient(logs.max(-2, keepdims=True))  # the smaller, the finer
+    # Smaller logarithms have a finer last bit, and the constant of a unit does not move the maximum over the points.
+    logs = logs - lax.stop_gradient(logs.max(-2, keepdims=True))
     return slices(logs, decoder.window_steps * config.resolution), spikes.sum(-1)

@@ -1,13 +1,14 @@
 from collections.abc import Mapping
-from typing import Any, final
+from typing import final
 
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ....core.exact import derived
-from ....core.numbers import Number, as_array, state_dtype
+from ....core.numbers import Number
 from ....core.records.checks import Check
 from ....core.records.record import parameter
+from ....core.specs import InputSpec
 from .._window_config import WindowConfig
 from ._windowed_decoder import WindowDecoder, WindowDecoderState
 from .base import OutputInterfaceConfig
@@ -21,44 +22,39 @@ class RankOrderDecoderConfig(OutputInterfaceConfig, WindowConfig):
 
     modulation: Number = parameter(
         default=0.9,
-        description="value of a rank in units of that before it",
+        description="value of a rank, divided by the value of the rank before it",
         check=Check("above 0, and at most 1", lambda x: (x > 0) & (x <= 1)),
     )
 
 
 @final
-class RankOrderDecoder(WindowDecoder[RankOrderDecoderConfig]):
-    r"""A value for each rank, smaller by `modulation` from one to the next: the decoder of [`RankOrderSpiker`][].
+class RankOrderDecoder(WindowDecoder[RankOrderDecoderConfig, Float[Array, "*units"]]):
+    r"""A value for each rank, which falls by the factor `modulation` per rank: the decoder of [`RankOrderSpiker`][].
 
     $$y = m^k$$
 
-    for the unit that fired as number $k$, from 0, in the last whole window; 0 for the silent ones, and before the first
-    window has passed. Only the order comes back: how large the signals were is lost.
+    where $k$ is the rank of the unit, counted from 0, in the last whole window. The signal is 0 for silent units, and
+    before the end of the first window. Only the order is reconstructed; the size of the signals is lost.
 
-    The rank is read off the step. In a window of $W$ steps it is exact for up to $W$ units. Where $n$ units are more,
-    up to $\lceil n / W \rceil$ of them share a step, and the rank of each is the middle of theirs: within
-    $(\lceil n / W \rceil - 1) / 2$.
+    The rank follows from the step of the spike. In a window of $W$ steps it is exact for up to $W$ units. If the number
+    of units $n$ is larger, up to $\lceil n / W \rceil$ of them share a step, and each gets the mean of their ranks. The
+    error of the rank is then at most $(\lceil n / W \rceil - 1) / 2$.
 
     Thorpe and Gautrais (1998), "Rank order coding".
     """
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
-        spec, modulation = self.spec(input_specs), self.config.modulation
-        try:
-            as_array(modulation, state_dtype(spec.dtype), spec.shape)
-        except ValueError:
-            raise ValueError(
-                f"{self._name}: `modulation` of shape {np.shape(modulation)} does not broadcast to {spec.shape}, the "
-                "shape of port 'spikes'."
-            ) from None
+    def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
+        self._check_broadcast(("modulation",), self.spec(input_specs).shape, "port 'spikes'")
         return super().build(input_specs, key=key)
 
-    def empty(self, zeros: Float[Array, "*units"]) -> Any:
+    def empty(self, zeros: Float[Array, "*units"]) -> Float[Array, "*units"]:
         return zeros
 
-    def gather(self, gathered: Any, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> Any:
+    def gather(
+        self, gathered: Float[Array, "*units"], spikes: Float[Array, "*units"], step: Int[Array, ""]
+    ) -> Float[Array, "*units"]:
         length = self.config.steps
-        first = -(-np.arange(length + 1) * spikes.size // length)  # rank in each step
+        first = -(-np.arange(length + 1) * spikes.size // length)  # The lowest rank in each step.
         ranks = ((first[:-1] + first[1:] - 1) / 2).reshape(length, *(1 for _ in spikes.shape))
         values = derived(
             lambda np, modulation: modulation ** np.asarray(ranks, modulation.dtype),
@@ -68,5 +64,5 @@ class RankOrderDecoder(WindowDecoder[RankOrderDecoderConfig]):
         )
         return gathered + spikes * values[step]
 
-    def read(self, gathered: Any) -> Float[Array, "*units"]:
+    def read(self, gathered: Float[Array, "*units"]) -> Float[Array, "*units"]:
         return gathered

@@ -8,9 +8,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from ....core.module import SparkModule
-from ....core.numbers import as_array, state_dtype
+from ....core.numbers import Keys, Steps, as_array, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.records.record import parameter
+from ....core.specs import InputSpec
 from .._prefix_sum import prefix_sum
 from .._window_config import WindowConfig
 from ._sliding import Raster, from_frames, shifted, silence, to_frames
@@ -20,12 +21,12 @@ from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
 class RateDecoderConfig(OutputInterfaceConfig, WindowConfig):
     """Config of [`RateDecoder`][].
 
-    **Raises:** `TypeError` for an encoder that has no `signal(rate)`.
+    **Raises:** `TypeError` for an encoder that has no method `signal(rate)`.
     """
 
     window: float = 100.0
     encoder: SparkModule | None = parameter(
-        default=None, description="encoder whose signal(rate) converts the rate; None: the signal is the rate [Hz]"
+        default=None, description="encoder whose `signal(rate)` converts the rate; None: the signal is the rate [Hz]"
     )
 
     def __check_init__(self):
@@ -80,11 +81,12 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
     they are booleans or integers, it holds bits, one per sign, which take 1/16 of the memory.
     """
 
-    def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RateDecoderState:
+    def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> RateDecoderState:
         del key
         spec = self.spec(input_specs)
         dtype = state_dtype(spec.dtype)
-        jax.eval_shape(self._signal, jax.ShapeDtypeStruct(spec.shape, dtype))  # what does not fit is found here
+        # The parameters of the encoder may not fit the shape. Its own error is raised here, not in the first step.
+        jax.eval_shape(self._signal, jax.ShapeDtypeStruct(spec.shape, dtype))
         dtype = dtype if jnp.issubdtype(spec.dtype, jnp.floating) else jnp.int32
         raster = silence(spec.shape, self.config.steps, dtype)
         broken = jnp.zeros(spec.shape, jnp.int32) if jnp.issubdtype(dtype, jnp.floating) else None
@@ -101,8 +103,11 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
         signal = self._decode(count, None if broken is None else broken > 0, steps)
         return {"signal": FloatArray(signal)}, RateDecoderState(raster, count, broken, steps)
 
-    def run(self, payload: SpikeArray, state: RateDecoderState, *, keys: Any, steps: Any, held: bool):
-        """All steps at once: the running sum of what comes into the window and what leaves it."""
+    def run(
+        self, payload: SpikeArray, state: RateDecoderState, *, keys: Keys, steps: Steps, held: bool
+    ) -> tuple[OutputInterfaceOutput, RateDecoderState]:
+        """All steps at once: the running sum of the spikes that enter the window, less the spikes that leave it."""
+        del keys
         window, (spikes, bad) = self.config.steps, _numbers(payload, state)
         if held:
             spikes, bad = (jnp.broadcast_to(each, (steps, *each.shape)) for each in (spikes, bad))
@@ -114,7 +119,8 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
         broken = holds = None
         if state.broken is not None:
             now = jnp.arange(1, steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in state.count.shape))
-            # The step at which the window is free of bad spikes. Without the barrier XLA recomputes it many times.
+            # The step at which the window is free of spikes that are not finite. Without the barrier, XLA recomputes it
+            # many times.
             clear = lax.optimization_barrier(prefix_sum(jnp.maximum, jnp.where(bad, now + window, 0), steps))
             holds = jnp.maximum(state.broken[None], clear) > now
             last = jnp.concatenate([state.broken[None], clear])[-1]
