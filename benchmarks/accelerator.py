@@ -228,7 +228,12 @@ def main() -> None:
     machine = {"device": device.device_kind, "platform": device.platform, "count": jax.device_count()}
     versions = {"jax": jax.__version__, "spark_eqx": spark.__version__, "python": platform.python_version()}
     report = {"machine": machine, "versions": versions, "date": date.today().isoformat(), "small": arguments.small}
-    report |= {"minutes": round((time.perf_counter() - start) / 60, 1), "gates": held, "rows": rows, "left_out": left_out}
+    report |= {
+        "minutes": round((time.perf_counter() - start) / 60, 1),
+        "gates": held,
+        "rows": rows,
+        "left_out": left_out,
+    }
     out.write_text(json.dumps(report, indent=1) + "\n")
     print(f"Written: {out}")
 

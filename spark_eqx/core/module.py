@@ -231,9 +231,6 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
     def _name(self) -> str:
         return type(self).__name__
 
-    def _call(self, payload: PyTree, state: StateT, key: PRNGKeyArray | None) -> tuple[Output, StateT]:
-        return call(self, payload, state, key)
-
     def validate(self, payload: Payloads) -> Payloads:
         """Hook for checks of values at run time; returns the checked payload."""
         return payload

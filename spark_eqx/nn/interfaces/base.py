@@ -2,7 +2,7 @@ import numpy as np
 
 from ...core.config import SparkConfig
 from ...core.module import ConfigT, SparkModule, StateT
-from ...core.numbers import Number, broadcasts
+from ...core.numbers import Number, check_broadcasts
 from ...core.records.checks import positive
 from ...core.records.record import parameter
 
@@ -18,14 +18,10 @@ class TimedInterfaceConfig(InterfaceConfig):
 
 
 class Interface(SparkModule[ConfigT, StateT]):
-    """Base of all interfaces: what carries signals in and out of a spiking network. Abstract."""
+    """Base of all interfaces, which carry signals into and out of a spiking network. Abstract."""
 
     def _check_broadcast(self, fields: tuple[str, ...], shape: tuple[int, ...], whose: str) -> None:
         """**Raises:** `ValueError` for a field of the config that does not broadcast to the shape of something."""
         for field in fields:
             given = np.shape(getattr(self.config, field))
-            if not broadcasts(given, shape):
-                raise ValueError(
-                    f"{self._name}: `{field}` of shape {given} does not broadcast to {shape}, the shape of {whose}. "
-                    "Give one number, or an array of this shape."
-                )
+            check_broadcasts(self._name, field, given, shape, f"the shape of {whose}")

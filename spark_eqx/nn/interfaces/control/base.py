@@ -2,7 +2,7 @@ from typing import Any, TypedDict, TypeVar
 
 from jaxtyping import PRNGKeyArray, PyTree
 
-from ....core.module import StateT
+from ....core.module import StateT, call
 from ....core.numbers import Keys, Steps
 from ....core.payloads import SparkPayload
 from ....core.running.compiled import run_at_once
@@ -45,7 +45,7 @@ class ControlInterface(Interface[ControlConfigT, StateT]):
 
         **Raises:** `TypeError` or `ValueError`, at trace time, naming the port.
         """
-        return self._call(inputs, state, key)
+        return call(self, inputs, state, key)
 
 
 class ConstantInterface(ControlInterface[ControlConfigT, StateT]):

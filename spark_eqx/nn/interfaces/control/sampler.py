@@ -73,7 +73,7 @@ class Sampler(ConstantInterface[SamplerConfig, SamplerState]):
 
         **Raises:** `TypeError` or `ValueError`, at trace time, naming the port.
         """
-        return self._call(inputs, state, key)
+        return call(self, inputs, state, key)
 
     def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> SamplerState:
         """Draw the indices; needs a key."""

@@ -76,7 +76,7 @@ class SignalTrace(ControlInterface[TraceConfigT, SignalTraceState]):
 
         **Raises:** `TypeError` or `ValueError`, at trace time, naming the port.
         """
-        return self._call(inputs, state, key)
+        return call(self, inputs, state, key)
 
     def build(
         self, input_specs: Mapping[str, InputSpec | None], *, key: PRNGKeyArray | None = None

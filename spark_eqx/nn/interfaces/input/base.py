@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ....core.module import StateT
+from ....core.module import StateT, call
 from ....core.numbers import Number, check_broadcasts, state_dtype, together
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
@@ -109,7 +109,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
 
         **Raises:** `TypeError` or `ValueError`, at trace time, naming the port.
         """
-        return self._call(signal, state, key)
+        return call(self, signal, state, key)
 
     @property
     def _range(self) -> Range:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree, Shaped
 
-from ....core.module import StateT
+from ....core.module import StateT, call
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
 from ....core.running.state_checks import needs_state
@@ -66,4 +66,4 @@ class OutputInterface(Interface[OutputConfigT, StateT]):
 
         **Raises:** `TypeError` or `ValueError`, at trace time, naming the port.
         """
-        return self._call(spikes, state, key)
+        return call(self, spikes, state, key)

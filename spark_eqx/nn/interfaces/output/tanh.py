@@ -89,7 +89,7 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
 
         **Raises:** `TypeError` or `ValueError`, at trace time, naming the port.
         """
-        return self._call(spikes, state, key)
+        return call(self, spikes, state, key)
 
     def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> TanhIntegratorState:
         del key
