@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
-from ._arguments import as_scalar, as_size
+from ._arguments import as_number, as_size
 from .core.exact import derived
 from .core.numbers import as_array, concrete
 from .core.records.checks import finite, positive
@@ -41,7 +41,7 @@ def lowpass(
     """
     taps = as_size("lowpass", "taps", taps, "steps")
     given = (("cutoff", cutoff, "Hz", positive), ("dt", dt, "ms", positive), ("gain", gain, "1", finite))
-    cutoff, dt, gain = (as_scalar("lowpass", *each) for each in given)
+    cutoff, dt, gain = (as_number("lowpass", *each) for each in given)
     if taps == 0:
         raise ValueError("lowpass: `taps` must be 1 or more [steps], got 0.")
     highest, step = concrete(cutoff), concrete(dt)

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import warnings
 from typing import Any
 

@@ -489,7 +489,7 @@ CASES = {
     "integers": (
         lambda: search(linear, jnp.arange(5), {"tau": [1.0]}),
         TypeError,
-        "`signals` FloatArray floats",
+        "`signals` an array of floats or a FloatArray",
     ),
     "nothing": (
         lambda: search(linear, jnp.ones((0, 2)), {"tau": [1.0]}),

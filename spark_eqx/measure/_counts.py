@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from .._arguments import as_raster, as_scalar, nonzero
+from .._arguments import as_number, as_raster, nonzero
 from ..core.exact import derived
 from ..core.records.checks import positive
 from ..core.records.class_names import counted
@@ -53,7 +53,7 @@ def rate(spikes: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
     **Raises:** `TypeError` or `ValueError` for what is not a raster or not a duration.
     """
     raster = nonzero(as_raster("rate", "spikes", spikes))
-    dt = as_scalar("rate", "dt", dt, "ms", positive)
+    dt = as_number("rate", "dt", dt, "ms", positive)
     spikes = _differentiable_count(raster)
     return spikes / derived(lambda xp, dt: dt * raster.shape[0] / 1000, dt, dtype=spikes.dtype)
 
@@ -96,8 +96,8 @@ def fano(spikes: Any, window: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
     **Raises:** `TypeError` or `ValueError` for anything else.
     """
     raster = nonzero(as_raster("fano", "spikes", spikes))
-    window = as_scalar("fano", "window", window, "ms", positive)
-    dt = as_scalar("fano", "dt", dt, "ms", positive)
+    window = as_number("fano", "window", window, "ms", positive)
+    dt = as_number("fano", "dt", dt, "ms", positive)
     for argument, value in (("window", window), ("dt", dt)):
         if not isinstance(value, float):
             raise TypeError(f"fano: `{argument}` must be a Python number [ms], static, got {value!r}.")

@@ -8,7 +8,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from .._arguments import as_raster, as_scalar, as_size, nonzero
+from .._arguments import as_number, as_raster, as_size, nonzero
 from ..core.exact import derived
 from ..core.records.checks import non_negative, positive
 from ..core.running.unroll_arguments import refuse
@@ -42,8 +42,8 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
     **Raises:** `TypeError` or `ValueError` for what is not a raster, rasters of two shapes, or what is not a duration.
     """
     pair = _pair("van_rossum", spikes, others)
-    dt = as_scalar("van_rossum", "dt", dt, "ms", positive)
-    tau = as_scalar("van_rossum", "tau", tau, "ms", positive)
+    dt = as_number("van_rossum", "dt", dt, "ms", positive)
+    tau = as_number("van_rossum", "tau", tau, "ms", positive)
     dtype = float_dtype(*pair)
     first, second = (jnp.asarray(each, dtype) for each in pair)
     loss = derived(lambda xp, dt, tau: -xp.expm1(-dt / tau), dt, tau, dtype=dtype)
@@ -75,8 +75,8 @@ def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: An
     `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).
     """
     first, second = (nonzero(each) for each in _pair("victor_purpura", spikes, others))
-    dt = as_scalar("victor_purpura", "dt", dt, "ms", positive)
-    q = as_scalar("victor_purpura", "q", q, "1/s", non_negative)
+    dt = as_number("victor_purpura", "dt", dt, "ms", positive)
+    q = as_number("victor_purpura", "q", q, "1/s", non_negative)
     most = jnp.maximum(most_spikes(first), most_spikes(second))
     if capacity is not None:
         length = as_size("victor_purpura", "capacity", capacity, "spikes")

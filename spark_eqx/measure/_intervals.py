@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from .._arguments import as_raster, as_scalar, as_size, nonzero
+from .._arguments import as_number, as_raster, as_size, nonzero
 from ..core.records.checks import positive
 from ..core.running.unroll_arguments import refuse
 from ..raster._events import power_of_two
@@ -40,7 +40,7 @@ def intervals(
     `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).
     """
     raster = nonzero(as_raster("intervals", "spikes", spikes))
-    dt = as_scalar("intervals", "dt", dt, "ms", positive)
+    dt = as_number("intervals", "dt", dt, "ms", positive)
     most = most_spikes(raster)
     if capacity is not None:
         length = room = as_size("intervals", "capacity", capacity, "intervals")

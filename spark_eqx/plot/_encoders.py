@@ -14,7 +14,7 @@ from ..core.specs import InputSpec
 from ..nn.interfaces.control.receptive_fields import ReceptiveFields
 from ..nn.interfaces.input.base import InputInterface, RateSpiker
 from ..nn.interfaces.input.topological import TopologicalSpiker
-from ._arguments import as_floats, positive_number, range_of
+from ._arguments import floats_of, positive_number, range_of
 from ._style import Axes, axes_of, color_of, from_zero, legend, shades_seen_on, text_color, whole_numbers
 
 
@@ -57,7 +57,7 @@ def transfer_curve(
     if signals is None:
         x = np.linspace(low, high, 51)
     else:
-        x = as_floats("transfer_curve", "signals", signals)
+        x = floats_of("transfer_curve", "signals", signals, over_time=False)
         if x.ndim != 1 or not x.size or not np.isfinite(x).all():
             raise ValueError(
                 "transfer_curve: `signals` must be finite and of shape (n,) with n at least 1, got "

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from ..core.masked import without_mask
+from .._arguments import as_signal
 from ..nn.interfaces.input.base import InputInterface
-from ._arguments import as_floats, positive_number, signals_of, spikes_of, value_of
+from ._arguments import floats_of, positive_number, signals_of, spikes_of
 from ._pixels import envelope
 from ._spikes import raster
 from ._style import WIDE, Axes, axes_of, color_of, entry, legend, pyplot, size_in_pixels, text_color
@@ -32,7 +32,7 @@ def traces(decoded: Any, original: Any = None, *, dt: Any = 1.0, ax: Any = None)
     over_time = signals_of("traces", "decoded", decoded)
     drawn = [over_time]
     if original is not None:
-        values, shape = as_floats("traces", "original", original), np.shape(value_of(decoded))
+        values, shape = floats_of("traces", "original", original, over_time=False), np.shape(decoded)
         if values.shape not in (shape, shape[1:]):
             raise ValueError(
                 f"traces: `original` must be of shape {shape}, that of `decoded`, or {shape[1:]} if it was held, "
@@ -97,9 +97,7 @@ def round_trip(
     top, middle, bottom = (axes_of("round_trip", ax, "axes") for ax in axes)
     traces(before, dt=dt, ax=top)
     raster(spikes, dt=dt, ax=middle)
-    traces(
-        after, before if np.shape(value_of(signal)) == np.shape(value_of(reconstruction)) else None, dt=dt, ax=bottom
-    )
+    traces(after, before if np.shape(signal) == np.shape(reconstruction) else None, dt=dt, ax=bottom)
     bottom.set_ylabel("reconstruction")
     for ax in (top, middle):
         ax.set_xlabel("")
@@ -112,7 +110,7 @@ def _by_encoder(signal: Any, encoder: InputInterface, reconstruction: Any, dt: A
         given = "reconstruction" if reconstruction is not None else "dt"
         raise TypeError(f"round_trip: `{given}` must be None where an encoder is given for `spikes`.")
     signals_of("round_trip", "signal", signal)
-    signal = without_mask("round_trip", "signal", value_of(signal))
+    signal = as_signal("round_trip", "signal", signal, integers=True)
     signal = jnp.asarray(signal.astype(signal.dtype.newbyteorder("=")))  # JAX has one order of bytes
     signal = signal if jnp.issubdtype(signal.dtype, jnp.floating) else signal.astype(jnp.result_type(float))
     key, decoder_key = jr.split(jr.key(0) if key is None else key)

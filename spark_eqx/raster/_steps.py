@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._arguments import as_scalar
+from .._arguments import as_number
 from ..core.masked import without_mask
 from ..core.numbers import Number, concrete, is_integer
 from ..core.records.checks import positive
@@ -29,7 +29,7 @@ def milliseconds(function: str, dt: Any) -> Number:
             raise TypeError(f"{function}: `dt` must be one duration, such as 1.0 [ms], got {dt!r}.") from None
     if isinstance(dt, np.generic) and is_single(dt.dtype):
         dt = jnp.asarray(dt)  # which keeps its precision, see `rounding`
-    return as_scalar(function, "dt", dt, "ms", positive)
+    return as_number(function, "dt", dt, "ms", positive)
 
 
 def time_step(function: str, dt: Any) -> float:

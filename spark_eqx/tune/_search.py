@@ -12,17 +12,16 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from .._arguments import as_scalar
+from .._arguments import as_number, as_signal
 from ..core.module import SparkModule
 from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
-from ..core.ports import Port
 from ..core.records.checks import non_negative, positive
 from ..core.records.class_names import counted
 from ..core.records.kinds import number
 from ..core.running.keys import check_key
 from ..measure import snr
-from ..measure._signals import as_signals
+from ..measure._signals import signal_pair
 from ..nn.interfaces.input.base import InputInterface
 from ._channels import indices, named, scored_samples
 from ._grid import MEASURED, as_column, check, combinations, of_one_program, plain
@@ -59,7 +58,7 @@ def snr_without_mean(signal: Any, reconstruction: Any) -> Float[Array, ""]:
 
     The arguments are those of [`snr`][spark_eqx.measure.snr].
     """
-    signal, reconstruction = as_signals("snr_without_mean", signal, reconstruction)
+    signal, reconstruction = signal_pair("snr_without_mean", signal, reconstruction)
     mean = signal.mean(0, keepdims=True)
     return snr(signal - mean, reconstruction - mean).mean()
 
@@ -124,8 +123,8 @@ def search(
     """
     values = _signals(encoder, signals)
     names, columns = combinations(encoder, grid)
-    most = None if most_spikes is None else float(as_scalar("search", "most_spikes", most_spikes, "spikes/s", positive))  # pyright: ignore[reportArgumentType]
-    delay = float(as_scalar("search", "longest_delay", longest_delay, "ms", non_negative))  # pyright: ignore[reportArgumentType]
+    most = None if most_spikes is None else float(as_number("search", "most_spikes", most_spikes, "spikes/s", positive))  # pyright: ignore[reportArgumentType]
+    delay = float(as_number("search", "longest_delay", longest_delay, "ms", non_negative))  # pyright: ignore[reportArgumentType]
     make = _matched if decoder is None else decoder
     for argument, function in (("score", score), ("decoder", make)):
         if not callable(function) or isinstance(function, SparkModule):
@@ -201,10 +200,10 @@ def _matched(encoder: Any) -> Any:
 def _signals(encoder: Any, signals: Any) -> Float[Array, "steps *channels"]:
     if not isinstance(encoder, InputInterface):
         raise TypeError(f"search: `encoder` must be an input interface, got {type(encoder).__name__}: {encoder!r}.")
-    value = Port("signals", FloatArray).wrap("search", signals).value
+    value = FloatArray(as_signal("search", "signals", signals)).value
     if isinstance(value, Tracer):
         raise TypeError("search: `signals` must not be traced; call `search` outside of `jit`, `grad` and `vmap`.")
-    if value.ndim == 0 or not value.size:
+    if not value.size:
         raise ValueError(f"search: `signals` must be of shape (steps, *channels), not empty, got shape {value.shape}.")
     return value
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from ...._arguments import as_scalar
+from ...._arguments import as_number
 from ....core.exact import derived, ordered_product, rounded_as_written, scaled, slices
 from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
@@ -155,7 +155,7 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         """
         owner = f"{cls.__name__}.fit"
         for name, number in (("tau", tau), ("dt", dt)):
-            as_scalar(owner, name, number, "ms", positive)
+            as_number(owner, name, number, "ms", positive)
         averages = lambda units: ExponentialIntegrator(
             num_outputs=units, saturation_freq=1.0, shuffle=False, smooth_trace=False, tau=tau, dt=dt
         )  # each of one unit, in Hz
