@@ -11,7 +11,7 @@ from .core.masked import NAN, without_mask
 from .core.numbers import concrete, is_real
 from .core.payloads import FloatArray, SpikeArray
 from .core.records.checks import Check
-from .core.records.kinds import number
+from .core.records.kinds import dtype_like, number
 
 
 # At run time these are `Any`: otherwise an annotation checker such as beartype would refuse a wrong argument before the
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     Signal: TypeAlias = FloatArray | jax.Array | np.ndarray
     Scalar: TypeAlias = float | jax.Array | np.ndarray | np.generic
     Size: TypeAlias = int | np.integer
+    Numbers: TypeAlias = jax.Array | np.ndarray
+    Shape: TypeAlias = tuple[int | np.integer, ...]
+    DType: TypeAlias = jax.typing.DTypeLike
 else:
-    Raster = Signal = Scalar = Size = Any
+    Raster = Signal = Scalar = Size = Numbers = Shape = DType = Any
 
 
 def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:
@@ -123,3 +126,11 @@ def as_size(function: str, argument: str, value: Size, unit: str) -> int:
     if value < 0:
         raise ValueError(f"{function}: `{argument}` must be 0 or more [{unit}], got {value!r}.")
     return int(value)
+
+
+def as_dtype(function: str, dtype: DType) -> np.dtype:
+    """The argument `dtype` of a public function, checked."""
+    stored = dtype_like.convert(dtype)
+    if stored is NotImplemented:
+        raise TypeError(f"{function}: `dtype` must be {dtype_like.text}, got {dtype!r}.")
+    return stored

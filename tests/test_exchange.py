@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """The forms in which other packages hold spikes: there and back without a difference, in the units that they carry."""
 
 import sys
@@ -383,7 +384,7 @@ VALUED = nir.ValuedEventData(idx=ONE, time=ONE, value=ONE, n_neurons=2, t_max=1.
 CASES: dict[str, Any] = {
     "mask": (lambda: to_neo(MASKED), ValueError, "to_neo: `raster` without an inhibition mask"),
     "mask, nir": (lambda: to_nir(MASKED), ValueError, "to_nir: `raster` without an inhibition mask"),
-    "traced": (lambda: jax.jit(lambda x: len(to_neo(x)))(R), TypeError, "to_neo: `raster` outside of `jax.jit` traced"),
+    "traced": (lambda: jax.jit(lambda x: len(to_neo(x)))(R), TypeError, "to_neo: `raster` traced outside of `jax.jit`"),
     "dt": (lambda: to_neo(R, 0.0), ValueError, "to_neo: `dt` [ms] positive 0.0"),
     "no trains": (lambda: from_neo([]), ValueError, "from_neo: `trains` at least one none"),
     "no train": (lambda: from_neo([R]), TypeError, "from_neo: `trains` `neo.SpikeTrain` ndarray"),

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import itertools
 from typing import Any
 
@@ -189,16 +190,20 @@ WORDS = jnp.zeros((2, 3), jnp.uint32)
     "arguments, error, match",
     [
         (([1], 1), TypeError, r"unpack: `words` must be an array of dtype uint32, got \[1\]"),
-        ((jnp.zeros((2, 3), jnp.int32), 40), TypeError, r"unpack: `words` must be of dtype uint32, .* dtype int32"),
-        ((np.zeros(2, np.uint8), 40), TypeError, "unpack: `words` must be of dtype uint32, .* dtype uint8"),
+        ((jnp.zeros((2, 3), jnp.int32), 40), TypeError, r"unpack: `words` must have dtype uint32, .* dtype int32"),
+        ((np.zeros(2, np.uint8), 40), TypeError, "unpack: `words` must have dtype uint32, .* dtype uint8"),
         ((jnp.asarray(1, jnp.uint32), 1), ValueError, "unpack: `words` must have a leading axis of time"),
         ((WORDS, 40.0), TypeError, r"unpack: `steps` must be an integer \[time steps\], static .* got 40.0"),
         ((WORDS, True), TypeError, r"unpack: `steps` must be an integer \[time steps\], static .* got True"),
         ((WORDS, None), TypeError, r"unpack: `steps` must be an integer \[time steps\], static .* got None"),
         ((WORDS, -1), ValueError, "unpack: `steps` must be 0 or more .* got -1"),
-        ((WORDS, 0), ValueError, "unpack: `words` must be 0 along time for `steps` = 0, got 2"),
-        ((WORDS, 32), ValueError, "unpack: `words` must be 1 along time for `steps` = 32, got 2"),
-        ((WORDS, 65), ValueError, r"unpack: `words` must be 3 along time for `steps` = 65, got 2 \(shape \(2, 3\)\)"),
+        ((WORDS, 0), ValueError, "unpack: `words` must have length 0 along time for `steps` = 0, got 2"),
+        ((WORDS, 32), ValueError, "unpack: `words` must have length 1 along time for `steps` = 32, got 2"),
+        (
+            (WORDS, 65),
+            ValueError,
+            r"unpack: `words` must have length 3 along time for `steps` = 65, got 2 \(shape \(2, 3\)\)",
+        ),
         ((WORDS, 40, complex), TypeError, "unpack: `dtype` must be a floating-point, .* got <class 'complex'>"),
         ((WORDS, 40, "spikes"), TypeError, "unpack: `dtype` must be a floating-point, .* got 'spikes'"),
         ((WORDS, 40, None), TypeError, "unpack: `dtype` must be a floating-point, .* got None"),
@@ -279,9 +284,9 @@ def test_times_round_to_their_steps(dt):
 def test_more_steps_in_double_precision():
     raster = np.zeros((2**21 + 2, 1), bool)
     raster[[5, -2, -1]] = True
-    with pytest.raises(ValueError, match="to_events: `raster` must be of 2097152 steps or less .* got 2097154"):
+    with pytest.raises(ValueError, match="to_events: `raster` must have at most 2097152 steps .* got 2097154"):
         to_events(raster, 0.1)
-    with pytest.raises(ValueError, match="from_events: `shape` must be of 2097152 steps or less"):
+    with pytest.raises(ValueError, match="from_events: `shape` must have at most 2097152 steps"):
         from_events(np.zeros(1, np.float32), np.zeros(1, int), raster.shape)
     times, units = events_of(raster, 0.1)
     assert bool((from_events(times, units, raster.shape, 0.1) == raster).all())
@@ -333,7 +338,7 @@ def test_nearest_step():
     nearest = lambda t: from_events(t, units, (4, 2), nearest=True)
     np.testing.assert_array_equal(nearest(times), expected)
     np.testing.assert_array_equal(jax.jit(nearest)(times), expected)
-    with pytest.raises(ValueError, match="must lie within"):
+    with pytest.raises(ValueError, match="must be within"):
         from_events(times, units, (4, 2))
 
 
@@ -392,7 +397,7 @@ def test_no_event_is_lost(times, units, match):
 
 
 def test_errors_name_the_event():
-    with pytest.raises(ValueError, match=r"got 5.0 ms \(`dt` = 1.0 ms\) and 1\."):
+    with pytest.raises(ValueError, match=r"got 5.0 \[ms\] \(`dt` = 1.0 \[ms\]\) of unit 1\."):
         from_events(np.asarray([np.inf, 1.0, 5.0]), np.asarray([7, 1, 1]), (4, 2))
     with pytest.raises(ValueError, match="`merge=True`, got 2 events too many"):
         from_events(np.zeros(3), np.zeros(3, int), (4, 2))
@@ -403,11 +408,14 @@ def test_errors_name_the_event():
 def test_overflow_is_an_error():
     raster = jnp.ones((3, 4), bool)
     assert to_events(raster, capacity=12).number == 12
-    with pytest.raises(ValueError, match="to_events: `capacity` must hold all events of `raster`, got 11, where .* 12"):
+    with pytest.raises(
+        ValueError,
+        match="to_events: `capacity` must be at least the number of events of `raster`, got 11 for 12 events",
+    ):
         to_events(raster, capacity=11)
     compiled = jax.jit(lambda raster: to_events(raster, capacity=11))
     assert compiled(raster.at[0, 0].set(False)).number == 11
-    with pytest.raises(Exception, match="to_events: `capacity` must hold all events of `raster`"):
+    with pytest.raises(Exception, match="to_events: `capacity` must be at least the number of events of `raster`"):
         jax.block_until_ready(compiled(raster))
 
 
@@ -431,9 +439,9 @@ def test_counts_are_repeated_events(dtype):
 
 def test_counts_do_not_overflow_the_capacity():
     raster = COUNTS.astype(np.int8)
-    with pytest.raises(ValueError, match="must hold all events of `raster`, got 6, where there are 7"):
+    with pytest.raises(ValueError, match="must be at least the number of events of `raster`, got 6 for 7 events"):
         to_events(raster, capacity=6)
-    with pytest.raises(Exception, match="must hold all events of `raster`"):
+    with pytest.raises(Exception, match="must be at least the number of events of `raster`"):
         jax.block_until_ready(jax.jit(lambda raster: to_events(raster, capacity=6))(raster))
 
 
@@ -484,7 +492,7 @@ def test_empty_lists_of_events():
 
 def test_units_beyond_32_bits_are_not_wrapped():
     for read in (from_events, jax.jit(lambda t, u, s: from_events(t, np.array([2**32]), (4, 2)), static_argnums=2)):
-        with pytest.raises(Exception, match="from_events: `times` and `units` must lie within"):
+        with pytest.raises(Exception, match="from_events: `times` and `units` must be within"):
             jax.block_until_ready(read(np.zeros(1), np.array([2**32]), (4, 2)))
 
 
@@ -509,7 +517,11 @@ T, U = np.zeros(2), np.zeros(2, int)
         (lambda: jax.jit(to_events)(jnp.ones(3)), ValueError, "to_events: `capacity` must be given under `jax.jit`"),
         (lambda: from_events(np.ma.array(T, mask=T == 0), U, (4, 2)), ValueError, "from_events: `times` .* mask"),
         (lambda: from_events(T, np.ma.array(U, mask=U == 0), (4, 2)), ValueError, "from_events: `units` .* mask"),
-        (lambda: from_events(T * pq.s, U, (4, 2)), TypeError, r"from_events: `times` .* unit, s.*rescale\('ms'\)"),
+        (
+            lambda: from_events(T * pq.s, U, (4, 2)),
+            TypeError,
+            r"from_events: `times` .* with the unit s. .*rescale\('ms'\)",
+        ),
         (lambda: from_events([0.0], U, (4, 2)), TypeError, r"from_events: `times` .* got \[0.0\]"),
         (lambda: from_events(T > 0, U, (4, 2)), TypeError, r"from_events: `times` .* \[ms\].* dtype bool"),
         (lambda: from_events(T.astype(np.float16), U, (4, 2)), TypeError, "from_events: `times` .* dtype float16"),
