@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from .core.masked import NAN, without_mask
 from .core.numbers import concrete, is_real
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     Numbers: TypeAlias = jax.Array | np.ndarray
     Shape: TypeAlias = tuple[int | np.integer, ...]
     DType: TypeAlias = jax.typing.DTypeLike
+    Key: TypeAlias = PRNGKeyArray
 else:
-    Raster = Signal = Scalar = Size = Numbers = Shape = DType = Any
+    Raster = Signal = Scalar = Size = Numbers = Shape = DType = Key = Any
 
 
 def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:

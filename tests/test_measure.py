@@ -402,7 +402,7 @@ def test_what_is_not_a_number_is_refused(name, value):
         (
             lambda: measure.van_rossum(S, S[:, 0], 1.0),
             ValueError,
-            r"van_rossum: `others` must be of the same shape as `spikes`, \(10, 2\), got \(10,\)",
+            r"van_rossum: `others` must have the same shape as `spikes`, \(10, 2\), got \(10,\)",
         ),
         (lambda: measure.victor_purpura(S, S[1:], 1.0), ValueError, r"victor_purpura: `others` .*, got \(9, 2\)"),
         (lambda: measure.fano(S, 2.5), ValueError, r"fano: `window` must be a multiple of `dt` = 1.0 \[ms\], got 2.5"),
@@ -411,21 +411,25 @@ def test_what_is_not_a_number_is_refused(name, value):
         (
             lambda: measure.fano(S, jnp.asarray(2.0)),
             TypeError,
-            r"fano: `window` must be a Python number \[ms\], static",
+            r"fano: `window` must be a static Python number \[ms\]",
         ),
-        (lambda: measure.fano(S, 2.0, jnp.asarray(1.0)), TypeError, r"fano: `dt` must be a Python number \[ms\]"),
+        (
+            lambda: measure.fano(S, 2.0, jnp.asarray(1.0)),
+            TypeError,
+            r"fano: `dt` must be a static Python number \[ms\]",
+        ),
         (lambda: measure.intervals(S, capacity=-1), ValueError, "intervals: `capacity` must be 0 or more"),
         (lambda: measure.intervals(S, capacity=2.0), TypeError, "intervals: `capacity` must be an integer .* got 2.0"),
         (
             lambda: measure.intervals(S + 1, capacity=8),
             ValueError,
-            "intervals: `capacity` must hold all intervals of every unit, got 8, where there are 9",
+            "intervals: `capacity` must be at least the number of intervals of every unit, got 8 for a unit with 9",
         ),
         (lambda: measure.victor_purpura(S, S, 1.0, capacity=True), TypeError, "victor_purpura: `capacity` .* got True"),
         (
             lambda: measure.victor_purpura(S, S + 1, 1.0, capacity=9),
             ValueError,
-            "victor_purpura: `capacity` must hold all spikes of every unit, got 9, where there are 10",
+            "victor_purpura: `capacity` must be at least the number of spikes of every unit, got 9 for a unit with 10",
         ),
         (lambda: measure.rmse([1.0], S), TypeError, r"rmse: `signal` must be an array of floats .* got \[1.0\]"),
         (lambda: measure.snr(S, S > 0), TypeError, "snr: `reconstruction` must be an array of floats"),
@@ -442,8 +446,14 @@ def test_other_arguments_are_refused(function, error, match):
 @pytest.mark.parametrize(
     "function, match",
     [
-        (lambda s: measure.intervals(s, capacity=8)[0], "intervals: `capacity` must hold all intervals of every unit"),
-        (lambda s: measure.victor_purpura(s, s, 1.0, capacity=9), "victor_purpura: `capacity` must hold all spikes"),
+        (
+            lambda s: measure.intervals(s, capacity=8)[0],
+            "intervals: `capacity` must be at least the number of intervals of every unit",
+        ),
+        (
+            lambda s: measure.victor_purpura(s, s, 1.0, capacity=9),
+            "victor_purpura: `capacity` must be at least the number of spikes",
+        ),
     ],
 )
 def test_overflow_under_jit_is_an_error(function, match):

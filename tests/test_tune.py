@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Search over a grid: each row equals the result of a loop over encoders, and the best row has the best score."""
 
 import warnings
@@ -148,7 +149,7 @@ def test_snr_without_mean():
     assert float(tune.snr_without_mean(whole, whole + np.float32(0.01))) == pytest.approx(expected, abs=1e-2)
     payload = spark.FloatArray(jnp.asarray(whole))
     assert tune.snr_without_mean(payload, whole - np.float32(0.01)) == pytest.approx(expected, abs=1e-2)
-    with pytest.raises(ValueError, match=r"snr_without_mean: `reconstruction` must be of the same shape"):
+    with pytest.raises(ValueError, match=r"snr_without_mean: `reconstruction` must have the same shape"):
         tune.snr_without_mean(whole, whole[1:])
 
 
