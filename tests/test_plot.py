@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import io
 import subprocess
 import sys
@@ -613,13 +614,13 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
 @pytest.mark.parametrize(
     "draw, error, match",
     [
-        (lambda: plot.search({"score": ONES}), TypeError, "search: `result` must be a SearchResult, .* got dict"),
+        (lambda: plot.search({"score": ONES}), TypeError, "search: `result` must be a SearchResult .* got dict"),
         (
             lambda: plot.round_trip(ONES, PhaseSpiker(), ONES),
             TypeError,
-            "round_trip: `reconstruction` must be None where an encoder is given",
+            "round_trip: `reconstruction` must be None if `spikes` is an encoder",
         ),
-        (lambda: plot.round_trip(ONES, PhaseSpiker(), dt=1.0), TypeError, "round_trip: `dt` must be None where"),
+        (lambda: plot.round_trip(ONES, PhaseSpiker(), dt=1.0), TypeError, "round_trip: `dt` must be None if"),
         (
             lambda: plot.raster([0, 1]),
             TypeError,
@@ -643,8 +644,16 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
             ValueError,
             r"raster: `spikes` must have a leading axis of time, got a scalar",
         ),
-        (lambda: plot.raster(np.ones((0, 3))), ValueError, r"raster: `spikes` .* nothing empty, got shape \(0, 3\)"),
-        (lambda: plot.raster(np.ones((3, 0))), ValueError, r"raster: `spikes` .* nothing empty, got shape \(3, 0\)"),
+        (
+            lambda: plot.raster(np.ones((0, 3))),
+            ValueError,
+            r"raster: `spikes` .* without an empty axis, got shape \(0, 3\)",
+        ),
+        (
+            lambda: plot.raster(np.ones((3, 0))),
+            ValueError,
+            r"raster: `spikes` .* without an empty axis, got shape \(3, 0\)",
+        ),
         (
             lambda: plot.raster(ONES, dt=0),
             ValueError,
@@ -688,14 +697,14 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
         (
             lambda: plot.traces(ONES, np.ones((4, 2))),
             ValueError,
-            r"traces: `original` must be of shape \(4, 3\), that of `decoded`, or \(3,\) .* got shape \(4, 2\)",
+            r"traces: `original` must be of shape \(4, 3\), like `decoded`, or \(3,\) .* got shape \(4, 2\)",
         ),
         (lambda: plot.traces(ONES, dt=-1.0), ValueError, r"traces: `dt` must be a number \[ms\], positive and finite"),
         (lambda: plot.traces(ONES, ax="ax"), TypeError, "traces: `ax` must be Matplotlib axes, got str"),
         (
             lambda: plot.round_trip(ONES, np.ones((5, 2)), ONES),
             ValueError,
-            "round_trip: `signal`, `spikes` and `reconstruction` must have as many steps, got 4, 5 and 4",
+            "round_trip: `signal`, `spikes` and `reconstruction` must have the same number of steps, got 4, 5 and 4",
         ),
         (
             lambda: plot.round_trip(BOTH, BOTH, ONES),
@@ -728,7 +737,7 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
         (
             lambda: plot.transfer_curve(PoissonSpiker(max_freq=(10.0, 20.0))),
             ValueError,
-            r"transfer_curve: `interface` must have scalars for parameters.*`max_freq` of shape \(2,\)",
+            r"transfer_curve: `interface` must have scalar parameters.*`max_freq` of shape \(2,\)",
         ),
         (
             lambda: plot.transfer_curve(PoissonSpiker(), signals=ONES),
@@ -755,7 +764,7 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
         (
             lambda: plot.tuning_curves(TopologicalPoissonSpiker(mins=(0.0, -1.0))),
             ValueError,
-            r"tuning_curves: `interface` must have scalars for parameters.*`mins` of shape \(2,\)",
+            r"tuning_curves: `interface` must have scalar parameters.*`mins` of shape \(2,\)",
         ),
         (
             lambda: plot.tuning_curves(TopologicalPoissonSpiker(), ax=1),

@@ -116,8 +116,8 @@ def search(
     more than half of the samples are outside the range of the best encoder, a warning names the range, as for
     [`unroll`][spark_eqx.unroll].
 
-    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` if a sample is infinite, if a channel has
-    no sample, if all channels are constant, if no setting has a score, or if no setting with a score is within
+    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` if a sample is infinite, if a channel
+    has no sample, if all channels are constant, if no setting has a score, or if no setting with a score is within
     `most_spikes`. A setting has no score if its score is NaN for a channel that is not left out.
     """
     values = _signals(encoder, signals)
