@@ -30,7 +30,10 @@ else:
 
 
 def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:
-    """The raster passed to a public function, checked, as an array of spikes."""
+    """The raster passed to a public function, checked, as an array of spikes.
+
+    `masked` accepts spikes with an inhibition mask, which the array does not contain.
+    """
     what = f"{function}: `{argument}`"
     array = raster
     if isinstance(raster, SpikeArray):
@@ -54,6 +57,7 @@ def as_signal(
     `integers` accepts integers and booleans, too; `over_time` requires an axis of time.
     """
     what = f"{function}: `{argument}`"
+    # The constructor of a FloatArray has refused masked entries.
     array = signal.value if isinstance(signal, FloatArray) else without_mask(function, argument, signal, NAN)
     expected = f"{'numbers' if integers else 'floats'} or a FloatArray"
     array = _as_array(what, array, signal, expected, FloatArray)
@@ -101,7 +105,7 @@ def nonzero(raster: jax.Array | np.ndarray) -> jax.Array:
     """
     if isinstance(raster, jax.Array):
         return raster
-    # NumPy's 64 bits would be cut to 32 on the way to JAX, and 2**32 or 1e-300 become 0.
+    # JAX would cut NumPy's 64 bits to 32, so that 2**32 and 1e-300 would become 0.
     fired = raster != 0
     if jnp.issubdtype(raster.dtype, jnp.floating) and (missing := np.isnan(raster)).any():
         return jnp.where(missing, jnp.float32(jnp.nan), fired.astype(np.float32))
@@ -114,6 +118,7 @@ def as_number(function: str, argument: str, value: Any, unit: str, check: Check)
     text = f"{function}: `{argument}` must be a number [{unit}], {check.text}, got {value!r}."
     if stored is NotImplemented or isinstance(stored, tuple) or np.ndim(stored):
         raise TypeError(text)
+    # The value of a traced number is unknown.
     known = concrete(stored)
     if known is not None and not check.holds(known):
         raise ValueError(text)

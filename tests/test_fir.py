@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Kernels: the numbers of SciPy, and what the docstrings say of them."""
 
 import jax
