@@ -78,7 +78,7 @@ def _(relaxation: Callable[..., Array], primals: tuple[list[Array], Array], tang
 
 
 # Before version 0.12, JAX drops the rule above when it splits reverse mode around a `lax.scan` before another
-# derivative is computed. It keeps this rule, which has no forward mode; but an error there is better than a wrong number.
+# derivative is computed. It keeps this rule, which has no forward mode, but an error is better than a wrong number.
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _in_reverse(relaxation: Callable[..., Array], leaves: list[Array], value: Array) -> Array:
     del relaxation, leaves

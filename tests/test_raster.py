@@ -21,12 +21,12 @@ DTYPES = [jnp.bool_, jnp.float32, jnp.bfloat16, jnp.int8]
 
 
 def spikes(shape, dtype: Any = jnp.bool_):
-    # By NumPy: `jax.random` would compile once more for every shape.
+    # NumPy, because `jax.random` would compile a program for every shape.
     return jnp.asarray(np.random.default_rng(0).random(shape) < 0.4, dtype)
 
 
 def reference(raster):
-    """The words by NumPy: bytes along time, four little-endian ones to the word."""
+    """The words computed by NumPy: bytes along time, four little-endian bytes per word."""
     octets = np.packbits(np.asarray(raster).astype(bool), axis=0, bitorder="little")
     octets = np.pad(octets, [(0, -len(octets) % 4)] + [(0, 0)] * (octets.ndim - 1))
     octets = np.moveaxis(octets.reshape(len(octets) // 4, 4, *octets.shape[1:]), 1, -1)
@@ -35,7 +35,7 @@ def reference(raster):
 
 @pytest.mark.parametrize("steps", LENGTHS)
 @pytest.mark.parametrize("units", with_sweep(*UNITS[::-1]), ids=str)
-def test_words_are_those_of_numpy_and_come_back(steps, units):
+def test_words_equal_those_of_numpy_and_unpack_to_the_raster(steps, units):
     raster = spikes((steps, *units))
     words = pack(raster)
     assert words.dtype == jnp.uint32 and words.shape == (-(-steps // 32), *units)
@@ -73,7 +73,7 @@ def test_bits_beyond_the_last_step_are_zero_and_ignored():
     "value, dtypes",
     [(-1, "f4 f2 i1"), (2, "f4 i1"), (0.5, "f4"), (1e-30, "f4"), (np.inf, "f4"), (np.nan, "f4 f2")],
 )
-def test_pack_refuses_what_a_bit_cannot_hold(make, value, dtypes):
+def test_pack_refuses_entries_that_a_bit_cannot_represent(make, value, dtypes):
     for dtype in dtypes.split():
         raster = np.zeros((40, 3), dtype)
         raster[33, 1] = value
@@ -104,7 +104,7 @@ def test_numpy_arrays():
     raster = np.asarray(spikes((50, 3)))
     assert_equal(pack(raster), pack(jnp.asarray(raster)))
     assert_equal(unpack(np.asarray(pack(raster)), 50), jnp.asarray(raster))
-    # Of 64 bits, and 0 in 32.
+    # Nonzero in 64 bits, and 0 in 32 bits.
     for raster in (np.asarray([0, 2**32]), np.asarray([0, -(2**40)]), np.asarray([0.0, 1e-300])):
         with pytest.raises(ValueError, match="pack: `raster` must hold only 0 and 1"):
             pack(raster)
@@ -225,13 +225,13 @@ def test_steps_are_static_under_jit():
 
 
 def events_of(raster, dt=1.0):
-    """By NumPy, whose order is that of time, then of the flattened units."""
+    """The events found by NumPy, ordered by time, then by flattened unit."""
     step, unit = np.nonzero(np.asarray(raster).reshape(len(raster), int(np.prod(raster.shape[1:]))))
     return step * dt, unit
 
 
 @pytest.mark.parametrize("steps, units", [(0, (3,)), (200, ()), (33, (0, 2)), (33, (37,)), (200, (3, 4))])
-def test_events_are_those_of_numpy_and_come_back(steps, units):
+def test_events_equal_those_of_numpy_and_convert_back(steps, units):
     raster = spikes((steps, *units))
     events = to_events(raster, 0.1)
     times, indices = events_of(raster, 0.1)
@@ -260,7 +260,7 @@ def test_events_dtypes():
         assert_equal(from_events(events.times, events.units, (np.int64(40), 6), dtype=dtype), raster)
 
 
-# Among the 2**21 steps at most, the last ones have the largest error; odd numbers have the most bits.
+# Of the up to 2**21 steps, the last ones have the largest error, and odd numbers have the most bits.
 FIRST = 2**21 - 2**18
 
 
@@ -315,14 +315,14 @@ def test_events_under_jit_and_vmap():
     assert_equal(jax.jit(jax.vmap(forth))(rasters), stack(each))
     assert_equal(jax.jit(jax.vmap(back))(stack(each)), rasters)
     assert_equal(jax.jit(to_events, static_argnums=2)(rasters[1], jnp.asarray(0.1), capacity), each[1])
-    # Files have integers.
+    # Times in files are often integers.
     ticks, units = np.nonzero(np.asarray(rasters[0]).reshape(50, 6))
     whole = lambda t, u: from_events(t, u, (50, 2, 3))
     assert_equal(jax.jit(whole)(ticks.astype(np.int32), units.astype(np.uint16)), rasters[0])
     assert_equal(whole(ticks, units.astype(np.uint8)), rasters[0])
 
 
-def test_an_event_is_in_the_step_that_it_falls_into():
+def test_event_is_in_the_step_that_contains_its_time():
     times, units = np.asarray([9.7, 0.6, 1.4, 0.0, 4.999]), np.asarray([0, 1, 1, 0, 0])
     expected = np.zeros((10, 2), bool)
     expected[[9, 0, 1, 0, 4], units] = True
@@ -345,7 +345,7 @@ def test_nearest_step():
 @pytest.mark.parametrize("dtype, factor", [(np.float32, 2.0**-22), (np.float64, 2.0**-51)])
 @pytest.mark.parametrize("dt", [0.1, 1 / 3, 1.0, 5.0])
 def test_rounding_below_a_step(dt, dtype, factor):
-    """The rule by its two numbers: a time that is nearer to the start of the next step is in that one."""
+    """A time is in the next step if it is nearer to its start than the two numbers of the rule allow."""
     k = np.array([16, 1000, 30_000])
     allowed = factor * k + 1e-6
     spacing = np.finfo(dtype).eps * k  # the times themselves are rounded
@@ -368,7 +368,7 @@ def test_integer_times_have_no_rounding():
         np.testing.assert_array_equal(np.flatnonzero(each(ticks)), [0, 2, 499])
 
 
-def test_known_times_keep_double_precision_beside_traced_units():
+def test_known_times_keep_double_precision_with_traced_units():
     times = np.array([2.0**24 + 1, 5.0])
     read = lambda units: from_events(times, units, (2**24 + 3, 1))[2**24 :]
     np.testing.assert_array_equal(jax.jit(read)(np.array([0, 0]))[:, 0], [False, True, False])
@@ -446,7 +446,7 @@ def test_counts_do_not_overflow_the_capacity():
 
 
 @pytest.mark.sweep
-def test_random_counts_are_those_of_numpy():
+def test_events_of_random_counts_equal_those_of_numpy():
     counts = np.random.default_rng(0).poisson(0.7, (2, 50, 2, 3))
     forth = lambda raster: to_events(raster, 0.1, 300)
     many = jax.vmap(forth)(jnp.asarray(counts, jnp.float32))
@@ -476,7 +476,7 @@ def test_events_refuse_signs_and_fractions(value):
             jax.block_until_ready(jax.jit(lambda raster: to_events(raster, capacity=4))(each))
 
 
-def test_more_events_than_an_index_holds():
+def test_more_events_than_an_index_can_represent():
     for raster in (np.array([2**32 + 1]), np.array([1e300]), jnp.asarray([1e30]), jnp.asarray([2**30, 2**30])):
         with pytest.raises(ValueError, match=r"to_events: `raster` must hold fewer than 2\*\*30 spikes, got "):
             to_events(raster)
@@ -543,12 +543,12 @@ def test_event_arguments_are_refused(call, error, match):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.int64])
 def test_late_events_keep_their_step(dtype):
-    """Beyond 2^24 steps, which single precision does not count, whatever precision JAX has."""
+    """After 2^24 steps, which single precision cannot count, with any precision of JAX."""
     late = np.array([5, 2**24 + 1], dtype)
     spikes = from_events(late, np.array([0, 0]), (2**24 + 3, 1))
     np.testing.assert_array_equal(np.nonzero(np.asarray(spikes))[0], late)
 
 
-def test_padding_is_no_event_in_long_rasters():
+def test_padding_adds_no_event_to_long_rasters():
     spikes = from_events(np.array([5.0, np.inf]), np.array([0, 0]), (2**24 + 1, 1))
     np.testing.assert_array_equal(np.nonzero(np.asarray(spikes))[0], [5])
