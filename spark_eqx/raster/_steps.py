@@ -107,7 +107,7 @@ def step_of(
     """The step `k` of each time, which is in `[k dt, (k + 1) dt)` counted from `start`, or the nearest step.
 
     A time that rounding puts below the start of a step, by at most `allowed`, is in that step. Times, `dt` and `start`
-    have the same unit. Known times are compared in double precision, whatever precision JAX has, and give a NumPy
+    have the same unit. Known times are compared in double precision, for any precision of JAX, and give a NumPy
     array.
     """
     integers = jnp.issubdtype(times.dtype, jnp.integer)
