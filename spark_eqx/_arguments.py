@@ -1,44 +1,101 @@
-"""Checks of the arguments of public functions."""
+"""Checks of the arguments of public functions, and the types that they accept."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from .core.masked import without_mask
-from .core.numbers import Number, concrete, is_real
-from .core.payloads import SpikeArray
+from .core.masked import NAN, without_mask
+from .core.numbers import concrete, is_real
+from .core.payloads import FloatArray, SpikeArray
 from .core.records.checks import Check
-from .core.records.kinds import number
+from .core.records.kinds import dtype_like, number
 
 
-def as_raster(function: str, argument: str, raster: Any, masked: bool = True) -> jax.Array | np.ndarray:
-    """The raster passed to a public function as an array of spikes, checked."""
+# At run time these are `Any`: otherwise an annotation checker such as beartype would refuse a wrong argument before the
+# functions below do, with an error that contains no remedy.
+if TYPE_CHECKING:
+    Raster: TypeAlias = SpikeArray | jax.Array | np.ndarray
+    Signal: TypeAlias = FloatArray | jax.Array | np.ndarray
+    Scalar: TypeAlias = float | jax.Array | np.ndarray | np.generic
+    Size: TypeAlias = int | np.integer
+    Numbers: TypeAlias = jax.Array | np.ndarray
+    Shape: TypeAlias = tuple[int | np.integer, ...]
+    DType: TypeAlias = jax.typing.DTypeLike
+    Key: TypeAlias = PRNGKeyArray
+else:
+    Raster = Signal = Scalar = Size = Numbers = Shape = DType = Key = Any
+
+
+def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:
+    """The raster passed to a public function, checked, as an array of spikes.
+
+    `masked` accepts spikes with an inhibition mask, which the array does not contain.
+    """
     what = f"{function}: `{argument}`"
+    array = raster
     if isinstance(raster, SpikeArray):
         if raster.inhibition_mask is not None and not masked:
             raise ValueError(
                 f"{what} must be spikes without an inhibition mask, got a SpikeArray with one, which would be lost. "
                 f"Put OnOff after the encoder, or give `{argument}.spikes` and save its `inhibition_mask` separately."
             )
-        raster = raster.spikes
-    raster = without_mask(function, argument, raster, fill="0")
-    if not isinstance(raster, jax.Array | np.ndarray):
-        got, remedy = repr(raster), ""
-        if isinstance(raster, dict) and isinstance(raster.get("spikes"), SpikeArray):
-            got, remedy = "the output of a module", " Give `output['spikes']`."
-        elif isinstance(raster, list | tuple):
-            remedy = " An array will do: `jax.numpy.asarray(...)`."
-        raise TypeError(f"{what} must be an array of spikes or a SpikeArray, got {got}.{remedy}")
-    if not is_real(raster.dtype):
+        array = raster.spikes
+    array = without_mask(function, argument, array, fill="0")
+    array = _as_array(what, array, raster, "spikes or a SpikeArray", SpikeArray)
+    _check_real(what, array)
+    return _over_time(what, array)
+
+
+def as_signal(
+    function: str, argument: str, signal: Signal, integers: bool = False, over_time: bool = True
+) -> jax.Array | np.ndarray:
+    """The signal passed to a public function, checked, as an array.
+
+    `integers` accepts integers and booleans, too; `over_time` requires an axis of time.
+    """
+    what = f"{function}: `{argument}`"
+    # The constructor of a FloatArray has refused masked entries.
+    array = signal.value if isinstance(signal, FloatArray) else without_mask(function, argument, signal, NAN)
+    expected = f"{'numbers' if integers else 'floats'} or a FloatArray"
+    array = _as_array(what, array, signal, expected, FloatArray)
+    if integers:
+        _check_real(what, array)
+    elif not jnp.issubdtype(array.dtype, jnp.floating):
+        remedy = f" Convert it first: `{argument}.astype(jax.numpy.float32)`." if is_real(array.dtype) else ""
         raise TypeError(
-            f"{what} must hold booleans, floats or integers, got an array of shape {raster.shape}, "
-            f"dtype {raster.dtype}."
+            f"{what} must be an array of {expected}, got an array of shape {array.shape}, dtype {array.dtype}.{remedy}"
         )
-    if raster.ndim == 0:
-        raise ValueError(f"{what} must have a leading axis of time, got a scalar of dtype {raster.dtype}.")
-    return raster
+    return _over_time(what, array) if over_time else array
+
+
+def _as_array(what: str, array: Any, given: Any, expected: str, payload: type) -> jax.Array | np.ndarray:
+    if isinstance(array, jax.Array | np.ndarray):
+        return array
+    got, remedy = repr(given), ""
+    outputs = [name for name, each in given.items() if isinstance(each, payload)] if isinstance(given, dict) else []
+    if outputs:
+        got, remedy = "the output of a module", f" Give `output[{outputs[0]!r}]`."
+    elif payload is FloatArray and isinstance(given, SpikeArray):
+        remedy = " Decode the spikes first, for instance by `encoder.decoder()`."
+    elif isinstance(given, list | tuple):
+        remedy = " An array will do: `jax.numpy.asarray(...)`."
+    raise TypeError(f"{what} must be an array of {expected}, got {got}.{remedy}")
+
+
+def _check_real(what: str, array: jax.Array | np.ndarray) -> None:
+    if not is_real(array.dtype):
+        raise TypeError(
+            f"{what} must hold booleans, floats or integers, got an array of shape {array.shape}, dtype {array.dtype}."
+        )
+
+
+def _over_time(what: str, array: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+    if array.ndim == 0:
+        raise ValueError(f"{what} must have a leading axis of time, got a scalar of dtype {array.dtype}.")
+    return array
 
 
 def nonzero(raster: jax.Array | np.ndarray) -> jax.Array:
@@ -48,28 +105,38 @@ def nonzero(raster: jax.Array | np.ndarray) -> jax.Array:
     """
     if isinstance(raster, jax.Array):
         return raster
-    # NumPy's 64 bits would be cut to 32 on the way to JAX, and 2**32 or 1e-300 become 0.
+    # JAX would cut NumPy's 64 bits to 32, so that 2**32 and 1e-300 would become 0.
     fired = raster != 0
     if jnp.issubdtype(raster.dtype, jnp.floating) and (missing := np.isnan(raster)).any():
         return jnp.where(missing, jnp.float32(jnp.nan), fired.astype(np.float32))
     return jnp.asarray(fired)
 
 
-def as_scalar(function: str, argument: str, value: Any, unit: str, check: Check) -> Number:
+def as_number(function: str, argument: str, value: Any, unit: str, check: Check) -> float | Float[Array, ""]:
     """The number passed to a public function, checked: a Python float or a scalar JAX array."""
     stored = number.convert(value)
     text = f"{function}: `{argument}` must be a number [{unit}], {check.text}, got {value!r}."
     if stored is NotImplemented or isinstance(stored, tuple) or np.ndim(stored):
         raise TypeError(text)
+    # The value of a traced number is unknown.
     known = concrete(stored)
     if known is not None and not check.holds(known):
         raise ValueError(text)
     return stored
 
 
-def as_size(function: str, argument: str, value: Any, unit: str) -> int:
+def as_size(function: str, argument: str, value: Size, unit: str) -> int:
+    """The number of steps, events or taps passed to a public function, checked."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{function}: `{argument}` must be an integer [{unit}], static under `jax.jit`, got {value!r}.")
     if value < 0:
         raise ValueError(f"{function}: `{argument}` must be 0 or more [{unit}], got {value!r}.")
     return int(value)
+
+
+def as_dtype(function: str, dtype: DType) -> np.dtype:
+    """The argument `dtype` of a public function, checked."""
+    stored = dtype_like.convert(dtype)
+    if stored is NotImplemented:
+        raise TypeError(f"{function}: `dtype` must be {dtype_like.text}, got {dtype!r}.")
+    return stored

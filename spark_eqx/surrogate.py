@@ -1,7 +1,7 @@
-"""Surrogate gradients: an exact step forward, the derivative of a smooth relaxation backward.
+"""Surrogate gradients: an exact step in the forward pass, the derivative of a smooth relaxation in the backward pass.
 
-By default each relaxation rises from 0 to 1 with the derivative 1 at the threshold, so that exchanging one surrogate
-for another does not change the scale of the gradients.
+By default each relaxation rises from 0 to 1 with the derivative 1 at the threshold, so that replacing one surrogate by
+another does not change the scale of the gradients.
 """
 
 import abc
@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, PyTree
 
 from .core.exact import depend_on
 from .core.numbers import Number, as_array
@@ -24,21 +25,22 @@ from .core.static import SplitTree
 class AbstractSurrogate(Parameters, abc.ABC):
     """A step with the derivative of a smooth function.
 
-    Calling it on `v` (the potential above threshold) gives the exact step `v > 0` in the dtype of `v`. Derivatives of
-    every order, in reverse and forward mode, with respect to `v` and to the surrogate's own parameters where they are
-    JAX arrays, are those of `relaxation`. Before version 0.12 JAX refuses forward over reverse mode through a
-    `lax.scan`, as in `jax.hessian` through `unroll`, by a `TypeError`: take `jax.jacrev(jax.jacrev(f))`.
+    A call with `v` (the membrane potential minus the threshold) returns the exact step `v > 0` in the dtype of `v`. Its
+    derivatives with respect to `v`, and to parameters of the surrogate that are JAX arrays, are the derivatives of
+    `relaxation`, of every order, in reverse and forward mode. Before version 0.12, JAX raises a `TypeError` for forward
+    over reverse mode through a `lax.scan`, as in `jax.hessian` through `unroll`; use `jax.jacrev(jax.jacrev(f))`
+    instead.
 
-    To write one, subclass this and define `relaxation`. Fields are keyword arguments; see [`parameter`][] for units
-    and checks.
+    To write a surrogate, subclass this class and define `relaxation`. Fields are keyword arguments; see [`parameter`][]
+    for units and checks.
     """
 
     @abc.abstractmethod
     def relaxation(self, v: Float[Array, "*units"]) -> Float[Array, "*units"]:
-        """The smooth function whose derivative stands for that of the step; of the shape and dtype of `v`."""
+        """The smooth function whose derivative replaces the derivative of the step, in the shape and dtype of `v`."""
 
     def __call__(self, v: Any) -> Float[Array, "..."]:
-        """`v > 0` as 0 or 1, shape and dtype of `v`.
+        """`v > 0` as 0 or 1, in the shape and dtype of `v`.
 
         **Raises:** `TypeError` if `v` is not an array of floats.
         """
@@ -47,15 +49,15 @@ class AbstractSurrogate(Parameters, abc.ABC):
         return self.spike(v > 0, v)
 
     def spike(self, fired: Bool[Array, "*units"], v: Float[Array, "*units"]) -> Float[Array, "*units"]:
-        """`fired` as 0 or 1 with the derivatives of `relaxation` at `v`: for a spike that is decided otherwise."""
-        # Differentiating the surrogate too is what gives a learnable slope its gradient.
+        """`fired` as 0 or 1 with the derivatives of `relaxation` at `v`, for a spike that is not `v > 0`."""
+        # The surrogate is differentiated, too, so that a learnable slope has a gradient.
         return with_derivatives(fired.astype(v.dtype), _relaxed, self, v)
 
 
-def with_derivatives(value: Array, relaxation: Callable[..., Array], *arguments: Any) -> Array:
-    """`value`, with the derivatives of `relaxation(*arguments)`, which is computed only where those are asked for.
+def with_derivatives(value: Array, relaxation: Callable[..., Array], *arguments: PyTree) -> Array:
+    """`value` with the derivatives of `relaxation(*arguments)`, which is computed only for derivatives.
 
-    `relaxation` is a function that closes over no arrays; all of them are in `arguments`.
+    `relaxation` is a function that closes over no arrays; all of its arrays are in `arguments`.
     """
     leaves, structure = jax.tree.flatten(SplitTree(arguments))
     value = functools.reduce(depend_on, leaves, value)
@@ -68,14 +70,14 @@ def _with_derivatives(relaxation: Callable[..., Array], leaves: list[Array], val
 
 
 @_with_derivatives.defjvp
-def _(relaxation: Callable[..., Array], primals: Any, tangents: Any):
+def _(relaxation: Callable[..., Array], primals: tuple[list[Array], Array], tangents: tuple[list[ArrayLike], Array]):
     leaves, value = primals
     _, tangent = jax.jvp(relaxation, leaves, tangents[0])
     return _with_derivatives(relaxation, leaves, value), tangent
 
 
-# Before version 0.12 JAX drops the rule above where it takes reverse mode apart around a `lax.scan`, before another
-# derivative is taken. This one it keeps: it has no forward mode, but an error there is better than a wrong number.
+# Before version 0.12, JAX drops the rule above when it splits reverse mode around a `lax.scan` before another
+# derivative is computed. It keeps this rule, which has no forward mode, but an error is better than a wrong number.
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _in_reverse(relaxation: Callable[..., Array], leaves: list[Array], value: Array) -> Array:
     del relaxation, leaves
@@ -86,7 +88,7 @@ def _forward(relaxation: Callable[..., Array], leaves: list[Array], value: Array
     return _in_reverse(relaxation, leaves, value), leaves
 
 
-def _backward(relaxation: Callable[..., Array], leaves: list[Array], cotangent: Array) -> tuple[list[Any], Array]:
+def _backward(relaxation: Callable[..., Array], leaves: list[Array], cotangent: Array) -> tuple[list[ArrayLike], Array]:
     _, backward = jax.vjp(relaxation, *leaves)
     return list(backward(cotangent)), jnp.zeros_like(cotangent)
 
@@ -95,7 +97,7 @@ _in_reverse.defvjp(_forward, _backward)
 
 
 def _relaxed(surrogate: AbstractSurrogate, v: Array) -> Array:
-    """The relaxation at `v`, checked: another shape or dtype would be an error within JAX that names no class."""
+    """The relaxation at `v`, checked, because an error of JAX about another shape or dtype would not name the class."""
     relaxed: Any = surrogate.relaxation(v)
     if not isinstance(relaxed, jax.Array):
         got, error = f"{type(relaxed).__name__}: {relaxed!r}", TypeError
@@ -105,16 +107,17 @@ def _relaxed(surrogate: AbstractSurrogate, v: Array) -> Array:
     else:
         return relaxed
     what = f"{type(surrogate).__name__}.relaxation"
-    raise error(f"{what}: must return an array as `v` is, of shape {v.shape}, dtype {v.dtype}, got {got}.")
+    raise error(f"{what}: must return an array like `v`, of shape {v.shape}, dtype {v.dtype}, got {got}.")
 
 
 def _saturating(v: Array, far: Array, relaxation: Callable[[Array], Array]) -> Array:
-    """The relaxation, and where `v` is `far` 0 or 1 with derivatives 0: infinity times 0 would be NaN."""
+    """The relaxation, but 0 or 1 with derivatives of 0 where `v` is `far` from the threshold."""
+    # There the relaxation is evaluated at 0, because infinity times a derivative of 0 would be NaN.
     return jnp.where(far, (v > 0).astype(v.dtype), relaxation(jnp.where(far, 0, v)))
 
 
 def _overflows(x: Array) -> Array:
-    """Whether the square of `x`, by which derivatives are divided, is infinite."""
+    """Whether the square of `x`, a divisor in the derivatives, overflows."""
     return jnp.abs(x) > float(jnp.finfo(x.dtype).max) ** 0.5
 
 
@@ -136,8 +139,8 @@ class Sigmoid(AbstractSurrogate):
 class FastSigmoid(AbstractSurrogate):
     """Fast sigmoid, `(1 + slope v / (1 + slope |v|)) / 2`: SuperSpike.
 
-    Derivative: `slope / 2 / (1 + slope |v|)^2`; at the threshold `slope / 2`. Libraries that leave out the factor
-    `slope / 2` have the derivative 1 there for every slope.
+    Derivative: `slope / 2 / (1 + slope |v|)^2`; at the threshold `slope / 2`. In libraries that omit the factor
+    `slope / 2`, the derivative at the threshold is 1 for every slope.
 
     Zenke and Ganguli (2018), "SuperSpike: Supervised learning in multilayer spiking neural networks".
     """
@@ -187,7 +190,7 @@ class Triangular(AbstractSurrogate):
 class Boxcar(AbstractSurrogate):
     """A ramp over `-width < v < width`.
 
-    Derivative: `1 / (2 width)` there, 0 elsewhere.
+    Derivative: `1 / (2 width)` in this interval, 0 elsewhere.
     """
 
     width: Number = parameter(default=0.5, description="half-width of the box", check=positive)
@@ -198,7 +201,7 @@ class Boxcar(AbstractSurrogate):
 
 
 class Gaussian(AbstractSurrogate):
-    """Cumulative normal distribution of standard deviation `sigma`.
+    """Cumulative normal distribution with standard deviation `sigma`.
 
     Derivative: `exp(-v^2 / (2 sigma^2)) / (sigma sqrt(2 pi))`.
     """
@@ -213,7 +216,8 @@ class Gaussian(AbstractSurrogate):
 class StraightThrough(AbstractSurrogate):
     """The identity: the derivative is 1 everywhere.
 
-    On `p - u` with uniform `u`, as in [`PoissonSpiker`][], the gradient of a spike is exactly that of its expectation.
+    For `p - u` with uniform `u`, as in [`PoissonSpiker`][], the gradient of a spike is exactly the gradient of its
+    expectation.
 
     Bengio, Leonard and Courville (2013), "Estimating or propagating gradients through stochastic neurons".
     """

@@ -1,4 +1,5 @@
-"""The forms in which other packages hold spikes: there and back without a difference, in the units that they carry."""
+# pyright: reportArgumentType=false
+"""Conversions to the formats of other packages, and back without a difference, with the units of these packages."""
 
 import sys
 from typing import Any
@@ -27,7 +28,7 @@ def spikes(*shape, p=0.3):
 
 
 @pytest.mark.parametrize("dt", DTS)
-def test_there_and_back(dt):
+def test_conversions_there_and_back(dt):
     raster, frames = spikes(1000, 3, 2), spikes(1000, 2, 3, 4)
     np.testing.assert_array_equal(from_neo(to_neo(raster, dt), dt, (3, 2)), raster)
     np.testing.assert_array_equal(from_nir(to_nir(raster, dt), shape=(3, 2)), raster)
@@ -39,7 +40,7 @@ def test_there_and_back(dt):
 
 
 @pytest.mark.parametrize("make", [np.asarray, jnp.asarray, SpikeArray, lambda x: SpikeArray(x.astype(np.float32))])
-def test_whatever_holds_spikes(make):
+def test_rasters_of_every_type(make):
     raster = spikes(20, 4)
     again = from_neo(to_neo(make(raster)))
     assert isinstance(again, jax.Array) and again.dtype == bool
@@ -47,7 +48,7 @@ def test_whatever_holds_spikes(make):
     np.testing.assert_array_equal(from_nir(to_nir(make(raster))), raster)
 
 
-def test_nothing_is_something():
+def test_empty_rasters_and_recordings():
     """No spikes, no steps, no units, and a recording without an event."""
     for shape in ((5, 2), (0, 2), (5, 1)):
         raster = np.zeros(shape, bool)
@@ -58,7 +59,7 @@ def test_nothing_is_something():
     assert from_tonic(to_tonic(np.zeros((5, 1, 2, 2), bool)), (2, 2, 1), steps=5).shape == (5, 1, 2, 2)
 
 
-def test_neo_carries_its_units():
+def test_neo_keeps_its_units():
     raster = np.zeros((100, 2), bool)
     raster[[10, 99], [0, 1]] = True
     one, two = to_neo(raster, 0.5)
@@ -93,7 +94,7 @@ def test_tonic_is_in_microseconds_and_its_frames_agree():
     t, p, y, x = np.nonzero(frames)
     for name, values in (("t", 500 * t), ("p", p), ("y", y), ("x", x)):
         np.testing.assert_array_equal(events[name], values)
-    # What tonic.transforms.ToFrame(sensor_size, time_window=500) does with them: one bin a window, summed.
+    # The result of tonic.transforms.ToFrame(sensor_size, time_window=500): one bin per window, summed.
     counts = np.zeros((30, 2, 3, 4), int)
     np.add.at(counts, (events["t"] // 500, events["p"].astype(int), events["y"], events["x"]), 1)
     np.testing.assert_array_equal(counts, frames)
@@ -113,7 +114,7 @@ def test_tonic_signs_and_missing_fields():
     np.testing.assert_array_equal(np.argwhere(np.asarray(frames)), [[0, 0, 0, 699], [1, 0, 0, 0], [2, 0, 0, 5]])
 
 
-# Readers of the same events, at times in the unit that each needs, and the rasters that they make.
+# Readers of the same events, with times in the unit that each reader needs, and the rasters that they return.
 
 
 def tonic_events(times, units, kind=None):
@@ -123,7 +124,7 @@ def tonic_events(times, units, kind=None):
 
 
 def read_events(times, units, shape, dt, **kwargs):
-    room = (0, -len(times) % 32)  # as padding, which makes one program of lists of many lengths
+    room = (0, -len(times) % 32)  # padding, so that lists of many lengths share a program
     times, units = np.pad(times, room, constant_values=np.inf), np.pad(units, room)
     return from_events(times, units, shape, dt, **kwargs)
 
@@ -160,7 +161,7 @@ PER_MS = {"ms": 1.0, "s": 0.001, "us": 1000.0}
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("dt", [0.1, 1 / 3, 1.0, 5.0])
 def test_multiples_of_the_step_are_in_their_step(reader, dt):
-    """However they were rounded: float32 is off by 2^-24 in each operation, 0.02 steps of 10^5 after three of them."""
+    """For any rounding: in float32 each operation has an error of 2^-24, so that three have 0.02 steps of 10^5."""
     unit, read = READERS[reader]
     steps, per_ms = 100_000, PER_MS[unit]
     k = np.arange(steps)
@@ -183,11 +184,11 @@ def test_a_time_step_in_single_precision_is_rounded_too(reader, make):
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("dtype, factor", [(np.float32, 2.0**-22), (np.float64, 2.0**-51)])
-def test_rounding_below_a_step_is_one_rule(reader, dtype, factor):
+def test_all_readers_have_the_same_rule_for_rounding(reader, dtype, factor):
     unit, read = READERS[reader]
     k = np.array([64, 1000, 20_000])
     allowed = factor * k + 1e-6
-    spacing = 4 * np.finfo(dtype).eps * k  # of the times, which are rounded themselves
+    spacing = 4 * np.finfo(dtype).eps * k  # spacing of the times, which are rounded themselves
     early, late = (allowed / 2, allowed + spacing) if dtype == np.float32 else (0.9 * allowed, 1.1 * allowed)
     for below, expected in ((0, k), (early, k), (late, k - 1), (0.5, k - 1), (0.001 * k**0.5, k - 1)):
         times = ((k - below) * (0.5 * PER_MS[unit])).astype(dtype)
@@ -201,7 +202,7 @@ def test_rounding_below_a_step_is_one_rule(reader, dtype, factor):
 )
 @settings(max_examples=30, deadline=None)
 def test_lists_of_events(events, dt, dtype):
-    """Unsorted, with duplicates, at binary fractions of a step; seconds are rounded."""
+    """The events are unsorted, with duplicates, at binary fractions of a step. Seconds are rounded."""
     steps, within, units = (np.array(each) for each in zip(*events, strict=True)) if events else np.zeros((3, 0))
     expected = np.zeros((80, 3), bool)
     expected[steps.astype(int), units.astype(int)] = True
@@ -216,7 +217,7 @@ def test_lists_of_events(events, dt, dtype):
 
 
 def test_integer_ticks_are_exact():
-    """A microsecond before the end of a step of 4000 s, a 4,000,000,000th of it."""
+    """An event is one microsecond before the end of a step of 4000 s, which is a 4,000,000,000th of the step."""
     ticks = np.array([3_999_999_999, 4_000_000_000, 12_000_000_000])
     for kind in (np.int64, np.uint64):
         frames = from_tonic(tonic_events(ticks, [0, 0, 1], kind), (2, 1, 1), 4e6)
@@ -257,19 +258,19 @@ def test_a_recording_may_end_within_a_step(dtype):
     np.testing.assert_array_equal(np.flatnonzero(from_nir(partial, 1.0)), [4])
 
 
-def test_rounding_is_that_of_the_time_as_given():
-    """float32 seconds after half an hour are rounded to 0.06 ms, whatever they are counted from."""
+def test_tolerance_depends_on_the_time_as_given():
+    """After half an hour, seconds in float32 are rounded to 0.06 ms, wherever the recording begins."""
     start, stop = np.float32(1800.0), np.float32(1800.5)
-    begin: Any = start  # which Neo takes as it takes `stop`, against its annotation
+    begin: Any = start  # Neo accepts it like `stop`, against its annotation
     times = start + np.arange(500, dtype=np.float32) / 1000
     train = neo.SpikeTrain(times, stop, "s", t_start=begin, dtype=np.float32)
     assert from_neo(train).all()
-    # In float64, by 2^-51 of 2^41 steps: two of its spacings there, but not three.
+    # In float64 the tolerance is 2^-51 of 2^41 steps: two spacings of the times, but not three.
     start, spacing = 2.0**41, 2.0**-11
     for number, expected in ((2, 10), (3, 9)):
         early = neo.SpikeTrain([start + 10 - number * spacing], start + 20, "ms", t_start=start * pq.ms)
         np.testing.assert_array_equal(np.flatnonzero(from_neo(early)), [expected])
-    # Half a step off is half a step off.
+    # An error of half a step is not corrected.
     late = times[:-1] + np.float32(0.0005)
     late = neo.SpikeTrain(late, stop, "s", t_start=begin, dtype=np.float32)
     np.testing.assert_array_equal(np.flatnonzero(from_neo(late)), np.arange(499))
@@ -298,7 +299,7 @@ def test_nir_events_may_be_jax_arrays():
     np.testing.assert_array_equal(from_nir(data, 1.0), raster)
 
 
-def test_an_empty_array_is_one_of_units():
+def test_empty_array_of_any_dtype_is_accepted_for_units():
     empty = nir.EventData(np.zeros((1, 0)), np.zeros((1, 0)), 2, 0.004)
     assert from_nir(empty, 1.0).shape == (4, 2) and not from_nir(empty, 1.0).any()
     assert from_tonic(np.zeros(0, [("x", float), ("t", float)]), (2, 1, 1), steps=3).shape == (3, 1, 1, 2)
@@ -349,7 +350,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_no_sign_and_no_fraction_is_lost(writer):
+def test_writers_refuse_signs_and_fractions(writer):
     name = writer.split(",")[0]
     for make in (np.asarray, jnp.asarray):
         for value in (-1.0, 0.5, np.nan, np.inf, -2.0):
@@ -360,7 +361,7 @@ def test_no_sign_and_no_fraction_is_lost(writer):
             WRITERS[writer](make(np.array([[0, -1]], np.int8)))
 
 
-def test_two_in_one_step_are_refused_or_merged():
+def test_two_spikes_in_one_step_are_refused_or_merged():
     train = neo.SpikeTrain([1.1, 1.2, 3.0], units="ms", t_stop=5.0)
     events = np.zeros(2, [("x", np.int16), ("t", np.int64)])
     with pytest.raises(
@@ -383,7 +384,7 @@ VALUED = nir.ValuedEventData(idx=ONE, time=ONE, value=ONE, n_neurons=2, t_max=1.
 CASES: dict[str, Any] = {
     "mask": (lambda: to_neo(MASKED), ValueError, "to_neo: `raster` without an inhibition mask"),
     "mask, nir": (lambda: to_nir(MASKED), ValueError, "to_nir: `raster` without an inhibition mask"),
-    "traced": (lambda: jax.jit(lambda x: len(to_neo(x)))(R), TypeError, "to_neo: `raster` outside of `jax.jit` traced"),
+    "traced": (lambda: jax.jit(lambda x: len(to_neo(x)))(R), TypeError, "to_neo: `raster` traced outside of `jax.jit`"),
     "dt": (lambda: to_neo(R, 0.0), ValueError, "to_neo: `dt` [ms] positive 0.0"),
     "no trains": (lambda: from_neo([]), ValueError, "from_neo: `trains` at least one none"),
     "no train": (lambda: from_neo([R]), TypeError, "from_neo: `trains` `neo.SpikeTrain` ndarray"),

@@ -1,4 +1,5 @@
-"""Kernels: the numbers of SciPy, and what the docstrings say of them."""
+# pyright: reportArgumentType=false
+"""Kernels: the numbers of SciPy, and the properties in the docstring."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,7 @@ def test_gain_and_symmetry():
 
 
 @pytest.mark.parametrize("taps", [2, 9, 20, 65])
-def test_no_tap_is_negative_up_to_the_cutoff_that_is_said(taps):
+def test_no_tap_is_negative_up_to_the_documented_cutoff(taps):
     most = min(1000 / ((taps - 1) * 0.5), 999.0)
     assert fir.lowpass(taps, most, 0.5).min() > -1e-17
     if most < 900:
@@ -59,7 +60,7 @@ def test_a_kernel_is_a_constant():
 
 
 def test_a_number_that_is_a_jax_array_gives_an_array_with_derivatives():
-    """Traced or not; the derivatives are those of finite differences in double precision."""
+    """Traced or not; the derivatives equal finite differences in double precision."""
     numbers = {"cutoff": 40.0, "dt": 0.5, "gain": 2.0}
     expected = fir.lowpass(9, **numbers)
     for name, value in numbers.items():

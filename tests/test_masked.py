@@ -1,4 +1,4 @@
-"""Masked arrays of NumPy: masked entries are refused, and an array without any is a plain one."""
+"""Masked arrays of NumPy: masked entries are refused, and an array without masked entries is a plain array."""
 
 import re
 
@@ -36,7 +36,7 @@ def unrolled(module, name):
     return lambda x: module.unroll(x, module.init(jnp.zeros(UNITS)), steps=None)[0][name].value
 
 
-# What takes an array; the array; the class or function, the argument, and what a masked entry can be filled with.
+# A function of an array, the array, the class or function and the argument in the error, and the suggested fill value.
 SIGNALS = {
     "FloatArray": (lambda x: FloatArray(x).value, "FloatArray", "value"),
     "unroll": (unrolled(linear, "spikes"), "LinearSpiker", "signal"),
@@ -68,7 +68,7 @@ RASTERS = {
     "van_rossum": (lambda s: measure.van_rossum(SPIKES, s, 5.0), "van_rossum", "others"),
     "victor_purpura": (lambda s: measure.victor_purpura(s, SPIKES, 5.0), "victor_purpura", "spikes"),
 }
-# Where NaN and 0 make no sense, the error leaves the value open.
+# If neither NaN nor 0 is meaningful, the error does not suggest a value.
 OTHERS = {
     "DeltaSpiker.fit": (
         lambda x: np.asarray(DeltaSpiker.fit(x, 0.1).config.threshold),
@@ -89,7 +89,7 @@ OTHERS = {
 }
 TIMES, INDICES = np.array([[0.0, 0.001, 0.003]]), np.array([[0, 1, 0]])
 EVENTS = np.array([(0, 0), (1, 1000)], [("x", np.int16), ("t", np.int64)])
-# An event that is masked is dropped from the times and the units together.
+# A masked event must be removed from the times and the units together.
 READERS = {
     "from_events, times": (lambda t: raster.from_events(t, INDICES[0], (8, 2)), 1000 * TIMES[0], "times"),
     "from_events, units": (lambda u: raster.from_events(1000 * TIMES[0], u, (8, 2)), INDICES[0], "units"),

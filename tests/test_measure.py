@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import warnings
 from typing import Any
 
@@ -17,7 +18,7 @@ TAU, Q = 12.0, 90.0
 
 
 def trains(seed, shape=(STEPS, *UNITS)):
-    """Rates from silent to one spike in four steps; the first three units with 0, 1 and 2 spikes."""
+    """Units with rates from 0 to one spike in four steps. The first three units have 0, 1 and 2 spikes."""
     rng = np.random.default_rng(seed)
     p = np.linspace(0.02, 0.25, int(np.prod(shape[1:]))).reshape(shape[1:])
     raster = rng.random(shape) < p
@@ -45,7 +46,7 @@ MEASURES: dict[str, Any] = {
 
 
 def each_unit(function, *rasters):
-    """A function of trains `(steps,)` for every unit."""
+    """Apply a function of trains `(steps,)` to every unit."""
     flat = [np.asarray(raster).reshape(len(raster), -1).T for raster in rasters]
     values = [function(*unit) for unit in zip(*flat, strict=True)]
     return np.asarray(values, float).reshape(rasters[0].shape[1:])
@@ -71,7 +72,7 @@ def elephant():
     class Elephant:
         @staticmethod
         def variation(name, train):
-            with warnings.catch_warnings(action="ignore"):  # that there are too few intervals
+            with warnings.catch_warnings(action="ignore"):  # about too few intervals
                 gaps = statistics.isi(times(train))
                 return getattr(statistics, name)(gaps, with_nan=True) if name != "cv" else statistics.cv(gaps)
 
@@ -91,44 +92,44 @@ def elephant():
             trains = [times(train) * pq.ms for train in trains]
             unit = {"time_constant": pq.ms, "cost_factor": pq.Hz}
             kwargs = {key: value * unit[key] for key, value in kwargs.items()}
-            with warnings.catch_warnings(action="ignore"):  # of squares that are negative by rounding
+            with warnings.catch_warnings(action="ignore"):  # about squares that are negative because of rounding
                 return getattr(dissimilarity, name)(trains, **kwargs)[0, 1]
 
     return Elephant
 
 
 @pytest.mark.parametrize("name", ["cv2", "lv"])
-def test_local_variation_is_that_of_elephant(elephant, name):
+def test_local_variation_equals_that_of_elephant(elephant, name):
     expected = each_unit(lambda train: elephant.variation(name, train), RASTER)
     assert np.isnan(expected).sum() == 3 and len(np.unique(expected)) > 10
     close(getattr(measure, name)(RASTER), expected)
 
 
-def test_cv_is_that_of_elephant_but_nan_for_one_interval(elephant):
+def test_cv_equals_that_of_elephant_but_is_nan_for_one_interval(elephant):
     expected = each_unit(lambda train: elephant.variation("cv", train), RASTER)
     assert expected[0, 2] == 0
     expected[0, 2] = np.nan
     close(measure.cv(RASTER), expected)
 
 
-def test_rate_is_that_of_elephant(elephant):
+def test_rate_equals_that_of_elephant(elephant):
     close(measure.rate(RASTER, DT), each_unit(elephant.rate, RASTER))
 
 
-def test_fano_is_that_of_elephant(elephant):
+def test_fano_equals_that_of_elephant(elephant):
     expected = each_unit(elephant.fano, RASTER)
     assert np.isnan(expected[0, 0]) and expected[0, 1] == pytest.approx(5 / 6)
     close(measure.fano(RASTER, 25.0, DT), expected)
 
 
 @pytest.mark.parametrize("tau", [1.0, TAU, 1000.0])
-def test_van_rossum_is_that_of_elephant(elephant, tau):
+def test_van_rossum_equals_that_of_elephant(elephant, tau):
     expected = each_unit(lambda *ab: elephant.distance("van_rossum_distance", *ab, time_constant=tau), RASTER, OTHER)
     close(measure.van_rossum(RASTER, OTHER, tau, DT), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("q", [0.0, 1.0, Q, 5000.0])
-def test_victor_purpura_is_that_of_elephant(elephant, q):
+def test_victor_purpura_equals_that_of_elephant(elephant, q):
     expected = each_unit(lambda *ab: elephant.distance("victor_purpura_distance", *ab, cost_factor=q), RASTER, OTHER)
     close(measure.victor_purpura(RASTER, OTHER, q, DT), expected)
 
@@ -140,7 +141,7 @@ def train(*steps, length=40):
     return jnp.zeros(length, bool).at[jnp.asarray(steps, int)].set(True)
 
 
-def test_of_one_train():
+def test_measures_of_one_train_by_hand():
     spikes = train(2, 5, 11, 13)  # intervals 3, 6, 2
     assert measure.count(spikes) == 4 and measure.count(spikes).dtype == jnp.int32
     close(measure.rate(spikes), 100.0)
@@ -153,7 +154,7 @@ def test_of_one_train():
     close(measure.cv2(spikes), (2 * 3 / 9 + 2 * 4 / 8) / 2)
     close(measure.lv(spikes), (3 * (3 / 9) ** 2 + 3 * (4 / 8) ** 2) / 2)
     close(measure.fano(spikes, 10.0), (2 * 1 + 2 * 1) / 4)  # 2, 2, 0, 0
-    close(measure.fano(spikes, 12.0), (14 / 9) / (4 / 3))  # 3, 1, 0, and four steps that do not count
+    close(measure.fano(spikes, 12.0), (14 / 9) / (4 / 3))  # 3, 1, 0, and four steps after the last window
 
 
 def test_interval_padding():
@@ -199,13 +200,13 @@ def test_distances_by_hand():
     close(vr(two, none), np.sqrt(2 + 2 * np.exp(-1)))
     close([vp(one, later, 0.0), vp(one, later, 100.0), vp(one, later, 250.0), vp(one, later, 260.0)], [0, 0.8, 2, 2])
     close([vp(two, one, 100.0), vp(none, two, 100.0), vp(two, two, 1e6)], [1, 2, 0])
-    # Moving both is dearer than removing the first and moving nothing.
+    # Moving both costs more than removing the first and moving nothing.
     close(vp(train(0, 10), train(10, 20), 40.0), 1.6)
     close(vp(train(0, 10), train(10, 20), 80.0), 2)
 
 
 def test_small_distances_keep_their_precision():
-    # Close trains of many spikes: no difference of large sums.
+    # Close trains of many spikes, whose distance is not a difference of large sums.
     a = np.random.default_rng(0).random(4000) < 0.2
     b = a.copy()
     b[2000] = not b[2000]
@@ -213,7 +214,7 @@ def test_small_distances_keep_their_precision():
 
 
 def test_counts_are_exact():
-    # Beyond 2**24, where float32 stops counting.
+    # More than 2**24 spikes, which float32 cannot count.
     spikes = np.ones(2**24 + 3, bool)
     for raster in (spikes, spikes.astype(np.int8)):
         assert measure.count(raster) == 2**24 + 3
@@ -227,7 +228,7 @@ def test_signals_by_hand():
     np.testing.assert_array_equal(measure.snr(signal, reconstruction)[1:], [-np.inf, np.inf, np.nan])
     close(measure.snr(signal, reconstruction)[0], 20.0)
     assert_equal(measure.snr(FloatArray(signal), np.asarray(reconstruction)), measure.snr(signal, reconstruction))
-    for unit in (2.0**-70, 2.0**100):  # whose squares float32 does not hold
+    for unit in (2.0**-70, 2.0**100):  # the squares overflow or underflow in float32
         other = signal * jnp.float32(unit), reconstruction * jnp.float32(unit)
         np.testing.assert_array_equal(measure.rmse(*other), measure.rmse(signal, reconstruction) * unit)
         close(measure.snr(*other), measure.snr(signal, reconstruction))
@@ -253,7 +254,7 @@ def test_any_raster(name):
 def test_jit_and_vmap(name):
     function, raster = MEASURES[name], jnp.asarray(RASTER)
     expected = function(raster)
-    # Units stay last in what comes back.
+    # The axes of the units stay last in the result.
     assert_close(jax.jit(jax.vmap(function, in_axes=2, out_axes=-1))(raster), expected)
 
 
@@ -319,7 +320,7 @@ def test_gradients_of_rate_and_sparsity():
 
 
 @pytest.mark.parametrize("name", ["van_rossum", "rmse", "snr"])
-def test_gradients_are_those_of_finite_differences(name):
+def test_gradients_equal_finite_differences(name):
     functions = {"van_rossum": lambda a, b: measure.van_rossum(a, b, 4.0), "rmse": measure.rmse, "snr": measure.snr}
     function = functions[name]
     with x64():
@@ -361,7 +362,7 @@ S = jnp.zeros((10, 2))
     ],
     ids=["list", "output", "signal", "durations", "complex", "scalar"],
 )
-def test_what_is_not_a_raster_is_refused(name, spikes, error, match):
+def test_other_types_than_rasters_are_refused(name, spikes, error, match):
     arguments = {"fano": (2.0,), "van_rossum": (S, 1.0), "victor_purpura": (S, 1.0)}.get(name, ())
     with pytest.raises(error, match=f"{name}: `spikes` {match}"):
         getattr(measure, name)(spikes, *arguments)
@@ -386,7 +387,7 @@ NUMBERS = {
 @pytest.mark.parametrize(
     "value", [-1.0, np.nan, np.inf, 0, "1", None, True, (1.0, 2.0), jnp.ones(2), jnp.asarray(True)]
 )
-def test_what_is_not_a_number_is_refused(name, value):
+def test_other_types_than_numbers_are_refused(name, value):
     (argument, unit), function = NUMBERS[name]
     if argument == "q" and isinstance(value, int) and value == 0 and value is not False:
         return
@@ -401,7 +402,7 @@ def test_what_is_not_a_number_is_refused(name, value):
         (
             lambda: measure.van_rossum(S, S[:, 0], 1.0),
             ValueError,
-            r"van_rossum: `others` must be of the same shape as `spikes`, \(10, 2\), got \(10,\)",
+            r"van_rossum: `others` must have the same shape as `spikes`, \(10, 2\), got \(10,\)",
         ),
         (lambda: measure.victor_purpura(S, S[1:], 1.0), ValueError, r"victor_purpura: `others` .*, got \(9, 2\)"),
         (lambda: measure.fano(S, 2.5), ValueError, r"fano: `window` must be a multiple of `dt` = 1.0 \[ms\], got 2.5"),
@@ -410,21 +411,25 @@ def test_what_is_not_a_number_is_refused(name, value):
         (
             lambda: measure.fano(S, jnp.asarray(2.0)),
             TypeError,
-            r"fano: `window` must be a Python number \[ms\], static",
+            r"fano: `window` must be a static Python number \[ms\]",
         ),
-        (lambda: measure.fano(S, 2.0, jnp.asarray(1.0)), TypeError, r"fano: `dt` must be a Python number \[ms\]"),
+        (
+            lambda: measure.fano(S, 2.0, jnp.asarray(1.0)),
+            TypeError,
+            r"fano: `dt` must be a static Python number \[ms\]",
+        ),
         (lambda: measure.intervals(S, capacity=-1), ValueError, "intervals: `capacity` must be 0 or more"),
         (lambda: measure.intervals(S, capacity=2.0), TypeError, "intervals: `capacity` must be an integer .* got 2.0"),
         (
             lambda: measure.intervals(S + 1, capacity=8),
             ValueError,
-            "intervals: `capacity` must hold all intervals of every unit, got 8, where there are 9",
+            "intervals: `capacity` must be at least the number of intervals of every unit, got 8 for a unit with 9",
         ),
         (lambda: measure.victor_purpura(S, S, 1.0, capacity=True), TypeError, "victor_purpura: `capacity` .* got True"),
         (
             lambda: measure.victor_purpura(S, S + 1, 1.0, capacity=9),
             ValueError,
-            "victor_purpura: `capacity` must hold all spikes of every unit, got 9, where there are 10",
+            "victor_purpura: `capacity` must be at least the number of spikes of every unit, got 9 for a unit with 10",
         ),
         (lambda: measure.rmse([1.0], S), TypeError, r"rmse: `signal` must be an array of floats .* got \[1.0\]"),
         (lambda: measure.snr(S, S > 0), TypeError, "snr: `reconstruction` must be an array of floats"),
@@ -441,8 +446,14 @@ def test_other_arguments_are_refused(function, error, match):
 @pytest.mark.parametrize(
     "function, match",
     [
-        (lambda s: measure.intervals(s, capacity=8)[0], "intervals: `capacity` must hold all intervals of every unit"),
-        (lambda s: measure.victor_purpura(s, s, 1.0, capacity=9), "victor_purpura: `capacity` must hold all spikes"),
+        (
+            lambda s: measure.intervals(s, capacity=8)[0],
+            "intervals: `capacity` must be at least the number of intervals of every unit",
+        ),
+        (
+            lambda s: measure.victor_purpura(s, s, 1.0, capacity=9),
+            "victor_purpura: `capacity` must be at least the number of spikes",
+        ),
     ],
 )
 def test_overflow_under_jit_is_an_error(function, match):

@@ -42,7 +42,7 @@ def all_of(spikes, measures=MEASURES):
 
 
 def van_rossum(size):
-    """By the kernel of pairs of spikes."""
+    """The distance computed by the kernel of pairs of spikes."""
     steps = np.arange(STEPS) * DT
     kernel = np.exp(-np.abs(steps[:, None] - steps) / TAU)
     return np.sqrt(np.einsum("iu,ij,ju->u", size - OTHER, kernel, size - OTHER))
@@ -53,7 +53,7 @@ def fano(size):
     return counts.var(0) / np.where(counts.any(0), counts.mean(0), np.nan)
 
 
-# As smooth functions of the sizes of the entries. The others are piecewise constant.
+# The measures that are smooth functions of the magnitudes of the entries. The others are piecewise constant.
 SMOOTH = {
     "rate": lambda size: size.sum(0) * 1000 / (STEPS * DT),
     "sparsity": lambda size: 1 - size.mean(0),
@@ -148,7 +148,7 @@ def test_every_number_that_is_not_zero_is_one_spike(value, dtype):
 
 
 @pytest.mark.parametrize("dtype, value", [("int8", -128), ("uint8", 200), ("int32", 3), ("float32", -2.5)])
-def test_van_rossum_weighs_by_size_in_every_dtype(dtype, value):
+def test_van_rossum_weighs_by_magnitude_in_every_dtype(dtype, value):
     for asarray in (jnp.asarray, np.asarray):
         weighted = asarray((SIGNED if value < 0 else FIRED) * np.asarray(value, dtype), dtype)
         np.testing.assert_allclose(
@@ -180,7 +180,7 @@ def test_unsigned_rasters_have_the_same_bits_and_events(asarray):
 
 @pytest.fixture(scope="module")
 def slopes():
-    """Of the weighted sum of each measure with respect to the size of each entry, by finite differences."""
+    """Finite differences of the weighted sum of each measure with respect to the magnitude of each entry."""
     h, size, by_name = 1e-6, FIRED.astype(float), {name: np.zeros((STEPS, UNITS)) for name in FLOATS}
     for name, function in SMOOTH.items():
         for entry in np.ndindex(STEPS, UNITS):
@@ -193,7 +193,7 @@ def slopes():
 
 
 def gradients(spikes):
-    """Of each measure with respect to `spikes`, an array of floats, in all of its forms with that dtype."""
+    """Derivatives of each measure with respect to `spikes`, an array of floats, in all of its forms with that dtype."""
     weights = jnp.asarray(WEIGHTS, jnp.float32)
     forms = {
         "array": lambda s: s,
@@ -216,7 +216,7 @@ def gradients(spikes):
 
 
 def check_gradients(given, dtype, slopes, rtol):
-    # The zeros are of both signs: -0.0 is that of an inhibitory unit.
+    # The zeros have both signs, because the value of a silent inhibitory unit is -0.0.
     spikes = jnp.asarray(
         np.where(INHIBITORY, -FIRED.astype(float), FIRED.astype(float)) if given == "signed" else FIRED, dtype
     )
@@ -239,7 +239,7 @@ def check_gradients(given, dtype, slopes, rtol):
         pytest.param("float64", 2e-5, marks=pytest.mark.sweep),
     ],
 )
-def test_derivatives_are_those_of_finite_differences_in_every_form(given, dtype, rtol, slopes):
+def test_derivatives_equal_finite_differences_in_every_form(given, dtype, rtol, slopes):
     if dtype == "float64":
         with x64():
             check_gradients(given, dtype, slopes, rtol)
@@ -269,7 +269,7 @@ def test_gradient_of_a_silent_unit_in_fano_is_zero():
 def test_nan_makes_the_measures_of_its_unit_nan(form, given, expected):
     raster = SIGNED.astype(given)
     raster[[5, 7], 2] = np.nan
-    raster[9, 0] = np.nan  # the unit that is silent otherwise
+    raster[9, 0] = np.nan  # a unit without spikes
     values = all_of(form(raster))
     fired = FIRED.copy()
     fired[[5, 7], 2] = fired[9, 0] = True
@@ -279,7 +279,7 @@ def test_nan_makes_the_measures_of_its_unit_nan(form, given, expected):
         np.testing.assert_allclose(value[..., [1, 3]], expected[name][..., [1, 3]], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_nan_in_steps_beyond_the_last_window_does_not_count():
+def test_nan_after_the_last_window_is_ignored():
     raster = np.concatenate([SIGNED, np.full((1, UNITS), np.nan)])
     np.testing.assert_allclose(measure.fano(raster, WINDOW, DT), measure.fano(FIRED, WINDOW, DT))
 
@@ -294,20 +294,20 @@ def test_intervals_of_a_unit_with_nan_are_counted_and_are_nan():
 
 
 @pytest.mark.parametrize("steps", [0.5, 0.9, 1.002, 3.5, 1_000.25, 1_000_000.5])
-def test_window_of_a_broken_number_of_steps_is_refused(steps):
+def test_window_with_a_fraction_of_a_step_is_refused(steps):
     raster = np.broadcast_to(np.zeros((1, 1), bool), (2_000_002, 1))
-    with pytest.raises(ValueError, match=r"fano: `window` must be a multiple of `dt` = 0.5 \[ms\].* nearest that fits"):
+    with pytest.raises(ValueError, match=r"fano: `window` must be a multiple of `dt` = 0.5 \[ms\].* nearest multiple"):
         measure.fano(raster, steps * 0.5, 0.5)
 
 
-def test_window_whose_length_has_been_rounded_is_taken():
+def test_window_with_a_rounded_length_is_accepted():
     raster = jnp.asarray(FIRED)
     for dt in (0.1, 1 / 3, float(np.float32(0.1)), 0.7):
         np.testing.assert_array_equal(measure.fano(raster, 3 * dt, dt), measure.fano(raster, 3.0))
     np.testing.assert_array_equal(measure.fano(raster, 0.6, np.float32(0.1)), measure.fano(raster, 6.0))
 
 
-def test_window_that_no_raster_holds_is_refused():
+def test_window_longer_than_half_of_the_raster_is_refused():
     with pytest.raises(ValueError, match="fano: `window` must be at most half of the raster"):
         measure.fano(FIRED, 1e308, 1e-10)
 
@@ -315,7 +315,7 @@ def test_window_that_no_raster_holds_is_refused():
 # Signals
 
 
-def test_signals_of_any_float_are_taken():
+def test_signals_of_any_float_dtype_are_accepted():
     signal = np.random.default_rng(0).random((20, 2))
     for function in (measure.rmse, measure.snr):
         wanted = function(jnp.asarray(signal, jnp.float32), jnp.zeros((20, 2)))
@@ -337,7 +337,7 @@ def test_signals_of_any_float_are_taken():
         ({"spikes": SpikeArray(jnp.ones(3))}, "got {'spikes'"),
     ],
 )
-def test_what_is_not_a_signal_is_refused_with_a_remedy(signal, match):
+def test_other_types_than_signals_are_refused_with_a_remedy(signal, match):
     for name in ("rmse", "snr"):
         with pytest.raises(TypeError, match=f"{name}: `signal` must be an array of floats or a FloatArray, {match}"):
             getattr(measure, name)(signal, jnp.ones(3))

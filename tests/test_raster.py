@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 import itertools
 from typing import Any
 
@@ -20,12 +21,12 @@ DTYPES = [jnp.bool_, jnp.float32, jnp.bfloat16, jnp.int8]
 
 
 def spikes(shape, dtype: Any = jnp.bool_):
-    # By NumPy: `jax.random` would compile once more for every shape.
+    # NumPy, because `jax.random` would compile a program for every shape.
     return jnp.asarray(np.random.default_rng(0).random(shape) < 0.4, dtype)
 
 
 def reference(raster):
-    """The words by NumPy: bytes along time, four little-endian ones to the word."""
+    """The words computed by NumPy: bytes along time, four little-endian bytes per word."""
     octets = np.packbits(np.asarray(raster).astype(bool), axis=0, bitorder="little")
     octets = np.pad(octets, [(0, -len(octets) % 4)] + [(0, 0)] * (octets.ndim - 1))
     octets = np.moveaxis(octets.reshape(len(octets) // 4, 4, *octets.shape[1:]), 1, -1)
@@ -34,7 +35,7 @@ def reference(raster):
 
 @pytest.mark.parametrize("steps", LENGTHS)
 @pytest.mark.parametrize("units", with_sweep(*UNITS[::-1]), ids=str)
-def test_words_are_those_of_numpy_and_come_back(steps, units):
+def test_words_equal_those_of_numpy_and_unpack_to_the_raster(steps, units):
     raster = spikes((steps, *units))
     words = pack(raster)
     assert words.dtype == jnp.uint32 and words.shape == (-(-steps // 32), *units)
@@ -72,7 +73,7 @@ def test_bits_beyond_the_last_step_are_zero_and_ignored():
     "value, dtypes",
     [(-1, "f4 f2 i1"), (2, "f4 i1"), (0.5, "f4"), (1e-30, "f4"), (np.inf, "f4"), (np.nan, "f4 f2")],
 )
-def test_pack_refuses_what_a_bit_cannot_hold(make, value, dtypes):
+def test_pack_refuses_entries_that_a_bit_cannot_represent(make, value, dtypes):
     for dtype in dtypes.split():
         raster = np.zeros((40, 3), dtype)
         raster[33, 1] = value
@@ -103,7 +104,7 @@ def test_numpy_arrays():
     raster = np.asarray(spikes((50, 3)))
     assert_equal(pack(raster), pack(jnp.asarray(raster)))
     assert_equal(unpack(np.asarray(pack(raster)), 50), jnp.asarray(raster))
-    # Of 64 bits, and 0 in 32.
+    # Nonzero in 64 bits, and 0 in 32 bits.
     for raster in (np.asarray([0, 2**32]), np.asarray([0, -(2**40)]), np.asarray([0.0, 1e-300])):
         with pytest.raises(ValueError, match="pack: `raster` must hold only 0 and 1"):
             pack(raster)
@@ -189,16 +190,20 @@ WORDS = jnp.zeros((2, 3), jnp.uint32)
     "arguments, error, match",
     [
         (([1], 1), TypeError, r"unpack: `words` must be an array of dtype uint32, got \[1\]"),
-        ((jnp.zeros((2, 3), jnp.int32), 40), TypeError, r"unpack: `words` must be of dtype uint32, .* dtype int32"),
-        ((np.zeros(2, np.uint8), 40), TypeError, "unpack: `words` must be of dtype uint32, .* dtype uint8"),
+        ((jnp.zeros((2, 3), jnp.int32), 40), TypeError, r"unpack: `words` must have dtype uint32, .* dtype int32"),
+        ((np.zeros(2, np.uint8), 40), TypeError, "unpack: `words` must have dtype uint32, .* dtype uint8"),
         ((jnp.asarray(1, jnp.uint32), 1), ValueError, "unpack: `words` must have a leading axis of time"),
         ((WORDS, 40.0), TypeError, r"unpack: `steps` must be an integer \[time steps\], static .* got 40.0"),
         ((WORDS, True), TypeError, r"unpack: `steps` must be an integer \[time steps\], static .* got True"),
         ((WORDS, None), TypeError, r"unpack: `steps` must be an integer \[time steps\], static .* got None"),
         ((WORDS, -1), ValueError, "unpack: `steps` must be 0 or more .* got -1"),
-        ((WORDS, 0), ValueError, "unpack: `words` must be 0 along time for `steps` = 0, got 2"),
-        ((WORDS, 32), ValueError, "unpack: `words` must be 1 along time for `steps` = 32, got 2"),
-        ((WORDS, 65), ValueError, r"unpack: `words` must be 3 along time for `steps` = 65, got 2 \(shape \(2, 3\)\)"),
+        ((WORDS, 0), ValueError, "unpack: `words` must have length 0 along time for `steps` = 0, got 2"),
+        ((WORDS, 32), ValueError, "unpack: `words` must have length 1 along time for `steps` = 32, got 2"),
+        (
+            (WORDS, 65),
+            ValueError,
+            r"unpack: `words` must have length 3 along time for `steps` = 65, got 2 \(shape \(2, 3\)\)",
+        ),
         ((WORDS, 40, complex), TypeError, "unpack: `dtype` must be a floating-point, .* got <class 'complex'>"),
         ((WORDS, 40, "spikes"), TypeError, "unpack: `dtype` must be a floating-point, .* got 'spikes'"),
         ((WORDS, 40, None), TypeError, "unpack: `dtype` must be a floating-point, .* got None"),
@@ -220,13 +225,13 @@ def test_steps_are_static_under_jit():
 
 
 def events_of(raster, dt=1.0):
-    """By NumPy, whose order is that of time, then of the flattened units."""
+    """The events found by NumPy, ordered by time, then by flattened unit."""
     step, unit = np.nonzero(np.asarray(raster).reshape(len(raster), int(np.prod(raster.shape[1:]))))
     return step * dt, unit
 
 
 @pytest.mark.parametrize("steps, units", [(0, (3,)), (200, ()), (33, (0, 2)), (33, (37,)), (200, (3, 4))])
-def test_events_are_those_of_numpy_and_come_back(steps, units):
+def test_events_equal_those_of_numpy_and_convert_back(steps, units):
     raster = spikes((steps, *units))
     events = to_events(raster, 0.1)
     times, indices = events_of(raster, 0.1)
@@ -255,7 +260,7 @@ def test_events_dtypes():
         assert_equal(from_events(events.times, events.units, (np.int64(40), 6), dtype=dtype), raster)
 
 
-# Among the 2**21 steps at most, the last ones have the largest error; odd numbers have the most bits.
+# Of the up to 2**21 steps, the last ones have the largest error, and odd numbers have the most bits.
 FIRST = 2**21 - 2**18
 
 
@@ -279,9 +284,9 @@ def test_times_round_to_their_steps(dt):
 def test_more_steps_in_double_precision():
     raster = np.zeros((2**21 + 2, 1), bool)
     raster[[5, -2, -1]] = True
-    with pytest.raises(ValueError, match="to_events: `raster` must be of 2097152 steps or less .* got 2097154"):
+    with pytest.raises(ValueError, match="to_events: `raster` must have at most 2097152 steps .* got 2097154"):
         to_events(raster, 0.1)
-    with pytest.raises(ValueError, match="from_events: `shape` must be of 2097152 steps or less"):
+    with pytest.raises(ValueError, match="from_events: `shape` must have at most 2097152 steps"):
         from_events(np.zeros(1, np.float32), np.zeros(1, int), raster.shape)
     times, units = events_of(raster, 0.1)
     assert bool((from_events(times, units, raster.shape, 0.1) == raster).all())
@@ -310,14 +315,14 @@ def test_events_under_jit_and_vmap():
     assert_equal(jax.jit(jax.vmap(forth))(rasters), stack(each))
     assert_equal(jax.jit(jax.vmap(back))(stack(each)), rasters)
     assert_equal(jax.jit(to_events, static_argnums=2)(rasters[1], jnp.asarray(0.1), capacity), each[1])
-    # Files have integers.
+    # Times in files are often integers.
     ticks, units = np.nonzero(np.asarray(rasters[0]).reshape(50, 6))
     whole = lambda t, u: from_events(t, u, (50, 2, 3))
     assert_equal(jax.jit(whole)(ticks.astype(np.int32), units.astype(np.uint16)), rasters[0])
     assert_equal(whole(ticks, units.astype(np.uint8)), rasters[0])
 
 
-def test_an_event_is_in_the_step_that_it_falls_into():
+def test_event_is_in_the_step_that_contains_its_time():
     times, units = np.asarray([9.7, 0.6, 1.4, 0.0, 4.999]), np.asarray([0, 1, 1, 0, 0])
     expected = np.zeros((10, 2), bool)
     expected[[9, 0, 1, 0, 4], units] = True
@@ -333,14 +338,14 @@ def test_nearest_step():
     nearest = lambda t: from_events(t, units, (4, 2), nearest=True)
     np.testing.assert_array_equal(nearest(times), expected)
     np.testing.assert_array_equal(jax.jit(nearest)(times), expected)
-    with pytest.raises(ValueError, match="must lie within"):
+    with pytest.raises(ValueError, match="must be within"):
         from_events(times, units, (4, 2))
 
 
 @pytest.mark.parametrize("dtype, factor", [(np.float32, 2.0**-22), (np.float64, 2.0**-51)])
 @pytest.mark.parametrize("dt", [0.1, 1 / 3, 1.0, 5.0])
 def test_rounding_below_a_step(dt, dtype, factor):
-    """The rule by its two numbers: a time that is nearer to the start of the next step is in that one."""
+    """A time is in the next step if it is nearer to its start than the two numbers of the rule allow."""
     k = np.array([16, 1000, 30_000])
     allowed = factor * k + 1e-6
     spacing = np.finfo(dtype).eps * k  # the times themselves are rounded
@@ -363,7 +368,7 @@ def test_integer_times_have_no_rounding():
         np.testing.assert_array_equal(np.flatnonzero(each(ticks)), [0, 2, 499])
 
 
-def test_known_times_keep_double_precision_beside_traced_units():
+def test_known_times_keep_double_precision_with_traced_units():
     times = np.array([2.0**24 + 1, 5.0])
     read = lambda units: from_events(times, units, (2**24 + 3, 1))[2**24 :]
     np.testing.assert_array_equal(jax.jit(read)(np.array([0, 0]))[:, 0], [False, True, False])
@@ -392,7 +397,7 @@ def test_no_event_is_lost(times, units, match):
 
 
 def test_errors_name_the_event():
-    with pytest.raises(ValueError, match=r"got 5.0 ms \(`dt` = 1.0 ms\) and 1\."):
+    with pytest.raises(ValueError, match=r"got 5.0 \[ms\] \(`dt` = 1.0 \[ms\]\) of unit 1\."):
         from_events(np.asarray([np.inf, 1.0, 5.0]), np.asarray([7, 1, 1]), (4, 2))
     with pytest.raises(ValueError, match="`merge=True`, got 2 events too many"):
         from_events(np.zeros(3), np.zeros(3, int), (4, 2))
@@ -403,11 +408,14 @@ def test_errors_name_the_event():
 def test_overflow_is_an_error():
     raster = jnp.ones((3, 4), bool)
     assert to_events(raster, capacity=12).number == 12
-    with pytest.raises(ValueError, match="to_events: `capacity` must hold all events of `raster`, got 11, where .* 12"):
+    with pytest.raises(
+        ValueError,
+        match="to_events: `capacity` must be at least the number of events of `raster`, got 11 for 12 events",
+    ):
         to_events(raster, capacity=11)
     compiled = jax.jit(lambda raster: to_events(raster, capacity=11))
     assert compiled(raster.at[0, 0].set(False)).number == 11
-    with pytest.raises(Exception, match="to_events: `capacity` must hold all events of `raster`"):
+    with pytest.raises(Exception, match="to_events: `capacity` must be at least the number of events of `raster`"):
         jax.block_until_ready(compiled(raster))
 
 
@@ -431,14 +439,14 @@ def test_counts_are_repeated_events(dtype):
 
 def test_counts_do_not_overflow_the_capacity():
     raster = COUNTS.astype(np.int8)
-    with pytest.raises(ValueError, match="must hold all events of `raster`, got 6, where there are 7"):
+    with pytest.raises(ValueError, match="must be at least the number of events of `raster`, got 6 for 7 events"):
         to_events(raster, capacity=6)
-    with pytest.raises(Exception, match="must hold all events of `raster`"):
+    with pytest.raises(Exception, match="must be at least the number of events of `raster`"):
         jax.block_until_ready(jax.jit(lambda raster: to_events(raster, capacity=6))(raster))
 
 
 @pytest.mark.sweep
-def test_random_counts_are_those_of_numpy():
+def test_events_of_random_counts_equal_those_of_numpy():
     counts = np.random.default_rng(0).poisson(0.7, (2, 50, 2, 3))
     forth = lambda raster: to_events(raster, 0.1, 300)
     many = jax.vmap(forth)(jnp.asarray(counts, jnp.float32))
@@ -468,7 +476,7 @@ def test_events_refuse_signs_and_fractions(value):
             jax.block_until_ready(jax.jit(lambda raster: to_events(raster, capacity=4))(each))
 
 
-def test_more_events_than_an_index_holds():
+def test_more_events_than_an_index_can_represent():
     for raster in (np.array([2**32 + 1]), np.array([1e300]), jnp.asarray([1e30]), jnp.asarray([2**30, 2**30])):
         with pytest.raises(ValueError, match=r"to_events: `raster` must hold fewer than 2\*\*30 spikes, got "):
             to_events(raster)
@@ -484,7 +492,7 @@ def test_empty_lists_of_events():
 
 def test_units_beyond_32_bits_are_not_wrapped():
     for read in (from_events, jax.jit(lambda t, u, s: from_events(t, np.array([2**32]), (4, 2)), static_argnums=2)):
-        with pytest.raises(Exception, match="from_events: `times` and `units` must lie within"):
+        with pytest.raises(Exception, match="from_events: `times` and `units` must be within"):
             jax.block_until_ready(read(np.zeros(1), np.array([2**32]), (4, 2)))
 
 
@@ -509,7 +517,11 @@ T, U = np.zeros(2), np.zeros(2, int)
         (lambda: jax.jit(to_events)(jnp.ones(3)), ValueError, "to_events: `capacity` must be given under `jax.jit`"),
         (lambda: from_events(np.ma.array(T, mask=T == 0), U, (4, 2)), ValueError, "from_events: `times` .* mask"),
         (lambda: from_events(T, np.ma.array(U, mask=U == 0), (4, 2)), ValueError, "from_events: `units` .* mask"),
-        (lambda: from_events(T * pq.s, U, (4, 2)), TypeError, r"from_events: `times` .* unit, s.*rescale\('ms'\)"),
+        (
+            lambda: from_events(T * pq.s, U, (4, 2)),
+            TypeError,
+            r"from_events: `times` .* with the unit s. .*rescale\('ms'\)",
+        ),
         (lambda: from_events([0.0], U, (4, 2)), TypeError, r"from_events: `times` .* got \[0.0\]"),
         (lambda: from_events(T > 0, U, (4, 2)), TypeError, r"from_events: `times` .* \[ms\].* dtype bool"),
         (lambda: from_events(T.astype(np.float16), U, (4, 2)), TypeError, "from_events: `times` .* dtype float16"),
@@ -531,12 +543,12 @@ def test_event_arguments_are_refused(call, error, match):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.int64])
 def test_late_events_keep_their_step(dtype):
-    """Beyond 2^24 steps, which single precision does not count, whatever precision JAX has."""
+    """After 2^24 steps, which single precision cannot count, with any precision of JAX."""
     late = np.array([5, 2**24 + 1], dtype)
     spikes = from_events(late, np.array([0, 0]), (2**24 + 3, 1))
     np.testing.assert_array_equal(np.nonzero(np.asarray(spikes))[0], late)
 
 
-def test_padding_is_no_event_in_long_rasters():
+def test_padding_adds_no_event_to_long_rasters():
     spikes = from_events(np.array([5.0, np.inf]), np.array([0, 0]), (2**24 + 1, 1))
     np.testing.assert_array_equal(np.nonzero(np.asarray(spikes))[0], [5])

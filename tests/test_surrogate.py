@@ -64,7 +64,7 @@ def test_derivative_is_the_documented_formula(cls, scale):
 
 
 @pytest.mark.parametrize("cls", ALL)
-def test_derivative_is_that_of_finite_differences_of_the_relaxation(cls):
+def test_derivative_equals_finite_differences_of_the_relaxation(cls):
     with x64():
         surrogate, v, h = cls(), jnp.asarray(V), 1e-6
         difference = (surrogate.relaxation(v + h) - surrogate.relaxation(v - h)) / (2 * h)
@@ -73,7 +73,7 @@ def test_derivative_is_that_of_finite_differences_of_the_relaxation(cls):
 
 @pytest.mark.parametrize("cls", WITH_PARAMETER)
 def test_parameters_are_learnable(cls):
-    """Through the surrogate's own parameter too, reverse and forward, against finite differences."""
+    """Derivatives with respect to a parameter of the surrogate, reverse and forward, equal finite differences."""
     (name,) = [field.name for field in dataclasses.fields(cls)]
     with x64():
         v, value, h = jnp.asarray(V), jnp.asarray(0.9), 1e-6
@@ -105,7 +105,7 @@ def test_relaxation_rises_from_0_to_1_with_slope_1(cls):
     np.testing.assert_allclose(jax.grad(cls())(0.0 * jnp.ones(())), 1, rtol=1e-5)
 
 
-def test_a_users_own():
+def test_surrogate_of_a_user():
     class Cubic(AbstractSurrogate):
         scale: float = 2.0
 
@@ -126,8 +126,8 @@ FAR = {jnp.float32: 3e38, jnp.bfloat16: 3e38, jnp.float16: 6e4}
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("dtype", with_sweep(*FAR))
 def test_derivatives_far_from_the_threshold(cls, dtype):
-    """Not NaN, which infinity times 0 is, at any magnitude and in the surrogate's own parameter either."""
-    ends = np.geomspace(30, FAR[dtype], 150)  # past where squares and products overflow
+    """They are not NaN (infinity times 0) at any magnitude, with respect to `v` and to the parameter."""
+    ends = np.geomspace(30, FAR[dtype], 150)  # up to values with overflowing squares and products
     v = jnp.asarray([*ends, -np.inf, np.inf, *-ends], dtype)
     first = jax.jit(jax.vmap(jax.grad(cls())))(v)
     second = jax.jit(jax.vmap(jax.grad(jax.grad(cls()))))(v)
@@ -147,7 +147,7 @@ def test_not_floats(v):
 
 
 def test_gradient_of_several_slopes_on_several_signals():
-    """Two nested `vmap`s within a gradient, of the surrogate's parameter and of the signal: as a loop over both."""
+    """Two nested `vmap`s within a gradient, over the parameter and over the signal, equal a loop over both."""
     slopes, signals = jnp.array([0.5, 1.0, 2.0]), jnp.linspace(0.1, 0.9, 8).reshape(4, 2)
 
     def loss(slope, x):
@@ -163,7 +163,7 @@ def test_gradient_of_several_slopes_on_several_signals():
 
 
 def derivatives(function, by):
-    """The first three."""
+    """The first three derivatives."""
     first = by(function)
     second = by(first)
     return first, second, by(second)
@@ -173,7 +173,7 @@ def derivatives(function, by):
 @pytest.mark.parametrize("by", [jax.jacrev, jax.jacfwd])
 @pytest.mark.parametrize("scanned", [False, True], ids=["alone", "scanned"])
 def test_derivatives_of_a_function_of_spikes(scanned, by):
-    """Those of exp(s), in closed form: of the relaxation, with the exact spike in each."""
+    """The derivatives of exp(s) equal the closed form for the relaxation, with the exact spike in each factor."""
     spike = Sigmoid(slope=2.0)
     step = lambda total, v: (total + jnp.exp(spike(v)), None)
     exponential = lambda v: jax.lax.scan(step, jnp.zeros_like(v), v[None])[0] if scanned else jnp.exp(spike(v))
@@ -186,7 +186,7 @@ def test_derivatives_of_a_function_of_spikes(scanned, by):
 
 
 def by_steps(encoder, x):
-    """The spikes of eight steps, by a loop of JAX over them."""
+    """The spikes of eight steps, computed by a loop of JAX."""
     state, spikes = encoder.init(x), []
     for _ in range(8):
         output, state = encoder.step(spark.FloatArray(x), state, key=None)
@@ -201,7 +201,7 @@ def by_unroll(encoder, x):
 @pytest.mark.sweep
 @pytest.mark.parametrize("cls", [StepForwardSpiker, LinearSpiker])
 def test_second_derivatives_through_a_scan(cls):
-    """Some versions of JAX forget custom derivatives there, before the second derivative is taken."""
+    """Some versions of JAX drop custom derivatives in a scan before the second derivative is computed."""
     x, weights = jnp.array([0.2, 0.7, 0.9]), jnp.linspace(0.5, 1.5, 8)[:, None]
     fields: dict = {} if cls is LinearSpiker else {"surrogate": Sigmoid()}
     name, value = "max_freq", 400.0
@@ -226,7 +226,7 @@ def test_second_derivatives_through_a_scan(cls):
 
 @pytest.mark.sweep
 def test_gradient_through_a_gradient_step():
-    """Of what the inner gradient is not taken of: there JAX may forget that spikes depend on it."""
+    """With respect to a value that the inner gradient holds constant, on which JAX may forget that spikes depend."""
     x, target = jnp.array([0.2, 0.7, 0.9]), jnp.linspace(0, 1, 8)
 
     def after(run, max_freq):

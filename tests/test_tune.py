@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """Search over a grid: each row equals the result of a loop over encoders, and the best row has the best score."""
 
 import warnings
@@ -73,7 +74,7 @@ def measured(found):
     return np.transpose([found.table[name] for name in ("score", "spikes_per_s", "delay")])
 
 
-def test_rows_are_what_a_loop_finds():
+def test_rows_equal_those_of_a_loop():
     grid = {"max_freq": [100.0, 300.0], "tau": np.array([20.0, 50.0])}
     found = tune.search(linear, SIGNAL, grid, decoder=integrator, longest_delay=40.0)
     expected = [
@@ -90,7 +91,7 @@ def test_rows_are_what_a_loop_finds():
 
 
 @pytest.mark.sweep
-def test_draws_are_shared_and_a_cap_is_kept():
+def test_settings_share_random_numbers_and_respect_the_limit():
     grid, key = {"max_freq": [50.0, 200.0, 800.0]}, jr.key(5)
     found = tune.search(PoissonSpiker(), SIGNAL, grid, decoder=integrator, longest_delay=20.0, key=key)
     rows = [by_hand(e := PoissonSpiker(max_freq=f), integrator(e), 20, key=key) for f in grid["max_freq"]]
@@ -106,16 +107,16 @@ def test_draws_are_shared_and_a_cap_is_kept():
 
 @pytest.mark.sweep
 def test_fields_that_set_a_shape_are_searched_too():
-    """Each combination of them is a program; the numbers within it are mapped. Rows are in the order of the grid."""
+    """Each of their combinations is one program, mapped over the numbers. Rows are in the order of the grid."""
     signal = 0.1 + 0.8 * SIGNAL[:, :1]  # away from the ends of the circle
     found = tune.search(PhaseSpiker(), signal, {"window": [10.0, 20.0, 5.0]}, longest_delay=60.0)
     np.testing.assert_array_equal(found.table["window"], [10, 20, 5])
-    # One spike a window. What the window began with comes back at its end, and holds for another: 1.5 windows late.
+    # One spike per window. Its value is decoded at the end of the window and held for another: 1.5 windows late.
     np.testing.assert_allclose(found.table["spikes_per_s"], [100, 50, 200], rtol=1e-5)
     assert (np.abs(found.table["delay"] - np.array([13.5, 28.5, 6])) <= 1).all()
 
 
-def test_chunks_are_whole(monkeypatch, capsys):
+def test_chunks_have_one_size(monkeypatch, capsys):
     grid = {"max_freq": np.linspace(100, 400, 7)}
     search = lambda **how: tune.search(linear, SIGNAL, grid, decoder=integrator, **how)
     whole = search()
@@ -127,7 +128,7 @@ def test_chunks_are_whole(monkeypatch, capsys):
 
 
 def test_the_best_threshold_of_a_peer():
-    """Of those that were tried with spikify's step-forward on the same signal, with its SNR there: 20.0 dB."""
+    """It is the best of the thresholds that were tried with spikify's step-forward, which had an SNR of 20.0 dB."""
     peer = {th: golden("innuce-spikify", f"sf_th{th}") for th in (0.02, 0.05)}
     y = np.asarray(peer[0.05]["input"], np.float32)[:, None]
     encoder = StepForwardSpiker(start=float(y[0, 0]))
@@ -137,24 +138,24 @@ def test_the_best_threshold_of_a_peer():
     assert found.table["spikes_per_s"][[0, 2]] == pytest.approx([spikes[0.02], spikes[0.05]])
     power = lambda x: np.sum(np.square(x))
     (x, decoded), mean = (np.ravel(peer[0.05][name]) for name in ("input", "rec")), np.mean(peer[0.05]["input"])
-    # Where the signal is a whole number of thresholds from its start, single precision decides otherwise.
+    # If the signal is a whole number of thresholds from its start, single precision decides differently.
     assert found.table["score"][2] == pytest.approx(10 * np.log10(power(x - mean) / power(x - decoded)), abs=0.05)
 
 
 def test_snr_without_mean():
-    """Of arrays and payloads: an offset of 0.01 of a sine of amplitude 0.4."""
+    """The SNR of arrays and payloads for an offset of 0.01 of a sine with amplitude 0.4."""
     whole = np.asarray(SIGNAL[:, :1])[: 150 * (len(SIGNAL) // 150)]
     expected = 10 * np.log10(0.4**2 / 2 / 0.01**2)
     assert float(tune.snr_without_mean(whole, whole + np.float32(0.01))) == pytest.approx(expected, abs=1e-2)
     payload = spark.FloatArray(jnp.asarray(whole))
     assert tune.snr_without_mean(payload, whole - np.float32(0.01)) == pytest.approx(expected, abs=1e-2)
-    with pytest.raises(ValueError, match=r"snr_without_mean: `reconstruction` must be of the same shape"):
+    with pytest.raises(ValueError, match=r"snr_without_mean: `reconstruction` must have the same shape"):
         tune.snr_without_mean(whole, whole[1:])
 
 
 @pytest.mark.sweep
-def test_settings_stand_beside_constants_of_each_unit():
-    """Settings are along an axis of their own, however many units there are."""
+def test_settings_broadcast_against_constants_of_each_unit():
+    """Settings have an axis of their own, for any number of units."""
     x = jnp.tile(SIGNAL, (1, 2))[:200, :3]
     search = lambda cd, grid: tune.search(LinearSpiker(cd=cd), x, {"max_freq": grid}, longest_delay=20.0)
     found = search((1.0, 2.0, 3.0), [50.0, 100.0])
@@ -165,7 +166,7 @@ def test_settings_stand_beside_constants_of_each_unit():
 
 
 def test_delay_of_a_long_slow_signal():
-    """Its sums of squares nearly cancel in single precision."""
+    """The sums of squares nearly cancel in single precision."""
     x = jnp.sin(jnp.arange(100_000) / 20_000)[:, None]
     assert _trials._least_error(x[:-30], jnp.roll(x, 7, 0), jnp.ones(x[:-30].shape, bool), 30) == 7
 
@@ -186,7 +187,7 @@ def test_kernels_of_several_lengths():
 
 
 @pytest.mark.sweep
-def test_numbers_beside_words_stay_numbers():
+def test_columns_of_numbers_stay_numbers_next_to_columns_of_strings():
     grid = {"phase": [0.0, 0.5, "random"]}
     found = tune.search(RegularSpiker(), SIGNAL[:200], grid, key=jr.key(0), longest_delay=10.0)
     assert found.table["phase"].tolist() == [0.0, 0.5, "random"]
@@ -211,14 +212,14 @@ stepping = StepForwardSpiker(start=0.5)
 
 
 def with_gaps(signal):
-    """A gap of 80 samples in the first channel, and a missing sample at the start of the second."""
+    """The signal with a gap of 80 samples in the first channel, and without the first sample of the second."""
     signal = np.array(signal)
     signal[200:280, 0] = signal[0, 1] = np.nan
     return signal
 
 
 def with_more(signal):
-    """With a flat channel, in which a sample is missing, in front, and a silent channel behind."""
+    """The signal after a flat channel with a missing sample, and before a silent channel."""
     flat = np.full((len(signal), 1), 0.5, np.float32)
     flat[5] = np.nan
     silent = 0.5 + 0.01 * np.sin(np.arange(len(signal), dtype=np.float32) / 30)[:, None]
@@ -256,7 +257,7 @@ ENCODERS: dict[str, tuple[InputInterface, dict[str, Any]]] = {
 @pytest.mark.sweep
 @pytest.mark.parametrize("code", ["rate", *ENCODERS])
 def test_one_missing_sample_is_not_scored(code):
-    """The encoder and the decoder run through it, and the score is what it is without the sample."""
+    """The encoder and the decoder run at its step, and the score equals the score without the sample."""
     encoder, grid = ENCODERS.get(code, (RegularSpiker(), {"max_freq": [500.0]}))
     signal = SIGNAL[:, :1].at[100].set(jnp.nan)
     found = tune.search(encoder, signal, grid, longest_delay=60.0)
@@ -267,7 +268,7 @@ def test_one_missing_sample_is_not_scored(code):
 @pytest.mark.sweep
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_channels_of_several_axes(dtype):
-    """Arrays of NumPy and payloads, of any float type. Channels are named by tuples where they have several axes."""
+    """NumPy arrays and payloads of any float dtype. Channels are named by tuples if they have several axes."""
     signal = np.repeat(np.asarray(SIGNAL, dtype)[:300, None], 2, axis=1)
     signal[:, 0, 1], signal[10, 1, 0] = 0.3, np.nan
     with pytest.warns(UserWarning, match=r"channel \(0, 1\) is constant"):
@@ -280,7 +281,7 @@ def test_channels_of_several_axes(dtype):
 
 
 def test_score_sees_one_channel_without_missing_samples():
-    """Its arguments are of shape (samples, 1) for any signals, and it is traced once per number of samples."""
+    """The arguments of the score have the shape (samples, 1), and it is traced once per number of samples."""
     shapes = []
 
     def score(signal, reconstruction):
@@ -307,7 +308,7 @@ def test_delay_does_not_depend_on_the_score():
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("offset", [0.0, 1e3, -1e6])
-def test_delay_of_a_slow_signal_beside_a_silent_channel_and_a_gap(offset):
+def test_delay_of_a_slow_signal_next_to_a_silent_channel_and_a_gap(offset):
     """A silent channel far from its reconstruction has a large error, which is the same for each delay."""
     t = jnp.arange(20_000.0)
     silent = offset + jnp.cos(t / 70)
@@ -317,8 +318,8 @@ def test_delay_of_a_slow_signal_beside_a_silent_channel_and_a_gap(offset):
     assert _trials._least_error(jnp.where(present, signal, jnp.nan), decoded, present, 200) == 100
 
 
-def test_cap_holds_for_each_channel():
-    """Neither a silent channel nor missing samples let a channel exceed it."""
+def test_limit_on_spikes_holds_for_each_channel():
+    """A silent channel or missing samples do not allow another channel to exceed the limit."""
     dense = SIGNAL[:, 0]
     silent = 0.5 + 0.01 * np.sin(t / 30)
     gap = np.where(t < 300, SIGNAL[:, 0], np.nan)
@@ -336,8 +337,8 @@ def test_cap_holds_for_each_channel():
 
 
 @pytest.mark.sweep
-def test_cap_counts_all_units_of_a_channel():
-    """Of a population that encodes two channels, the second of which is below its range and keeps one end of it."""
+def test_limit_on_spikes_counts_all_units_of_a_channel():
+    """A population encodes two channels. The second is below the range and is encoded as its lower end."""
     signal = np.stack([0.5 + 0.4 * np.sin(t / 50), np.full(STEPS, -1.0)], 1).astype(np.float32)
     signal[0, 1] = -2.0
     encoder = TopologicalLinearSpiker(resolution=8, mins=(0.0, -1.0), sigma=0.3)
@@ -354,8 +355,8 @@ def test_cap_counts_all_units_of_a_channel():
     assert capped.best == 0
 
 
-def test_cap_of_an_encoder_that_mixes_channels():
-    """Its units belong to no channel: their spikes count for each."""
+def test_limit_on_spikes_of_an_encoder_that_mixes_channels():
+    """The units of such an encoder belong to no channel, so that all spikes count for each channel."""
     found = tune.search(
         Mixing(MixingConfig()),
         SIGNAL,
@@ -367,8 +368,8 @@ def test_cap_of_an_encoder_that_mixes_channels():
     np.testing.assert_allclose(found.table["spikes_per_s"], total, rtol=1e-5)
 
 
-def test_cap_is_not_lowered_by_rounding():
-    """55 spikes in 700 ms are 550 / 7 spikes/s; rounded in float32 they were more."""
+def test_limit_on_spikes_is_not_lowered_by_rounding():
+    """55 spikes in 700 ms are 550 / 7 spikes/s. Rounded to float32 this is a larger number."""
     ramp = jnp.clip(jnp.arange(700.0) - 9, 0, 55) / 8 + 1 / 16
     found = search(StepForwardSpiker(), ramp[:, None], {"threshold": [0.125]}, longest_delay=0.0, most_spikes=550 / 7)
     assert found.table["spikes_per_s"][0] == 550 / 7
@@ -382,7 +383,7 @@ def test_signals_outside_the_range_of_the_best_encoder_are_reported():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         search(linear, 1e3 * SIGNAL, {"tau": [20.0]})  # once per class
-        # The range is that of the best encoder, not that of the encoder that was given.
+        # The warning names the range of the best encoder, not of the given encoder.
         search(TopologicalLinearSpiker(resolution=8), 1e3 * SIGNAL, {"maxs": [1.0, 900.0]})
 
 
@@ -412,15 +413,15 @@ def test_a_channel_without_a_score_at_any_setting_is_left_out():
     np.testing.assert_allclose(measured(found), measured(alone), rtol=1e-5)
 
 
-def test_a_setting_without_a_score_for_a_channel_has_none():
-    """It would be the best of all if the mean were that of the other channels."""
+def test_setting_without_a_score_for_a_channel_has_no_score():
+    """If its score were the mean over the other channels, it would be the best setting."""
     signal = np.stack([SIGNAL[:, 0], 0.5 + 0.05 * np.sin(t / 40)], 1).astype(np.float32)
     found = tune.search(stepping, signal, {"threshold": [0.02, 0.07]}, score=correlation, longest_delay=0.0)
     assert np.isnan(found.table["score"]).tolist() == [False, True] and found.best == 0 and found.left_out == ()
 
 
 def only_small_steps(signal, reconstruction):
-    """NaN for a reconstruction with steps above 0.1."""
+    """A score that is NaN for a reconstruction with steps above 0.1."""
     return jnp.where(jnp.abs(jnp.diff(reconstruction[:, 0])).max() > 0.1, jnp.nan, 1.0)
 
 
@@ -475,7 +476,7 @@ one_output = ExponentialIntegrator(num_outputs=1, shuffle=False)
 
 
 def one_of_two(signal, reconstruction):
-    """NaN for the first channel, which begins at 0.5, if it has no spikes, and for the second if it has some."""
+    """A score that is NaN for the first channel (which begins at 0.5) without spikes, for the second with spikes."""
     silent = reconstruction.max() == reconstruction.min()
     return jnp.where(silent == (signal[0, 0] < 0.6), jnp.nan, 1.0)
 
@@ -489,7 +490,7 @@ CASES = {
     "integers": (
         lambda: search(linear, jnp.arange(5), {"tau": [1.0]}),
         TypeError,
-        "`signals` FloatArray floats",
+        "`signals` an array of floats or a FloatArray",
     ),
     "nothing": (
         lambda: search(linear, jnp.ones((0, 2)), {"tau": [1.0]}),

@@ -1,7 +1,7 @@
-"""Measures of spike trains and of signals: what to compute after encoding.
+"""Measures of spike trains and of decoded signals.
 
 Rasters have the shape `(steps, *units)`, time first: booleans, floats or integers, or a [`SpikeArray`][]. Any entry
-other than 0 is a spike, negative entries included. A raster has the same measures and the same derivatives in every
+other than 0 is a spike, including negative entries. A raster has the same measures and the same derivatives in every
 form: as a [`SpikeArray`][], as its `value`, and in each dtype. If an entry is NaN, the measures of its unit are NaN,
 except for [`count`][], which is an integer. Every measure is computed over time and has one value per unit. All of them
 work under `jax.jit` and `jax.vmap`.

@@ -1,28 +1,29 @@
 """Distances between two spike trains."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from .._arguments import as_raster, as_scalar, as_size, nonzero
+from .._arguments import Raster, Scalar, Size, as_number, as_raster, as_size, nonzero
 from ..core.exact import derived
 from ..core.records.checks import non_negative, positive
+from ..core.records.class_names import counted
 from ..core.running.unroll_arguments import refuse
 from ..raster._events import power_of_two
-from ._numbers import float_dtype, keep_nan, root, size
+from ._numbers import float_dtype, keep_nan, magnitude, root
 from ._steps import count_spikes, most_spikes, spike_steps
 
 
-def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array, "*units"]:
-    """The van Rossum distance: that of the two trains, each convolved with `exp(-t / tau)`, in L2.
+def van_rossum(spikes: Raster, others: Raster, tau: Scalar, dt: Scalar = 1.0) -> Float[Array, "*units"]:
+    """The van Rossum distance: the L2 distance between the two trains, each convolved with `exp(-t / tau)`.
 
-    `D^2 = 2 / tau * integral of (f - g)^2`, over all time to come, exact for trains on the grid. As in elephant, one
-    spike has the distance 1 from no spike; van Rossum's own normalisation is `D / sqrt(2)`. Two trains of `n` and `m`
-    spikes are from `|n - m|` (`tau` long) to `sqrt(n + m)` apart (`tau` short, no common spike).
+    For the convolved trains `f` and `g` it is `D^2 = 2 / tau * integral of (f - g)^2`, where the integral continues to
+    infinity. The value is exact for spikes at the starts of steps. As in elephant, one spike has the distance 1 from no
+    spike; van Rossum's own normalisation is `D / sqrt(2)`. The distance between trains of `n` and `m` spikes is between
+    `|n - m|` (long `tau`) and `sqrt(n + m)` (short `tau`, no common spike).
 
     The weight of an entry `s` is `|s|`, so that inhibitory spikes count like all others. Floats have a gradient: the
     derivative of the weight is `sign(s)`, and 1 at 0 (-1 at -0.0), as for [`rate`][]. If the distance is 0, the
@@ -33,17 +34,17 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
     **Arguments:**
 
     - `spikes`, `others`: two rasters `(steps, *units)` of the same shape.
-    - `tau`: the time constant [ms] that sets which differences in time count.
+    - `tau`: the time constant [ms]. Differences in spike time that are much shorter hardly count.
     - `dt`: the duration of a step [ms].
 
     **Returns:** of shape `(*units,)`; 0 for equal trains, including empty ones; NaN for a unit with a NaN in either
     raster.
 
-    **Raises:** `TypeError` or `ValueError` for what is not a raster, rasters of two shapes, or what is not a duration.
+    **Raises:** `TypeError` or `ValueError` if an argument is not a raster or not a duration, or if the shapes differ.
     """
     pair = _pair("van_rossum", spikes, others)
-    dt = as_scalar("van_rossum", "dt", dt, "ms", positive)
-    tau = as_scalar("van_rossum", "tau", tau, "ms", positive)
+    dt = as_number("van_rossum", "dt", dt, "ms", positive)
+    tau = as_number("van_rossum", "tau", tau, "ms", positive)
     dtype = float_dtype(*pair)
     first, second = (jnp.asarray(each, dtype) for each in pair)
     loss = derived(lambda xp, dt, tau: -xp.expm1(-dt / tau), dt, tau, dtype=dtype)
@@ -51,11 +52,14 @@ def van_rossum(spikes: Any, others: Any, tau: Any, dt: Any = 1.0) -> Float[Array
     return _van_rossum(first, second, loss, gain)
 
 
-def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: Any = None) -> Float[Array, "*units"]:
-    """The Victor-Purpura distance: the least cost of making one train from the other.
+def victor_purpura(
+    spikes: Raster, others: Raster, q: Scalar, dt: Scalar = 1.0, capacity: Size | None = None
+) -> Float[Array, "*units"]:
+    """The Victor-Purpura distance: the least cost of transforming one train into the other.
 
-    Adding or removing a spike costs 1, and moving a spike costs `q` per second. Between trains of `n` and `m` spikes
-    the distance is `|n - m|` (`q = 0`) to `n + m`. The computation takes about `n m` operations. All derivatives are 0.
+    Adding or removing a spike costs 1, and moving a spike costs `q` per second. The distance between trains of `n` and
+    `m` spikes is between `|n - m|` (`q = 0`) and `n + m`. The computation takes about `n m` operations. All derivatives
+    are 0.
 
     Victor and Purpura (1996), "Nature and precision of temporal coding in visual cortex: a metric-space analysis".
 
@@ -65,24 +69,25 @@ def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: An
     - `q`: the cost of moving a spike [1/s], 0 or more, elephant's `cost_factor`. Spikes further apart than `2000 / q`
         ms are not moved.
     - `dt`: the duration of a step [ms].
-    - `capacity`: the largest number of spikes of a unit, static. `None`: as many as there are; under a transformation,
-        where this number is unknown, one per step, which costs memory.
+    - `capacity`: the largest number of spikes of a unit, static. `None` stands for the actual number. Under a
+        transformation this number is unknown, and `None` stands for one spike per step, which costs memory.
 
     **Returns:** of shape `(*units,)`; if one train is empty, the number of spikes of the other; NaN for a unit with a
     NaN in either raster.
 
-    **Raises:** `TypeError` or `ValueError` for anything else; also where a unit has more spikes than `capacity`: a
-    `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).
+    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` if a unit has more spikes than
+    `capacity`; under `jax.jit` this is an error at run time (`equinox.error_if`).
     """
     first, second = (nonzero(each) for each in _pair("victor_purpura", spikes, others))
-    dt = as_scalar("victor_purpura", "dt", dt, "ms", positive)
-    q = as_scalar("victor_purpura", "q", q, "1/s", non_negative)
+    dt = as_number("victor_purpura", "dt", dt, "ms", positive)
+    q = as_number("victor_purpura", "q", q, "1/s", non_negative)
     most = jnp.maximum(most_spikes(first), most_spikes(second))
     if capacity is not None:
         length = as_size("victor_purpura", "capacity", capacity, "spikes")
     else:
         length = first.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))
-    # Moving costs at most what removing and adding do. More may be infinite, and NaN where nothing moves.
+    # Removing and adding a spike costs 2, so that a larger cost changes nothing. An infinite cost times 0, for spikes
+    # that do not move, would be NaN.
     cost = derived(lambda xp, q, dt: xp.minimum(q * dt / 1000, 2), q, dt, dtype=jnp.result_type(float))
     cost = lax.stop_gradient(cost)
     distance = _victor_purpura(
@@ -91,18 +96,18 @@ def victor_purpura(spikes: Any, others: Any, q: Any, dt: Any = 1.0, capacity: An
     return refuse(
         keep_nan(distance, first, second),
         most > length,
-        "victor_purpura: `capacity` must hold all spikes of every unit",
-        lambda: f"{length}, where there are {most}",
+        "victor_purpura: `capacity` must be at least the number of spikes of every unit",
+        lambda: f"{length} for a unit with {counted(most, 'spike')}",
     )
 
 
-def _pair(function: str, spikes: Any, others: Any) -> tuple[Any, Any]:
-    spikes, others = as_raster(function, "spikes", spikes), as_raster(function, "others", others)
-    if spikes.shape != others.shape:
+def _pair(function: str, spikes: Raster, others: Raster) -> tuple[jax.Array | np.ndarray, jax.Array | np.ndarray]:
+    first, second = as_raster(function, "spikes", spikes), as_raster(function, "others", others)
+    if first.shape != second.shape:
         raise ValueError(
-            f"{function}: `others` must be of the same shape as `spikes`, {spikes.shape}, got {others.shape}."
+            f"{function}: `others` must have the same shape as `spikes`, {first.shape}, got {second.shape}."
         )
-    return spikes, others
+    return first, second
 
 
 @jax.jit
@@ -112,7 +117,7 @@ def _van_rossum(
     loss: Float[Array, ""],
     gain: Float[Array, ""],
 ) -> Float[Array, "*units"]:
-    difference = size(first) - size(second)
+    difference = magnitude(first) - magnitude(second)
     if len(difference) == 0:
         return jnp.zeros(difference.shape[1:], difference.dtype)
 
@@ -121,7 +126,8 @@ def _van_rossum(
         return trace, trace
 
     last, traces = lax.scan(step, jnp.zeros_like(difference[0]), difference)
-    # A sum of squares, step by step: between steps a trace decays as `exp(-t / tau)`, after the last one for ever.
+    # Between two steps the difference decays as `exp(-t / tau)`, so that each integral is its square times a constant.
+    # After the last step the integral continues to infinity.
     return root(gain * jnp.sum(traces[:-1] ** 2, axis=0) + last**2)
 
 
@@ -133,11 +139,13 @@ def _victor_purpura(
     others: Int[Array, "*units"],
     cost: Float[Array, ""],
 ) -> Float[Array, "*units"]:
-    """By diagonals of the table `G[i, j]`, the distance of the first `i` from the first `j` spikes: all of `i + j = k`
-    at once."""
+    """The table `G[i, j]` of the distances between the first `i` and the first `j` spikes, diagonal by diagonal.
+
+    All entries with `i + j = k` depend only on the two diagonals before, and are computed at once.
+    """
     capacity, *units = first.shape
     rows = jnp.arange(capacity + 1).reshape(-1, *(1,) * len(units))
-    # `second[k - i - 1]` for all `i` is a slice of the reverse, padded for the `j` that are out of range.
+    # For all `i`, `second[k - i - 1]` is a slice of the reversed array, which is padded for `j` out of range.
     width = ((capacity, capacity), *((0, 0),) * len(units))
     reverse = jnp.pad(second[::-1], width)
 
@@ -153,6 +161,6 @@ def _victor_purpura(
 
     start = jnp.zeros((capacity + 1, *units), cost.dtype)
     zero = jnp.zeros(units, cost.dtype)
-    # Up to what is needed, not to what there is room for.
+    # The loop ends at the largest number of spikes, because `capacity` may be much larger.
     longest = jnp.max(number + others, initial=0)
     return lax.fori_loop(1, longest + 1, diagonal, (start, start, zero))[2]

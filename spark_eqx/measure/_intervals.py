@@ -1,15 +1,16 @@
 """The intervals between spikes, and how much they vary."""
 
 import functools
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from .._arguments import as_raster, as_scalar, as_size, nonzero
+from .._arguments import Raster, Scalar, Size, as_number, as_raster, as_size, nonzero
 from ..core.records.checks import positive
+from ..core.records.class_names import counted
 from ..core.running.unroll_arguments import refuse
 from ..raster._events import power_of_two
 from ._numbers import keep_nan
@@ -17,9 +18,9 @@ from ._steps import most_spikes, spike_steps
 
 
 def intervals(
-    spikes: Any, dt: Any = 1.0, capacity: Any = None
+    spikes: Raster, dt: Scalar = 1.0, capacity: Size | None = None
 ) -> tuple[Float[Array, "intervals *units"], Bool[Array, "intervals *units"]]:
-    """The inter-spike intervals [ms], in their order in time.
+    """The inter-spike intervals [ms], in order of time.
 
     A unit with `n` spikes has `n - 1` intervals, and a unit without spikes has none. The derivative with respect to the
     spikes is 0, because intervals are whole numbers of steps. The derivative with respect to `dt` is the number of
@@ -29,40 +30,41 @@ def intervals(
 
     - `spikes`: a raster `(steps, *units)`.
     - `dt`: the duration of a step [ms].
-    - `capacity`: how many intervals of a unit there is room for, static. `None`: as many as the unit with the most
-        has; under a transformation, where that is not known, `steps - 1`.
+    - `capacity`: the largest number of intervals of a unit, static. `None` stands for the actual number. Under a
+        transformation this number is unknown, and `None` stands for `steps - 1`.
 
     **Returns:** `(values, mask)`, both of shape `(capacity, *units)`. The intervals of a unit come first along the
     leading axis, where the mask is `True`; the other values are NaN. All intervals are `values[mask]`. A NaN counts as
     a spike, and all intervals of its unit are NaN.
 
-    **Raises:** `TypeError` or `ValueError` for anything else; also where a unit has more intervals than `capacity`: a
-    `ValueError`, or under `jax.jit` an error at run time (`equinox.error_if`).
+    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` if a unit has more intervals than
+    `capacity`; under `jax.jit` this is an error at run time (`equinox.error_if`).
     """
     raster = nonzero(as_raster("intervals", "spikes", spikes))
-    dt = as_scalar("intervals", "dt", dt, "ms", positive)
+    dt = as_number("intervals", "dt", dt, "ms", positive)
     most = most_spikes(raster)
     if capacity is not None:
         length = room = as_size("intervals", "capacity", capacity, "intervals")
     else:
         length = max((raster.shape[0] if isinstance(most, Tracer) else int(most)) - 1, 0)
+        # The arrays are made for a power of two and then cut, so that not every number of intervals compiles a program.
         room = power_of_two(length)
     values, mask = _intervals(raster, jnp.asarray(dt, jnp.result_type(float)), room)
     values, mask = refuse(
         (keep_nan(values, raster), mask),
         most > length + 1,
-        "intervals: `capacity` must hold all intervals of every unit",
-        lambda: f"{length}, where there are {most - 1}",
+        "intervals: `capacity` must be at least the number of intervals of every unit",
+        lambda: f"{length} for a unit with {counted(most - 1, 'interval')}",
     )
     return values[:length], mask[:length]
 
 
-def cv(spikes: Any) -> Float[Array, "*units"]:
-    """The coefficient of variation of the inter-spike intervals: standard deviation by mean.
+def cv(spikes: Raster) -> Float[Array, "*units"]:
+    """The coefficient of variation of the inter-spike intervals: their standard deviation divided by their mean.
 
-    The standard deviation is that of the sample (divided by the number of intervals), as elephant's `cv` has it. 0 for
-    a regular train, 1 for a Poisson process in continuous time. The derivative is 0, because intervals are whole
-    numbers of steps.
+    The variance is the variance of the sample (divided by the number of intervals), as in elephant's `cv`. The value is
+    0 for a regular train and 1 for a Poisson process in continuous time. The derivative is 0, because intervals are
+    whole numbers of steps.
 
     **Arguments:**
 
@@ -71,17 +73,18 @@ def cv(spikes: Any) -> Float[Array, "*units"]:
     **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes (elephant gives 0 for 1
     interval), and for a unit with a NaN.
 
-    **Raises:** `TypeError` or `ValueError` for what is not a raster.
+    **Raises:** `TypeError` or `ValueError` if `spikes` is not a raster.
     """
     return _variation("cv", spikes, _cv)
 
 
-def cv2(spikes: Any) -> Float[Array, "*units"]:
-    """The local coefficient of variation CV2: the mean of `2 |b - a| / (a + b)` over intervals `a`, `b` that follow
-    each other.
+def cv2(spikes: Raster) -> Float[Array, "*units"]:
+    """The local coefficient of variation CV2: the mean of `2 |b - a| / (a + b)` over consecutive intervals `a`, `b`.
 
-    Like [`cv`][], but slow changes of the rate do not count. Holt, Softky, Koch and Douglas (1996), "Comparison of
-    discharge variability in vitro and in vivo in cat visual cortex neurons". The derivative is 0, as that of [`cv`][].
+    Unlike [`cv`][], it hardly depends on slow changes of the rate. The derivative is 0, as for [`cv`][].
+
+    Holt, Softky, Koch and Douglas (1996), "Comparison of discharge variability in vitro and in vivo in cat visual
+    cortex neurons".
 
     **Arguments:**
 
@@ -89,16 +92,18 @@ def cv2(spikes: Any) -> Float[Array, "*units"]:
 
     **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes, and for a unit with a NaN.
 
-    **Raises:** `TypeError` or `ValueError` for what is not a raster.
+    **Raises:** `TypeError` or `ValueError` if `spikes` is not a raster.
     """
     return _variation("cv2", spikes, _cv2)
 
 
-def lv(spikes: Any) -> Float[Array, "*units"]:
-    """The local variation LV: the mean of `3 ((b - a) / (a + b))^2` over intervals `a`, `b` that follow each other.
+def lv(spikes: Raster) -> Float[Array, "*units"]:
+    """The local variation LV: the mean of `3 ((b - a) / (a + b))^2` over consecutive intervals `a`, `b`.
 
-    0 for a regular train, 1 for a Poisson process in continuous time. Shinomoto, Shima and Tanji (2003), "Differences
-    in spiking patterns among cortical neurons". The derivative is 0, as that of [`cv`][].
+    The value is 0 for a regular train and 1 for a Poisson process in continuous time. The derivative is 0, as for
+    [`cv`][].
+
+    Shinomoto, Shima and Tanji (2003), "Differences in spiking patterns among cortical neurons".
 
     **Arguments:**
 
@@ -106,12 +111,12 @@ def lv(spikes: Any) -> Float[Array, "*units"]:
 
     **Returns:** of shape `(*units,)`; NaN for fewer than 2 intervals, that is 3 spikes, and for a unit with a NaN.
 
-    **Raises:** `TypeError` or `ValueError` for what is not a raster.
+    **Raises:** `TypeError` or `ValueError` if `spikes` is not a raster.
     """
     return _variation("lv", spikes, _lv)
 
 
-def _variation(function: str, spikes: Any, measure: Any) -> Float[Array, "*units"]:
+def _variation(function: str, spikes: Raster, measure: Callable[[Array, Array], Array]) -> Float[Array, "*units"]:
     raster = nonzero(as_raster(function, "spikes", spikes))
     most = most_spikes(raster)
     capacity = raster.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))
@@ -122,7 +127,7 @@ def _variation(function: str, spikes: Any, measure: Any) -> Float[Array, "*units
 def _gaps(
     raster: Shaped[Array, "steps *units"], capacity: int
 ) -> tuple[Int[Array, "capacity *units"], Bool[Array, "capacity *units"]]:
-    """The first intervals [steps] of every unit, and which of them there are."""
+    """The first intervals of every unit [steps], and a mask of the valid ones."""
     steps = spike_steps(raster, capacity + 1)
     return steps[1:] - steps[:-1], steps[1:] < raster.shape[0]
 
@@ -156,13 +161,13 @@ def _lv(gaps: Int[Array, "intervals *units"], mask: Bool[Array, "intervals *unit
 
 
 def _number(mask: Bool[Array, "intervals *units"]) -> Float[Array, "*units"]:
-    """The number of intervals; NaN where there are fewer than 2, and so is what is divided by it."""
+    """The number of intervals. If it is less than 2, it is NaN, so that each quotient with it is NaN, too."""
     number = jnp.sum(mask, axis=0)
     return jnp.where(number >= 2, number.astype(jnp.result_type(float)), jnp.nan)
 
 
 def _contrasts(gaps: Int[Array, "intervals *units"], mask: Bool[Array, "intervals *units"]) -> Float[Array, "..."]:
-    """`(b - a) / (a + b)` of intervals that follow each other, 0 beyond them."""
+    """`(b - a) / (a + b)` of consecutive intervals, 0 after the last one."""
     dtype = jnp.result_type(float)
     a, b = gaps[:-1], gaps[1:]
     return jnp.where(mask[1:], (b - a).astype(dtype) / jnp.maximum(a + b, 1).astype(dtype), 0)

@@ -1,23 +1,19 @@
-"""How far a reconstruction is from the signal."""
+"""Measures of the error of a reconstruction."""
 
-import functools
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from ..core.masked import NAN, without_mask
-from ..core.payloads import FloatArray, SpikeArray
+from .._arguments import Signal, as_signal
 from ._numbers import float_dtype, root, sum_of_squares
 
 
-def rmse(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
+def rmse(signal: Signal, reconstruction: Signal) -> Float[Array, "*units"]:
     """The root of the mean squared error over time, in the unit of the signal.
 
-    Differentiable; the gradient at the error 0 is 0.
+    The measure is differentiable. If the error is 0, the gradient is 0.
 
     **Arguments:**
 
@@ -25,58 +21,38 @@ def rmse(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
 
     **Returns:** of shape `(*units,)`; NaN for signals of no steps.
 
-    **Raises:** `TypeError` or `ValueError` for anything else.
+    **Raises:** `TypeError` or `ValueError` for invalid arguments.
     """
-    first, second = as_signals("rmse", signal, reconstruction)
-    return _rmse(first, second)
+    return _rmse(*signal_pair("rmse", signal, reconstruction))
 
 
-def snr(signal: Any, reconstruction: Any) -> Float[Array, "*units"]:
+def snr(signal: Signal, reconstruction: Signal) -> Float[Array, "*units"]:
     """The signal-to-noise ratio of a reconstruction [dB]: `10 log10(sum signal^2 / sum (signal - reconstruction)^2)`.
 
-    The power of the signal includes that of its mean. Differentiable; where the value is infinite the gradient is 0.
+    The power of the signal includes the power of its mean. The measure is differentiable. If the value is infinite, the
+    gradient is 0.
 
     **Arguments:**
 
     - `signal`, `reconstruction`: arrays of floats or [`FloatArray`][]s of the same shape `(steps, *units)`.
 
-    **Returns:** of shape `(*units,)`; infinity for a perfect reconstruction, minus infinity for a signal of 0
-    otherwise, NaN for both at once.
+    **Returns:** of shape `(*units,)`; infinity for a perfect reconstruction, minus infinity for any other
+    reconstruction of a signal that is 0, NaN for a perfect reconstruction of such a signal.
 
-    **Raises:** `TypeError` or `ValueError` for anything else.
+    **Raises:** `TypeError` or `ValueError` for invalid arguments.
     """
-    first, second = as_signals("snr", signal, reconstruction)
-    return _snr(first, second)
+    return _snr(*signal_pair("snr", signal, reconstruction))
 
 
-def as_signals(function: str, *signals: Any) -> list[Float[Array, "steps *units"]]:
-    first, second = map(functools.partial(_as_signal, function), ("signal", "reconstruction"), signals)
+def signal_pair(function: str, signal: Signal, reconstruction: Signal) -> list[Float[Array, "steps *units"]]:
+    """Both signals in the dtype in which errors are computed."""
+    first, second = as_signal(function, "signal", signal), as_signal(function, "reconstruction", reconstruction)
     if first.shape != second.shape:
         raise ValueError(
-            f"{function}: `reconstruction` must be of the same shape as `signal`, {first.shape}, got {second.shape}."
+            f"{function}: `reconstruction` must have the same shape as `signal`, {first.shape}, got {second.shape}."
         )
     dtype = float_dtype(first, second)
     return [jnp.asarray(each, dtype) for each in (first, second)]
-
-
-def _as_signal(function: str, argument: str, signal: Any) -> jax.Array | np.ndarray:
-    array = signal.value if isinstance(signal, FloatArray) else without_mask(function, argument, signal, NAN)
-    if not isinstance(array, jax.Array | np.ndarray) or not jnp.issubdtype(array.dtype, jnp.floating):
-        got, remedy = repr(signal), ""
-        if isinstance(array, jax.Array | np.ndarray):
-            got = f"an array of shape {array.shape}, dtype {array.dtype}"
-            if jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == bool:
-                remedy = f" Convert it first: `{argument}.astype(jax.numpy.float32)`."
-        elif isinstance(signal, SpikeArray):
-            remedy = " Decode the spikes first, for instance by `encoder.decoder()`."
-        elif isinstance(signal, dict) and isinstance(signal.get("signal"), FloatArray):
-            got, remedy = "the output of a module", " Give `output['signal']`."
-        elif isinstance(signal, list | tuple):
-            remedy = " An array will do: `jax.numpy.asarray(...)`."
-        raise TypeError(f"{function}: `{argument}` must be an array of floats or a FloatArray, got {got}.{remedy}")
-    if array.ndim == 0:
-        raise ValueError(f"{function}: `{argument}` must have a leading axis of time, got a scalar.")
-    return array
 
 
 @jax.jit
@@ -93,7 +69,7 @@ def _snr(signal: Float[Array, "steps *units"], reconstruction: Float[Array, "ste
 
 
 def _decibel(x: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
-    """The sum of squares [dB]; with the derivative 0 at 0, where it is minus infinity."""
+    """The sum of squares [dB]. At 0 it is minus infinity and its derivative is 0."""
     total, power = sum_of_squares(x)
     decibel = 10 * jnp.log10(jnp.where(total == 0, 1, total)) + 20 * math.log10(2) * power.astype(total.dtype)
     return jnp.where(total == 0, -jnp.inf, decibel)

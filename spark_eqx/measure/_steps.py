@@ -1,4 +1,4 @@
-"""How many spikes there are, and in which steps."""
+"""The number of spikes and their steps."""
 
 import functools
 
@@ -13,26 +13,26 @@ from ..raster._bits import pack_bits, select_bit
 
 @jax.jit
 def count_spikes(raster: Shaped[Array, "steps *units"]) -> Int[Array, "*units"]:
-    """Of every unit; exact for any number of steps."""
+    """The number of spikes of every unit, exact for any number of steps."""
     return jnp.sum(raster.astype(bool), axis=0)
 
 
 @jax.jit
 def most_spikes(raster: Shaped[Array, "steps *units"]) -> Int[Array, ""]:
-    """Of the unit with the most."""
+    """The number of spikes of the unit with the most spikes."""
     return jnp.max(count_spikes(raster), initial=0)
 
 
 @functools.partial(jax.jit, static_argnums=1)
 def spike_steps(raster: Shaped[Array, "steps *units"], capacity: int) -> Int[Array, "capacity *units"]:
-    """The steps of the spikes of every unit in their order; the number of steps beyond the last one."""
+    """The steps of the spikes of every unit, in order of time. The number of steps marks entries after the last one."""
     steps, *units = raster.shape
     words = pack_bits(raster).reshape(-(-steps // 32), int(np.prod(units)))
-    words = jnp.pad(words, ((0, 1), (0, 0)))  # where the padding points to
+    words = jnp.pad(words, ((0, 1), (0, 0)))  # the padding points to this word
     counts = lax.population_count(words).astype(int)
     ends = jnp.cumsum(counts, axis=0)
     k = jnp.arange(capacity)
-    # The word of the spike `k` is the number of words that end before it.
+    # The word that contains spike `k` is the number of words that end before it.
     word = jax.vmap(functools.partial(jnp.searchsorted, side="right"), in_axes=(1, None), out_axes=1)(ends, k)
     word = jnp.minimum(word.astype(int), len(words) - 1)
     bit = select_bit(

@@ -1,10 +1,10 @@
-"""Plots of spikes, rates and signals over time, and of what an encoder does to a signal. Needs the extra `plot`.
+"""Plots of spikes, rates and signals over time, and of the response of an encoder. Needs the extra `plot`.
 
-Time is in ms, and step `t` of length `dt` stands for the time from `t * dt` to `(t + 1) * dt`: it is drawn in the
-middle. Rates are in Hz. Units are flattened and numbered from 0, which is at the bottom. All colours are those of
-Matplotlib's `rcParams`. Legends are above the axes, at the right: a title at `loc="left"` leaves them room.
+Time is in ms. Step `t` lasts from `t * dt` to `(t + 1) * dt` and is drawn in the middle of this interval. Rates are in
+Hz. Units are flattened and numbered from 0, which is at the bottom. All colours come from Matplotlib's `rcParams`.
+Legends are above the axes, at the right; a title at `loc="left"` leaves room for them.
 
-What is too long or too wide for the axes is reduced to their pixels before it is drawn.
+Data with more time steps or units than the axes have pixels are reduced to these pixels before they are drawn.
 """
 
 from ._encoders import transfer_curve as transfer_curve, tuning_curves as tuning_curves

@@ -1,37 +1,42 @@
-"""Spikes and rates over time."""
+"""Plots of spikes and firing rates over time."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ._arguments import check_few, positive_number, spikes_of
+from .._arguments import Raster, Scalar
+from ._arguments import check_few, duration_of, spikes_of
 from ._pixels import count_within, edges_of
-from ._style import Axes, axes_of, color_of, entry, from_zero, legend, size_in_pixels, whole_numbers
+from ._style import Axes, AxesImage, axes_of, color_of, entry, from_zero, legend, size_in_pixels, whole_numbers
 
 
-def raster(spikes: Any, *, dt: Any = 1.0, ax: Any = None) -> Axes:
-    """Spikes over time, one row a unit.
+# The part of a raster that a plot counts: a slice of its steps, or the indices of its spikes.
+Part: TypeAlias = slice | tuple[np.ndarray, ...]
 
-    A tick for each spike; inhibitory spikes are crosses in another colour. Where ticks would cover more than half of
-    the axes, or be more than 100 000, the shade of each pixel is instead the rate of its units in its time. The legend
-    says which rate has full colour: that of the 99th percentile of the pixels with any spikes.
+
+def raster(spikes: Raster, *, dt: Scalar = 1.0, ax: Axes | None = None) -> Axes:
+    """Plot spikes over time, with one row per unit.
+
+    Each spike is a tick. Inhibitory spikes are crosses in another colour. If ticks would cover more than half of the
+    axes, or if there are more than 100 000 of them, the shade of each pixel shows the firing rate of its units in its
+    time instead. The legend shows the rate with full colour, the 99th percentile of the pixels with any spikes.
 
     **Arguments:**
 
-    - `spikes`: a [`SpikeArray`][] or an array of numbers, of shape `(steps, *units)`. What is not 0 is a spike; it is
-        inhibitory where the mask is `True` or the array is negative.
+    - `spikes`: a [`SpikeArray`][] or an array of numbers, of shape `(steps, *units)`. Each entry other than 0 is a
+        spike. It is inhibitory if its mask is `True` or the entry is negative.
     - `dt`: the time step [ms].
-    - `ax`: the axes to draw into; `None`: the current ones.
+    - `ax`: the axes to draw into. `None` stands for the current axes.
 
     **Returns:** the axes.
 
-    **Raises:** `TypeError` or `ValueError` for anything else.
+    **Raises:** `TypeError` or `ValueError` for invalid arguments.
     """
     flat, mask = spikes_of("raster", spikes)
-    dt, ax = positive_number("raster", "dt", dt, "ms"), axes_of("raster", ax)
+    dt, ax = duration_of("raster", "dt", dt), axes_of("raster", ax)
     (steps, units), (width, height) = flat.shape, size_in_pixels(ax)
-    point = ax.figure.dpi / 72  # in pixels
+    point = ax.figure.dpi / 72  # [pixels]
     size = min(max(0.8 * height / units, point), 12 * point)
     count = np.count_nonzero(flat)
     if count * size * point <= 0.5 * width * height and count <= 100_000:
@@ -43,30 +48,32 @@ def raster(spikes: Any, *, dt: Any = 1.0, ax: Any = None) -> Axes:
     return ax
 
 
-def rates(spikes: Any, *, dt: Any = 1.0, window: Any = 50.0, lines: bool = False, ax: Any = None) -> Axes:
-    """Firing rates over time, in a sliding window: a heat map with one row a unit, or one line a unit.
+def rates(
+    spikes: Raster, *, dt: Scalar = 1.0, window: Scalar = 50.0, lines: bool = False, ax: Axes | None = None
+) -> Axes:
+    """Plot firing rates over time in a sliding window: a heat map with one row per unit, or one line per unit.
 
-    The rate at a moment is the number of spikes, of either sign, in the window around it, divided by the length of the
-    window; at both ends, of the part of it that has been recorded. The plot says how long the window is: `window`
-    to the nearest whole number of steps, or as long as a pixel is wide where that is more. A row of pixels with several
-    units shows their mean.
+    The rate at a time is the number of spikes of either sign in the window around it, divided by the length of the
+    window. At both ends, the recorded part of the window is used. The window is rounded to a whole number of steps, and
+    is at least as long as one pixel; the plot shows its length. A row of pixels with several units shows their mean.
 
     **Arguments:**
 
-    - `spikes`: a [`SpikeArray`][] or an array of numbers, of shape `(steps, *units)`. What is not 0 is a spike.
+    - `spikes`: a [`SpikeArray`][] or an array of numbers, of shape `(steps, *units)`. Each entry other than 0 is a
+        spike.
     - `dt`: the time step [ms].
     - `window`: the length of the window [ms].
-    - `lines`: whether to draw lines; of at most 10 units.
-    - `ax`: the axes to draw into; `None`: the current ones.
+    - `lines`: whether to draw lines instead of a heat map, for at most 10 units.
+    - `ax`: the axes to draw into. `None` stands for the current axes.
 
     **Returns:** the axes.
 
-    **Raises:** `TypeError` or `ValueError` for anything else.
+    **Raises:** `TypeError` or `ValueError` for invalid arguments.
     """
     flat, _ = spikes_of("rates", spikes)
     if lines:
         check_few("rates", "spikes", flat.shape[1], "unit")
-    dt, window = positive_number("rates", "dt", dt, "ms"), positive_number("rates", "window", window, "ms")
+    dt, window = duration_of("rates", "dt", dt), duration_of("rates", "window", window)
     ax = axes_of("rates", ax)
     (steps, units), (width, height) = flat.shape, size_in_pixels(ax)
     pixels = edges_of(steps, width)
@@ -75,6 +82,8 @@ def rates(spikes: Any, *, dt: Any = 1.0, window: Any = 50.0, lines: bool = False
     start, stop = np.clip([first, first + length], 0, steps)
     edges = np.unique([*start, *stop])
     rows = edges_of(units, units if lines else height)
+    # Windows overlap. Each spike is counted once, between two edges of windows, and each window is then a difference of
+    # two cumulative sums.
     total = np.cumsum([np.zeros(len(rows) - 1), *count_within(lambda part: flat[part] != 0, edges, rows)], axis=0)
     inside = total[np.searchsorted(edges, stop)] - total[np.searchsorted(edges, start)]
     values = 1000 / dt * inside / ((stop - start)[:, None] * np.diff(rows))
@@ -93,14 +102,14 @@ def rates(spikes: Any, *, dt: Any = 1.0, window: Any = 50.0, lines: bool = False
     return ax
 
 
-def _image(ax: Any, rate: np.ndarray, end: float, units: int, **style: Any) -> Any:
-    """Rates of shape (times, rows) over time and units."""
+def _image(ax: Axes, rate: np.ndarray, end: float, units: int, **style: Any) -> AxesImage:
+    """An image of rates of shape (times, rows) over time and units."""
     place = {"origin": "lower", "extent": (0, end, -0.5, units - 0.5), "aspect": "auto", "interpolation": "nearest"}
     return ax.imshow(rate.T, vmin=0, **place, **style)
 
 
-def _kinds(flat: np.ndarray, mask: np.ndarray | None) -> list[tuple[str, Callable[[Any], np.ndarray]]]:
-    """What to tell apart, and which of its spikes are in a part of the raster."""
+def _signs(flat: np.ndarray, mask: np.ndarray | None) -> list[tuple[str, Callable[[Part], np.ndarray]]]:
+    """The names of the signs to distinguish, each with a function that finds its spikes in a part of the raster."""
     if mask is None:
         return [("", lambda part: flat[part] != 0)]
     return [
@@ -109,10 +118,10 @@ def _kinds(flat: np.ndarray, mask: np.ndarray | None) -> list[tuple[str, Callabl
     ]
 
 
-def _ticks(ax: Any, flat: np.ndarray, mask: np.ndarray | None, dt: float, size: float) -> None:
+def _ticks(ax: Axes, flat: np.ndarray, mask: np.ndarray | None, dt: float, size: float) -> None:
     where = np.nonzero(flat)
     handles = []
-    for i, (kind, fired) in enumerate(_kinds(flat, mask)):
+    for i, (kind, fired) in enumerate(_signs(flat, mask)):
         steps, units = (each[fired(where)] for each in where)
         style = {"color": color_of(i), "marker": "|x"[i], "linestyle": "none", "markeredgewidth": 1}
         ax.plot((steps + 0.5) * dt, units, markersize=size if i == 0 else 0.6 * size, **style)
@@ -120,17 +129,17 @@ def _ticks(ax: Any, flat: np.ndarray, mask: np.ndarray | None, dt: float, size: 
     legend(ax, handles if mask is not None else [])
 
 
-def _shades(ax: Any, flat: np.ndarray, mask: np.ndarray | None, dt: float) -> None:
+def _shades(ax: Axes, flat: np.ndarray, mask: np.ndarray | None, dt: float) -> None:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Patch
 
     (steps, units), (width, height) = flat.shape, size_in_pixels(ax)
     times, rows = edges_of(steps, width), edges_of(units, height)
-    area = np.diff(times)[:, None] * np.diff(rows) * dt / 1000  # of a pixel, in unit-seconds
+    area = np.diff(times)[:, None] * np.diff(rows) * dt / 1000  # of each pixel [units s]
     handles = []
-    for i, (kind, fired) in enumerate(_kinds(flat, mask)):
+    for i, (kind, fired) in enumerate(_signs(flat, mask)):
         rate = count_within(fired, times, rows) / area
-        # Not the highest: of a few steps a pixel, that is far above the others.
+        # Not the highest rate, which is far above the others if a pixel has only a few steps.
         full = np.percentile(rate[rate > 0], 99) if rate.any() else 1.0
         shades = LinearSegmentedColormap.from_list(kind, [(*color_of(i)[:3], 0), color_of(i)])
         _image(ax, rate, steps * dt, units, cmap=shades, vmax=full)

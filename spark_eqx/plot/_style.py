@@ -1,20 +1,29 @@
-"""What is of Matplotlib, which is imported by the first plot."""
+"""Matplotlib helpers. Matplotlib is imported with the first plot."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 
+# Matplotlib is an optional dependency, and importing it takes longer than importing this package.
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes as Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
+    from matplotlib.image import AxesImage as AxesImage
+    from matplotlib.lines import Line2D
+
+    Color: TypeAlias = tuple[float, float, float, float]
 else:
-    Axes = Any
+    Artist = Axes = AxesImage = Axis = Color = Colormap = Line2D = Any
 
-WIDE = {"linewidth": 5, "alpha": 0.45, "zorder": 1, "solid_capstyle": "butt"}  # seen behind a line that is the same
+WIDE = {"linewidth": 5, "alpha": 0.45, "zorder": 1, "solid_capstyle": "butt"}  # visible behind an identical line
 
 
-def pyplot() -> Any:
+def pyplot() -> ModuleType:
     try:
         import matplotlib.pyplot
     except ImportError as error:
@@ -22,29 +31,30 @@ def pyplot() -> Any:
     return matplotlib.pyplot
 
 
-def axes_of(function: str, ax: Any, name: str = "ax") -> Any:
+def axes_of(function: str, ax: Axes | None, name: str = "ax") -> Axes:
     ax = pyplot().gca() if ax is None else ax
-    from matplotlib.axes import Axes
+    from matplotlib import axes
 
-    if not isinstance(ax, Axes):
+    if not isinstance(ax, axes.Axes):
         raise TypeError(f"{function}: `{name}` must be Matplotlib axes, got {type(ax).__name__}.")
     return ax
 
 
-def size_in_pixels(ax: Any) -> tuple[int, int]:
+def size_in_pixels(ax: Axes) -> tuple[int, int]:
     box = ax.get_window_extent()
     return max(int(box.width), 1), max(int(box.height), 1)
 
 
-def color_of(i: int) -> Any:
-    """As numbers: names are looked up when the figure is saved, which may be in another style."""
+def color_of(i: int) -> Color:
+    """Color `i` of the style as numbers."""
+    # Matplotlib looks up a name such as "C0" when the figure is saved, which may be in another style.
     from matplotlib.colors import to_rgba
 
     return to_rgba(f"C{i}")
 
 
-def shades_seen_on(ax: Any) -> Any:
-    """The style's colour map without the end that is as dark, or as light, as the axes."""
+def shades_seen_on(ax: Axes) -> Colormap:
+    """The colour map of the style without the end that is as dark, or as light, as the axes."""
     from matplotlib import colormaps, rcParams
     from matplotlib.colors import ListedColormap, to_rgb
 
@@ -52,32 +62,32 @@ def shades_seen_on(ax: Any) -> Any:
     return ListedColormap(colormaps[rcParams["image.cmap"]](np.linspace(*ends, 256)))
 
 
-def text_color() -> Any:
+def text_color() -> str:
     from matplotlib import rcParams
 
     return rcParams["text.color"]
 
 
-def whole_numbers(axis: Any) -> None:
+def whole_numbers(axis: Axis) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
 
 
-def entry(label: str, **style: Any) -> Any:
-    from matplotlib.lines import Line2D
+def entry(label: str, **style: Any) -> Line2D:
+    from matplotlib import lines
 
-    return Line2D([], [], label=label, **style)
+    return lines.Line2D([], [], label=label, **style)
 
 
-def legend(ax: Any, handles: Sequence[Any]) -> None:
+def legend(ax: Axes, handles: Sequence[Artist]) -> None:
     if handles:
         place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2, "frameon": False}
         ax.legend(handles=handles, ncols=6, fontsize="small", columnspacing=1, handlelength=1.2, **place)
 
 
-def from_zero(ax: Any, peak: float, low: float = 0.0) -> None:
-    """Limits for rates: what is 0 is not drawn onto the frame."""
+def from_zero(ax: Axes, peak: float, low: float = 0.0) -> None:
+    """Set the limits for rates. A margin keeps a rate of 0 off the frame of the axes."""
     low = min(low, 0.0)
     span = peak - low or 1.0
     ax.set_ylim(low - 0.03 * span, (peak or 1.0) + 0.05 * span)

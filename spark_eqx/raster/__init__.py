@@ -1,11 +1,11 @@
-"""Other forms of a raster of spikes: bits, 32 time steps to the word, in 1/32 of the memory of float32; events; and
-the forms in which other packages hold spikes.
+"""Conversions of a raster of spikes to bits, to events, and to the formats of other packages.
 
-A raster is of shape `(steps, *units)`, time first. Conversions to and from other packages work outside of `jax.jit`.
-Those for Neo and NIR need these packages: `pip install neo`, `pip install nir`.
+Bits hold 32 time steps per word, in 1/32 of the memory of float32. A raster has the shape `(steps, *units)`, time
+first. Conversions to and from other packages work only outside of `jax.jit`. The conversions for Neo and NIR need these
+packages: `pip install neo`, `pip install nir`.
 
-Step `k` contains the events in `[k dt, (k + 1) dt)`; a time that only rounding puts below the start of a step is in
-that step. No conversion loses spikes without an error. Readers refuse two events of a unit in one step, unless
+Step `k` contains the events in `[k dt, (k + 1) dt)`. If only rounding puts a time below the start of a step, the event
+is in that step. No conversion loses spikes without an error. Readers refuse two events of a unit in one step, unless
 `merge=True`. An entry of `n` becomes `n` equal events; bits and grids hold only 0 and 1. Negative entries are refused.
 The polarity of Tonic's events can represent spikes with an inhibition mask.
 """

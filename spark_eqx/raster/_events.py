@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,21 +11,20 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt32
 
-from .._arguments import as_raster, as_size, nonzero
+from .._arguments import DType, Numbers, Raster, Scalar, Shape, Size, as_dtype, as_raster, as_size, nonzero
 from ..core.records.class_names import counted
-from ..core.records.kinds import dtype_like
 from ..core.running.unroll_arguments import refuse
 from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
-from ._steps import EXACT_STEPS, as_indices, as_times, is_single, milliseconds, step_of
+from ._steps import EXACT_STEPS, Milliseconds, as_indices, as_times, is_single, milliseconds, step_of
 
 
 class Events(NamedTuple):
-    """The spikes of a raster one by one, ordered by time, then by unit. From [`to_events`][].
+    """The spikes of a raster, one entry per spike, ordered by time, then by unit. Returned by [`to_events`][].
 
     - `times`: the times [ms]; infinite after the last event.
-    - `units`: indices into the flattened units; after the last event the number of units, an index that JAX drops when
-        it scatters.
-    - `number`: the number of events. The rest of `times` and `units` is padding.
+    - `units`: indices into the flattened units. After the last event they are the number of units, an index that JAX
+        drops when it scatters.
+    - `number`: the number of events. All later entries of `times` and `units` are padding.
     """
 
     times: Float[Array, " capacity"]
@@ -33,8 +32,8 @@ class Events(NamedTuple):
     number: Int[Array, ""]
 
 
-def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
-    """The spikes of a raster as events `(times, units, number)`.
+def to_events(raster: Raster, dt: Scalar = 1.0, capacity: Size | None = None) -> Events:
+    """Convert a raster to a list of spikes, the events `(times, units, number)`.
 
     A spike in step `t` is an event at `t * dt`, the start of the step. Events are ordered by time, then by unit. The
     inverse is [`from_events`][].
@@ -44,12 +43,13 @@ def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
     - `raster`: booleans, floats or integers of shape `(steps, *units)`, or a [`SpikeArray`][] of them. An entry of `n`
         becomes `n` equal events.
     - `dt`: the duration of a step [ms].
-    - `capacity`: the largest number of events, static. `None`, outside `jax.jit` only: the number of spikes.
+    - `capacity`: the largest number of events, static. `None` stands for the number of spikes, which is known only
+        outside of `jax.jit`.
 
     **Returns:** [`Events`][] of length `capacity`, with padding after the last event.
 
-    **Raises:** `TypeError` or `ValueError` for anything else, including spikes with an inhibition mask, which events
-    cannot represent, and more than 2**21 steps without JAX's double precision, because single precision cannot
+    **Raises:** `TypeError` or `ValueError` for invalid arguments, including spikes with an inhibition mask, which
+    events cannot represent, and more than 2**21 steps without JAX's double precision, because single precision cannot
     distinguish the times. `ValueError` for an entry that is negative or not a whole number, and for more events than
     `capacity`; under `jax.jit` these are errors at run time (`equinox.error_if`).
     """
@@ -65,7 +65,7 @@ def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
     if capacity is None and isinstance(number, Tracer):
         raise ValueError("to_events: `capacity` must be given under `jax.jit` [events], got None.")
     length = int(number) if capacity is None else as_size("to_events", "capacity", capacity, "events")
-    # Made for a power of two and cut: not a compilation for every number of events.
+    # The arrays are made for a power of two and then cut, so that not every number of events compiles a program.
     room = power_of_two(length) if capacity is None else length
     step, unit = _positions(words, steps, size, room)
     if counts is not None:
@@ -74,22 +74,22 @@ def to_events(raster: Any, dt: Any = 1.0, capacity: Any = None) -> Events:
     return refuse(
         Events(times[:length], unit[:length], number),
         number > length,
-        "to_events: `capacity` must hold all events of `raster`",
-        lambda: f"{length}, where there are {number}",
+        "to_events: `capacity` must be at least the number of events of `raster`",
+        lambda: f"{length} for {counted(number, 'event')}",
     )
 
 
 def from_events(
-    times: Any,
-    units: Any,
-    shape: Any,
-    dt: Any = 1.0,
+    times: Numbers,
+    units: Numbers,
+    shape: Shape,
+    dt: Scalar = 1.0,
     *,
     nearest: bool = False,
     merge: bool = False,
-    dtype: Any = bool,
+    dtype: DType = bool,
 ) -> Shaped[Array, "steps *units"]:
-    """The raster of spikes that has these events: the inverse of [`to_events`][].
+    """Convert a list of events to a raster of spikes. The inverse of [`to_events`][].
 
     An event at time `t` is a spike in step `k` if `t` is in `[k dt, (k + 1) dt)`. So that rounded multiples of `dt` are
     in the right step, a time that is less than `2**-22 t / dt + 1e-6` steps below the start of a step is in that step;
@@ -107,69 +107,80 @@ def from_events(
     - `nearest`: whether an event belongs to the step whose start is nearest, so that step `k` is
         `[(k - 1/2) dt, (k + 1/2) dt]`. An event half-way between two starts is in the even step; under `jax.jit`
         rounding decides.
-    - `merge`: whether several events of a unit in one step become one spike; if not, they are refused.
+    - `merge`: whether several events of a unit in one step become one spike. Without it they are an error.
     - `dtype`: the dtype of the raster; floating-point, boolean or signed integer.
 
-    **Returns:** 0 or 1 in `dtype`, of shape `shape`. Exactly the raster of which `to_events` made the events, for any
-    `dt`.
+    **Returns:** 0 or 1 in `dtype`, of the given shape. For the events that `to_events` made of a raster, this is
+    exactly that raster, for any `dt`.
 
-    **Raises:** `TypeError` or `ValueError` for anything else: among them more than 2**21 steps for times in single
-    precision. Also for an event outside the raster, NaN, or two events in one place: a `ValueError`; under `jax.jit` an
-    error at run time (`equinox.error_if`).
+    **Raises:** `TypeError` or `ValueError` for invalid arguments, including more than 2**21 steps for times in single
+    precision. `ValueError` for an event outside the raster, for NaN, and for two events of a unit in one step; under
+    `jax.jit` these are errors at run time (`equinox.error_if`).
     """
-    name = "from_events"
-    times = as_times(name, "times", "ms", times)
-    units = as_indices(name, "units", "indices of units", units)
-    if times.ndim != 1 or times.shape != units.shape:
-        raise ValueError(
-            f"{name}: `times` and `units` must be of the same shape (events,), got shapes {times.shape} and "
-            f"{units.shape}."
-        )
-    whole = lambda n: isinstance(n, int | np.integer) and not isinstance(n, bool)
-    if not isinstance(shape, tuple) or not all(map(whole, shape)):
-        raise TypeError(f"{name}: `shape` must be a tuple of integers, (steps, *units), got {shape!r}.")
-    shape = tuple(map(int, shape))
-    if not shape or min(shape) < 0:
-        raise ValueError(f"{name}: `shape` must be (steps, *units), each 0 or more, got {shape!r}.")
-    dt = milliseconds(name, dt)
+    times, units, sizes = _checked("from_events", times, units, shape)
+    dt = milliseconds("from_events", dt)
     for argument, value in (("nearest", nearest), ("merge", merge)):
         if not isinstance(value, bool):
-            raise TypeError(f"{name}: `{argument}` must be True or False, got {value!r}.")
-    stored = dtype_like.convert(dtype)
-    if stored is NotImplemented:
-        raise TypeError(f"{name}: `dtype` must be {dtype_like.text}, got {dtype!r}.")
-    steps, size = shape[0], math.prod(shape[1:])
-    step = step_of(times, dt, nearest=nearest)
-    _check_exact(name, "shape", steps, times.dtype if isinstance(step, np.ndarray) else step.dtype)
-    in_time = (step >= 0) & (step < steps)
-    padding = jnp.issubdtype(times.dtype, jnp.floating) and times == np.inf
-    # Known numbers have 64 bits, which JAX may not have.
-    step = (np if isinstance(step, np.ndarray) else jnp).where(in_time, step, steps).astype(int)
-    units = units.astype(int) if isinstance(units, Tracer) else np.asarray(units, np.int64)
-    inside = in_time & (units >= 0) & (units < size)
-    xp = np if isinstance(inside, np.ndarray) else jnp
-    step, unit = refuse(
-        (xp.where(inside, step, steps), units),
-        xp.any(~(inside | padding)),
-        f"{name}: `times` and `units` must lie within `shape` = {shape}",
-        lambda: next(f"{t} ms (`dt` = {dt} ms) and {u}" for t, u, ok in zip(times, units, inside | padding) if not ok),
-    )
-    raster, lost = _scatter(jnp.asarray(step).astype(int), jnp.asarray(unit).astype(int), shape)
+            raise TypeError(f"from_events: `{argument}` must be True or False, got {value!r}.")
+    dtype = as_dtype("from_events", dtype)
+    step, unit = _within("from_events", times, units, sizes, dt, nearest)
+    raster, lost = _scatter(jnp.asarray(step).astype(int), jnp.asarray(unit).astype(int), sizes)
     if not merge:
         raster = refuse(
             raster,
             lost > 0,
-            f"{name}: `times` must have at most one event per unit and step without `merge=True`",
+            "from_events: `times` must have at most one event per unit and step without `merge=True`",
             lambda: f"{counted(int(lost), 'event')} too many",
         )
-    return raster.astype(stored)
+    return raster.astype(dtype)
 
 
-def _check_exact(function: str, argument: str, steps: int, dtype: Any):
+def _checked(function: str, times: Numbers, units: Numbers, shape: Shape) -> tuple[Numbers, Numbers, tuple[int, ...]]:
+    """The events and the shape of their raster, checked: everything but the values of the events."""
+    times = as_times(function, "times", "ms", times)
+    units = as_indices(function, "units", "indices of units", units)
+    if times.ndim != 1 or times.shape != units.shape:
+        raise ValueError(
+            f"{function}: `times` and `units` must have the same shape (events,), got shapes {times.shape} and "
+            f"{units.shape}."
+        )
+    whole = lambda n: isinstance(n, int | np.integer) and not isinstance(n, bool)
+    if not isinstance(shape, tuple) or not all(map(whole, shape)):
+        raise TypeError(f"{function}: `shape` must be a tuple of integers, (steps, *units), got {shape!r}.")
+    sizes = tuple(map(int, shape))
+    if not sizes or min(sizes) < 0:
+        raise ValueError(f"{function}: `shape` must be (steps, *units), each 0 or more, got {sizes!r}.")
+    return times, units, sizes
+
+
+def _within(
+    function: str, times: Numbers, units: Numbers, shape: tuple[int, ...], dt: Milliseconds, nearest: bool
+) -> tuple[Numbers, Numbers]:
+    """Step and unit of each event, all within the raster. The step of padding is the one after the last."""
+    steps, size = shape[0], math.prod(shape[1:])
+    step = step_of(times, dt, nearest=nearest)
+    _check_exact(function, "shape", steps, times.dtype if isinstance(step, np.ndarray) else step.dtype)
+    in_time = (step >= 0) & (step < steps)
+    padding = jnp.issubdtype(times.dtype, jnp.floating) and times == np.inf
+    # Known indices stay in NumPy's 64 bits: cut to the 32 of JAX, 2**32 would become unit 0.
+    step = (np if isinstance(step, np.ndarray) else jnp).where(in_time, step, steps).astype(int)
+    units = units.astype(int) if isinstance(units, Tracer) else np.asarray(units, np.int64)
+    inside = in_time & (units >= 0) & (units < size)
+    xp = np if isinstance(inside, np.ndarray) else jnp
+    valid = inside | padding
+    return refuse(
+        (xp.where(inside, step, steps), units),
+        xp.any(~valid),
+        f"{function}: `times` and `units` must be within `shape` = {shape}",
+        lambda: next(f"{t} [ms] (`dt` = {dt} [ms]) of unit {u}" for t, u, ok in zip(times, units, valid) if not ok),
+    )
+
+
+def _check_exact(function: str, argument: str, steps: int, dtype: DType) -> None:
     if steps > EXACT_STEPS and is_single(dtype):
         raise ValueError(
-            f"{function}: `{argument}` must be of {EXACT_STEPS} steps or less where times are in float32, which "
-            f"cannot tell more of them apart, got {steps}. Take it in chunks, or times in float64 (jax_enable_x64)."
+            f"{function}: `{argument}` must have at most {EXACT_STEPS} steps if the times are in float32, which cannot "
+            f"distinguish more of them, got {steps}. Convert it in chunks, or use float64 (jax_enable_x64)."
         )
 
 
@@ -186,9 +197,9 @@ def _counts(raster: jax.Array | np.ndarray) -> Array | None:
 def _repeated(
     step: Int[Array, " capacity"], unit: Int[Array, " capacity"], counts: Int[Array, "steps size"]
 ) -> tuple[Int[Array, " capacity"], Int[Array, " capacity"]]:
-    """Step and unit of each spike, from those of the entries that have spikes."""
+    """Step and unit of each spike, from the step and unit of each entry with spikes."""
     numbers = counts.at[step, unit].get(mode="fill", fill_value=0)
-    # Beyond the last spike `repeat` goes on with the last entry, which is padding unless all the room is taken.
+    # After the last spike `repeat` continues with the last entry, which is padding unless the capacity is used up.
     entry = jnp.repeat(jnp.arange(len(step)), numbers, total_repeat_length=len(step))
     return step[entry], unit[entry]
 
@@ -202,16 +213,16 @@ def power_of_two(length: int) -> int:
 def _positions(
     words: UInt32[Array, " words"], steps: int, size: int, capacity: int
 ) -> tuple[Int[Array, " capacity"], Int[Array, " capacity"]]:
-    """Step and unit of every bit of a raster that was flattened before it was packed; `steps` and `size` beyond."""
-    words = jnp.pad(words, (0, 1))  # where the padding points to
+    """Step and unit of every bit of a raster that was flattened before it was packed; `steps` and `size` in padding."""
+    words = jnp.pad(words, (0, 1))  # the padding points to this word
     counts = lax.population_count(words).astype(int)
     ends = jnp.cumsum(counts)
-    # The word of the bit `k` is the number of words that end before it.
+    # The word that contains bit `k` is the number of words that end before it.
     word = jnp.cumsum(jnp.zeros(capacity, int).at[ends].add(1, mode="drop"))
     word = jnp.minimum(word, len(words) - 1)
     k = jnp.arange(capacity)
     bit = select_bit(words[word], k - (ends - counts)[word])
-    # The position `32 * word + bit` divided by `size`, where that product would not fit into 32 bits.
+    # Divides the position `32 * word + bit` by `size` without the product, which may not fit into 32 bits.
     quotient, rest = jnp.divmod(word, max(size, 1))
     step, unit = jnp.divmod(32 * rest + bit, max(size, 1))
     present = k < ends[-1]
@@ -222,6 +233,6 @@ def _positions(
 def _scatter(
     step: Int[Array, " events"], unit: Int[Array, " events"], shape: tuple[int, ...]
 ) -> tuple[Bool[Array, "steps *units"], Int[Array, ""]]:
-    """The raster, and how many events were not the first in their place. Those beyond the last step are padding."""
+    """The raster, and the number of events that repeat another one. Events after the last step are padding."""
     raster = jnp.zeros((shape[0], math.prod(shape[1:])), bool).at[step, unit].set(True, mode="drop")
     return raster.reshape(shape), jnp.sum(step < shape[0]) - jnp.sum(raster)

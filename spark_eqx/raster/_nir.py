@@ -1,41 +1,46 @@
 """A raster as the data of NIR."""
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
+from .._arguments import Raster, Scalar, Shape
 from ..core.masked import without_mask
-from ._exchange import as_counts, events_of, package, place, shape_of_units, steps_of
-from ._steps import as_indices, as_times, is_single, rounding, steps_until, time_step
+from ._exchange import as_counts, events_of, package, raster_of, shape_of_units, steps_of
+from ._steps import as_indices, as_times, is_single, known_milliseconds, rounding, steps_until
 
 
-def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = False) -> Any:
-    """Spikes as `nir.TimeGriddedData`, or as `nir.EventData`. Units: s, as in all of NIR.
+# NIR is an optional dependency, so that its types cannot be imported here.
+Data: TypeAlias = Any
+
+
+def to_nir(raster: Raster, dt: Scalar = 1.0, *, batch: bool = False, events: bool = False) -> Data:
+    """Convert a raster to `nir.TimeGriddedData`, or to `nir.EventData`. Times are in s, as in all of NIR.
 
     **Arguments:**
 
-    - `raster`: `(steps, *units)`, or `(batch, steps, *units)` with `batch`; or a [`SpikeArray`][] without a mask.
-        Entries are 0 and 1; with `events`, an entry of `n` becomes `n` equal events.
+    - `raster`: an array of shape `(steps, *units)`, or `(batch, steps, *units)` with `batch`; or a [`SpikeArray`][]
+        without a mask. Entries are 0 and 1; with `events`, an entry of `n` becomes `n` equal events.
     - `dt`: the duration of a step [ms].
     - `batch`: whether there is a leading axis of samples.
     - `events`: whether to make a list of events, each at the start of its step, instead of a grid.
 
-    **Returns:** `nir.TimeGriddedData(data, dt)`, `data` booleans of shape `(samples, steps, neurons)`, or
-    `nir.EventData(idx, time, n_neurons, t_max)`, padded as NIR pads: -1 and infinity.
+    **Returns:** `nir.TimeGriddedData(data, dt)`, where `data` are booleans of shape `(samples, steps, neurons)`, or
+    `nir.EventData(idx, time, n_neurons, t_max)`, with NIR's padding: index -1 at time infinity.
 
-    **Raises:** `TypeError` or `ValueError` for anything else, including negative entries, fractions, and counts in a
-    grid; `ImportError` without NIR.
+    **Raises:** `TypeError` or `ValueError` for invalid arguments, including negative entries, fractions, and counts in
+    a grid. `ImportError` without NIR.
     """
     nir = package("nir", "to_nir")
     if events:
         spikes = as_counts("to_nir", raster)
     else:
-        remedy = "a grid has no sign and no count: `events=True` keeps counts; or give `raster > 0` and `raster < 0`"
+        remedy = "a grid has no sign and no count; `events=True` keeps counts, or give `raster > 0` and `raster < 0`"
         spikes = as_counts("to_nir", raster, counts=False, remedy=remedy)
-    seconds = time_step("to_nir", dt) / 1000
+    seconds = known_milliseconds("to_nir", dt) / 1000
     if spikes.ndim < 1 + batch:
         raise ValueError(f"to_nir: `raster` must be of shape (batch, steps, *units) with `batch`, got {spikes.shape}.")
     spikes = spikes if batch else spikes[None]
@@ -51,26 +56,31 @@ def to_nir(raster: Any, dt: Any = 1.0, *, batch: bool = False, events: bool = Fa
 
 
 def from_nir(
-    data: Any, dt: Any = None, shape: Any = None, *, batch: bool = False, merge: bool = False
+    data: Data,
+    dt: Scalar | None = None,
+    shape: Shape | None = None,
+    *,
+    batch: bool = False,
+    merge: bool = False,
 ) -> Bool[Array, "..."]:
-    """The raster of spikes in `nir.TimeGriddedData` or `nir.EventData`: the inverse of
+    """Convert `nir.TimeGriddedData` or `nir.EventData` to a raster of spikes. The inverse of
     [`to_nir`][spark_eqx.raster.to_nir].
 
-    Step `k` contains the events in `[k dt, (k + 1) dt)`. A time that only rounding puts below the start of a step is in
-    that step, as in [`from_events`][spark_eqx.raster.from_events]. The steps run to `t_max`; if that is within a step,
-    the last step is partial.
+    Step `k` contains the events in `[k dt, (k + 1) dt)`. If only rounding puts a time below the start of a step, the
+    event is in that step, as in [`from_events`][spark_eqx.raster.from_events]. The last step contains `t_max`, and is
+    partial if `t_max` is within it.
 
     **Arguments:**
 
-    - `data`: the data, times in s.
-    - `dt`: the duration of a step [ms]. Gridded data has one of its own: `None`, or the same.
-    - `shape`: of the units; `None`: `(n_neurons,)`.
-    - `batch`: whether to keep the axis of samples; without it there must be one.
-    - `merge`: whether several events of a unit in one step may become one; if not, they are refused.
+    - `data`: the data, with times in s.
+    - `dt`: the duration of a step [ms]. Gridded data has its own time step: pass `None`, or the same value.
+    - `shape`: the shape of the units. `None` stands for `(n_neurons,)`.
+    - `batch`: whether to keep the axis of samples. Without it there must be exactly one sample.
+    - `merge`: whether several events of a unit in one step become one spike. Without it they are an error.
 
     **Returns:** booleans of shape `(steps, *shape)`, or `(samples, steps, *shape)` with `batch`.
 
-    **Raises:** `TypeError` or `ValueError` for anything else, for instance for measured values, which are no spikes;
+    **Raises:** `TypeError` or `ValueError` for invalid arguments, including measured values, which are not spikes.
     `ImportError` without NIR.
     """
     nir = package("nir", "from_nir")
@@ -89,20 +99,21 @@ def from_nir(
     return jnp.asarray(spikes if batch else spikes[0])
 
 
-def _of_grid(data: Any, dt: Any) -> np.ndarray:
+def _of_grid(data: Data, dt: Scalar | None) -> np.ndarray:
     spikes = without_mask("from_nir", "data", data.data, fill="0")
     if spikes.dtype != bool and not np.isin(spikes, (0, 1)).all():
         raise TypeError(f"from_nir: `data` must be spikes, 0 and 1, got measured values of dtype {spikes.dtype}.")
     own = data.dt * 1000
-    if dt is not None and not math.isclose(time_step("from_nir", dt), own, rel_tol=2**-22):
-        raise ValueError(f"from_nir: `dt` must be that of the data, {own:g} [ms], got {dt} [ms].")
+    # The tolerance is that of `rounding` for float32, in which either of the two may be stored.
+    if dt is not None and not math.isclose(known_milliseconds("from_nir", dt), own, rel_tol=2**-22):
+        raise ValueError(f"from_nir: `dt` must be equal to the time step of the data, {own:g} [ms], got {dt} [ms].")
     return spikes != 0
 
 
-def _of_events(data: Any, dt: Any, merge: bool) -> np.ndarray:
+def _of_events(data: Data, dt: Scalar | None, merge: bool) -> np.ndarray:
     if dt is None:
         raise TypeError("from_nir: `dt` must be given for `nir.EventData` [ms], got None.")
-    given, dt = dt, time_step("from_nir", dt)
+    given, dt = dt, known_milliseconds("from_nir", dt)
     time = np.asarray(as_times("from_nir", "time", "s", data.time))
     idx = np.asarray(as_indices("from_nir", "idx", "indices of neurons", data.idx))
     dtype = time.dtype if is_single(time.dtype) else np.asarray(data.t_max).dtype
@@ -112,5 +123,5 @@ def _of_events(data: Any, dt: Any, merge: bool) -> np.ndarray:
         padding = (units == -1) & (times == np.inf)
         units, times = units[~padding], times[~padding]
         step = steps_of("from_nir", "time", times, dt / 1000, rounding(time.dtype, given), unit="s")
-        samples.append(place("from_nir", times * 1000.0, step, units, dt, (steps, data.n_neurons), merge))
+        samples.append(raster_of("from_nir", times * 1000.0, step, units, dt, (steps, data.n_neurons), merge))
     return np.stack(samples) if samples else np.zeros((0, steps, data.n_neurons), bool)

@@ -1,26 +1,23 @@
 """A raster as the structured arrays of Tonic."""
 
-import math
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from .._arguments import as_size
+from .._arguments import Numbers, Raster, Scalar, Shape, Size, as_size
 from ..core.payloads import SpikeArray
-from ._exchange import as_counts, events_of, place, steps_of
-from ._steps import as_indices, as_times, rounding, time_step
+from ._exchange import as_counts, events_of, raster_of, steps_of
+from ._steps import as_indices, as_times, known_milliseconds, rounding
 
 
-# As Tonic's datasets have them.
+# The dtype of Tonic's datasets, in which its transforms find `x`, `y`, `t` and `p` by name.
 _DTYPE = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)])
 
 
-def to_tonic(raster: Any, dt: Any = 1.0) -> np.ndarray:
-    """Spikes as a structured array of events `(x, y, t, p)`, as in Tonic's datasets. Times are in microseconds.
+def to_tonic(raster: Raster, dt: Scalar = 1.0) -> np.ndarray:
+    """Convert a raster to a structured array of events `(x, y, t, p)`, as in Tonic's datasets.
 
-    A spike in step `t` is at the first microsecond of the step.
+    Times are in microseconds. A spike in step `t` is at the first microsecond of the step.
 
     **Arguments:**
 
@@ -31,7 +28,7 @@ def to_tonic(raster: Any, dt: Any = 1.0) -> np.ndarray:
 
     **Returns:** a NumPy array of dtype `[("x", int16), ("y", int16), ("t", int64), ("p", bool)]`, ordered by time.
 
-    **Raises:** `TypeError` or `ValueError` for anything else, including negative entries and fractions.
+    **Raises:** `TypeError` or `ValueError` for invalid arguments, including negative entries and fractions.
     """
     micros = _microseconds("to_tonic", dt)
     mask = raster.inhibition_mask if isinstance(raster, SpikeArray) else None
@@ -40,14 +37,15 @@ def to_tonic(raster: Any, dt: Any = 1.0) -> np.ndarray:
     if mask is not None:
         frames = np.stack([frames * np.asarray(mask), frames * ~np.asarray(mask)], 1)
     if frames.ndim != 4 or frames.shape[1] not in (1, 2):
-        wanted = "(steps, height, width) with a mask" if mask is not None else "(steps, 1 or 2, height, width)"
+        expected = "(steps, height, width) with a mask" if mask is not None else "(steps, 1 or 2, height, width)"
         got = np.shape(raster.spikes if isinstance(raster, SpikeArray) else raster)
-        raise ValueError(f"to_tonic: `raster` must be of shape {wanted}, got {got}.")
+        raise ValueError(f"to_tonic: `raster` must be of shape {expected}, got {got}.")
     if max(frames.shape[2:]) > np.iinfo(np.int16).max + 1:
-        raise ValueError(f"to_tonic: `raster` must be at most 32768 wide and high, got {frames.shape[2:]}.")
+        raise ValueError(f"to_tonic: `raster` must be at most 32768 pixels wide and high, got {frames.shape[2:]}.")
     steps, p, y, x = events_of(frames)
     events = np.empty(len(steps), _DTYPE)
-    # Not to the nearest, which may be in the step before; a product that was rounded up is the integer below it.
+    # Rounded up, because the nearest microsecond may be in the step before. The factor corrects a product that was
+    # itself rounded to just above an integer.
     events["t"] = np.ceil(steps * micros * (1 - 2.0**-52))
     for name, values in (("x", x), ("y", y), ("p", p)):
         events[name] = values
@@ -55,26 +53,31 @@ def to_tonic(raster: Any, dt: Any = 1.0) -> np.ndarray:
 
 
 def from_tonic(
-    events: Any, sensor_size: Any, dt: Any = 1.0, steps: Any = None, *, merge: bool = False
+    events: Numbers,
+    sensor_size: Shape,
+    dt: Scalar = 1.0,
+    steps: Size | None = None,
+    *,
+    merge: bool = False,
 ) -> Bool[Array, "steps polarities height width"]:
-    """The frames of a structured array of events: the inverse of [`to_tonic`][spark_eqx.raster.to_tonic].
+    """Convert a structured array of events to frames. The inverse of [`to_tonic`][spark_eqx.raster.to_tonic].
 
-    Step `k` contains the events in `[k dt, (k + 1) dt)`, counted from time 0. A time that only rounding puts below the
-    start of a step is in that step, as in [`from_events`][spark_eqx.raster.from_events].
+    Step `k` contains the events in `[k dt, (k + 1) dt)`, counted from time 0. If only rounding puts a time below the
+    start of a step, the event is in that step, as in [`from_events`][spark_eqx.raster.from_events].
 
     **Arguments:**
 
-    - `events`: a structured array with `x`, `t` [microseconds] and, where the sensor has more than one row or polarity,
-        `y` and `p`.
+    - `events`: a structured array with `x` and `t` [microseconds], with `y` if the sensor has more than one row, and
+        with `p` if it has more than one polarity.
     - `sensor_size`: `(width, height, polarities)`, as in Tonic's datasets.
     - `dt`: the duration of a step [ms].
-    - `steps`: how many; `None`: up to the last event. Later events are an error: cut them off before, by
-        `events[events["t"] < 1000 * steps * dt]`.
-    - `merge`: whether several events of a pixel in one step may become one; if not, they are refused.
+    - `steps`: the number of steps. `None` stands for the steps up to the last event. Later events are an error; remove
+        them first by `events[events["t"] < 1000 * steps * dt]`.
+    - `merge`: whether several events of a pixel in one step become one spike. Without it they are an error.
 
     **Returns:** booleans of shape `(steps, polarities, height, width)`.
 
-    **Raises:** `TypeError` or `ValueError` for anything else.
+    **Raises:** `TypeError` or `ValueError` for invalid arguments.
     """
     micros = _microseconds("from_tonic", dt)
     names = getattr(getattr(events, "dtype", None), "names", None) or ()
@@ -83,7 +86,7 @@ def from_tonic(
             f"from_tonic: `events` must be a structured array with `x` and `t`, got {type(events).__name__}."
         )
     if events.ndim != 1:
-        raise ValueError(f"from_tonic: `events` must have one axis, that of events, got shape {events.shape}.")
+        raise ValueError(f"from_tonic: `events` must have one axis of events, got shape {events.shape}.")
     whole = isinstance(sensor_size, tuple) and len(sensor_size) == 3
     if not whole or not all(isinstance(n, int | np.integer) and n is not True and n > 0 for n in sensor_size):
         raise TypeError(
@@ -104,7 +107,7 @@ def from_tonic(
                 f"from_tonic: `{name}` must be 0 to {size - 1} for `sensor_size` (width, height, polarities) = "
                 f"{sensor_size}, got {values.min()} to {values.max()}."
             )
-    times = as_times("from_tonic", "t", "microseconds", events["t"])
+    times = np.asarray(as_times("from_tonic", "t", "microseconds", events["t"]))
     step = steps_of("from_tonic", "t", times, micros, rounding(times.dtype, dt), unit="microseconds")
     if not (np.isfinite(times) & (step >= 0)).all():
         raise ValueError(
@@ -112,13 +115,13 @@ def from_tonic(
         )
     steps = int(step.max(initial=-1)) + 1 if steps is None else as_size("from_tonic", "steps", steps, "time steps")
     unit = (place_of["p"] * height + place_of["y"]) * width + place_of["x"]
-    shape = steps, math.prod(sensor_size)
-    raster = place("from_tonic", times / 1000.0, step, unit, micros / 1000, shape, merge)
+    shape = steps, int(width * height * polarities)
+    raster = raster_of("from_tonic", times / 1000.0, step, unit, micros / 1000, shape, merge)
     return jnp.asarray(raster.reshape(steps, polarities, height, width))
 
 
-def _microseconds(function: str, dt: Any) -> float:
-    micros = time_step(function, dt) * 1000
+def _microseconds(function: str, dt: Scalar) -> float:
+    micros = known_milliseconds(function, dt) * 1000
     if micros < 1:
-        raise ValueError(f"{function}: `dt` must be a microsecond at least, 0.001 [ms], got {dt} [ms].")
+        raise ValueError(f"{function}: `dt` must be at least a microsecond, 0.001 [ms], got {dt} [ms].")
     return micros

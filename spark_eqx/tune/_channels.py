@@ -1,51 +1,51 @@
-"""Which channels and samples of a recording are scored."""
+"""The channels and samples of a recording that are scored."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Array, Bool, Int
 
 from ..core.records.class_names import counted
 
 
 class Samples(NamedTuple):
-    """Channels with the same number of samples, for all of which the score is traced once.
+    """Channels with the same number of samples, so that the score is traced once for all of them.
 
-    - `channels`: their positions; `None`: all channels.
-    - `steps`: the time steps of the samples of each of them; `None`: all steps.
+    - `channels`: the positions of the channels. `None` stands for all channels.
+    - `steps`: the time steps of the samples of each channel. `None` stands for all steps.
     """
 
-    channels: Int[Any, " channels"] | None
-    steps: Int[Any, "channels samples"] | None
+    channels: Int[Array | np.ndarray, " channels"] | None
+    steps: Int[Array | np.ndarray, "channels samples"] | None
 
 
 class Scored(NamedTuple):
     """The scored samples of a recording whose axes after time are flattened.
 
-    - `present`: a mask of these samples. A flat channel has none.
-    - `groups`: the same samples by channel.
+    - `present`: a mask of the scored samples. A flat channel has no scored samples.
+    - `groups`: the scored samples by channel.
     """
 
-    present: Bool[Any, "kept channels"]
+    present: Bool[Array | np.ndarray, "kept channels"]
     groups: tuple[Samples, ...]
 
 
 def scored_samples(values: np.ndarray, kept: int) -> Scored:
-    """The samples among the first `kept` steps of `values`, which are of shape `(steps, *channels)`.
+    """The scored samples among the first `kept` steps of `values`, an array of shape `(steps, *channels)`.
 
     **Raises:** `ValueError` for infinite samples, for a channel without a sample, and if all channels are flat.
     """
     shape = values.shape[1:]
     values = values.reshape(len(values), -1)
-    if (wrong := np.isinf(values).any(0)).any():
+    if (wrong := np.asarray(np.isinf(values).any(0))).any():
         raise ValueError(
-            f"search: `signals` must be finite, or NaN where a sample is missing; {named(wrong, shape, 'has', 'have')} "
+            f"search: `signals` must be finite, or NaN for a missing sample; {named(wrong, shape, 'has', 'have')} "
             "infinite samples. Use NaN instead."
         )
     values = values[:kept]
     steps = f"{counted(kept, 'step')} that {'is' if kept == 1 else 'are'} scored"
     present = ~np.isnan(values)
-    if (wrong := ~present.any(0)).any():
+    if (wrong := np.asarray(~present.any(0))).any():
         raise ValueError(
             f"search: `signals` must have a sample in each channel that is not NaN, among the {steps}; "
             f"{named(wrong, shape, 'has', 'have')} none. Remove such channels."
@@ -60,6 +60,7 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
 
 
 def _groups(present: Bool[np.ndarray, "kept channels"]) -> tuple[Samples, ...]:
+    # `None` instead of all indices, so that the common case of no missing samples compiles no gather.
     if present.all():
         return (Samples(None, None),)
     counts = present.sum(0)
@@ -71,15 +72,15 @@ def _groups(present: Bool[np.ndarray, "kept channels"]) -> tuple[Samples, ...]:
     return tuple(groups)
 
 
-def indices(chosen: Bool[Any, " channels"], shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """The chosen channels by their index: an integer if there is one axis, else a tuple of integers."""
+def indices(chosen: Bool[np.ndarray, " channels"], shape: tuple[int, ...]) -> tuple[int | tuple[int, ...], ...]:
+    """The indices of the chosen channels: integers if there is one axis, otherwise tuples of integers."""
     if len(shape) == 1:
         return tuple(np.flatnonzero(chosen).tolist())
     return tuple(map(tuple, np.argwhere(chosen.reshape(shape)).tolist()))
 
 
-def named(chosen: Bool[Any, " channels"], shape: tuple[int, ...], one: str, several: str) -> str:
-    """The chosen channels for a message, with the verb that follows."""
+def named(chosen: Bool[np.ndarray, " channels"], shape: tuple[int, ...], one: str, several: str) -> str:
+    """The chosen channels and a verb, as the start of a sentence in a message."""
     found = list(indices(chosen, shape))
     if shape == ():
         return f"the signal {one}"

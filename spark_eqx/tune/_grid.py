@@ -12,59 +12,65 @@ import numpy as np
 from ..core.masked import without_mask
 from ..core.records.class_names import nearest
 from ..core.records.kinds import Kind, number
-from ..nn.interfaces.input.base import InputInterface
+from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
 
 
-# The columns of the table after those of the grid.
+# The columns of the table that follow the columns of the grid.
 MEASURED = ("score", "spikes_per_s", "delay")
 
 
 def combinations(encoder: InputInterface, grid: Any) -> tuple[list[str], list[list[Any]]]:
-    """The names of the fields, and for each of them its value in every combination."""
+    """The names of the fields, and for each field its value in every combination."""
     if not isinstance(grid, Mapping) or not grid:
-        raise TypeError(f"search: `grid` must map names of fields to the values to try, got {grid!r}.")
+        raise TypeError(f"search: `grid` must map names of fields to sequences of values, got {grid!r}.")
     kinds = encoder.config._kinds
     for name, values in grid.items():
         if name not in kinds or name == "dt":
-            hint = "; `dt` is that of the signals." if name == "dt" else nearest(str(name), kinds.keys() - {"dt"})
+            hint = (
+                "; `dt` is the time step of the signals." if name == "dt" else nearest(str(name), kinds.keys() - {"dt"})
+            )
             raise TypeError(f"search: `grid` must name fields of {type(encoder.config).__name__}, got {name!r}{hint}")
         if name in MEASURED:
-            raise TypeError(f"search: `grid` cannot have {name!r}: the table has a column of that name, {MEASURED}.")
+            raise TypeError(
+                f"search: `grid` cannot have {name!r}, because the table has columns {MEASURED} of its own."
+            )
         listed = hasattr(values, "__len__") and not isinstance(values, str) and getattr(values, "ndim", 1) > 0
         if not listed or not len(values):
             raise TypeError(f"search: `grid[{name!r}]` must be a sequence of values to try, got {values!r}.")
         for value in values:
             without_mask("search", f"grid[{name!r}]", value)
-            if kinds[name].convert(plain(value, kinds[name])) is NotImplemented:
-                wanted = f"search: `grid[{name!r}]` must hold values that are each {kinds[name].text}"
-                raise TypeError(f"{wanted}, got {value!r}.")
+            if kinds[name].convert(as_field(value, kinds[name])) is NotImplemented:
+                raise TypeError(f"search: each value of `grid[{name!r}]` must be {kinds[name].text}, got {value!r}.")
     rows = list(itertools.product(*(list(values) for values in grid.values())))
     return list(grid), [list(column) for column in zip(*rows, strict=True)]
 
 
 def of_one_program(fixed: list[list[Any]], mapped: list[list[Any]], count: int) -> list[np.ndarray]:
-    """The settings that share a program.
+    """Groups of settings that share a program.
 
-    Their values in the fixed columns are the same objects, and those in the mapped columns have the same shapes.
+    Within a group the values in the fixed columns are the same objects, and the values in the mapped columns have the
+    same shapes.
     """
-    groups: dict[Any, list[int]] = {}
+    groups: dict[tuple, list[int]] = {}
+    # By identity, because a fixed value may be unhashable, and `==` may be an array.
     for i in range(count):
         values = tuple(id(column[i]) for column in fixed), tuple(np.shape(column[i]) for column in mapped)
         groups.setdefault(values, []).append(i)
     return [np.asarray(rows) for rows in groups.values()]
 
 
-def check(config: Any, numbers: dict[str, np.ndarray]) -> None:
+def check_settings(config: InputInterfaceConfig, numbers: dict[str, np.ndarray]) -> None:
     """Check that the config accepts all settings, because it cannot check traced numbers.
 
-    **Raises:** `ValueError` for the first that it refuses.
+    **Raises:** `ValueError` for the first setting that it refuses.
     """
     others = [getattr(config, name) for name, kind in config._kinds.items() if kind is number and name not in numbers]
+    # If every number is a scalar, one config that holds arrays checks all settings at once.
     if all(np.ndim(each) == 0 for each in others) and all(each.ndim == 1 for each in numbers.values()):
         try:
             dataclasses.replace(config, **{name: jnp.asarray(each) for name, each in numbers.items()})
             return
-        except ValueError:  # the loop finds out which setting
+        except ValueError:  # the loop below finds the setting
             pass
     for i in range(len(next(iter(numbers.values()), []))):
         setting = {name: as_constant(each[i]) for name, each in numbers.items()}
@@ -85,14 +91,14 @@ def as_column(values: list[Any]) -> np.ndarray:
     return column
 
 
-def plain(value: Any, kind: Kind) -> Any:
-    """A value of the grid in the form for a config: a constant if the field accepts one."""
+def as_field(value: Any, kind: Kind) -> Any:
+    """A value of the grid in the form that a config stores: a constant if the field accepts one."""
     constant = as_constant(value)
     return value if kind.convert(constant) is NotImplemented else constant
 
 
 def as_constant(value: Any) -> Any:
     if isinstance(value, jax.Array | np.ndarray | np.generic):
-        plain = np.asarray(value).tolist()
-        return tuple(plain) if isinstance(plain, list) else plain
+        constant = np.asarray(value).tolist()
+        return tuple(constant) if isinstance(constant, list) else constant
     return value

@@ -1,3 +1,5 @@
+"""The progress of a search."""
+
 import sys
 import time
 
@@ -5,7 +7,7 @@ from ..core.records.class_names import counted
 
 
 class Progress:
-    """Prints how many settings are done, every few seconds."""
+    """Prints the number of settings that are done, every few seconds."""
 
     def __init__(self, total: int, wanted: bool):
         self.total, self.wanted, self.done = total, wanted, 0

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -12,32 +12,31 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from .._arguments import as_scalar
+from .._arguments import Key, Scalar, Signal, as_number, as_signal
 from ..core.module import SparkModule
 from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
-from ..core.ports import Port
 from ..core.records.checks import non_negative, positive
 from ..core.records.class_names import counted
 from ..core.records.kinds import number
 from ..core.running.keys import check_key
 from ..measure import snr
-from ..measure._signals import as_signals
-from ..nn.interfaces.input.base import InputInterface
+from ..measure._signals import signal_pair
+from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
 from ._channels import indices, named, scored_samples
-from ._grid import MEASURED, as_column, check, combinations, of_one_program, plain
+from ._grid import MEASURED, as_column, as_field, check_settings, combinations, of_one_program
 from ._progress import Progress
-from ._trials import run_trials
+from ._trials import MakeDecoder, Score, run_trials
 
 
 _BYTES = 2**28  # memory for a chunk of settings
-_PER_VALUE = 8  # about how many arrays of the size of the raster encoding, decoding and scoring need
+_PER_VALUE = 8  # encoding, decoding and scoring need about this many arrays of the size of the raster
 
 
 class SearchResult(NamedTuple):
     """The result of [`search`][spark_eqx.tune.search].
 
-    - `encoder`: the encoder with the best setting; its numbers are constants.
+    - `encoder`: the encoder with the best setting. Its numbers are constants.
     - `best`: the row of the best setting in the table.
     - `table`: NumPy arrays with one entry per setting: a column for each field of the grid, by its name, then
         `"score"`, `"spikes_per_s"` of the channel with the most spikes, and `"delay"` [ms].
@@ -48,32 +47,30 @@ class SearchResult(NamedTuple):
     encoder: Any
     best: int
     table: dict[str, np.ndarray]
-    left_out: tuple[Any, ...] = ()
+    left_out: tuple[int | tuple[int, ...], ...] = ()
 
 
-def snr_without_mean(signal: Any, reconstruction: Any) -> Float[Array, ""]:
-    """The [`snr`][spark_eqx.measure.snr] [dB] without the power of the mean, averaged over units.
+def snr_without_mean(signal: Signal, reconstruction: Signal) -> Float[Array, ""]:
+    """The [`snr`][spark_eqx.measure.snr] without the power of the mean, averaged over units [dB].
 
     The mean of `signal` over time is subtracted from both arguments, so that an offset of `reconstruction` counts as an
-    error.
-
-    The arguments are those of [`snr`][spark_eqx.measure.snr].
+    error. The arguments are the same as for [`snr`][spark_eqx.measure.snr].
     """
-    signal, reconstruction = as_signals("snr_without_mean", signal, reconstruction)
-    mean = signal.mean(0, keepdims=True)
-    return snr(signal - mean, reconstruction - mean).mean()
+    first, second = signal_pair("snr_without_mean", signal, reconstruction)
+    mean = first.mean(0, keepdims=True)
+    return snr(first - mean, second - mean).mean()
 
 
 def search(
     encoder: Any,
-    signals: Any,
+    signals: Signal,
     grid: Mapping[str, Any],
     *,
-    score: Any = snr_without_mean,
-    most_spikes: Any = None,
-    longest_delay: Any = 100.0,
-    decoder: Any = None,
-    key: Any = None,
+    score: Score = snr_without_mean,
+    most_spikes: Scalar | None = None,
+    longest_delay: Scalar = 100.0,
+    decoder: MakeDecoder | None = None,
+    key: Key | None = None,
     progress: bool = False,
 ) -> SearchResult:
     """Encode and decode signals with every combination of parameters, and return the best combination.
@@ -89,43 +86,44 @@ def search(
     names them. A channel that is reconstructed exactly may have an infinite score. If several settings have the same
     infinite mean, their finite scores decide.
 
-    **Missing samples.** A sample that is NaN is missing. The encoder and the decoder run through it: contrast codes
-    hold their value, rate codes are silent. It is then removed from the signal and the reconstruction before these are
-    scored. Spikes per second are those of a channel over the duration of its samples that are not missing.
+    **Missing samples.** A sample that is NaN is missing. The encoder and the decoder still run at its time step:
+    contrast codes hold their value, rate codes are silent. The sample is then removed from the signal and the
+    reconstruction before these are scored. The firing rate of a channel is the number of its spikes divided by the
+    duration of its samples that are not missing.
 
-    **Delay.** The reconstruction is compared with the signal at an earlier time. The delay of a setting is the one with
-    the least sum of squared errors over all samples that are scored, whatever the `score`.
+    **Delay.** The reconstruction is compared with the signal at an earlier time. The delay of a setting is the delay
+    with the least sum of squared errors over all scored samples, for any `score`.
 
     Do not use this function under `jit`.
 
     **Arguments:**
 
-    - `encoder`: an input interface; the parameters that are not in the grid stay as they are.
+    - `encoder`: an input interface. Parameters that are not in the grid keep their values.
     - `signals`: a [`FloatArray`][] or an array of floats of shape `(steps, *channels)`.
-    - `grid`: the values to try, by the name of the field: a sequence or an array for each.
+    - `grid`: a mapping from the name of each field to the values to try, a sequence or an array.
     - `score`: the score to maximise: a function of the original and the reconstructed signal of one channel, two arrays
         of floats of shape `(samples, 1)`, that returns a number. It is traced, once per number of samples. The default
         is `snr_without_mean` [dB].
     - `most_spikes`: upper limit on the firing rate of each channel [spikes/s]. Without a limit the best setting is
         nearly always the one with the most spikes.
     - `longest_delay`: the longest delay to try [ms]. The last `longest_delay` of the signal is not scored.
-    - `decoder`: a function that makes the decoder from an encoder; `None`: `encoder.decoder()`.
+    - `decoder`: a function that makes the decoder from an encoder. `None` stands for `encoder.decoder()`.
     - `key`: for encoders that draw random numbers. All settings use the same key, so that they are compared on the same
         draws.
     - `progress`: whether to print the progress to the standard error.
 
-    **Returns:** a [`SearchResult`][spark_eqx.tune.SearchResult]. If several settings are best, it has the first. If
+    **Returns:** a [`SearchResult`][spark_eqx.tune.SearchResult]. If several settings are best, it has the first one. If
     more than half of the samples are outside the range of the best encoder, a warning names the range, as for
     [`unroll`][spark_eqx.unroll].
 
-    **Raises:** `TypeError` or `ValueError` for anything else; `ValueError` if a sample is infinite, if a channel has no
-    sample, if all channels are constant, if no setting has a score, or if no setting with a score is within
+    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` if a sample is infinite, if a channel
+    has no sample, if all channels are constant, if no setting has a score, or if no setting with a score is within
     `most_spikes`. A setting has no score if its score is NaN for a channel that is not left out.
     """
     values = _signals(encoder, signals)
     names, columns = combinations(encoder, grid)
-    most = None if most_spikes is None else float(as_scalar("search", "most_spikes", most_spikes, "spikes/s", positive))  # pyright: ignore[reportArgumentType]
-    delay = float(as_scalar("search", "longest_delay", longest_delay, "ms", non_negative))  # pyright: ignore[reportArgumentType]
+    most = None if most_spikes is None else float(as_number("search", "most_spikes", most_spikes, "spikes/s", positive))
+    delay = float(as_number("search", "longest_delay", longest_delay, "ms", non_negative))
     make = _matched if decoder is None else decoder
     for argument, function in (("score", score), ("decoder", make)):
         if not callable(function) or isinstance(function, SparkModule):
@@ -144,14 +142,14 @@ def search(
     lags = int(delay / dt + 1e-9)
     if lags >= len(values):
         raise ValueError(
-            f"search: `longest_delay` must be shorter than `signals`, which last {len(values) * dt:g} ms; got "
-            f"{delay:g} [ms]. Give a shorter one; the first axis of `signals`, {values.shape}, is time."
+            f"search: `longest_delay` must be shorter than `signals`, which last {len(values) * dt:g} ms, got "
+            f"{delay:g} [ms]. Give a shorter delay; the first axis of `signals`, {values.shape}, is time."
         )
-    # In the dtype in which errors are computed, because NumPy does not have bfloat16.
+    # Converted to the dtype in which errors are computed, because NumPy does not have bfloat16.
     scored = scored_samples(np.asarray(values.astype(state_dtype(values.dtype))), len(values) - lags)
-    flat, channels = ~scored.present.any(0), values.shape[1:]
+    flat, channels = np.asarray(~scored.present.any(0)), values.shape[1:]
     if flat.any():
-        _warn(flat, channels, "constant")
+        _warn_left_out(flat, channels, "constant")
     report = Progress(len(columns[0]), progress)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     mapped = [name for name in names if encoder.config._kinds[name] is number]
@@ -162,7 +160,7 @@ def search(
         constants = {name: columns[names.index(name)][rows[0]] for name in fixed}
         numbers = {name: np.stack([columns[names.index(name)][i] for i in rows]).astype(float) for name in mapped}
         config = dataclasses.replace(encoder.config, **constants)
-        check(config, numbers)
+        check_settings(config, numbers)
         run = functools.partial(run_trials, config, values, scored, key, **how)
         parts.append((rows, _in_chunks(run, numbers, len(rows), values, config, report)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
@@ -171,46 +169,53 @@ def search(
     # In double precision, so that a rate that is exactly `most_spikes` is not rounded to more.
     present = np.asarray(~jnp.isnan(values)).reshape(len(values), -1).sum(0)
     rates = (1000 * spikes / (present * dt))[:, ~flat].max(1)
-    without = np.asarray(np.isnan(scores).all(0))  # the scores of flat channels are NaN, too
+    without = np.asarray(np.isnan(scores).all(0))  # includes the flat channels, whose scores are NaN
     if without.all():
         raise ValueError("search: no setting of `grid` has a score; `score` returned NaN for all of them.")
     if (without & ~flat).any():
-        _warn(without & ~flat, channels, "without a score, NaN for every setting,")
+        _warn_left_out(without & ~flat, channels, "without a score, NaN for every setting,")
     scores = scores[:, ~without]
     table = dict(zip(names, map(as_column, columns), strict=True))
-    with np.errstate(invalid="ignore"):  # infinity less infinity
+    with np.errstate(invalid="ignore"):  # the mean of infinity and minus infinity is NaN
         table |= dict(zip(MEASURED, (scores.mean(1), rates, delays), strict=True))
     best = _best(table, scores, most)
     kinds = encoder.config._kinds
-    chosen = {name: plain(column[best], kinds[name]) for name, column in zip(names, columns, strict=True)}
+    chosen = {name: as_field(column[best], kinds[name]) for name, column in zip(names, columns, strict=True)}
     best_encoder = type(encoder)(dataclasses.replace(encoder.config, **chosen))
-    best_encoder._warn(FloatArray(values))  # `init` and `unroll` cannot, because they are traced here
+    best_encoder._warn(FloatArray(values))  # `init` and `unroll` do not warn here, because they are traced
     return SearchResult(best_encoder, best, table, indices(without, channels))
 
 
-def _warn(left_out: Bool[np.ndarray, " channels"], shape: tuple[int, ...], reason: str) -> None:
-    """Warn the caller of `search`."""
+def _warn_left_out(left_out: Bool[np.ndarray, " channels"], shape: tuple[int, ...], reason: str) -> None:
+    """Warn the caller of `search` about channels without a score."""
     left = named(left_out, shape, "is", "are")
     warnings.warn(f"search: {left} {reason} and left out; see `left_out` of the result.", UserWarning, stacklevel=3)
 
 
-def _matched(encoder: Any) -> Any:
+def _matched(encoder: InputInterface) -> SparkModule:
     return encoder.decoder()
 
 
-def _signals(encoder: Any, signals: Any) -> Float[Array, "steps *channels"]:
+def _signals(encoder: Any, signals: Signal) -> Float[Array, "steps *channels"]:
     if not isinstance(encoder, InputInterface):
         raise TypeError(f"search: `encoder` must be an input interface, got {type(encoder).__name__}: {encoder!r}.")
-    value = Port("signals", FloatArray).wrap("search", signals).value
+    value = FloatArray(as_signal("search", "signals", signals)).value
     if isinstance(value, Tracer):
         raise TypeError("search: `signals` must not be traced; call `search` outside of `jit`, `grad` and `vmap`.")
-    if value.ndim == 0 or not value.size:
+    if not value.size:
         raise ValueError(f"search: `signals` must be of shape (steps, *channels), not empty, got shape {value.shape}.")
     return value
 
 
-def _in_chunks(run: Any, numbers: dict, count: int, values: Array, config: Any, report: Progress) -> np.ndarray:
-    """The results of all settings, in chunks of one size, so that there is one program."""
+def _in_chunks(
+    run: Callable[[dict[str, Array]], Array],
+    numbers: dict[str, np.ndarray],
+    count: int,
+    values: Array,
+    config: InputInterfaceConfig,
+    report: Progress,
+) -> np.ndarray:
+    """The results of all settings, computed in chunks of the same size, so that one program is compiled."""
     units = math.prod(values.shape[1:]) * getattr(config, "resolution", 1)
     chunk = min(count, max(1, _BYTES // (_PER_VALUE * values.dtype.itemsize * len(values) * max(units, 1))))
     found = []
@@ -223,7 +228,7 @@ def _in_chunks(run: Any, numbers: dict, count: int, values: Array, config: Any, 
 
 
 def _best(table: dict[str, np.ndarray], scores: np.ndarray, most: float | None) -> int:
-    """The row of the best setting; `scores` are those of the channels that have one."""
+    """The row of the best setting. `scores` has a column for each channel with a score."""
     score, rates = table["score"], table["spikes_per_s"]
     scored = ~np.isnan(score)
     if not scored.any():
@@ -236,9 +241,9 @@ def _best(table: dict[str, np.ndarray], scores: np.ndarray, most: float | None) 
         raise ValueError(
             f"search: no setting of `grid`{others} is within `most_spikes` = {most:g} [spikes/s]; the sparsest of "
             f"{counted(int(scored.sum()), 'setting')} has {rates[scored].min():.4g} spikes/s in its densest channel. "
-            "Raise `most_spikes`, or add values with fewer spikes."
+            "Raise `most_spikes`, or add values that cause fewer spikes."
         )
     finite = np.isfinite(scores)
     rest = np.where(finite, scores, 0).sum(1) / np.maximum(finite.sum(1), 1)
-    rest = np.where(finite.any(1), rest, score)  # decides between equal scores, which the infinite ones are
+    rest = np.where(finite.any(1), rest, score)  # decides between equal scores, such as two that are infinite
     return int(max(np.flatnonzero(allowed), key=lambda row: (score[row], rest[row])))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import rounded_as_written
+from ....core.module import call
 from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray
 from ....core.ports import Port

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from ...._arguments import as_scalar
+from ...._arguments import as_number
 from ....core.exact import derived, ordered_product, rounded_as_written, scaled, slices
 from ....core.numbers import Keys, Number, Steps, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
@@ -158,7 +158,7 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
         """
         owner = f"{cls.__name__}.fit"
         for name, number in (("tau", tau), ("dt", dt)):
-            as_scalar(owner, name, number, "ms", positive)
+            as_number(owner, name, number, "ms", positive)
         # With one unit per group, and 1 Hz as the unit, the signal is the firing rate of each unit [Hz].
         averages = lambda units: ExponentialIntegrator(
             num_outputs=units, saturation_freq=1.0, shuffle=False, smooth_trace=False, tau=tau, dt=dt

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import rounded_linear
+from ....core.module import call
 from ....core.numbers import Keys, Number, Steps, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
