@@ -1,4 +1,4 @@
-"""What holds for every interface."""
+"""The contract that every interface fulfils."""
 
 import io
 
@@ -58,7 +58,7 @@ def test_loop_is_scan_is_unroll(row, getkey):
 @pytest.mark.sweep
 @every()
 def test_constants_are_arguments(row, getkey):
-    """Whether module, payload and state are arguments of a compiled program or constants of it makes no difference."""
+    """Module, payload and state may be arguments or constants of a compiled program: the bits are the same."""
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state, payload = row.init(module), take(payloads, 0)
     programs = [
@@ -70,11 +70,10 @@ def test_constants_are_arguments(row, getkey):
         constant, argument = jax.jit(lambda: program(module, x, state))(), jax.jit(program)(module, x, state)  # noqa: B023
         if jax.__version_info__ >= (0, 10):
             assert_equal(constant, argument)
-        else:  # older XLA folds constants through the barrier: the last bit, and spikes at the edge of a step
+        else:  # XLA before jax 0.10 folds constants through the barrier: last bits differ, and a few spikes with them
             for a, b in zip(jax.tree.leaves(constant), jax.tree.leaves(argument), strict=True):
-                bound = (
-                    1e-4 if row.name.startswith("sequential") else 1e-5
-                )  # what one stage rounds goes through the next
+                # The rounding of one stage passes through the next.
+                bound = 1e-4 if row.name.startswith("sequential") else 1e-5
                 assert np.mean(np.abs(np.asarray(a, float) - np.asarray(b, float)) > bound) < 0.01
 
 
@@ -150,7 +149,7 @@ def test_vmap_over_parameters(row, getkey):
 
     factors = jnp.array([0.8, 0.9, 1.0])
     mapped = eqx.filter_vmap(run)(factors)
-    # The factor is rounded differently where XLA folds it; spikes at the edge may move by a step.
+    # XLA rounds the factor differently if it folds it, so that a spike at the edge of a step may move by one step.
     for out, single in zip(
         jax.tree.leaves(mapped[0]), jax.tree.leaves(stack([run(f)[0] for f in factors])), strict=True
     ):
@@ -216,7 +215,7 @@ def test_keys(row, getkey):
 
 
 @every(lambda row: not row.draws)
-def test_key_is_ignored_where_nothing_is_drawn(row, getkey):
+def test_key_is_ignored_if_nothing_is_drawn(row, getkey):
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
     assert_equal(module(payload, state, key=getkey()), module(payload, state))
@@ -275,7 +274,7 @@ def test_double_precision_is_the_same_spiker(row, getkey):
         wide = spark.FloatArray(payload.value.astype(jnp.float64))
         module = row.make()
         double = spark.unroll(module, wide, module.init(take(wide, 0), key=jr.key(7)), key=KEY)[0]["spikes"].value
-    # A crossing within rounding of the end of a step may fall on either side of it.
+    # A threshold crossing at the end of a step, within rounding, may be in this step or in the next.
     assert np.abs(np.asarray(single).sum(0) - np.asarray(double).sum(0)).max() <= 1
 
 
@@ -324,12 +323,12 @@ def test_gradients_reach_signal_and_parameters(row, getkey):
     assert len(leaves) == len(row.trainable) + row.leaves + len(row.shapes)
     for leaf in leaves:
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0
-    # Forward mode sees the same derivative.
+    # Forward mode has the same derivative.
     tangents = jax.tree.map(lambda leaf: jr.normal(jr.key(9), leaf.shape), (module, floats))
     _, forward = jax.jvp(lambda args: loss(args[0], eqx.combine(args[1], rest)), ((module, floats),), (tangents,))
     reverse = sum(jnp.vdot(g, t) for g, t in zip(leaves, jax.tree.leaves(tangents), strict=True))
     np.testing.assert_allclose(forward, reverse, rtol=2e-3)
-    # Eager is jit here too.
+    # The gradients of compiled programs are the same.
     assert_close(jax.jit(jax.grad(loss))(module, payload), grads[0], rtol=1e-4, atol=1e-4)
 
 
@@ -351,16 +350,16 @@ def test_gradients_through_control(row, getkey):
 
 
 NOT_FINITE = np.array([np.nan, np.inf, -np.inf])
-# The decoders of what they say themselves; those of encoders follow below.
+# Decoders with rows of their own. The decoders that encoders return are tested below.
 DECODERS = every(lambda row: row.decodes and not row.name.startswith(("sequential", "user", "receptive")))
 
 
 def spoil(payload, marks, kind):
-    """The payload with a NaN where it is marked; or with NaN and infinities, in turn."""
+    """The payload with NaN, or with NaN and infinities in turn, at the marks."""
 
     def each(leaf, mark):
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
-            return leaf  # an inhibition mask
+            return leaf  # the inhibition mask
         bad = np.where(np.asarray(kind == "nan"), np.nan, NOT_FINITE[np.cumsum(mark).reshape(mark.shape) % 3])
         return jnp.where(mark, jnp.asarray(bad, leaf.dtype), leaf)
 
@@ -369,7 +368,7 @@ def spoil(payload, marks, kind):
 
 
 def marks_for(payloads, rng, first, last):
-    """Three units, each marked once, between two steps."""
+    """Marks of three units, one per unit, at steps from `first` to `last - 1`."""
 
     def each(payload):
         marks = np.zeros(payload.shape, bool)
@@ -387,7 +386,7 @@ def value_of(output):
 
 
 def check_spoilt(module, state, payloads, marks, kind):
-    """NaN where the output holds what is marked, and where it does not, what comes without the marks."""
+    """Assert that the output is NaN where it depends on a mark, and has the clean values elsewhere."""
     spoilt = spoil(payloads, marks, kind)
     held = holds(module, state, marks)
     clean, _ = spark.unroll(module, payloads, state, key=KEY)
@@ -401,9 +400,9 @@ def check_spoilt(module, state, payloads, marks, kind):
 @DECODERS
 @pytest.mark.parametrize("kind", with_sweep("nan", "not finite"))
 def test_nan_reaches_the_values_that_hold_it(row, kind, getkey):
-    """Stepped, unrolled and in chunks, in the same bits. An infinite spike counts as NaN."""
+    """NaN spreads as `holds` says, with the same bits stepped, unrolled and in chunks. Infinite spikes count as NaN."""
     if kind != "nan" and row.payload_type is spark.FloatArray:
-        pytest.skip("an infinite signal stays one for a step")
+        pytest.skip("an infinite signal stays infinite for a step")
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)
     spoilt, whole = check_spoilt(module, state, payloads, marks_for(payloads, np.random.default_rng(0), 4, 20), kind)
@@ -415,7 +414,7 @@ def test_nan_reaches_the_values_that_hold_it(row, kind, getkey):
 
 @pytest.mark.sweep
 @DECODERS
-def test_nan_that_is_held_and_batched(row, getkey):
+def test_nan_in_held_and_batched_payloads(row, getkey):
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
     frames = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], STEPS // 2, 0), payload)
@@ -441,7 +440,7 @@ def test_nan_in_other_dtypes(row, dtype, getkey):
 
 @DECODERS
 def test_nan_leaves_the_derivatives_of_other_values(row, getkey):
-    """What is NaN left out of a loss, its gradient is that of clean spikes; in forward mode too."""
+    """A loss without the outputs that are NaN has the gradient of clean spikes, also in forward mode."""
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)
     marks = marks_for(payloads, np.random.default_rng(3), 4, 20)
@@ -468,7 +467,7 @@ def test_nan_travels_through_the_decoder_of_every_encoder(row, getkey):
         decoder = encoder.decoder()
     except NotImplementedError:
         pytest.skip("has no decoder")
-    if isinstance(decoder, RateDecoder | PopulationDecoder):  # whose windows are longer than the sequence
+    if isinstance(decoder, RateDecoder | PopulationDecoder):  # their default windows are longer than the sequence
         decoder = encoder.decoder(window=8 * encoder.config.dt)
     signals = row.payload(getkey(), lead=(STEPS,))
     output, _ = spark.unroll(encoder, signals, row.init(encoder), key=KEY)
@@ -479,7 +478,7 @@ def test_nan_travels_through_the_decoder_of_every_encoder(row, getkey):
 
 @every(few=True)
 def test_module_under_jit_grad_vmap_as_argument(row, getkey):
-    """Nothing but arrays is a leaf, so that the plain transformations do."""
+    """All leaves are arrays, so that the plain transformations of JAX work."""
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
     step = jax.jit(lambda m, p, s: m(p, s, key=KEY))
@@ -490,7 +489,7 @@ def test_module_under_jit_grad_vmap_as_argument(row, getkey):
 
 @every()
 def test_fresh_states_can_be_donated(row, getkey):
-    """No two leaves share a buffer; and a program may write the new state over the old one."""
+    """No two leaves share a buffer, and a program may overwrite the old state with the new one."""
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
     buffers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
@@ -502,7 +501,7 @@ def test_fresh_states_can_be_donated(row, getkey):
 
 @every()
 def test_module_is_plain_data(row):
-    """Constants and what is trained; two modules of one JSON are equal."""
+    """Modules with constants and with trainable arrays: modules from the same JSON are equal."""
     for module in (row.make(), trainable(row)):
         for cls in (spark.SparkModule, type(module)):
             again = cls.from_json(module.to_json())

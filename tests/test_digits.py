@@ -1,4 +1,4 @@
-"""The main example, in its short form, as a newcomer would call it."""
+"""The main example in its short form, called as on the command line."""
 
 import dataclasses
 import importlib.util
@@ -30,7 +30,7 @@ def digits() -> Any:
 
 
 def test_short_form(tmp_path):
-    """Ends with the table and a figure. Sixteen seeds gave 89.7 to 93.3 %; guessing gives 10 %."""
+    """The run ends with the table and a figure. Sixteen seeds gave 89.7 to 93.3 %; guessing gives 10 %."""
     figure = tmp_path / "digits.png"
     done = subprocess.run(
         [sys.executable, EXAMPLE, "--quick", "--figure", figure], capture_output=True, text=True, check=True
@@ -46,7 +46,7 @@ def test_short_form(tmp_path):
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", ["linear", "poisson", "topological-linear", "topological-poisson"])
 def test_learning_the_encoder_changes_it(digits, name):
-    """Every number of the encoder that can be learnt moves, and stays where it makes a valid encoder."""
+    """Every trainable parameter of the encoder changes and stays valid."""
     train, test = digits.load(quick=True)
     train = jax.tree.map(lambda x: x[:128], train)
     before = digits.CODES[name].interface.config
@@ -60,11 +60,11 @@ def test_learning_the_encoder_changes_it(digits, name):
     ]
     learnable = [field.name for field in dataclasses.fields(before) if field.name in digits.BOUNDS]
     assert changed == learnable and "max_freq" in changed
-    assert type(after).from_json(after.to_json()) == after  # made anew from concrete numbers: all checks hold
+    assert type(after).from_json(after.to_json()) == after  # made from concrete numbers, so that all checks run
     assert isinstance(result.model.encoder(), spark.SparkModule)
     assert not jax.tree.leaves(
         digits.Encoder(digits.CODES[name].interface, learn=False)
-    )  # without the option: constants
+    )  # without the option the parameters are constants
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_learning_the_encoder_changes_it(digits, name):
         (["--figure", "no/such/folder/digits.png"], "folder"),
     ],
 )
-def test_bad_option_is_refused_in_one_line(digits, options, words, capsys):
+def test_bad_option_is_rejected_in_one_line(digits, options, words, capsys):
     with pytest.raises(SystemExit) as stop:
         digits.main(options)
     assert stop.value.code == 2

@@ -1,4 +1,4 @@
-"""The forms in which other packages hold spikes: there and back without a difference, in the units that they carry."""
+"""Conversion to and from the spikes of other packages: lossless, and in the physical units of the package."""
 
 import sys
 from typing import Any
@@ -27,7 +27,7 @@ def spikes(*shape, p=0.3):
 
 
 @pytest.mark.parametrize("dt", DTS)
-def test_there_and_back(dt):
+def test_round_trip(dt):
     raster, frames = spikes(1000, 3, 2), spikes(1000, 2, 3, 4)
     np.testing.assert_array_equal(from_neo(to_neo(raster, dt), dt, (3, 2)), raster)
     np.testing.assert_array_equal(from_nir(to_nir(raster, dt), shape=(3, 2)), raster)
@@ -39,7 +39,7 @@ def test_there_and_back(dt):
 
 
 @pytest.mark.parametrize("make", [np.asarray, jnp.asarray, SpikeArray, lambda x: SpikeArray(x.astype(np.float32))])
-def test_whatever_holds_spikes(make):
+def test_any_form_of_spikes_is_accepted(make):
     raster = spikes(20, 4)
     again = from_neo(to_neo(make(raster)))
     assert isinstance(again, jax.Array) and again.dtype == bool
@@ -47,8 +47,8 @@ def test_whatever_holds_spikes(make):
     np.testing.assert_array_equal(from_nir(to_nir(make(raster))), raster)
 
 
-def test_nothing_is_something():
-    """No spikes, no steps, no units, and a recording without an event."""
+def test_empty_recordings():
+    """Rasters without spikes, steps or units, and recordings without events."""
     for shape in ((5, 2), (0, 2), (5, 1)):
         raster = np.zeros(shape, bool)
         assert from_neo(to_neo(raster)).shape == from_nir(to_nir(raster)).shape == shape
@@ -66,7 +66,7 @@ def test_neo_carries_its_units():
     assert (one.rescale("s").magnitude == [0.005]).all() and (two.magnitude == [49.5]).all()
     in_seconds = [train.rescale("s") for train in (one, two)]
     np.testing.assert_array_equal(from_neo(in_seconds, 0.5), raster)
-    # A recording that begins at 2 s, off the grid; its last spike is at its very end.
+    # A recording that begins at 2 s, between two steps, with its last spike at its end.
     train = neo.SpikeTrain([2.0004, 2.0099, 2.02], units="s", t_start=2 * pq.s, t_stop=2.02 * pq.s)
     np.testing.assert_array_equal(np.flatnonzero(from_neo(train)), [0, 9, 19])
 
@@ -93,7 +93,7 @@ def test_tonic_is_in_microseconds_and_its_frames_agree():
     t, p, y, x = np.nonzero(frames)
     for name, values in (("t", 500 * t), ("p", p), ("y", y), ("x", x)):
         np.testing.assert_array_equal(events[name], values)
-    # What tonic.transforms.ToFrame(sensor_size, time_window=500) does with them: one bin a window, summed.
+    # tonic.transforms.ToFrame(sensor_size, time_window=500) sums the events in one bin per window.
     counts = np.zeros((30, 2, 3, 4), int)
     np.add.at(counts, (events["t"] // 500, events["p"].astype(int), events["y"], events["x"]), 1)
     np.testing.assert_array_equal(counts, frames)
@@ -113,7 +113,7 @@ def test_tonic_signs_and_missing_fields():
     np.testing.assert_array_equal(np.argwhere(np.asarray(frames)), [[0, 0, 0, 699], [1, 0, 0, 0], [2, 0, 0, 5]])
 
 
-# Readers of the same events, at times in the unit that each needs, and the rasters that they make.
+# Readers of the same events, each with times in the unit that it needs. They return rasters.
 
 
 def tonic_events(times, units, kind=None):
@@ -123,7 +123,7 @@ def tonic_events(times, units, kind=None):
 
 
 def read_events(times, units, shape, dt, **kwargs):
-    room = (0, -len(times) % 32)  # as padding, which makes one program of lists of many lengths
+    room = (0, -len(times) % 32)  # padding, so that lists of different lengths share a program
     times, units = np.pad(times, room, constant_values=np.inf), np.pad(units, room)
     return from_events(times, units, shape, dt, **kwargs)
 
@@ -159,8 +159,8 @@ PER_MS = {"ms": 1.0, "s": 0.001, "us": 1000.0}
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("dt", [0.1, 1 / 3, 1.0, 5.0])
-def test_multiples_of_the_step_are_in_their_step(reader, dt):
-    """However they were rounded: float32 is off by 2^-24 in each operation, 0.02 steps of 10^5 after three of them."""
+def test_event_at_the_start_of_a_step_is_in_that_step(reader, dt):
+    """Rounding does not matter: float32 adds an error of 2^-24 per operation, 0.02 steps at step 10^5 after three."""
     unit, read = READERS[reader]
     steps, per_ms = 100_000, PER_MS[unit]
     k = np.arange(steps)
@@ -172,7 +172,7 @@ def test_multiples_of_the_step_are_in_their_step(reader, dt):
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("make", [np.float32, jnp.float32])
-def test_a_time_step_in_single_precision_is_rounded_too(reader, make):
+def test_time_step_in_single_precision_is_rounded_too(reader, make):
     unit, read = READERS[reader]
     for dt in (0.1, 1 / 3):
         k = np.arange(10_000)
@@ -183,11 +183,11 @@ def test_a_time_step_in_single_precision_is_rounded_too(reader, make):
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("dtype, factor", [(np.float32, 2.0**-22), (np.float64, 2.0**-51)])
-def test_rounding_below_a_step_is_one_rule(reader, dtype, factor):
+def test_all_readers_round_by_the_same_rule(reader, dtype, factor):
     unit, read = READERS[reader]
     k = np.array([64, 1000, 20_000])
     allowed = factor * k + 1e-6
-    spacing = 4 * np.finfo(dtype).eps * k  # of the times, which are rounded themselves
+    spacing = 4 * np.finfo(dtype).eps * k  # the rounding of the times themselves
     early, late = (allowed / 2, allowed + spacing) if dtype == np.float32 else (0.9 * allowed, 1.1 * allowed)
     for below, expected in ((0, k), (early, k), (late, k - 1), (0.5, k - 1), (0.001 * k**0.5, k - 1)):
         times = ((k - below) * (0.5 * PER_MS[unit])).astype(dtype)
@@ -201,7 +201,7 @@ def test_rounding_below_a_step_is_one_rule(reader, dtype, factor):
 )
 @settings(max_examples=30, deadline=None)
 def test_lists_of_events(events, dt, dtype):
-    """Unsorted, with duplicates, at binary fractions of a step; seconds are rounded."""
+    """Unsorted lists with duplicates, at binary fractions of a step. Times in seconds are rounded."""
     steps, within, units = (np.array(each) for each in zip(*events, strict=True)) if events else np.zeros((3, 0))
     expected = np.zeros((80, 3), bool)
     expected[steps.astype(int), units.astype(int)] = True
@@ -216,14 +216,14 @@ def test_lists_of_events(events, dt, dtype):
 
 
 def test_integer_ticks_are_exact():
-    """A microsecond before the end of a step of 4000 s, a 4,000,000,000th of it."""
+    """An event one microsecond before the end of a step of 4000 s, 1 / 4,000,000,000 of the step."""
     ticks = np.array([3_999_999_999, 4_000_000_000, 12_000_000_000])
     for kind in (np.int64, np.uint64):
         frames = from_tonic(tonic_events(ticks, [0, 0, 1], kind), (2, 1, 1), 4e6)
         np.testing.assert_array_equal(np.argwhere(np.asarray(frames[:, 0, 0])), [[0, 0], [1, 0], [3, 1]])
 
 
-def test_the_order_of_bytes_does_not_matter():
+def test_byte_order_does_not_matter():
     times = (np.arange(1000) * 0.1 * 1000).astype(">f4")
     assert from_tonic(tonic_events(times, 0, ">f4"), (1, 1, 1), 0.1).all()
     swapped = nir.EventData(np.zeros((1, 1000), int), (times / 1e6).astype(">f4")[None], 1, 0.1)
@@ -241,7 +241,7 @@ def test_tonic_keeps_steps_of_any_duration(micros):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_recording_may_end_within_a_step(dtype):
+def test_recording_may_end_within_a_step(dtype):
     train = lambda stop, start=0.0: neo.SpikeTrain([], dtype(stop), "ms", t_start=dtype(start), dtype=dtype)
     data = lambda end: nir.EventData(np.zeros((1, 0)), np.zeros((1, 0), dtype), 1, dtype(end))
     up, down = dtype(np.inf), dtype(0)
@@ -250,32 +250,32 @@ def test_a_recording_may_end_within_a_step(dtype):
         for beside in (np.nextafter(dtype(end), up), np.nextafter(dtype(end), down)):
             assert len(from_neo(train(beside))) == steps + (end == 0 and beside > 1e-6)
     assert len(from_neo(train(2004.5, 2000.0))) == 5
-    # An event in the last, partial step.
+    # An event in the last step, which is incomplete.
     partial = neo.SpikeTrain(np.array([4.2, 4.5], dtype), dtype(4.5), "ms", dtype=dtype)
     np.testing.assert_array_equal(np.flatnonzero(from_neo(partial, merge=True)), [4])
     partial = nir.EventData(np.zeros((1, 1), int), np.array([[0.0045]], dtype), 1, dtype(0.0045))
     np.testing.assert_array_equal(np.flatnonzero(from_nir(partial, 1.0)), [4])
 
 
-def test_rounding_is_that_of_the_time_as_given():
-    """float32 seconds after half an hour are rounded to 0.06 ms, whatever they are counted from."""
+def test_rounding_is_that_of_the_given_time():
+    """After half an hour, float32 seconds are rounded to 0.06 ms, whatever the start of the recording."""
     start, stop = np.float32(1800.0), np.float32(1800.5)
-    begin: Any = start  # which Neo takes as it takes `stop`, against its annotation
+    begin: Any = start  # Neo accepts it as it accepts `stop`, although its annotation does not
     times = start + np.arange(500, dtype=np.float32) / 1000
     train = neo.SpikeTrain(times, stop, "s", t_start=begin, dtype=np.float32)
     assert from_neo(train).all()
-    # In float64, by 2^-51 of 2^41 steps: two of its spacings there, but not three.
+    # float64 is rounded by 2^-51 of 2^41 steps: two of its spacings there, but not three.
     start, spacing = 2.0**41, 2.0**-11
     for number, expected in ((2, 10), (3, 9)):
         early = neo.SpikeTrain([start + 10 - number * spacing], start + 20, "ms", t_start=start * pq.ms)
         np.testing.assert_array_equal(np.flatnonzero(from_neo(early)), [expected])
-    # Half a step off is half a step off.
+    # An event in the middle of a step is in that step.
     late = times[:-1] + np.float32(0.0005)
     late = neo.SpikeTrain(late, stop, "s", t_start=begin, dtype=np.float32)
     np.testing.assert_array_equal(np.flatnonzero(from_neo(late)), np.arange(499))
 
 
-def test_a_quantity_as_the_time_step():
+def test_quantity_as_the_time_step():
     raster = spikes(20, 2)
     for dt in (0.5 * pq.ms, 0.0005 * pq.s, pq.Quantity(500, "us")):
         trains = to_neo(raster, dt)
@@ -298,7 +298,7 @@ def test_nir_events_may_be_jax_arrays():
     np.testing.assert_array_equal(from_nir(data, 1.0), raster)
 
 
-def test_an_empty_array_is_one_of_units():
+def test_empty_array_counts_as_units():
     empty = nir.EventData(np.zeros((1, 0)), np.zeros((1, 0)), 2, 0.004)
     assert from_nir(empty, 1.0).shape == (4, 2) and not from_nir(empty, 1.0).any()
     assert from_tonic(np.zeros(0, [("x", float), ("t", float)]), (2, 1, 1), steps=3).shape == (3, 1, 1, 2)
@@ -349,7 +349,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_no_sign_and_no_fraction_is_lost(writer):
+def test_signs_and_fractions_are_rejected_instead_of_lost(writer):
     name = writer.split(",")[0]
     for make in (np.asarray, jnp.asarray):
         for value in (-1.0, 0.5, np.nan, np.inf, -2.0):
@@ -360,7 +360,7 @@ def test_no_sign_and_no_fraction_is_lost(writer):
             WRITERS[writer](make(np.array([[0, -1]], np.int8)))
 
 
-def test_two_in_one_step_are_refused_or_merged():
+def test_two_events_in_one_step_are_rejected_or_merged():
     train = neo.SpikeTrain([1.1, 1.2, 3.0], units="ms", t_stop=5.0)
     events = np.zeros(2, [("x", np.int16), ("t", np.int64)])
     with pytest.raises(
@@ -516,7 +516,7 @@ def test_error(name):
 
 
 @pytest.mark.parametrize("name, call", [("neo", lambda: to_neo(R)), ("nir", lambda: to_nir(R))])
-def test_a_missing_package_is_named(name, call, monkeypatch):
+def test_missing_package_is_named(name, call, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=f"needs the package `{name}`: pip install {name}"):
         call()

@@ -1,4 +1,4 @@
-"""Kernels: the numbers of SciPy, and what the docstrings say of them."""
+"""FIR kernels: equal to those of SciPy, with the properties that the docstrings state."""
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +30,8 @@ def test_error(name):
 
 @pytest.mark.parametrize("taps", [1, 2, 9, 20, 64, 129])
 @pytest.mark.parametrize("dt", [0.1, 0.5, 1.0, 2.0])
-def test_numbers_of_scipy(taps, dt):
-    for share in (1e-3, 0.08, 0.3, 0.999):  # of the Nyquist frequency
+def test_kernels_equal_those_of_scipy(taps, dt):
+    for share in (1e-3, 0.08, 0.3, 0.999):  # relative to the Nyquist frequency
         kernel = fir.lowpass(taps, share * 500 / dt, dt)
         assert kernel.dtype == np.float64 and kernel.shape == (taps,)
         np.testing.assert_allclose(kernel, firwin(taps, share), rtol=0, atol=1e-15)
@@ -46,20 +46,20 @@ def test_gain_and_symmetry():
 
 
 @pytest.mark.parametrize("taps", [2, 9, 20, 65])
-def test_no_tap_is_negative_up_to_the_cutoff_that_is_said(taps):
+def test_no_tap_is_negative_up_to_the_documented_cutoff(taps):
     most = min(1000 / ((taps - 1) * 0.5), 999.0)
     assert fir.lowpass(taps, most, 0.5).min() > -1e-17
     if most < 900:
         assert fir.lowpass(taps, 1.1 * most, 0.5).min() < -1e-5
 
 
-def test_a_kernel_is_a_constant():
+def test_kernel_is_a_constant():
     kernel = fir.lowpass(5, 40.0)
     assert FilterDecoder(kernel=kernel).config.kernel == tuple(kernel.tolist())
 
 
-def test_a_number_that_is_a_jax_array_gives_an_array_with_derivatives():
-    """Traced or not; the derivatives are those of finite differences in double precision."""
+def test_jax_arrays_give_a_differentiable_kernel():
+    """The derivatives equal finite differences in double precision, traced or not."""
     numbers = {"cutoff": 40.0, "dt": 0.5, "gain": 2.0}
     expected = fir.lowpass(9, **numbers)
     for name, value in numbers.items():

@@ -17,7 +17,7 @@ TAU, Q = 12.0, 90.0
 
 
 def trains(seed, shape=(STEPS, *UNITS)):
-    """Rates from silent to one spike in four steps; the first three units with 0, 1 and 2 spikes."""
+    """Rates from silence to one spike in four steps. The first three units have 0, 1 and 2 spikes."""
     rng = np.random.default_rng(seed)
     p = np.linspace(0.02, 0.25, int(np.prod(shape[1:]))).reshape(shape[1:])
     raster = rng.random(shape) < p
@@ -29,7 +29,7 @@ def trains(seed, shape=(STEPS, *UNITS)):
 
 RASTER, OTHER = trains(0), trains(1)
 
-# Every measure with one argument or two, as a function of rasters of any dtype.
+# Every measure of one or two rasters, as a function of rasters of any dtype.
 MEASURES: dict[str, Any] = {
     "count": measure.count,
     "rate": lambda a: measure.rate(a, DT),
@@ -45,7 +45,7 @@ MEASURES: dict[str, Any] = {
 
 
 def each_unit(function, *rasters):
-    """A function of trains `(steps,)` for every unit."""
+    """Apply a function of a spike train `(steps,)` to every unit."""
     flat = [np.asarray(raster).reshape(len(raster), -1).T for raster in rasters]
     values = [function(*unit) for unit in zip(*flat, strict=True)]
     return np.asarray(values, float).reshape(rasters[0].shape[1:])
@@ -71,7 +71,7 @@ def elephant():
     class Elephant:
         @staticmethod
         def variation(name, train):
-            with warnings.catch_warnings(action="ignore"):  # that there are too few intervals
+            with warnings.catch_warnings(action="ignore"):  # Elephant warns of too few intervals
                 gaps = statistics.isi(times(train))
                 return getattr(statistics, name)(gaps, with_nan=True) if name != "cv" else statistics.cv(gaps)
 
@@ -91,44 +91,44 @@ def elephant():
             trains = [times(train) * pq.ms for train in trains]
             unit = {"time_constant": pq.ms, "cost_factor": pq.Hz}
             kwargs = {key: value * unit[key] for key, value in kwargs.items()}
-            with warnings.catch_warnings(action="ignore"):  # of squares that are negative by rounding
+            with warnings.catch_warnings(action="ignore"):  # rounding makes squares negative
                 return getattr(dissimilarity, name)(trains, **kwargs)[0, 1]
 
     return Elephant
 
 
 @pytest.mark.parametrize("name", ["cv2", "lv"])
-def test_local_variation_is_that_of_elephant(elephant, name):
+def test_local_variation_equals_elephant(elephant, name):
     expected = each_unit(lambda train: elephant.variation(name, train), RASTER)
     assert np.isnan(expected).sum() == 3 and len(np.unique(expected)) > 10
     close(getattr(measure, name)(RASTER), expected)
 
 
-def test_cv_is_that_of_elephant_but_nan_for_one_interval(elephant):
+def test_cv_equals_elephant_but_is_nan_for_one_interval(elephant):
     expected = each_unit(lambda train: elephant.variation("cv", train), RASTER)
     assert expected[0, 2] == 0
     expected[0, 2] = np.nan
     close(measure.cv(RASTER), expected)
 
 
-def test_rate_is_that_of_elephant(elephant):
+def test_rate_equals_elephant(elephant):
     close(measure.rate(RASTER, DT), each_unit(elephant.rate, RASTER))
 
 
-def test_fano_is_that_of_elephant(elephant):
+def test_fano_equals_elephant(elephant):
     expected = each_unit(elephant.fano, RASTER)
     assert np.isnan(expected[0, 0]) and expected[0, 1] == pytest.approx(5 / 6)
     close(measure.fano(RASTER, 25.0, DT), expected)
 
 
 @pytest.mark.parametrize("tau", [1.0, TAU, 1000.0])
-def test_van_rossum_is_that_of_elephant(elephant, tau):
+def test_van_rossum_equals_elephant(elephant, tau):
     expected = each_unit(lambda *ab: elephant.distance("van_rossum_distance", *ab, time_constant=tau), RASTER, OTHER)
     close(measure.van_rossum(RASTER, OTHER, tau, DT), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("q", [0.0, 1.0, Q, 5000.0])
-def test_victor_purpura_is_that_of_elephant(elephant, q):
+def test_victor_purpura_equals_elephant(elephant, q):
     expected = each_unit(lambda *ab: elephant.distance("victor_purpura_distance", *ab, cost_factor=q), RASTER, OTHER)
     close(measure.victor_purpura(RASTER, OTHER, q, DT), expected)
 
@@ -140,7 +140,7 @@ def train(*steps, length=40):
     return jnp.zeros(length, bool).at[jnp.asarray(steps, int)].set(True)
 
 
-def test_of_one_train():
+def test_measures_of_one_train_by_hand():
     spikes = train(2, 5, 11, 13)  # intervals 3, 6, 2
     assert measure.count(spikes) == 4 and measure.count(spikes).dtype == jnp.int32
     close(measure.rate(spikes), 100.0)
@@ -153,7 +153,7 @@ def test_of_one_train():
     close(measure.cv2(spikes), (2 * 3 / 9 + 2 * 4 / 8) / 2)
     close(measure.lv(spikes), (3 * (3 / 9) ** 2 + 3 * (4 / 8) ** 2) / 2)
     close(measure.fano(spikes, 10.0), (2 * 1 + 2 * 1) / 4)  # 2, 2, 0, 0
-    close(measure.fano(spikes, 12.0), (14 / 9) / (4 / 3))  # 3, 1, 0, and four steps that do not count
+    close(measure.fano(spikes, 12.0), (14 / 9) / (4 / 3))  # 3, 1, 0, and four remaining steps that do not count
 
 
 def test_interval_padding():
@@ -199,13 +199,13 @@ def test_distances_by_hand():
     close(vr(two, none), np.sqrt(2 + 2 * np.exp(-1)))
     close([vp(one, later, 0.0), vp(one, later, 100.0), vp(one, later, 250.0), vp(one, later, 260.0)], [0, 0.8, 2, 2])
     close([vp(two, one, 100.0), vp(none, two, 100.0), vp(two, two, 1e6)], [1, 2, 0])
-    # Moving both is dearer than removing the first and moving nothing.
+    # Moving both spikes costs more than removing the first.
     close(vp(train(0, 10), train(10, 20), 40.0), 1.6)
     close(vp(train(0, 10), train(10, 20), 80.0), 2)
 
 
 def test_small_distances_keep_their_precision():
-    # Close trains of many spikes: no difference of large sums.
+    # For close trains of many spikes, a difference of large sums would lose precision.
     a = np.random.default_rng(0).random(4000) < 0.2
     b = a.copy()
     b[2000] = not b[2000]
@@ -213,7 +213,7 @@ def test_small_distances_keep_their_precision():
 
 
 def test_counts_are_exact():
-    # Beyond 2**24, where float32 stops counting.
+    # Beyond 2**24, float32 cannot count in steps of 1.
     spikes = np.ones(2**24 + 3, bool)
     for raster in (spikes, spikes.astype(np.int8)):
         assert measure.count(raster) == 2**24 + 3
@@ -227,7 +227,7 @@ def test_signals_by_hand():
     np.testing.assert_array_equal(measure.snr(signal, reconstruction)[1:], [-np.inf, np.inf, np.nan])
     close(measure.snr(signal, reconstruction)[0], 20.0)
     assert_equal(measure.snr(FloatArray(signal), np.asarray(reconstruction)), measure.snr(signal, reconstruction))
-    for unit in (2.0**-70, 2.0**100):  # whose squares float32 does not hold
+    for unit in (2.0**-70, 2.0**100):  # squares overflow in float32
         other = signal * jnp.float32(unit), reconstruction * jnp.float32(unit)
         np.testing.assert_array_equal(measure.rmse(*other), measure.rmse(signal, reconstruction) * unit)
         close(measure.snr(*other), measure.snr(signal, reconstruction))
@@ -253,7 +253,7 @@ def test_any_raster(name):
 def test_jit_and_vmap(name):
     function, raster = MEASURES[name], jnp.asarray(RASTER)
     expected = function(raster)
-    # Units stay last in what comes back.
+    # The units are the last axis of the result.
     assert_close(jax.jit(jax.vmap(function, in_axes=2, out_axes=-1))(raster), expected)
 
 
@@ -319,7 +319,7 @@ def test_gradients_of_rate_and_sparsity():
 
 
 @pytest.mark.parametrize("name", ["van_rossum", "rmse", "snr"])
-def test_gradients_are_those_of_finite_differences(name):
+def test_gradients_equal_finite_differences(name):
     functions = {"van_rossum": lambda a, b: measure.van_rossum(a, b, 4.0), "rmse": measure.rmse, "snr": measure.snr}
     function = functions[name]
     with x64():
@@ -361,7 +361,7 @@ S = jnp.zeros((10, 2))
     ],
     ids=["list", "output", "signal", "durations", "complex", "scalar"],
 )
-def test_what_is_not_a_raster_is_refused(name, spikes, error, match):
+def test_rasters_of_wrong_type_or_shape_are_rejected(name, spikes, error, match):
     arguments = {"fano": (2.0,), "van_rossum": (S, 1.0), "victor_purpura": (S, 1.0)}.get(name, ())
     with pytest.raises(error, match=f"{name}: `spikes` {match}"):
         getattr(measure, name)(spikes, *arguments)
@@ -386,7 +386,7 @@ NUMBERS = {
 @pytest.mark.parametrize(
     "value", [-1.0, np.nan, np.inf, 0, "1", None, True, (1.0, 2.0), jnp.ones(2), jnp.asarray(True)]
 )
-def test_what_is_not_a_number_is_refused(name, value):
+def test_numbers_of_wrong_type_or_range_are_rejected(name, value):
     (argument, unit), function = NUMBERS[name]
     if argument == "q" and isinstance(value, int) and value == 0 and value is not False:
         return
@@ -433,7 +433,7 @@ def test_what_is_not_a_number_is_refused(name, value):
         (lambda: measure.rmse(S[0, 0], S), ValueError, "rmse: `signal` must have a leading axis of time, got a scalar"),
     ],
 )
-def test_other_arguments_are_refused(function, error, match):
+def test_other_wrong_arguments_are_rejected(function, error, match):
     with pytest.raises(error, match=match):
         function()
 

@@ -1,4 +1,4 @@
-"""A raster has the same measures and the same derivatives in every form."""
+"""Every form of a raster has the same measures and the same derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from .helpers import x64
 
 STEPS, UNITS, DT, WINDOW, TAU = 24, 4, 0.5, 3.0, 4.0
 
-# Spikes of both signs; the first unit is silent.
+# The raster has spikes of both signs, and its first unit is silent.
 _rng = np.random.default_rng(3)
 FIRED = _rng.random((STEPS, UNITS)) < 0.4
 FIRED[:, 0] = False
@@ -42,7 +42,7 @@ def all_of(spikes, measures=MEASURES):
 
 
 def van_rossum(size):
-    """By the kernel of pairs of spikes."""
+    """The van Rossum distance, by the kernel of pairs of spikes."""
     steps = np.arange(STEPS) * DT
     kernel = np.exp(-np.abs(steps[:, None] - steps) / TAU)
     return np.sqrt(np.einsum("iu,ij,ju->u", size - OTHER, kernel, size - OTHER))
@@ -53,7 +53,7 @@ def fano(size):
     return counts.var(0) / np.where(counts.any(0), counts.mean(0), np.nan)
 
 
-# As smooth functions of the sizes of the entries. The others are piecewise constant.
+# The measures as smooth functions of the sizes of the entries. All others are piecewise constant.
 SMOOTH = {
     "rate": lambda size: size.sum(0) * 1000 / (STEPS * DT),
     "sparsity": lambda size: 1 - size.mean(0),
@@ -94,7 +94,7 @@ JAX_FORMS = {
 
 
 def names(forms, default):
-    """The first forms in every run, the others by `-m sweep` only."""
+    """The first forms run always, the others with `-m sweep` only."""
     return [
         pytest.param(name, marks=[] if i < default else [pytest.mark.sweep], id=name) for i, name in enumerate(forms)
     ]
@@ -141,7 +141,7 @@ def test_numpy_arrays_have_the_same_measures(dtype, expected):
     "value, dtype",
     [(1e-300, "float64"), (-1e-300, "float64"), (2**32, "int64"), (-(2**63), "int64"), (128, "uint8"), (-128, "int8")],
 )
-def test_every_number_that_is_not_zero_is_one_spike(value, dtype):
+def test_every_nonzero_entry_is_one_spike(value, dtype):
     raster = FIRED.astype(dtype) * np.asarray(value, dtype)
     for function in (measure.count, measure.rate, measure.cv, lambda s: measure.victor_purpura(s, OTHER, 90.0, DT)):
         np.testing.assert_array_equal(function(raster), function(FIRED))
@@ -156,7 +156,7 @@ def test_van_rossum_weighs_by_size_in_every_dtype(dtype, value):
         )
 
 
-def test_the_sign_of_a_spike_makes_no_difference():
+def test_sign_of_a_spike_makes_no_difference():
     signs, plain = jnp.array([-1.0, 0.0, 1.0]), jnp.array([1.0, 0.0, 1.0])
     for dtype in (jnp.float32, jnp.int8):
         assert measure.van_rossum(signs.astype(dtype), plain.astype(dtype), 5.0) == 0
@@ -180,7 +180,7 @@ def test_unsigned_rasters_have_the_same_bits_and_events(asarray):
 
 @pytest.fixture(scope="module")
 def slopes():
-    """Of the weighted sum of each measure with respect to the size of each entry, by finite differences."""
+    """Derivatives of the weighted sum of each measure with respect to the size of each entry, by finite differences."""
     h, size, by_name = 1e-6, FIRED.astype(float), {name: np.zeros((STEPS, UNITS)) for name in FLOATS}
     for name, function in SMOOTH.items():
         for entry in np.ndindex(STEPS, UNITS):
@@ -188,12 +188,12 @@ def slopes():
             move[entry] = h
             change = (function(size + move) - function(size - move)) / (2 * h)
             by_name[name][entry] = (WEIGHTS * change)[entry[1]]
-    by_name["fano"][:, 0] = 0  # NaN, whose derivative is 0
+    by_name["fano"][:, 0] = 0  # a NaN has the derivative 0
     return by_name
 
 
 def gradients(spikes):
-    """Of each measure with respect to `spikes`, an array of floats, in all of its forms with that dtype."""
+    """Derivatives of each measure with respect to `spikes`, an array of floats, in all forms of that dtype."""
     weights = jnp.asarray(WEIGHTS, jnp.float32)
     forms = {
         "array": lambda s: s,
@@ -216,7 +216,7 @@ def gradients(spikes):
 
 
 def check_gradients(given, dtype, slopes, rtol):
-    # The zeros are of both signs: -0.0 is that of an inhibitory unit.
+    # Zeros have both signs, because silent inhibitory units have -0.0.
     spikes = jnp.asarray(
         np.where(INHIBITORY, -FIRED.astype(float), FIRED.astype(float)) if given == "signed" else FIRED, dtype
     )
@@ -239,7 +239,7 @@ def check_gradients(given, dtype, slopes, rtol):
         pytest.param("float64", 2e-5, marks=pytest.mark.sweep),
     ],
 )
-def test_derivatives_are_those_of_finite_differences_in_every_form(given, dtype, rtol, slopes):
+def test_derivatives_equal_finite_differences_in_every_form(given, dtype, rtol, slopes):
     if dtype == "float64":
         with x64():
             check_gradients(given, dtype, slopes, rtol)
@@ -266,10 +266,10 @@ def test_gradient_of_a_silent_unit_in_fano_is_zero():
 
 @pytest.mark.parametrize("form", [jnp.asarray, np.asarray], ids=["JAX", "NumPy"])
 @pytest.mark.parametrize("given", [np.float32, pytest.param(jnp.bfloat16, marks=pytest.mark.sweep)])
-def test_nan_makes_the_measures_of_its_unit_nan(form, given, expected):
+def test_nan_makes_the_measures_of_its_unit_nan_only(form, given, expected):
     raster = SIGNED.astype(given)
     raster[[5, 7], 2] = np.nan
-    raster[9, 0] = np.nan  # the unit that is silent otherwise
+    raster[9, 0] = np.nan  # the silent unit
     values = all_of(form(raster))
     fired = FIRED.copy()
     fired[[5, 7], 2] = fired[9, 0] = True
@@ -294,20 +294,20 @@ def test_intervals_of_a_unit_with_nan_are_counted_and_are_nan():
 
 
 @pytest.mark.parametrize("steps", [0.5, 0.9, 1.002, 3.5, 1_000.25, 1_000_000.5])
-def test_window_of_a_broken_number_of_steps_is_refused(steps):
+def test_window_of_a_fractional_number_of_steps_is_rejected(steps):
     raster = np.broadcast_to(np.zeros((1, 1), bool), (2_000_002, 1))
     with pytest.raises(ValueError, match=r"fano: `window` must be a multiple of `dt` = 0.5 \[ms\].* nearest that fits"):
         measure.fano(raster, steps * 0.5, 0.5)
 
 
-def test_window_whose_length_has_been_rounded_is_taken():
+def test_window_with_a_rounded_length_is_accepted():
     raster = jnp.asarray(FIRED)
     for dt in (0.1, 1 / 3, float(np.float32(0.1)), 0.7):
         np.testing.assert_array_equal(measure.fano(raster, 3 * dt, dt), measure.fano(raster, 3.0))
     np.testing.assert_array_equal(measure.fano(raster, 0.6, np.float32(0.1)), measure.fano(raster, 6.0))
 
 
-def test_window_that_no_raster_holds_is_refused():
+def test_window_longer_than_any_raster_is_rejected():
     with pytest.raises(ValueError, match="fano: `window` must be at most half of the raster"):
         measure.fano(FIRED, 1e308, 1e-10)
 
@@ -315,7 +315,7 @@ def test_window_that_no_raster_holds_is_refused():
 # Signals
 
 
-def test_signals_of_any_float_are_taken():
+def test_signals_of_any_float_dtype_are_accepted():
     signal = np.random.default_rng(0).random((20, 2))
     for function in (measure.rmse, measure.snr):
         wanted = function(jnp.asarray(signal, jnp.float32), jnp.zeros((20, 2)))
@@ -337,7 +337,7 @@ def test_signals_of_any_float_are_taken():
         ({"spikes": SpikeArray(jnp.ones(3))}, "got {'spikes'"),
     ],
 )
-def test_what_is_not_a_signal_is_refused_with_a_remedy(signal, match):
+def test_wrong_signals_are_rejected_with_a_remedy(signal, match):
     for name in ("rmse", "snr"):
         with pytest.raises(TypeError, match=f"{name}: `signal` must be an array of floats or a FloatArray, {match}"):
             getattr(measure, name)(signal, jnp.ones(3))

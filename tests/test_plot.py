@@ -33,24 +33,24 @@ from spark_eqx.tune import SearchResult
 from .helpers import with_sweep
 
 
-plot: Any = typed_plot  # Matplotlib's annotations say less of its artists than is asked of them here
+plot: Any = typed_plot  # the annotations of Matplotlib lack methods of its artists that are used here
 
 
 @pytest.fixture(autouse=True)
 def figures():
     matplotlib.use("Agg")
-    plt.close("all")  # what pages drew before
+    plt.close("all")  # figures that pages drew before
     yield
     plt.close("all")
 
 
 def blank(width=4, height=3, dpi=100) -> Any:
-    """Axes of `100 width` by `100 height` pixels that fill their figure, without pyplot."""
+    """Axes of `100 width` by `100 height` pixels that fill their figure, made without pyplot."""
     return Figure(figsize=(width, height), dpi=dpi).add_axes((0, 0, 1, 1))
 
 
 def pixels(ax):
-    """What is drawn, without the frame: rows from the top, RGB from 0 to 1."""
+    """The pixels of the axes without the frame: rows from the top, RGB from 0 to 1."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     ax.set_axis_off()
@@ -71,7 +71,7 @@ SPIKES = np.zeros((6, 2, 2), bool)
 SPIKES[0, 0, 1] = SPIKES[5, 1, 1] = SPIKES[2, 0, 0] = SPIKES[2, 1, 0] = True
 
 
-def test_matplotlib_is_imported_by_the_first_plot_and_named_where_it_is_missing():
+def test_first_plot_imports_matplotlib_and_names_it_if_it_is_missing():
     code = """
 import sys, numpy as np, spark_eqx, spark_eqx.plot
 assert not any(name.startswith("matplotlib") for name in sys.modules)
@@ -101,7 +101,7 @@ except ImportError as error:
     ],
     ids=lambda spikes: f"{type(spikes).__name__}-{spikes.dtype}",
 )
-def test_raster_has_a_tick_a_spike_in_the_middle_of_its_step(spikes):
+def test_raster_has_one_tick_per_spike_in_the_middle_of_its_step(spikes):
     ax = plot.raster(spikes, dt=0.5)
     assert ax is plt.gca()
     (line,) = ax.get_lines()
@@ -131,7 +131,7 @@ def test_spikes_with_a_nan_keep_their_signs():
     np.testing.assert_array_equal(excitatory.get_xdata(), [1.5, 2.5])
 
 
-def test_size_of_the_ticks_is_that_of_the_rows():
+def test_ticks_are_as_high_as_the_rows():
     for units, points in ((1, 12), (90, 0.8 * 300 / 90 * 0.72), (5000, 1)):
         spikes = np.zeros((10, units))
         spikes[3, 0] = 1
@@ -142,7 +142,7 @@ def test_size_of_the_ticks_is_that_of_the_rows():
 @pytest.mark.parametrize("masked", [True, False])
 def test_inhibitory_spikes_have_another_colour_and_another_marker(masked):
     mask = np.broadcast_to(np.array([[False, True], [False, False]]), SPIKES.shape).copy()
-    mask[2, 1, 0] = True  # of a unit that is excitatory elsewhere
+    mask[2, 1, 0] = True  # the unit has excitatory spikes, too
     payload = SpikeArray(SPIKES, mask)
     ax = plot.raster(payload if masked else payload.value)
     excitatory, inhibitory = ax.get_lines()
@@ -150,7 +150,7 @@ def test_inhibitory_spikes_have_another_colour_and_another_marker(masked):
     np.testing.assert_array_equal(inhibitory.get_xydata(), [(0.5, 1), (2.5, 2)])
     assert excitatory.get_color() != inhibitory.get_color()
     assert (excitatory.get_marker(), inhibitory.get_marker()) == ("|", "x")
-    assert inhibitory.get_markersize() < excitatory.get_markersize()  # wider, and still to be told apart
+    assert inhibitory.get_markersize() < excitatory.get_markersize()  # a wider marker, which remains distinguishable
     assert texts(ax) == ["excitatory", "inhibitory"]
     for line, handle in zip(ax.get_lines(), ax.get_legend().legend_handles, strict=True):
         assert (line.get_marker(), line.get_color()) == (handle.get_marker(), handle.get_color())
@@ -158,7 +158,7 @@ def test_inhibitory_spikes_have_another_colour_and_another_marker(masked):
 
 @pytest.mark.parametrize("kind", ["bool", "signed", "mask"])
 def test_dense_raster_is_an_image_of_the_rates_of_its_pixels(kind):
-    """10 steps of 0.5 ms and 3 units a pixel."""
+    """Each pixel covers 10 steps of 0.5 ms and 3 units."""
     spikes = random_spikes((1000, 300))
     mask = np.broadcast_to(np.arange(300) >= 210, spikes.shape)
     parts = [spikes] if kind == "bool" else [spikes & ~mask, spikes & mask]
@@ -182,7 +182,7 @@ def test_image_has_at_most_the_pixels_and_loses_no_spike(shape):
     (image,) = plot.raster(spikes, ax=blank(1, 1)).images
     rows, columns = image.get_array().shape
     assert rows == min(100, shape[1]) and columns == min(100, shape[0])
-    # The bins share steps and units as evenly as can be.
+    # The sizes of the bins differ by at most one.
     steps, units = (np.diff(np.arange(n + 1) * size // n) for n, size in ((columns, shape[0]), (rows, shape[1])))
     assert np.sum(image.get_array() * steps * units[:, None] / 1000) == pytest.approx(spikes.sum())
 
@@ -193,10 +193,10 @@ def test_one_artist_for_all_ticks():
 
 
 @pytest.mark.parametrize("shape", [(10_000, 1000), (100, 100_000)])
-def test_little_memory(shape):
+def test_raster_needs_little_memory(shape):
     spikes = random_spikes(shape)
     for draw in (plot.raster, plot.rates):
-        draw(spikes[:50, :50], ax=blank())  # what is allocated once
+        draw(spikes[:50, :50], ax=blank())  # memory that the first call allocates for good
         tracemalloc.start()
         ax = draw(spikes, ax=blank())
         peak = tracemalloc.get_traced_memory()[1]
@@ -208,18 +208,18 @@ def test_little_memory(shape):
 @pytest.mark.parametrize("draw", [plot.raster, plot.rates])
 @pytest.mark.parametrize("size", [(4, 3), (0.3, 0.3)])
 def test_unit_0_is_at_the_bottom_and_time_goes_to_the_right(draw, size):
-    """As ticks, as an image, and as a heat map, by what is on the page."""
+    """The pixels of ticks, of an image, and of a heat map."""
     spikes = np.zeros((60, 40), bool)
     spikes[:30, :20] = random_spikes((30, 20), 0.9)
     ax = blank(*size)
     assert bool(draw(spikes, ax=ax).images) == (draw is plot.rates or size == (0.3, 0.3))
-    for each in ax.figure.axes[1:]:  # the bar of colours
+    for each in ax.figure.axes[1:]:  # the colour bar
         each.remove()
     ax.set_position((0, 0, 1, 1))
     drawn = pixels(ax)
     h, w = drawn.shape[0] // 2, drawn.shape[1] // 2
     spread = [part.std((0, 1)).max() for part in (drawn[h + 2 :, : w - 2], drawn[: h - 2], drawn[:, w + 2 :])]
-    if draw is plot.rates:  # the window, 50 ms, is longer than what is left
+    if draw is plot.rates:  # the window of 50 ms is longer than the rest
         spread[2] = drawn[: h - 2, w + 2 :].std((0, 1)).max()
     assert spread[0] > 0.05 and max(spread[1:]) < 1e-6
 
@@ -228,7 +228,7 @@ def test_unit_0_is_at_the_bottom_and_time_goes_to_the_right(draw, size):
 
 
 def sliding(spikes, n):
-    """Spikes a step in the window of `n` steps around the middle of each step."""
+    """Mean number of spikes per step in the window of `n` steps around the middle of each step."""
     rows = []
     for t in range(len(spikes)):
         start = (2 * t + 1 - n) // 2
@@ -293,7 +293,7 @@ def test_traces():
         for line, values in ((lines[i], decoded), (lines[3 + i], original)):
             np.testing.assert_array_equal(line.get_xdata(), [1, 3, 5, 7, 9])
             np.testing.assert_allclose(line.get_ydata(), values[:, i], rtol=1e-6)
-        # Both are to be seen where they are the same.
+        # Both lines are visible where they coincide.
         assert lines[i].get_color() == lines[3 + i].get_color()
         assert lines[3 + i].get_linewidth() > 2 * lines[i].get_linewidth()
         assert lines[3 + i].get_zorder() < lines[i].get_zorder()
@@ -302,7 +302,7 @@ def test_traces():
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xlim()) == ("time [ms]", "signal", (0, 10))
 
 
-def test_traces_of_one_signal_and_of_a_signal_that_is_held():
+def test_traces_of_one_signal_and_of_a_held_signal():
     values = np.linspace(0, 1, 7)
     assert plot.traces(values).get_legend() is None
     ax = plot.traces(values, np.asarray(0.5), ax=blank())
@@ -349,7 +349,7 @@ def test_round_trip():
     shown = np.stack([line.get_ydata() for line in bottom.get_lines()], axis=1)
     np.testing.assert_allclose(shown, np.concatenate([decoded.value, signal], axis=1))
     assert texts(bottom)[-2:] == ["decoded", "original"]
-    # From the top down, and no label outside of the figure.
+    # The axes are in order from the top, and all labels are inside of the figure.
     assert top.get_position().y0 > middle.get_position().y0 > bottom.get_position().y0
     top.figure.savefig(io.BytesIO())
     for ax in axes:
@@ -357,8 +357,8 @@ def test_round_trip():
         assert 0 <= box.x0 and box.x1 <= top.figure.bbox.width and 0 <= box.y0 and box.y1 <= top.figure.bbox.height
 
 
-def test_round_trip_by_an_encoder():
-    """It makes the spikes, and its matched decoder the reconstruction."""
+def test_round_trip_with_an_encoder():
+    """The encoder makes the spikes, and its matched decoder makes the reconstruction."""
     encoder = PhaseSpiker(window=20.0, dt=2.0)
     signal = 0.5 + 0.3 * np.sin(np.arange(100) / 20)[:, None]
     top, middle, bottom = plot.round_trip(signal, encoder)
@@ -378,7 +378,7 @@ def test_round_trip_of_a_signal_in_the_other_byte_order(dtype):
 
 
 def test_search():
-    """A point a setting, the best score for no more than so many spikes, and the best setting by name."""
+    """One point per setting, the best score for each number of spikes or fewer, and the name of the best setting."""
     table = {"tau": np.array([1.0, 2.0, 3.0, 4.0]), "score": np.array([5.0, np.nan, 3.0, 9.0])}
     table |= {"spikes_per_s": np.array([20.0, 15.0, 10.0, 30.0]), "delay": np.zeros(4)}
     points, edge, best = plot.search(SearchResult(None, 3, table)).get_lines()
@@ -445,7 +445,7 @@ def test_transfer_curve_of_the_linear_spiker(max_freq):
 
 
 def test_decoded_transfer_curve():
-    """What comes back, and the signal: here within half a step of a cycle, on a circle."""
+    """The decoded value and the signal differ by at most half a step of a cycle, on a circle."""
     ax = plot.transfer_curve(PhaseSpiker(window=10.0), decoded=True, duration=20.0)
     decoded, signal = ax.get_lines()
     x, y = decoded.get_data()
@@ -466,7 +466,7 @@ def test_transfer_curve_of_topological_spikers_is_the_mean_over_the_units(cls, g
         x, y = line.get_data()
         assert (x[0], x[-1]) == (-2, 3)
         expected = rate(bump(x, glue, -2, 3, 8)).mean(1)
-        # One spike a unit; or 4.5 standard deviations of a mean of 8.
+        # One spike per unit, or 4.5 standard deviations of a mean of 8.
         bound = 0.2 if cls is TopologicalLinearSpiker else 4.5 * np.sqrt(expected / 8 / 5)
         assert (np.abs(y - expected) <= (bound + 1e-3 * expected if line is measured else 1e-3 * expected)).all()
     assert ax.get_xlabel() == "signal [-2 to 3]" and texts(ax)[0] == "measured, 5 s, mean of 8 units"
@@ -495,7 +495,7 @@ def test_lines_of_an_earlier_plot_are_not_in_the_legend():
 
 
 class Every3rd(InputInterface[InputInterfaceConfig, Any]):
-    """Fires at every third step, whatever the signal."""
+    """Fires in every third step, for any signal."""
 
     def __init__(self):
         self.config = InputInterfaceConfig(surrogate=spark.surrogate.ATan(), dt=2.0)
@@ -533,7 +533,7 @@ def test_tuning_curves(glue, rate):
         assert (x[0], x[-1]) == (-2, 3)
         expected = bump(x, glue, -2, 3, 8, 0.3)[:, unit]
         expected = linear_rate(expected, 200, 2, 100) if rate else expected
-        # Near its threshold the rate is infinitely steep.
+        # The slope of the rate is infinite at the threshold.
         np.testing.assert_allclose(y, expected, rtol=1e-3, atol=0.5 if rate else 1e-6)
         assert abs(x[y.argmax()] - (-2 + 5 * unit / (8 if glue else 7))) < 0.01
     assert len(lines.get_segments()) == 8 and len(ax.lines) == 0
@@ -559,7 +559,7 @@ DRAW = {
 
 
 def contrast(color, other):
-    """Of WCAG 2: from 1 to 21."""
+    """The contrast ratio of WCAG 2, from 1 to 21."""
 
     def luminance(color):
         rgb = np.asarray(to_rgb(color))
@@ -582,7 +582,7 @@ def test_legible_in_light_and_dark_style(name, style):
         if each.get_legend():
             assert {text.get_color() for text in each.get_legend().get_texts()} == {want["text.color"]}
         for line in each.get_lines():
-            # As numbers: a name would be looked up when the figure is saved, here in another style.
+            # Colours must be numbers. A name would be looked up when the figure is saved, here in another style.
             assert line.get_color() in cycle or line.get_color() == want["text.color"]
             assert contrast(line.get_color(), each.get_facecolor()) > 1.5
     for lines in ax.collections:
@@ -600,7 +600,7 @@ def test_longest_legend_fits():
     ax.figure.savefig(io.BytesIO())
     box = ax.get_legend().get_window_extent()
     assert len(texts(ax)) == 12 and box.x0 > 0 and box.y1 < ax.figure.bbox.height
-    assert box.y0 >= ax.get_window_extent().y1  # hides nothing
+    assert box.y0 >= ax.get_window_extent().y1  # the legend covers no line
 
 
 # Errors.
@@ -731,4 +731,4 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
 def test_bad_arguments(draw, error, match):
     with pytest.raises(error, match=match):
         draw()
-    assert plt.get_fignums() == []  # nothing half drawn
+    assert plt.get_fignums() == []  # no axes are left behind

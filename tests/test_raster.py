@@ -20,12 +20,12 @@ DTYPES = [jnp.bool_, jnp.float32, jnp.bfloat16, jnp.int8]
 
 
 def spikes(shape, dtype: Any = jnp.bool_):
-    # By NumPy: `jax.random` would compile once more for every shape.
+    # NumPy draws the spikes, because `jax.random` would compile for every shape.
     return jnp.asarray(np.random.default_rng(0).random(shape) < 0.4, dtype)
 
 
 def reference(raster):
-    """The words by NumPy: bytes along time, four little-endian ones to the word."""
+    """The words by NumPy: bytes along time, four little-endian bytes per word."""
     octets = np.packbits(np.asarray(raster).astype(bool), axis=0, bitorder="little")
     octets = np.pad(octets, [(0, -len(octets) % 4)] + [(0, 0)] * (octets.ndim - 1))
     octets = np.moveaxis(octets.reshape(len(octets) // 4, 4, *octets.shape[1:]), 1, -1)
@@ -34,7 +34,7 @@ def reference(raster):
 
 @pytest.mark.parametrize("steps", LENGTHS)
 @pytest.mark.parametrize("units", with_sweep(*UNITS[::-1]), ids=str)
-def test_words_are_those_of_numpy_and_come_back(steps, units):
+def test_words_equal_numpy_and_are_unpacked_again(steps, units):
     raster = spikes((steps, *units))
     words = pack(raster)
     assert words.dtype == jnp.uint32 and words.shape == (-(-steps // 32), *units)
@@ -72,7 +72,7 @@ def test_bits_beyond_the_last_step_are_zero_and_ignored():
     "value, dtypes",
     [(-1, "f4 f2 i1"), (2, "f4 i1"), (0.5, "f4"), (1e-30, "f4"), (np.inf, "f4"), (np.nan, "f4 f2")],
 )
-def test_pack_refuses_what_a_bit_cannot_hold(make, value, dtypes):
+def test_pack_rejects_signs_and_counts(make, value, dtypes):
     for dtype in dtypes.split():
         raster = np.zeros((40, 3), dtype)
         raster[33, 1] = value
@@ -83,7 +83,7 @@ def test_pack_refuses_what_a_bit_cannot_hold(make, value, dtypes):
 
 
 @pytest.mark.parametrize("transform", [jax.jit(pack), lambda raster: jax.vmap(pack)(raster[None])])
-def test_traced_packing_refuses_signs_and_counts(transform):
+def test_traced_packing_rejects_signs_and_counts(transform):
     raster = jnp.zeros((40, 3), jnp.int8)
     jax.block_until_ready(transform(raster.at[33, 1].set(1)))
     for value in (-1, 2):
@@ -103,7 +103,7 @@ def test_numpy_arrays():
     raster = np.asarray(spikes((50, 3)))
     assert_equal(pack(raster), pack(jnp.asarray(raster)))
     assert_equal(unpack(np.asarray(pack(raster)), 50), jnp.asarray(raster))
-    # Of 64 bits, and 0 in 32.
+    # A 64-bit number that is 0 in 32 bits.
     for raster in (np.asarray([0, 2**32]), np.asarray([0, -(2**40)]), np.asarray([0.0, 1e-300])):
         with pytest.raises(ValueError, match="pack: `raster` must hold only 0 and 1"):
             pack(raster)
@@ -177,7 +177,7 @@ def test_chunks_of_whole_words_concatenate():
         ),
     ],
 )
-def test_pack_refuses(raster, error, match):
+def test_pack_rejects(raster, error, match):
     with pytest.raises(error, match=match):
         pack(raster)
 
@@ -204,7 +204,7 @@ WORDS = jnp.zeros((2, 3), jnp.uint32)
         ((WORDS, 40, None), TypeError, "unpack: `dtype` must be a floating-point, .* got None"),
     ],
 )
-def test_unpack_refuses(arguments, error, match):
+def test_unpack_rejects(arguments, error, match):
     with pytest.raises(error, match=match):
         unpack(*arguments)
 
@@ -220,13 +220,13 @@ def test_steps_are_static_under_jit():
 
 
 def events_of(raster, dt=1.0):
-    """By NumPy, whose order is that of time, then of the flattened units."""
+    """The events by NumPy, ordered by time, then by the flattened units."""
     step, unit = np.nonzero(np.asarray(raster).reshape(len(raster), int(np.prod(raster.shape[1:]))))
     return step * dt, unit
 
 
 @pytest.mark.parametrize("steps, units", [(0, (3,)), (200, ()), (33, (0, 2)), (33, (37,)), (200, (3, 4))])
-def test_events_are_those_of_numpy_and_come_back(steps, units):
+def test_events_equal_numpy_and_are_read_again(steps, units):
     raster = spikes((steps, *units))
     events = to_events(raster, 0.1)
     times, indices = events_of(raster, 0.1)
@@ -242,7 +242,7 @@ def test_events_by_hand():
     np.testing.assert_array_equal(events.times, [0, 1, 1.5, 1.5, np.inf, np.inf])
     np.testing.assert_array_equal(events.units, [1, 3, 0, 5, 6, 6])
     assert events.number == 4
-    # The padding is dropped, and the order does not matter.
+    # Padding is dropped, and the order does not matter.
     assert_equal(from_events(events.times[::-1], events.units[::-1], (4, 2, 3), 0.5, dtype=jnp.float32), raster)
     np.testing.assert_array_equal(jnp.zeros(6).at[events.units].add(1), [1, 1, 0, 1, 0, 1])
 
@@ -255,7 +255,7 @@ def test_events_dtypes():
         assert_equal(from_events(events.times, events.units, (np.int64(40), 6), dtype=dtype), raster)
 
 
-# Among the 2**21 steps at most, the last ones have the largest error; odd numbers have the most bits.
+# Of at most 2**21 steps, the last ones have the largest rounding error, and odd numbers have the most bits.
 FIRST = 2**21 - 2**18
 
 
@@ -310,14 +310,14 @@ def test_events_under_jit_and_vmap():
     assert_equal(jax.jit(jax.vmap(forth))(rasters), stack(each))
     assert_equal(jax.jit(jax.vmap(back))(stack(each)), rasters)
     assert_equal(jax.jit(to_events, static_argnums=2)(rasters[1], jnp.asarray(0.1), capacity), each[1])
-    # Files have integers.
+    # Files contain integers.
     ticks, units = np.nonzero(np.asarray(rasters[0]).reshape(50, 6))
     whole = lambda t, u: from_events(t, u, (50, 2, 3))
     assert_equal(jax.jit(whole)(ticks.astype(np.int32), units.astype(np.uint16)), rasters[0])
     assert_equal(whole(ticks, units.astype(np.uint8)), rasters[0])
 
 
-def test_an_event_is_in_the_step_that_it_falls_into():
+def test_event_is_in_the_step_that_contains_its_time():
     times, units = np.asarray([9.7, 0.6, 1.4, 0.0, 4.999]), np.asarray([0, 1, 1, 0, 0])
     expected = np.zeros((10, 2), bool)
     expected[[9, 0, 1, 0, 4], units] = True
@@ -340,10 +340,10 @@ def test_nearest_step():
 @pytest.mark.parametrize("dtype, factor", [(np.float32, 2.0**-22), (np.float64, 2.0**-51)])
 @pytest.mark.parametrize("dt", [0.1, 1 / 3, 1.0, 5.0])
 def test_rounding_below_a_step(dt, dtype, factor):
-    """The rule by its two numbers: a time that is nearer to the start of the next step is in that one."""
+    """A time just below the start of a step, within the tolerance of the rule, is in that step."""
     k = np.array([16, 1000, 30_000])
     allowed = factor * k + 1e-6
-    spacing = np.finfo(dtype).eps * k  # the times themselves are rounded
+    spacing = np.finfo(dtype).eps * k  # the times themselves are rounded, too
     for below, late in ((allowed - spacing, 0), (allowed + spacing, 1)):
         if dtype == np.float64:
             below = allowed * (0.9 + 0.2 * late)
@@ -356,14 +356,14 @@ def test_rounding_below_a_step(dt, dtype, factor):
 
 
 def test_integer_times_have_no_rounding():
-    """A tick below the start of a step, by less than a millionth of the step, is not in the step."""
+    """An integer time below the start of a step, even by less than a millionth of a step, is not in the step."""
     dt, ticks = 4_000_000.0, np.array([3_999_999, 8_000_000, 1_999_999_999], np.int32)
     read = lambda ticks: from_events(ticks, np.zeros(3, int), (500, 1), dt)
     for each in (read, jax.jit(read)):
         np.testing.assert_array_equal(np.flatnonzero(each(ticks)), [0, 2, 499])
 
 
-def test_known_times_keep_double_precision_beside_traced_units():
+def test_known_times_keep_double_precision_with_traced_units():
     times = np.array([2.0**24 + 1, 5.0])
     read = lambda units: from_events(times, units, (2**24 + 3, 1))[2**24 :]
     np.testing.assert_array_equal(jax.jit(read)(np.array([0, 0]))[:, 0], [False, True, False])
@@ -459,7 +459,7 @@ def test_traced_floats_without_events(shape):
 
 
 @pytest.mark.parametrize("value", with_sweep(-1.0, 0.5, np.inf, np.nan))
-def test_events_refuse_signs_and_fractions(value):
+def test_events_reject_signs_and_fractions(value):
     raster = np.array([[0.0], [value]], np.float32)
     for each in (raster, jnp.asarray(raster)):
         with pytest.raises(ValueError, match=f"to_events: .* whole numbers of spikes .*`raster != 0`.*, got {value}"):
@@ -468,7 +468,7 @@ def test_events_refuse_signs_and_fractions(value):
             jax.block_until_ready(jax.jit(lambda raster: to_events(raster, capacity=4))(each))
 
 
-def test_more_events_than_an_index_holds():
+def test_more_events_than_an_index_can_count():
     for raster in (np.array([2**32 + 1]), np.array([1e300]), jnp.asarray([1e30]), jnp.asarray([2**30, 2**30])):
         with pytest.raises(ValueError, match=r"to_events: `raster` must hold fewer than 2\*\*30 spikes, got "):
             to_events(raster)
@@ -524,14 +524,14 @@ T, U = np.zeros(2), np.zeros(2, int)
         (lambda: from_events(T, U, (4, 2), dtype=complex), TypeError, "from_events: `dtype` must be .*complex"),
     ],
 )
-def test_event_arguments_are_refused(call, error, match):
+def test_wrong_arguments_of_events_are_rejected(call, error, match):
     with pytest.raises(error, match=match):
         call()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.int64])
 def test_late_events_keep_their_step(dtype):
-    """Beyond 2^24 steps, which single precision does not count, whatever precision JAX has."""
+    """Events beyond 2^24 steps, which single precision cannot count, in any precision of JAX."""
     late = np.array([5, 2**24 + 1], dtype)
     spikes = from_events(late, np.array([0, 0]), (2**24 + 3, 1))
     np.testing.assert_array_equal(np.nonzero(np.asarray(spikes))[0], late)

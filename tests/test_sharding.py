@@ -1,4 +1,4 @@
-"""Sharding is JAX's own: the same bits on any number of devices and processes, and no device waits for another."""
+"""Sharding by JAX: the same bits on any number of devices and processes, without communication."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def start(devices, *arguments, folder=ROOT, flags=""):
 
 
 def finish(*processes, timeout):
-    """What the processes print; a failure or a hang in one of them ends all."""
+    """The outputs of the processes. A failure or a timeout of one process ends all."""
     try:
         printed = [process.communicate(timeout=timeout) for process in processes]
     finally:

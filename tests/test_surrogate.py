@@ -25,7 +25,7 @@ ALL = [Sigmoid, FastSigmoid, ATan, Triangular, Boxcar, Gaussian, StraightThrough
 V = np.concatenate([np.linspace(-2.03, 2.03, 40), [-0.011, 0.013]])
 WITH_PARAMETER = [cls for cls in ALL if dataclasses.fields(cls)]
 
-# The derivatives that the docstrings give.
+# The derivatives as documented.
 FORMULAS = {
     Sigmoid: lambda v, k: k / (1 + np.exp(-k * v)) * (1 - 1 / (1 + np.exp(-k * v))),
     FastSigmoid: lambda v, k: k / 2 / (1 + k * np.abs(v)) ** 2,
@@ -64,7 +64,7 @@ def test_derivative_is_the_documented_formula(cls, scale):
 
 
 @pytest.mark.parametrize("cls", ALL)
-def test_derivative_is_that_of_finite_differences_of_the_relaxation(cls):
+def test_derivative_equals_finite_differences_of_the_relaxation(cls):
     with x64():
         surrogate, v, h = cls(), jnp.asarray(V), 1e-6
         difference = (surrogate.relaxation(v + h) - surrogate.relaxation(v - h)) / (2 * h)
@@ -73,7 +73,7 @@ def test_derivative_is_that_of_finite_differences_of_the_relaxation(cls):
 
 @pytest.mark.parametrize("cls", WITH_PARAMETER)
 def test_parameters_are_learnable(cls):
-    """Through the surrogate's own parameter too, reverse and forward, against finite differences."""
+    """Gradients to the parameter of the surrogate equal finite differences, in reverse and forward mode."""
     (name,) = [field.name for field in dataclasses.fields(cls)]
     with x64():
         v, value, h = jnp.asarray(V), jnp.asarray(0.9), 1e-6
@@ -105,7 +105,7 @@ def test_relaxation_rises_from_0_to_1_with_slope_1(cls):
     np.testing.assert_allclose(jax.grad(cls())(0.0 * jnp.ones(())), 1, rtol=1e-5)
 
 
-def test_a_users_own():
+def test_surrogate_of_a_user():
     class Cubic(AbstractSurrogate):
         scale: float = 2.0
 
@@ -126,8 +126,8 @@ FAR = {jnp.float32: 3e38, jnp.bfloat16: 3e38, jnp.float16: 6e4}
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("dtype", with_sweep(*FAR))
 def test_derivatives_far_from_the_threshold(cls, dtype):
-    """Not NaN, which infinity times 0 is, at any magnitude and in the surrogate's own parameter either."""
-    ends = np.geomspace(30, FAR[dtype], 150)  # past where squares and products overflow
+    """Derivatives are not NaN (infinity times 0) at any magnitude, also with respect to the parameter."""
+    ends = np.geomspace(30, FAR[dtype], 150)  # magnitudes whose squares and products overflow
     v = jnp.asarray([*ends, -np.inf, np.inf, *-ends], dtype)
     first = jax.jit(jax.vmap(jax.grad(cls())))(v)
     second = jax.jit(jax.vmap(jax.grad(jax.grad(cls()))))(v)
@@ -141,13 +141,13 @@ def test_derivatives_far_from_the_threshold(cls, dtype):
 
 
 @pytest.mark.parametrize("v", [1, 0.5, jnp.asarray([1, 2]), np.ones(3), None])
-def test_not_floats(v):
+def test_arguments_that_are_not_arrays_of_floats_are_rejected(v):
     with pytest.raises(TypeError, match="Sigmoid: `v` must be a JAX array of floats, got"):
         Sigmoid()(v)
 
 
 def test_gradient_of_several_slopes_on_several_signals():
-    """Two nested `vmap`s within a gradient, of the surrogate's parameter and of the signal: as a loop over both."""
+    """Two nested `vmap`s in a gradient, over the parameter of the surrogate and the signal, equal a loop over both."""
     slopes, signals = jnp.array([0.5, 1.0, 2.0]), jnp.linspace(0.1, 0.9, 8).reshape(4, 2)
 
     def loss(slope, x):
@@ -163,7 +163,7 @@ def test_gradient_of_several_slopes_on_several_signals():
 
 
 def derivatives(function, by):
-    """The first three."""
+    """The first three derivatives."""
     first = by(function)
     second = by(first)
     return first, second, by(second)
@@ -173,7 +173,7 @@ def derivatives(function, by):
 @pytest.mark.parametrize("by", [jax.jacrev, jax.jacfwd])
 @pytest.mark.parametrize("scanned", [False, True], ids=["alone", "scanned"])
 def test_derivatives_of_a_function_of_spikes(scanned, by):
-    """Those of exp(s), in closed form: of the relaxation, with the exact spike in each."""
+    """Derivatives of exp(s) are those of the relaxation in closed form, evaluated with the exact spike."""
     spike = Sigmoid(slope=2.0)
     step = lambda total, v: (total + jnp.exp(spike(v)), None)
     exponential = lambda v: jax.lax.scan(step, jnp.zeros_like(v), v[None])[0] if scanned else jnp.exp(spike(v))
@@ -186,7 +186,7 @@ def test_derivatives_of_a_function_of_spikes(scanned, by):
 
 
 def by_steps(encoder, x):
-    """The spikes of eight steps, by a loop of JAX over them."""
+    """The spikes of eight steps, by a Python loop."""
     state, spikes = encoder.init(x), []
     for _ in range(8):
         output, state = encoder.step(spark.FloatArray(x), state, key=None)
@@ -201,7 +201,7 @@ def by_unroll(encoder, x):
 @pytest.mark.sweep
 @pytest.mark.parametrize("cls", [StepForwardSpiker, LinearSpiker])
 def test_second_derivatives_through_a_scan(cls):
-    """Some versions of JAX forget custom derivatives there, before the second derivative is taken."""
+    """Some versions of JAX drop custom derivatives in a scan before they take the second derivative."""
     x, weights = jnp.array([0.2, 0.7, 0.9]), jnp.linspace(0.5, 1.5, 8)[:, None]
     fields: dict = {} if cls is LinearSpiker else {"surrogate": Sigmoid()}
     name, value = "max_freq", 400.0
@@ -226,7 +226,7 @@ def test_second_derivatives_through_a_scan(cls):
 
 @pytest.mark.sweep
 def test_gradient_through_a_gradient_step():
-    """Of what the inner gradient is not taken of: there JAX may forget that spikes depend on it."""
+    """The parameter is not an argument of the inner gradient, where JAX may drop the dependence of spikes on it."""
     x, target = jnp.array([0.2, 0.7, 0.9]), jnp.linspace(0, 1, 8)
 
     def after(run, max_freq):

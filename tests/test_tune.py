@@ -73,7 +73,7 @@ def measured(found):
     return np.transpose([found.table[name] for name in ("score", "spikes_per_s", "delay")])
 
 
-def test_rows_are_what_a_loop_finds():
+def test_rows_equal_a_loop_over_encoders():
     grid = {"max_freq": [100.0, 300.0], "tau": np.array([20.0, 50.0])}
     found = tune.search(linear, SIGNAL, grid, decoder=integrator, longest_delay=40.0)
     expected = [
@@ -90,7 +90,7 @@ def test_rows_are_what_a_loop_finds():
 
 
 @pytest.mark.sweep
-def test_draws_are_shared_and_a_cap_is_kept():
+def test_random_numbers_are_shared_and_most_spikes_is_a_limit():
     grid, key = {"max_freq": [50.0, 200.0, 800.0]}, jr.key(5)
     found = tune.search(PoissonSpiker(), SIGNAL, grid, decoder=integrator, longest_delay=20.0, key=key)
     rows = [by_hand(e := PoissonSpiker(max_freq=f), integrator(e), 20, key=key) for f in grid["max_freq"]]
@@ -105,17 +105,18 @@ def test_draws_are_shared_and_a_cap_is_kept():
 
 
 @pytest.mark.sweep
-def test_fields_that_set_a_shape_are_searched_too():
-    """Each combination of them is a program; the numbers within it are mapped. Rows are in the order of the grid."""
+def test_search_over_fields_that_change_shapes():
+    """Each combination of such fields is a separate program, which maps over numbers. Rows have the grid order."""
     signal = 0.1 + 0.8 * SIGNAL[:, :1]  # away from the ends of the circle
     found = tune.search(PhaseSpiker(), signal, {"window": [10.0, 20.0, 5.0]}, longest_delay=60.0)
     np.testing.assert_array_equal(found.table["window"], [10, 20, 5])
-    # One spike a window. What the window began with comes back at its end, and holds for another: 1.5 windows late.
+    # There is one spike per window. The first sample of a window is decoded at its end and held for a window: the delay
+    # is about 1.5 windows.
     np.testing.assert_allclose(found.table["spikes_per_s"], [100, 50, 200], rtol=1e-5)
     assert (np.abs(found.table["delay"] - np.array([13.5, 28.5, 6])) <= 1).all()
 
 
-def test_chunks_are_whole(monkeypatch, capsys):
+def test_chunks_equal_the_whole_search(monkeypatch, capsys):
     grid = {"max_freq": np.linspace(100, 400, 7)}
     search = lambda **how: tune.search(linear, SIGNAL, grid, decoder=integrator, **how)
     whole = search()
@@ -126,8 +127,8 @@ def test_chunks_are_whole(monkeypatch, capsys):
     assert "7 of 7 settings" in capsys.readouterr().err
 
 
-def test_the_best_threshold_of_a_peer():
-    """Of those that were tried with spikify's step-forward on the same signal, with its SNR there: 20.0 dB."""
+def test_best_threshold_and_snr_equal_spikify():
+    """The thresholds, spikes and SNR are those of the step-forward encoder of spikify on the same signal: 20.0 dB."""
     peer = {th: golden("innuce-spikify", f"sf_th{th}") for th in (0.02, 0.05)}
     y = np.asarray(peer[0.05]["input"], np.float32)[:, None]
     encoder = StepForwardSpiker(start=float(y[0, 0]))
@@ -137,12 +138,12 @@ def test_the_best_threshold_of_a_peer():
     assert found.table["spikes_per_s"][[0, 2]] == pytest.approx([spikes[0.02], spikes[0.05]])
     power = lambda x: np.sum(np.square(x))
     (x, decoded), mean = (np.ravel(peer[0.05][name]) for name in ("input", "rec")), np.mean(peer[0.05]["input"])
-    # Where the signal is a whole number of thresholds from its start, single precision decides otherwise.
+    # If the signal is a whole number of thresholds from its start, single precision may decide differently.
     assert found.table["score"][2] == pytest.approx(10 * np.log10(power(x - mean) / power(x - decoded)), abs=0.05)
 
 
 def test_snr_without_mean():
-    """Of arrays and payloads: an offset of 0.01 of a sine of amplitude 0.4."""
+    """The SNR of arrays and payloads, for an error of 0.01 and a sine of amplitude 0.4."""
     whole = np.asarray(SIGNAL[:, :1])[: 150 * (len(SIGNAL) // 150)]
     expected = 10 * np.log10(0.4**2 / 2 / 0.01**2)
     assert float(tune.snr_without_mean(whole, whole + np.float32(0.01))) == pytest.approx(expected, abs=1e-2)
@@ -153,8 +154,8 @@ def test_snr_without_mean():
 
 
 @pytest.mark.sweep
-def test_settings_stand_beside_constants_of_each_unit():
-    """Settings are along an axis of their own, however many units there are."""
+def test_settings_work_with_constants_per_unit():
+    """Settings have a separate axis for any number of units."""
     x = jnp.tile(SIGNAL, (1, 2))[:200, :3]
     search = lambda cd, grid: tune.search(LinearSpiker(cd=cd), x, {"max_freq": grid}, longest_delay=20.0)
     found = search((1.0, 2.0, 3.0), [50.0, 100.0])
@@ -165,12 +166,12 @@ def test_settings_stand_beside_constants_of_each_unit():
 
 
 def test_delay_of_a_long_slow_signal():
-    """Its sums of squares nearly cancel in single precision."""
+    """The sums of squares of the signal nearly cancel in single precision."""
     x = jnp.sin(jnp.arange(100_000) / 20_000)[:, None]
     assert _trials._least_error(x[:-30], jnp.roll(x, 7, 0), jnp.ones(x[:-30].shape, bool), 30) == 7
 
 
-def test_half_precision_keeps_the_settings_apart():
+def test_half_precision_distinguishes_settings():
     x = SIGNAL[:200].astype(jnp.bfloat16)
     found = tune.search(StepForwardSpiker(start=0.5), x, {"threshold": [0.1, 0.1002, 0.2]}, longest_delay=5.0)
     assert len(set(found.table["score"].tolist())) == 3
@@ -186,7 +187,7 @@ def test_kernels_of_several_lengths():
 
 
 @pytest.mark.sweep
-def test_numbers_beside_words_stay_numbers():
+def test_numbers_remain_numbers_with_strings_in_the_grid():
     grid = {"phase": [0.0, 0.5, "random"]}
     found = tune.search(RegularSpiker(), SIGNAL[:200], grid, key=jr.key(0), longest_delay=10.0)
     assert found.table["phase"].tolist() == [0.0, 0.5, "random"]
@@ -198,7 +199,7 @@ def correlation(signal, decoded):
 
 
 def test_own_score():
-    """Any function of the original and the reconstructed signal: here the correlation, which ignores the gain."""
+    """The score can be any function of original and reconstruction, here the correlation, which ignores the gain."""
     grid = {"max_freq": [100.0, 400.0]}
     found = tune.search(linear, SIGNAL, grid, decoder=integrator, score=correlation)
     assert 0.8 < found.table["score"][0] < found.table["score"][1] < 1
@@ -218,7 +219,7 @@ def with_gaps(signal):
 
 
 def with_more(signal):
-    """With a flat channel, in which a sample is missing, in front, and a silent channel behind."""
+    """The signal after a flat channel with a missing sample, and before a silent channel."""
     flat = np.full((len(signal), 1), 0.5, np.float32)
     flat[5] = np.nan
     silent = 0.5 + 0.01 * np.sin(np.arange(len(signal), dtype=np.float32) / 30)[:, None]
@@ -226,7 +227,7 @@ def with_more(signal):
 
 
 def test_flat_and_silent_channels_and_gaps_change_nothing():
-    """A recording with all of them has the best setting, spikes and delay that a loop finds without the two channels.
+    """The best setting, spikes and delay equal those of a loop without the flat and the silent channel.
 
     A silent channel is reconstructed as the start, the mean of its signal: its score is the same at each setting.
     """
@@ -255,8 +256,8 @@ ENCODERS: dict[str, tuple[InputInterface, dict[str, Any]]] = {
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("code", ["rate", *ENCODERS])
-def test_one_missing_sample_is_not_scored(code):
-    """The encoder and the decoder run through it, and the score is what it is without the sample."""
+def test_missing_sample_is_not_scored(code):
+    """Encoder and decoder run over the missing sample, and the score does not contain it."""
     encoder, grid = ENCODERS.get(code, (RegularSpiker(), {"max_freq": [500.0]}))
     signal = SIGNAL[:, :1].at[100].set(jnp.nan)
     found = tune.search(encoder, signal, grid, longest_delay=60.0)
@@ -267,7 +268,7 @@ def test_one_missing_sample_is_not_scored(code):
 @pytest.mark.sweep
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_channels_of_several_axes(dtype):
-    """Arrays of NumPy and payloads, of any float type. Channels are named by tuples where they have several axes."""
+    """NumPy arrays and payloads of any float type. The names of channels of several axes are tuples."""
     signal = np.repeat(np.asarray(SIGNAL, dtype)[:300, None], 2, axis=1)
     signal[:, 0, 1], signal[10, 1, 0] = 0.3, np.nan
     with pytest.warns(UserWarning, match=r"channel \(0, 1\) is constant"):
@@ -280,7 +281,7 @@ def test_channels_of_several_axes(dtype):
 
 
 def test_score_sees_one_channel_without_missing_samples():
-    """Its arguments are of shape (samples, 1) for any signals, and it is traced once per number of samples."""
+    """The arguments have shape (samples, 1) for any signals, and the score is traced once per number of samples."""
     shapes = []
 
     def score(signal, reconstruction):
@@ -307,8 +308,8 @@ def test_delay_does_not_depend_on_the_score():
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("offset", [0.0, 1e3, -1e6])
-def test_delay_of_a_slow_signal_beside_a_silent_channel_and_a_gap(offset):
-    """A silent channel far from its reconstruction has a large error, which is the same for each delay."""
+def test_delay_of_a_slow_signal_with_a_silent_channel_and_a_gap(offset):
+    """A silent channel far from its reconstruction has a large error, which is equal for all delays."""
     t = jnp.arange(20_000.0)
     silent = offset + jnp.cos(t / 70)
     signal = jnp.stack([jnp.sin(t / 8000), silent], 1)[:-200]
@@ -318,7 +319,7 @@ def test_delay_of_a_slow_signal_beside_a_silent_channel_and_a_gap(offset):
 
 
 def test_cap_holds_for_each_channel():
-    """Neither a silent channel nor missing samples let a channel exceed it."""
+    """No channel exceeds the cap because of a silent channel or missing samples."""
     dense = SIGNAL[:, 0]
     silent = 0.5 + 0.01 * np.sin(t / 30)
     gap = np.where(t < 300, SIGNAL[:, 0], np.nan)
@@ -337,7 +338,7 @@ def test_cap_holds_for_each_channel():
 
 @pytest.mark.sweep
 def test_cap_counts_all_units_of_a_channel():
-    """Of a population that encodes two channels, the second of which is below its range and keeps one end of it."""
+    """A population encodes two channels, the second of which is below the range and fires at one end."""
     signal = np.stack([0.5 + 0.4 * np.sin(t / 50), np.full(STEPS, -1.0)], 1).astype(np.float32)
     signal[0, 1] = -2.0
     encoder = TopologicalLinearSpiker(resolution=8, mins=(0.0, -1.0), sigma=0.3)
@@ -349,13 +350,13 @@ def test_cap_counts_all_units_of_a_channel():
         rates.append(1000 / STEPS * np.asarray(spikes).sum((0, 2)))
     np.testing.assert_allclose(found.table["spikes_per_s"], np.max(rates, 1), rtol=1e-5)
     densest = np.max(rates, 1)[1]
-    assert densest > 1.1 * np.mean(rates, 1)[1] > 300  # more than any unit may fire
+    assert densest > 1.1 * np.mean(rates, 1)[1] > 300  # more than any single unit fires
     capped = tune.search(encoder, signal, {"max_freq": [20.0, 200.0]}, most_spikes=densest - 1)
     assert capped.best == 0
 
 
 def test_cap_of_an_encoder_that_mixes_channels():
-    """Its units belong to no channel: their spikes count for each."""
+    """The units belong to no channel, so that their spikes count for each channel."""
     found = tune.search(
         Mixing(MixingConfig()),
         SIGNAL,
@@ -368,7 +369,7 @@ def test_cap_of_an_encoder_that_mixes_channels():
 
 
 def test_cap_is_not_lowered_by_rounding():
-    """55 spikes in 700 ms are 550 / 7 spikes/s; rounded in float32 they were more."""
+    """55 spikes in 700 ms are 550 / 7 spikes/s, which float32 would round up."""
     ramp = jnp.clip(jnp.arange(700.0) - 9, 0, 55) / 8 + 1 / 16
     found = search(StepForwardSpiker(), ramp[:, None], {"threshold": [0.125]}, longest_delay=0.0, most_spikes=550 / 7)
     assert found.table["spikes_per_s"][0] == 550 / 7
@@ -382,14 +383,14 @@ def test_signals_outside_the_range_of_the_best_encoder_are_reported():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         search(linear, 1e3 * SIGNAL, {"tau": [20.0]})  # once per class
-        # The range is that of the best encoder, not that of the encoder that was given.
+        # The range is that of the best encoder, not of the given encoder.
         search(TopologicalLinearSpiker(resolution=8), 1e3 * SIGNAL, {"maxs": [1.0, 900.0]})
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("perfect", [np.inf, -np.inf])
 def test_infinite_scores_let_the_other_channels_decide(perfect):
-    """The first channel has the same infinite score at each setting, and a table of one channel has its first row."""
+    """The first channel has the same infinite score at each setting. Alone, its first setting is the best."""
 
     def score(signal, reconstruction):
         return jnp.where(signal[0, 0] == 2, perfect, tune.snr_without_mean(signal, reconstruction))
@@ -401,8 +402,8 @@ def test_infinite_scores_let_the_other_channels_decide(perfect):
     assert search(marked[:, :1]).best == 0
 
 
-def test_a_channel_without_a_score_at_any_setting_is_left_out():
-    """A reconstruction of a silent channel is constant and has no correlation with the signal."""
+def test_channel_without_a_score_at_any_setting_is_left_out():
+    """The reconstruction of a silent channel is constant and has no correlation with the signal."""
     signal = with_more(SIGNAL)[:, 1:]
     how: dict[str, Any] = {"score": correlation, "longest_delay": 0.0}
     with pytest.warns(UserWarning, match="channel 2 is without a score, NaN for every setting, and left out"):
@@ -412,8 +413,8 @@ def test_a_channel_without_a_score_at_any_setting_is_left_out():
     np.testing.assert_allclose(measured(found), measured(alone), rtol=1e-5)
 
 
-def test_a_setting_without_a_score_for_a_channel_has_none():
-    """It would be the best of all if the mean were that of the other channels."""
+def test_setting_without_a_score_for_one_channel_has_no_score():
+    """The setting would be the best if its score were the mean over the other channels."""
     signal = np.stack([SIGNAL[:, 0], 0.5 + 0.05 * np.sin(t / 40)], 1).astype(np.float32)
     found = tune.search(stepping, signal, {"threshold": [0.02, 0.07]}, score=correlation, longest_delay=0.0)
     assert np.isnan(found.table["score"]).tolist() == [False, True] and found.best == 0 and found.left_out == ()
@@ -453,7 +454,7 @@ class Mixing(InputInterface[MixingConfig, None]):
 
 
 class Spreading(OutputInterface[OutputInterfaceConfig, None]):
-    """Two channels that are both the spikes of the first unit."""
+    """Two channels that both contain the spikes of the first unit."""
 
     def build(self, input_specs, *, key=None):
         self.spec(input_specs)
@@ -475,7 +476,7 @@ one_output = ExponentialIntegrator(num_outputs=1, shuffle=False)
 
 
 def one_of_two(signal, reconstruction):
-    """NaN for the first channel, which begins at 0.5, if it has no spikes, and for the second if it has some."""
+    """NaN for the first channel, which begins at 0.5, if it is silent, and for the second channel if it is not."""
     silent = reconstruction.max() == reconstruction.min()
     return jnp.where(silent == (signal[0, 0] < 0.6), jnp.nan, 1.0)
 

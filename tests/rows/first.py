@@ -32,7 +32,7 @@ ROWS = [
     ),
     Row("linear", with_defaults(LinearSpiker, max_freq=300.0), ((3, 5),), spark.FloatArray, trainable=LINEAR),
     Row(
-        "linear-short",  # more than one time constant a step, refractory period shorter than it
+        "linear-short",  # a step is longer than the time constant and than the refractory period
         with_defaults(LinearSpiker, max_freq=400.0, dt=2.0, cd=0.5, tau=1.5, detach_reset=False),
         ((7,),),
         spark.FloatArray,
@@ -117,7 +117,8 @@ ROWS = [
         True,
         trainable={"max_freq": 400.0},
         decodes=True,
-        # The decoder is linear in what is trained: the way there is not needed. Older JAX keeps that over chunks.
+        # The decoder is linear in the trained parameter, so that its backward pass needs no values of the forward pass.
+        # JAX before 0.10 keeps them over chunks.
         loops=(0, 1, 1, 1, 1, 4 if jax.__version_info__ >= (0, 10) else 5),
     ),
     Row(
@@ -139,7 +140,7 @@ ROWS = [
         draws_once=True,
         trainable=LINEAR,
         decodes=True,
-        # Three stages with a loop, in chunks all in one loop over chunks.
+        # Each of three stages has a loop. With chunks, one more loop over the chunks contains all three.
         loops=(0, 3, 3, 3, 6, 17),
         more=True,
     ),

@@ -8,7 +8,7 @@ from .row import AT_ONCE, AT_ONCE_WITH_STATE, Row, with_defaults
 
 
 def population_decoder(**kwargs):
-    """Keyword arguments are those of the encoder."""
+    """A decoder of an encoder that gets the keyword arguments."""
     encoder = with_defaults(TopologicalPoissonSpiker, max_freq=400.0, resolution=7, glue=(0, 1, 0))
     return PopulationDecoder(encoder=encoder(**kwargs), window=12.0)
 

@@ -11,7 +11,7 @@ ROWS = [
         ((3, 5),),
         spark.FloatArray,
         trainable={"max_freq": 400.0},
-        loops=AT_ONCE,  # the derivative of the default surrogate is the same everywhere: no state is needed
+        loops=AT_ONCE,  # the derivative of the default surrogate is constant, so that no state is needed
     ),
     Row(
         "regular-signed",
@@ -30,7 +30,7 @@ ROWS = [
         draws=True,
         draws_once=True,
         trainable={"max_freq": 200.0},
-        loops=(0, 1, 1, 1, 1, 3),  # nor is it here, but to go on from
+        loops=(0, 1, 1, 1, 1, 3),  # needed only to continue after a chunk
     ),
     Row(
         "rate-decoder",
