@@ -59,6 +59,15 @@ def take(tree, i):
     return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
+def loop(module, payloads, state, key=None, step=lambda module, *arguments, key: module(*arguments, key=key)):
+    """The outputs of all steps, stacked, and the last state, by a Python loop."""
+    outputs = []
+    for t in range(jax.tree.leaves(payloads)[0].shape[0]):
+        output, state = step(module, take(payloads, t), state, key=None if key is None else jax.random.fold_in(key, t))
+        outputs.append(output)
+    return stack(outputs), state
+
+
 def arrays(output):
     """The floating-point leaves of all payloads of the output."""
     return [leaf for leaf in jax.tree.leaves(output) if jnp.issubdtype(leaf.dtype, jnp.floating)]

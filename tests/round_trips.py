@@ -21,6 +21,13 @@ def round_trip(encoder, decoder, x):
     return _decode(decoder, _encode(encoder, x))[-1]
 
 
+def run(module, payload, state=None, steps=None):
+    """All outputs and the last state."""
+    example = payload if steps is not None else payload[0]
+    output, state = spark.unroll(module, payload, module.init(example) if state is None else state, steps=steps)
+    return next(iter(output.values())).value, state
+
+
 @eqx.filter_jit
 def _encode(encoder, x):
     return spark.unroll(encoder, x, encoder.init(x), steps=encoder.config.steps)[0]["spikes"].value

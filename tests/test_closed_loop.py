@@ -1,9 +1,7 @@
 """The closed loop: physics, a single interval, resets of single episodes, and learning in the short form."""
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -13,22 +11,13 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from .examples import FOLDER, assert_picture, assert_rejected, load
 from .helpers import assert_equal
-
-
-EXAMPLE = Path(__file__).parents[1] / "docs/examples/closed_loop.py"
 
 
 @pytest.fixture(scope="module")
 def loop() -> Any:
-    spec = importlib.util.spec_from_file_location("closed_loop", EXAMPLE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["closed_loop"] = module
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        spec.loader.exec_module(module)
-        yield module
-    del sys.modules["closed_loop"]
+    yield from load("closed_loop")
 
 
 @pytest.fixture(scope="module")
@@ -173,14 +162,17 @@ def test_short_form(tmp_path):
     """The run ends with the table and a figure. With six seeds it went from 17 to 62 intervals to 200 to 500."""
     figure = tmp_path / "closed_loop.png"
     done = subprocess.run(
-        [sys.executable, EXAMPLE, "--quick", "--figure", figure], capture_output=True, text=True, check=True
+        [sys.executable, FOLDER / "closed_loop.py", "--quick", "--figure", figure],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     header, *rows = done.stdout.splitlines()[1:4]
     assert header.split() == ["balanced", "mean", "fewest", "mean", "angle", "generations", "seconds"]
     (untrained, _, before, *_), (trained, _, after, *_) = (row.split() for row in rows)
     assert (untrained, trained) == ("untrained", "trained")
     assert float(before) < 100 and float(after) > 2 * float(before)
-    assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 20_000
+    assert_picture(figure)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +186,4 @@ def test_short_form(tmp_path):
     ],
 )
 def test_bad_option_is_rejected_in_one_line(loop, options, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        loop.main(options)
-    assert stop.value.code == 2
-    assert words in capsys.readouterr().err.splitlines()[-1]
+    assert_rejected(loop, options, words, capsys)

@@ -13,7 +13,19 @@ import spark_eqx as spark
 from spark_eqx.nn.interfaces import PopulationDecoder, RateDecoder
 
 from .held import holds
-from .helpers import arrays, assert_close, assert_equal, every, stack, take, trainable, tree_equal, with_sweep, x64
+from .helpers import (
+    arrays,
+    assert_close,
+    assert_equal,
+    every,
+    loop,
+    stack,
+    take,
+    trainable,
+    tree_equal,
+    with_sweep,
+    x64,
+)
 
 
 STEPS = 40
@@ -21,20 +33,11 @@ KEY = jr.key(3)
 jax_step = jax.jit(lambda module, payload, state, key: module(payload, state, key=key))
 
 
-def loop(module, payloads, state, key=KEY, start=0, step=None):
-    outputs = []
-    for t in range(jax.tree.leaves(payloads)[0].shape[0]):
-        call = step or (lambda m, p, s, k: m(p, s, key=k))
-        output, state = call(module, take(payloads, t), state, jr.fold_in(key, start + t))
-        outputs.append(output)
-    return stack(outputs), state
-
-
 @every(few=True)
 def test_eager_is_jit(row, getkey):
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)
-    assert_equal(loop(module, payloads, state), loop(module, payloads, state, step=jax_step))
+    assert_equal(loop(module, payloads, state, KEY), loop(module, payloads, state, KEY, jax_step))
 
 
 @every(few=True)
@@ -47,7 +50,7 @@ def test_loop_is_scan_is_unroll(row, getkey):
         output, state = module(payload, state, key=jr.fold_in(KEY, t))
         return state, output
 
-    looped = loop(module, payloads, state)
+    looped = loop(module, payloads, state, KEY)
     last, output = jax.lax.scan(body, state, (jnp.arange(STEPS), payloads))
     assert_equal(looped, (output, last))
     assert_equal(looped, spark.unroll(module, payloads, state, key=KEY))
@@ -393,7 +396,7 @@ def check_spoilt(module, state, payloads, marks, kind):
     whole = spark.unroll(module, spoilt, state, key=KEY)
     assert held.any() and not held.all()
     np.testing.assert_array_equal(value_of(whole[0]), np.where(held, np.nan, value_of(clean)))
-    assert_equal(whole, loop(module, spoilt, state))
+    assert_equal(whole, loop(module, spoilt, state, KEY))
     return spoilt, whole
 
 

@@ -1,6 +1,5 @@
 """The examples in their short forms: each does what its docstring says."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -8,23 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
-
-FOLDER = Path(__file__).parents[1] / "docs/examples"
-
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        spec.loader.exec_module(module)
-        yield module
-    del sys.modules[name]
+from .examples import FOLDER, assert_picture, assert_rejected, load
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +31,7 @@ def sharded() -> Any:
 def check_printed(text: str, figure: Path) -> None:
     assert f"Figure: {figure}" in text
     assert max(len(line) for line in text.splitlines() if not line.startswith("Figure")) <= 100
-    assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 20_000
+    assert_picture(figure)
 
 
 @pytest.mark.sweep
@@ -162,7 +148,4 @@ def test_sharded_rejects_results_that_differ(sharded):
     ],
 )
 def test_bad_option_is_rejected_in_one_line(request, name, options, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        request.getfixturevalue(name).main(options)
-    assert stop.value.code == 2
-    assert words in capsys.readouterr().err.splitlines()[-1]
+    assert_rejected(request.getfixturevalue(name), options, words, capsys)

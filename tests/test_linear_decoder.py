@@ -12,7 +12,7 @@ import spark_eqx as spark
 from spark_eqx.core.exact import ordered_product, slices
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearDecoder
 
-from .helpers import assert_close, assert_equal, stack
+from .helpers import assert_close, assert_equal, loop, take
 from .test_errors import complaint
 
 
@@ -66,11 +66,7 @@ def test_bits_do_not_depend_on_the_order_of_the_sums(units):
     state = decoder.init(spikes[0, 0])
     whole = jax.vmap(lambda spikes: decoder.unroll(spikes, state))(spikes)
     for i in range(3):
-        outputs, last = [], state
-        for t in range(5):
-            output, last = decoder(spikes[i, t], last)
-            outputs.append(output)
-        assert_equal((stack(outputs), last), jax.tree.map(lambda leaf: leaf[i], whole))  # noqa: B023
+        assert_equal(loop(decoder, spikes[i], state), take(whole, i))
     sums = ordered_product("tu,ou->to", spikes[0], slices(weights, units))
     exact = np.asarray(spikes[0], float) @ np.asarray(weights, float).T
     error = np.abs(sums - exact).max(0) / np.abs(weights).max(1)

@@ -1,6 +1,8 @@
 # pyright: reportArgumentType=false
 """The phase code, and the properties that all codes of one value per window share."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,17 +16,11 @@ from spark_eqx.nn.interfaces._window_config import WindowConfig, whole_steps
 
 from .golden import golden
 from .helpers import assert_equal, with_sweep
+from .round_trips import round_trip, run
 from .test_errors import complaint
 
 
 nan = float("nan")
-
-
-def run(module, payload, state=None, steps=None):
-    """All outputs and the last state."""
-    example = payload if steps is not None else payload[0]
-    output, state = spark.unroll(module, payload, module.init(example) if state is None else state, steps=steps)
-    return next(iter(output.values())).value, state
 
 
 def circular(difference):
@@ -99,12 +95,6 @@ def test_spike_is_at_the_nearest_step(length):
     np.testing.assert_array_equal(np.asarray(spikes).argmax(0), nearest)
 
 
-def there_and_back(encoder):
-    """A compiled function: the decoded value of one window of a held signal."""
-    decoder, steps = encoder.decoder(), encoder.config.steps
-    return jax.jit(lambda x: run(decoder, run(encoder, x, steps=steps)[0])[0][-1])
-
-
 @pytest.mark.parametrize(
     "length, dt, shape, dtype",
     with_sweep(
@@ -117,7 +107,7 @@ def there_and_back(encoder):
 )
 def test_round_trip_is_within_half_a_step(length, dt, shape, dtype):
     encoder = PhaseSpiker(window=length * dt, dt=dt)
-    program, bound = there_and_back(encoder), 1 / (2 * length)
+    program, bound = partial(round_trip, encoder, encoder.decoder()), 1 / (2 * length)
     values = st.floats(0, 1, width=8 * np.dtype(dtype).itemsize, allow_subnormal=False)
 
     @settings(derandomize=True, deadline=None, max_examples=30)
@@ -205,7 +195,7 @@ def test_decoder_is_matched():
 def test_gradient_of_the_round_trip_is_near_1():
     """The gradient of the decoded value with respect to the signal, averaged over signals."""
     x = jnp.linspace(0.0, 0.999, 200)
-    slopes = jax.vmap(jax.grad(there_and_back(PhaseSpiker())))(x)
+    slopes = jax.vmap(jax.grad(partial(round_trip, PhaseSpiker(), PhaseDecoder())))(x)
     assert np.isfinite(slopes).all() and 0.5 < slopes.mean() < 2
 
 

@@ -17,7 +17,7 @@ from spark_eqx.nn.interfaces import (
     TopologicalPoissonSpiker,
 )
 
-from .helpers import assert_equal, stack, with_sweep
+from .helpers import assert_equal, loop, take, with_sweep
 from .test_errors import complaint
 
 
@@ -253,11 +253,7 @@ def test_steps_and_whole_sequences_have_the_same_bits(by):
     state = decoder.init(spikes[0, 0])
     whole = jax.vmap(lambda spikes: decoder.unroll(spikes, state))(spikes)
     for i in range(4):
-        outputs, last = [], state
-        for t in range(12):
-            output, last = decoder(spikes[i, t], last)
-            outputs.append(output)
-        assert_equal((stack(outputs), last), jax.tree.map(lambda leaf: leaf[i], whole))  # noqa: B023
+        assert_equal(loop(decoder, spikes[i], state), take(whole, i))
 
 
 def test_decoder_follows_a_trained_encoder():

@@ -17,6 +17,7 @@ from spark_eqx.nn.interfaces.input._fixed_point import fixed_point_product, roun
 from .golden import golden
 from .helpers import assert_equal, with_sweep, x64
 from .test_errors import complaint
+from .user_modules import Distance
 
 
 WHOLE = 2**32
@@ -244,13 +245,6 @@ def test_gradient_is_the_gradient_of_the_expected_count():
     np.testing.assert_allclose(grads[2], steps * max_freq / 1000 * used, rtol=1e-5)
     signed = jax.grad(total)(signal.at[5].set(-1.0), max_freq, dt, True)
     np.testing.assert_allclose(signed, np.array([1, 1, 1, 1, 1, 1, 0, 0]) * steps * max_freq * dt / 1000, rtol=1e-5)
-
-
-class Distance(spark.surrogate.AbstractSurrogate):
-    """A surrogate whose derivative is its argument."""
-
-    def relaxation(self, v):
-        return v * v / 2
 
 
 @pytest.mark.parametrize("signed", [False, True])

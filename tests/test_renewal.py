@@ -16,6 +16,7 @@ from spark_eqx.nn.interfaces import RenewalSpiker
 
 from .helpers import with_sweep
 from .test_errors import complaint
+from .user_modules import Distance
 
 
 SIGMAS = 4.5
@@ -103,7 +104,7 @@ def test_population_rate_is_constant_from_the_first_step(order, cd):
 
 
 def test_overdue_spikes_are_emitted_later():
-    """If a step has two spikes, one is emitted later. The first step fires with the probability of at least one spike."""
+    """If a step has two spikes, one is emitted later. The first step fires with the probability of any spike in it."""
     spikes, _ = population(RenewalSpiker(order=1, max_freq=400.0, dt=2.0, dtype=bool), jnp.ones(40_000), 100)
     assert abs(z_of_counts(spikes[:1], -np.expm1(-0.8))) < SIGMAS
     z = z_of_counts(spikes, 0.8)
@@ -168,13 +169,6 @@ def test_silence_and_return():
     assert (spikes[1] == 0).all()
     np.testing.assert_allclose(states[2].left, states[1].left, atol=1e-6)
     assert abs(spikes[0].mean() - 0.14) < 0.01 and abs(spikes[2].mean() - 0.14) < 0.01
-
-
-class Distance(spark.surrogate.AbstractSurrogate):
-    """A surrogate whose derivative is its argument."""
-
-    def relaxation(self, v):
-        return v * v / 2
 
 
 @pytest.mark.sweep

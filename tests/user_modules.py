@@ -48,6 +48,13 @@ class NoisyLatencySpiker(InputInterface[LatencyConfig, LatencyState]):
         return self.output(fired, charge - threshold, payload), state
 
 
+class Distance(AbstractSurrogate):
+    """A surrogate whose derivative is its argument."""
+
+    def relaxation(self, v):
+        return v * v / 2
+
+
 class LIFConfig(spark.SparkConfig):
     weights: Float[Array, "outputs inputs"] = spark.parameter(description="of the inputs")
     tau: float = spark.parameter(default=5.0, unit="steps", description="time constant", check=positive)

@@ -4,7 +4,7 @@ import jax.random as jr
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import LinearDecoder, OnOff, PopulationDecoder, ReceptiveFields, TopologicalPoissonSpiker
 
-from .row import AT_ONCE, AT_ONCE_WITH_STATE, Row, with_defaults
+from .row import AT_ONCE, AT_ONCE_WITH_STATE, Row, decoder, with_defaults
 
 
 def population_decoder(**kwargs):
@@ -24,24 +24,19 @@ ROWS = [
         decodes=True,
         loops=AT_ONCE,
     ),
-    Row(
+    decoder(
         "population-decoder",
         population_decoder,
-        ((2, 3, 7),),
-        spark.SpikeArray,
+        (2, 3, 7),
         trainable={"mins": -0.5, "maxs": 1.5, "sigma": 0.5, "max_freq": 400.0},
-        decodes=True,
         loops=AT_ONCE_WITH_STATE,
         more=True,
+        masked=False,
     ),
-    Row(
+    decoder(
         "linear-decoder",
         with_defaults(LinearDecoder, weights=jr.normal(jr.key(5), (2, 3, 15)), bias=jnp.ones((2, 3))),
-        ((3, 5),),
-        spark.SpikeArray,
-        masked=True,
         trainable={"tau": 20.0},
         leaves=2,
-        decodes=True,
     ),
 ]

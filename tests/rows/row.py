@@ -63,5 +63,17 @@ class Row(NamedTuple):
         return module.init(example, key=jr.key(7) if key is None else key)
 
 
+def encoder(name: str, make: Callable[..., Any], shape: tuple[int, ...] = (3, 5), **fields: Any) -> Row:
+    """The row of a module with one signal."""
+    return Row(name, make, (shape,), spark.FloatArray, **fields)
+
+
+def decoder(
+    name: str, make: Callable[..., Any], shape: tuple[int, ...] = (3, 5), masked: bool = True, **fields: Any
+) -> Row:
+    """The row of a module that makes a signal of spikes."""
+    return Row(name, make, (shape,), spark.SpikeArray, decodes=True, masked=masked, **fields)
+
+
 def with_defaults(cls, **defaults):
     return lambda **kwargs: cls(**(defaults | kwargs))
