@@ -11,18 +11,18 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# Workers and later runs share compiled programs. In JAX 0.6, some of these compute something else when they are read.
+# Workers and later runs share compiled programs. With JAX 0.6, some programs compute other values after a reload.
 if jax.__version_info__ >= (0, 10):
     jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / "build" / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
-# A worker that holds more than this drops its compiled programs. About 0.4 GB remain.
+# A worker that occupies more than this drops its compiled programs. About 0.4 GB remain.
 MOST_MEMORY = 1.2e9  # bytes
 
 
 @pytest.fixture
 def getkey():
-    """Fresh keys, the same in every run."""
+    """A function that returns new keys, the same in every run."""
     count = iter(range(1_000_000))
     return lambda: jax.random.key(next(count))
 
@@ -33,7 +33,7 @@ def pytest_runtest_protocol(item, nextitem):
     if sys.platform == "linux" and resident_memory() > MOST_MEMORY:
         jax.clear_caches()
         gc.collect()
-        # glibc keeps freed memory, of which compiling leaves much in small pieces, until it is told to return it.
+        # Compiling leaves many small pieces of freed memory, which glibc keeps until it is told to return them.
         ctypes.CDLL(None).malloc_trim(0)
     return result
 

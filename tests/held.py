@@ -1,4 +1,4 @@
-"""Which values of a decoder hold which of its inputs: the rule for NaN, written down without the decoders' code."""
+"""Which outputs of a decoder depend on which inputs: the rule for NaN, independent of the code of the decoders."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def sliding(marks: np.ndarray, window: int) -> np.ndarray:
 
 
 def blocks(marks: np.ndarray, window: int) -> np.ndarray:
-    """The last whole window, which is read when it ends."""
+    """The marks in the last whole window, which is decoded when it ends."""
     ends = [(t + 1) // window * window for t in range(len(marks))]
     return np.stack([marks[max(end - window, 0) : end].any(0) for end in ends])
 
@@ -49,7 +49,7 @@ def _of_linear(module: LinearDecoder, state: Any, marks: np.ndarray) -> np.ndarr
     return np.broadcast_to(any_unit.reshape(-1, *(1 for _ in state.average.shape)), (len(marks), *state.average.shape))
 
 
-# Every decoder is here: one that is missing fails by its name.
+# Every decoder has a rule here, or its rows fail with its name.
 _RULES: dict[type, Any] = {
     BurstDecoder: lambda module, state, marks: blocks(marks, module.config.steps),
     ContrastDecoder: lambda module, state, marks: ever(marks),
@@ -62,9 +62,9 @@ _RULES: dict[type, Any] = {
     RankOrderDecoder: lambda module, state, marks: blocks(marks, module.config.steps),
     RateDecoder: lambda module, state, marks: sliding(marks, module.config.steps),
     SignalAccumulator: lambda module, state, marks: ever(marks),
-    # What comes on the port `trace` is added and not kept.
+    # The input on the port `trace` is added and not kept.
     SignalAverage: lambda module, state, marks: ever(marks[0]) | marks[1],
-    # One number of two populations.
+    # Two populations have one output.
     TanhIntegrator: lambda module, state, marks: ever(
         np.stack([each.reshape(len(each), -1).any(1) for each in marks], axis=1).any(1, keepdims=True)
     ),
@@ -73,7 +73,6 @@ _RULES: dict[type, Any] = {
 
 
 def holds(module: Any, state: Any, marks: Any) -> np.ndarray:
-    """Where the output holds an input that is marked, `(steps, *outputs)`; `marks`: of the payload, by port if it is a
-    dict of several."""
+    """Where the output depends on a marked input, `(steps, *outputs)`. `marks` has the structure of the payload."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(marks)]
     return _RULES[type(module)](module, state, leaves[0] if len(leaves) == 1 else leaves)

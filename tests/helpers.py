@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Helpers that the tests share."""
 
 import contextlib
 
@@ -10,12 +10,12 @@ import numpy as np
 from .rows import ROWS as ROWS, Row as Row
 
 
-# A row for each kind of state and of gradient, on which the longest tests run.
+# One row per kind of state and gradient. The longest tests run on these rows only.
 FEW = "poisson", "topological-linear", "step-forward", "latency", "hough", "integrator", "linear-decoder", "sequential"
 
 
 def every(*conditions, few=False):
-    """Parametrise a test over the rows of the table that meet the conditions. `few`: most by `-m sweep` only."""
+    """Parametrise a test over the rows that meet the conditions. `few`: rows not in `FEW` run with `-m sweep` only."""
     import pytest
 
     rows = [row for row in ROWS if all(condition(row) for condition in conditions)]
@@ -25,7 +25,7 @@ def every(*conditions, few=False):
 
 
 def with_sweep(*values, several=False):
-    """Parameters: the first of them everywhere, the others by `-m sweep` only. `several`: each is a tuple of them."""
+    """Parameters of which all but the first run with `-m sweep` only. `several`: each is a tuple of arguments."""
     import pytest
 
     first, *others = values
@@ -59,13 +59,22 @@ def take(tree, i):
     return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
+def loop(module, payloads, state, key=None, step=lambda module, *arguments, key: module(*arguments, key=key)):
+    """The outputs of all steps, stacked, and the last state, by a Python loop."""
+    outputs = []
+    for t in range(jax.tree.leaves(payloads)[0].shape[0]):
+        output, state = step(module, take(payloads, t), state, key=None if key is None else jax.random.fold_in(key, t))
+        outputs.append(output)
+    return stack(outputs), state
+
+
 def arrays(output):
-    """The output with every payload replaced by its floating-point leaves."""
+    """The floating-point leaves of all payloads of the output."""
     return [leaf for leaf in jax.tree.leaves(output) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
 
 def x64() -> contextlib.AbstractContextManager:
-    """Double precision, whichever way this version of JAX spells it."""
+    """A context of double precision, in any version of JAX."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
     return jax.experimental.enable_x64()  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,4 +1,4 @@
-"""How tests run what a page shows: its Python, and the output below it."""
+"""Run the Python blocks of a page and compare what they print with the output that the page shows."""
 
 import contextlib
 import io
@@ -9,19 +9,19 @@ from typing import Any
 import jax
 
 
-# A block of Python with a title is a file of its own, or of another library: it is not run. A block of text that comes
-# next is the output.
+# A block of Python with a title is a separate file, or code for another library, and is not run. A block of text right
+# after a block of Python shows its output.
 BLOCK = re.compile(r"^( *)```python\n(?P<code>.*?)^\1```$(\s*```text[^\n]*\n(?P<output>.*?)^ *```$)?", re.S | re.M)
 
 
 def execute(text: str, name: str, names: dict[str, Any]) -> None:
-    """All blocks, one after the other, each at the lines that it has in the text; each prints the output shown."""
+    """Run all blocks in order, with the line numbers of the page, and assert that each prints the output shown."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         for block in BLOCK.finditer(text):
             first = text.count("\n", 0, block.start("code"))
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 exec(compile("\n" * first + textwrap.dedent(block["code"]), name, "exec"), names)
-                jax.effects_barrier()  # `jax.debug.print` comes when it likes
+                jax.effects_barrier()  # `jax.debug.print` is asynchronous
             if block["output"] is not None:
                 shown, printed = _lines(textwrap.dedent(block["output"])), _lines(printed.getvalue())
                 message = f"{name}, line {first}: the page shows\n\n{shown}\n\nbut the code prints\n\n{printed}\n"

@@ -1,4 +1,4 @@
-"""One window of a signal that is held, encoded and decoded again, each in one compiled program."""
+"""Encode one window of a held signal and decode it again, each in one compiled program."""
 
 import equinox as eqx
 import numpy as np
@@ -17,8 +17,15 @@ def decode(decoder, spikes):
 
 
 def round_trip(encoder, decoder, x):
-    """What is decoded when the window has passed: differentiable in all three."""
+    """The decoded value when the window has ended, differentiable with respect to all three arguments."""
     return _decode(decoder, _encode(encoder, x))[-1]
+
+
+def run(module, payload, state=None, steps=None):
+    """All outputs and the last state."""
+    example = payload if steps is not None else payload[0]
+    output, state = spark.unroll(module, payload, module.init(example) if state is None else state, steps=steps)
+    return next(iter(output.values())).value, state
 
 
 @eqx.filter_jit

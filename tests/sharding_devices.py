@@ -1,4 +1,4 @@
-"""Run by `test_sharding.py` on 8 virtual devices: one line of JSON for each comparison with one device."""
+"""Run by `test_sharding.py` on 8 virtual devices. Prints one line of JSON per comparison with one device."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from spark_eqx.nn.interfaces import (
 
 KEY = jr.key(3)
 COLLECTIVE = re.compile(r"all-reduce|all-gather|all-to-all|reduce-scatter|collective-[a-z]+")
-STEPS, BATCH, UNITS = 20, 24, 40  # 8 devices get 3 examples or 5 units each: no multiple of a vector register
+STEPS, BATCH, UNITS = 20, 24, 40  # Each of 8 devices gets 3 examples or 5 units, which do not fill a vector register.
 ENCODERS = {
     "poisson": (PoissonSpiker(max_freq=400.0), UNITS),
     "linear": (LinearSpiker(max_freq=300.0, tau=20.0), UNITS),
@@ -31,7 +31,7 @@ ENCODERS = {
 
 
 def uniform(*shape):
-    """By NumPy: to compile a generator of JAX for each shape takes longer than what is tested here."""
+    """Random numbers of NumPy, because JAX compiles its generator for each shape, which takes longer than the test."""
     return jnp.asarray(np.random.default_rng(0).uniform(size=shape), jnp.float32)
 
 
@@ -41,7 +41,7 @@ def place(tree, shape, names, spec):
 
 
 def error(trees, others):
-    """The largest difference, relative to the largest value, over all leaves."""
+    """The largest difference over all leaves, relative to the largest value of the leaf."""
     errors = [0.0]
     for a, b in zip(jax.tree.leaves(trees), jax.tree.leaves(others), strict=True):
         a, b = np.asarray(a), np.asarray(b)
@@ -51,7 +51,7 @@ def error(trees, others):
 
 
 def report(name, function, placed, reference, checked=None):
-    """Compile for where the arguments are; compare each output with the reference."""
+    """Compile for the devices of the arguments and compare each output with the reference."""
     compiled = jax.jit(function).lower(*placed).compile()
     outputs = compiled(*placed)
     sharded = jax.tree.leaves(placed)[0]
@@ -110,7 +110,7 @@ def integrator():
 
 
 def keys_of_examples():
-    """A key for each example instead of one for all."""
+    """One key per example instead of one key for all."""
     module = PoissonSpiker(max_freq=400.0)
 
     def encode(signal, keys):
@@ -123,7 +123,7 @@ def keys_of_examples():
 
 
 def parameters():
-    """Gradients of parameters are sums over the batch: the one thing that devices must tell each other."""
+    """Gradients with respect to parameters are sums over the batch, which need communication between devices."""
 
     def both(signal, cotangent, max_freq, tau):
         def encode(max_freq, tau):

@@ -1,6 +1,6 @@
-"""Run by `test_sharding.py` on 8 virtual devices: `jax.shard_map`, and a mesh of explicit axes, against neither.
+"""Run by `test_sharding.py` on 8 virtual devices: `jax.shard_map` and meshes of explicit axes, against one device.
 
-One line of JSON for each case: its name, and the largest difference of what comes out.
+Prints one line of JSON per case: its name and the largest differences of its outputs.
 """
 
 import json
@@ -59,7 +59,7 @@ def value(output):
 
 
 def with_gradient(function):
-    """What comes out, and the gradient to the signal."""
+    """The output of the function, and the gradient with respect to the signal."""
 
     def both(signal, *others):
         out, pull = jax.vjp(lambda signal: function(signal, *others), signal)
@@ -97,18 +97,18 @@ def stepped(module):
 
 
 def once(signal):
-    """What one step makes of a state that knows nothing of the data."""
+    """The potential after one step from a state of `build`, which is not sharded as the data is."""
     module = LINEAR["linear"]
     state = module.build({"signal": InputSpec.of(FloatArray(signal[0]))})
     return module(signal[0], state)[1].potential
 
 
 def each(module, threshold=None):
-    """A batch by `vmap`, with a state and a key of each example; of spikes where there is a threshold."""
+    """A batch with `vmap`, one state and one key per example. With a threshold, the input consists of spikes."""
 
     def run(signal, keys):
         def one(signal, key):
-            if threshold is not None:  # with the derivative 1
+            if threshold is not None:  # a spike with the derivative 1
                 signal = (signal < threshold) + (signal - lax.stop_gradient(signal))
             return value(spark.unroll(module, signal, module.init(signal[0], key=KEY), key=key)[0])
 
@@ -118,7 +118,7 @@ def each(module, threshold=None):
 
 
 def one_state(signal, keys):
-    """A batch by `vmap`, from one state for all."""
+    """A batch with `vmap` and one state for all examples."""
     del keys
     state = DECODER.build({"spikes": InputSpec(spark.SpikeArray, (UNITS,), signal.dtype)}, key=KEY)
     return jax.vmap(lambda x: value(spark.unroll(DECODER, x, state)[0]), in_axes=1, out_axes=1)(signal)
@@ -149,14 +149,14 @@ def manual():
     compare("linear/stepped", stepped(module), (OVER_BATCH,), (SIGNAL,))
     for name, function in BATCHED.items():
         compare(name, function, (OVER_BATCH, P("d")), (SIGNAL, KEYS))
-    for name, module in POISSON.items():  # every device draws for what it has: as if that were all there is
+    for name, module in POISSON.items():  # every device draws as if its part were the whole
         parts = [with_gradient(sequence(module))(SIGNAL[:, i : i + 1]) for i in range(BATCH)]
         reference = jax.tree.map(lambda *x: jnp.concatenate(x, 1), *parts)
         compare(f"{name}/batch", sequence(module), (OVER_BATCH,), (SIGNAL,), reference=reference)
 
 
 def varying_parameters():
-    """A module, and a key, of each device; the signal is the same on all."""
+    """Each device has its own module and its own key. The signal is the same on all devices."""
 
     def run(signal, tau, keys):
         module = spark.Sequential([LinearSpiker(max_freq=300.0, tau=tau[0]), DECODER, PoissonSpiker(max_freq=400.0)])

@@ -66,7 +66,7 @@ def test_error(name):
 
 
 def bursts(encoder, x):
-    """The numbers of spikes, and the intervals (0 where there is none), of bursts that begin with the window."""
+    """Numbers of spikes and intervals of bursts that begin with the window. An interval is 0 if there is none."""
     found = []
     for train in encode(encoder, jnp.asarray(x)).T:
         (steps,) = np.nonzero(train)
@@ -76,13 +76,13 @@ def bursts(encoder, x):
 
 
 def meant(x, whole):
-    """A signal as a fraction: the nearest float of a whole number of parts stands for that number of parts."""
+    """A signal as a fraction. The float nearest to `n / parts` stands for that fraction."""
     parts = round(x * whole)
     return Fraction(parts, whole) if np.float32(parts / whole) == x else Fraction(x)
 
 
 def expected(config, xs):
-    """The same by exact arithmetic."""
+    """The numbers of spikes and the intervals, by exact arithmetic."""
     shortest, longest = config.intervals
     span, found = longest - shortest, []
     for x in map(float, xs):
@@ -107,7 +107,7 @@ def test_counts_and_intervals_at_every_edge(settings):
 
 
 def test_spikify_golden():
-    """Its intervals count the silent steps between two spikes, one less than ours."""
+    """Intervals of spikify count the silent steps between two spikes, one less than ours."""
     peer = golden("innuce-spikify", "burst_static_(5,2,4)")
     encoder = BurstSpiker(max_spikes=5, min_interval=2 + 1, max_interval=4 + 1)
     np.testing.assert_array_equal(encode(encoder, jnp.asarray(peer["input"], jnp.float32)), peer["spikes"])
@@ -125,7 +125,7 @@ def test_spikify_installed(settings):
 
 
 @pytest.mark.parametrize("settings", [(1, 2, 4), (5, 2, 4), (4, 1, 13), (6, 3, 3), (9, 2, 20)])
-def test_the_longest_burst_fits_exactly(settings):
+def test_longest_burst_fits_exactly(settings):
     most, shortest, longest = settings
     fields = {"max_spikes": most, "min_interval": shortest, "max_interval": longest}
     config = BurstSpiker(**fields, window=1000.0).config
@@ -159,7 +159,7 @@ def test_round_trip(dt):
     check()
 
 
-def test_the_bounds_are_tight():
+def test_bounds_are_tight():
     fine = BurstSpiker(dt=0.1)
     for encoder, by, x, bound in (
         (BurstSpiker(), "count", 0.6 + 0.05 / 5, 1 / 5),
@@ -171,13 +171,13 @@ def test_the_bounds_are_tight():
     assert float(round_trip(fine, fine.decoder(by="interval"), jnp.asarray(1.0))) == 1
 
 
-def test_other_bursts():
-    """That begin later, that are inhibitory, that say nothing of the interval, and what is no spike."""
+def test_decoder_reads_bursts_that_no_encoder_emits():
+    """Late bursts, inhibitory bursts, bursts without an interval, and values that are not spikes."""
     spikes = np.zeros((32, 6), np.float32)
     spikes[[4, 7, 10], 0] = 1  # 3 spikes, 3 steps apart: from 0.5 to 0.6
     spikes[[0, 3, 6], 1] = -1
     spikes[0, 2] = 1
-    spikes[[0, 1, 2], 3] = 1  # closer than any: contradicts the count, from 0.4 to 0.6, and that from 1 on
+    spikes[[0, 1, 2], 3] = 1  # shorter than any interval of the encoder: contradicts the counts of 0.4 to 0.6, and of 1
     spikes[5, 5] = np.nan
     mask = spikes < 0
     payload = spark.SpikeArray(jnp.abs(spikes), jnp.asarray(mask))
@@ -185,13 +185,13 @@ def test_other_bursts():
         decoder = BurstDecoder(by=by)
         state = decoder.init(jax.tree.map(lambda leaf: leaf[0], payload))
         np.testing.assert_allclose(spark.unroll(decoder, payload, state)[0]["signal"].value[-1], value, rtol=1e-6)
-    even = BurstDecoder(min_interval=4.0, by="interval")  # whose intervals say nothing
+    even = BurstDecoder(min_interval=4.0, by="interval")  # with one possible interval only
     np.testing.assert_allclose(decode(even, jnp.zeros((32, 1)).at[jnp.array([0, 4])].set(1))[-1], 0.3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("by", ["count", "interval"])
 def test_gradient_of_the_decoded_value(by):
-    """The sum over the thresholds that the signal may cross; near 1 between the first and the last."""
+    """The gradient sums over the thresholds that the signal may cross: near 1 between the first and the last."""
     encoder = BurstSpiker()
     decoder = encoder.decoder(by=by)
     gradient = np.asarray(jax.jit(jax.grad(lambda x: round_trip(encoder, decoder, x).sum()))(X), float)
@@ -201,7 +201,7 @@ def test_gradient_of_the_decoded_value(by):
     assert 0.5 < gradient.mean() < 2
 
 
-def test_nan_is_silent_and_outside_saturates_with_gradient_0():
+def test_nan_is_silent_and_values_outside_the_range_saturate_with_gradient_0():
     outside, ends = jnp.asarray([-0.3, 1.7, -jnp.inf, jnp.inf, jnp.nan]), jnp.asarray([0.0, 1, 0, 1, 0])
     encoder = BurstSpiker()
     decoder = encoder.decoder()
@@ -211,8 +211,8 @@ def test_nan_is_silent_and_outside_saturates_with_gradient_0():
 
 
 @pytest.mark.parametrize("most", [3, 64, 65, 100])
-def test_number_of_a_spike(most):
-    """By products where there are few, by a division where there are many."""
+def test_spike_number_by_products_and_by_division(most):
+    """The code multiplies for few possible spikes and divides for many."""
     steps, intervals = np.arange(250)[:, None], np.array([1, 2, 3, 7])
     number = jax.vmap(lambda step: _number(step, jnp.asarray(intervals, jnp.int32), most))
     n, due = number(jnp.arange(250, dtype=jnp.int32))

@@ -1,9 +1,7 @@
-"""The closed loop: its physics, one interval of it, resets of single episodes, learning in the short form."""
+"""The closed loop: physics, a single interval, resets of single episodes, and learning in the short form."""
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -13,22 +11,13 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from .examples import FOLDER, assert_picture, assert_rejected, load
 from .helpers import assert_equal
-
-
-EXAMPLE = Path(__file__).parents[1] / "docs/examples/closed_loop.py"
 
 
 @pytest.fixture(scope="module")
 def loop() -> Any:
-    spec = importlib.util.spec_from_file_location("closed_loop", EXAMPLE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["closed_loop"] = module
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        spec.loader.exec_module(module)
-        yield module
-    del sys.modules["closed_loop"]
+    yield from load("closed_loop")
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +27,10 @@ def controller(loop) -> Any:
 
 def test_first_interval_by_hand(loop):
     """From rest, at full force: 10 / 1.1 = 9.0909 of push, -9.0909 / (0.5 (4/3 - 1/11)) = -14.634 rad/s^2, and
-    9.0909 + 0.05 * 14.634 / 1.1 = 9.7561 m/s^2, for 0.02 s. What moves it is the velocity at the beginning."""
+    9.0909 + 0.05 * 14.634 / 1.1 = 9.7561 m/s^2, for 0.02 s. Positions move by the velocity before the interval."""
     cart = loop.advance(jnp.zeros(4), jnp.asarray(10.0))
     np.testing.assert_allclose(cart, [0, 0.195122, 0, -0.292683], rtol=1e-5)
-    # At 0.1 rad without a force: -0.1 / (4/3) g / 0.5 of torque, and what the cart gives way.
+    # At 0.1 rad without a force: the torque of gravity, and the reaction of the cart.
     sin, cos = np.sin(0.1), np.cos(0.1)
     pole = 9.8 * sin / (0.5 * (4 / 3 - 0.1 * cos**2 / 1.1))
     cart = loop.advance(jnp.asarray([1.0, 2.0, 0.1, 0.0]), jnp.asarray(0.0))
@@ -50,8 +39,8 @@ def test_first_interval_by_hand(loop):
 
 @pytest.mark.sweep
 def test_energy_and_momentum(loop):
-    """For a thin rod on a cart, the power of the force is what the energy gains, and the force what the momentum
-    along the rails gains. Together they determine both accelerations."""
+    """For a thin rod on a cart, the energy changes by the power of the force, and the momentum along the rails by the
+    force. Together they determine both accelerations."""
 
     def energy_and_momentum(cart):
         _, velocity, angle, spin = cart
@@ -88,14 +77,14 @@ def test_failure(loop, cart, failed):
     assert loop.has_failed(jnp.asarray(cart)) == failed
 
 
-def test_starts(loop):
+def test_random_starts(loop):
     carts = jax.vmap(loop.start)(jr.split(jr.key(0), 500))
     assert carts.shape == (500, 4) and 0.049 < jnp.abs(carts).max() <= 0.05
     assert (jnp.abs(carts.mean(0)) < 4 * 0.05 / (3 * 500) ** 0.5).all()
 
 
-def test_interval_is_its_parts_one_after_the_other(loop, controller):
-    """Interfaces stepped eagerly, layer and force in NumPy, against the compiled loop. The force is not trivial."""
+def test_interval_equals_its_parts_in_sequence(loop, controller):
+    """Interfaces stepped eagerly, with layer and force in NumPy, against the compiled loop."""
     state = controller.init(jnp.asarray([0.5, -0.3, 0.15, 1.0]))
     cart, encoder, decoder = state.cart, state.encoder, state.decoder
     weight, bias = np.asarray(controller.layer.weight), np.asarray(controller.layer.bias)
@@ -126,11 +115,11 @@ def test_interval_is_its_parts_one_after_the_other(loop, controller):
 
 @pytest.mark.sweep
 def test_resets_of_single_episodes(loop, controller):
-    """In a batch some episodes have failed. Those go on as fresh ones do, bit for bit, the others as if nothing was."""
+    """In a batch, failed episodes continue with the bits of new ones, and the other episodes do not change."""
     step = jax.vmap(controller)
     run = jax.jit(lambda states: jax.lax.scan(lambda states, _: step(states)[::-1], states, length=20))
     starts, restarts = (jax.vmap(loop.start)(jr.split(jr.key(i), 6)) for i in (1, 2))
-    states, _ = run(jax.vmap(controller.init)(starts))  # in the midst of their episodes
+    states, _ = run(jax.vmap(controller.init)(starts))  # in the middle of their episodes
     fresh = jax.vmap(controller.init)(restarts)
     failed = np.asarray([False, True, False, False, True, True])
     after = jax.jit(jax.vmap(loop.reset, (None, 0, 0, 0)))(controller, states, jnp.asarray(failed), restarts)
@@ -144,13 +133,13 @@ def test_resets_of_single_episodes(loop, controller):
 
 
 @pytest.mark.sweep
-def test_play_goes_on_after_a_failure(loop, controller):
-    """The untrained network fails within a second, time and again; each time the next frame is that of a new start."""
+def test_episode_restarts_after_a_failure(loop, controller):
+    """The untrained network fails repeatedly within a second. The frame after each failure is that of a new start."""
     frames = jax.jit(loop.play)(controller, jr.key(3))
     assert frames.failed.shape == (500,) and frames.failed.sum() >= 5
     np.testing.assert_array_equal(frames.failed, jax.vmap(loop.has_failed)(frames.cart))
     after = frames.cart[1:][frames.failed[:-1]]
-    # One interval after a start: what 0.05, and an acceleration of at most some 16 a second squared, can reach.
+    # One interval after a start of at most 0.05, with an acceleration of at most about 16 per second squared.
     assert (jnp.abs(after[:, ::2]) <= 0.05 + 0.02 * 0.05 + 1e-6).all() and (jnp.abs(after[:, 1::2]) < 0.4).all()
     assert len(np.unique(after[:, 0])) == len(after)  # no start is used twice
     assert (loop.survived(frames.failed[None]) == np.flatnonzero(frames.failed)[0]).all()
@@ -159,7 +148,7 @@ def test_play_goes_on_after_a_failure(loop, controller):
 
 @pytest.mark.sweep
 def test_same_seed_same_controller(loop):
-    """Bit for bit; only the layer has learnt."""
+    """The parameters have the same bits, and only the layer has changed."""
     first, second, other = (loop.fit(generations=2, seed=seed) for seed in (5, 5, 6))
     assert_equal(first.trained, second.trained)
     assert_equal(first.generations, second.generations)
@@ -170,17 +159,20 @@ def test_same_seed_same_controller(loop):
 
 @pytest.mark.sweep
 def test_short_form(tmp_path):
-    """Ends with the table and a figure, and has learnt: six seeds went from 17 to 62 intervals to 200 to 500."""
+    """The run ends with the table and a figure. With six seeds it went from 17 to 62 intervals to 200 to 500."""
     figure = tmp_path / "closed_loop.png"
     done = subprocess.run(
-        [sys.executable, EXAMPLE, "--quick", "--figure", figure], capture_output=True, text=True, check=True
+        [sys.executable, FOLDER / "closed_loop.py", "--quick", "--figure", figure],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     header, *rows = done.stdout.splitlines()[1:4]
     assert header.split() == ["balanced", "mean", "fewest", "mean", "angle", "generations", "seconds"]
     (untrained, _, before, *_), (trained, _, after, *_) = (row.split() for row in rows)
     assert (untrained, trained) == ("untrained", "trained")
     assert float(before) < 100 and float(after) > 2 * float(before)
-    assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 20_000
+    assert_picture(figure)
 
 
 @pytest.mark.parametrize(
@@ -193,8 +185,5 @@ def test_short_form(tmp_path):
         (["--figure", "closed_loop.gif"], ".png"),
     ],
 )
-def test_bad_option_is_refused_in_one_line(loop, options, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        loop.main(options)
-    assert stop.value.code == 2
-    assert words in capsys.readouterr().err.splitlines()[-1]
+def test_bad_option_is_rejected_in_one_line(loop, options, words, capsys):
+    assert_rejected(loop, options, words, capsys)

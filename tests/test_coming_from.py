@@ -1,4 +1,4 @@
-"""The pages for those who come from another library: both sides run as printed, and give what the pages say."""
+"""The pages for users of other libraries: the code of both sides runs as printed and gives the results shown."""
 
 import re
 import subprocess
@@ -24,14 +24,14 @@ numpy.savez(sys.argv[1], **arrays)
 
 
 def blocks(page: Path, *titles: str) -> list[str]:
-    """The code under these titles, in order, each at the lines that it has on the page."""
+    """The code of the blocks with these titles, in order, with the line numbers of the page."""
     text = page.read_text()
     found = re.finditer(r'^```python title="([^"]*)"\n(.*?)^```', text, re.S | re.M)
     return ["\n" * text.count("\n", 0, each.start(2)) + each[2] for each in found if each[1] in titles]
 
 
 def library(page: Path) -> str:
-    """The name under which the page has the blocks of the other library."""
+    """The title that the page gives to the blocks of the other library."""
     return page.read_text().partition("\n")[0].removeprefix("# Coming from ")
 
 
@@ -42,7 +42,7 @@ def execute(page: Path, titles: tuple[str, ...], **names: Any) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_block_is_of_a_known_kind(page):
+def test_every_block_has_a_known_title(page):
     text = page.read_text()
     for title in (library(page), "spark_eqx", "compared"):
         assert text.count(f'```python title="{title}"\n') >= 4

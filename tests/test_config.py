@@ -50,7 +50,7 @@ def test_round_trip(config):
         assert cls.from_json(config.to_json()) == config
     data = json.loads(config.to_json())
     assert data["type"] == f"spark_eqx:{type(config).__name__}"
-    assert SparkConfig.from_dict(data | {"type": type(config).__name__}) == config  # as there is only one of that name
+    assert SparkConfig.from_dict(data | {"type": type(config).__name__}) == config  # the only class of that name
     again = SparkConfig.from_json(config.to_json())
     assert jax.tree.structure(again) == jax.tree.structure(config)
 
@@ -94,7 +94,7 @@ def test_print():
     assert "tau=f32[2] [ms]" in repr(LinearSpiker(config))
 
 
-def test_what_you_pass_is_what_you_get():
+def test_arguments_are_stored_unchanged():
     config = LinearSpikerConfig(tau=20, cd=np.float32(1.5), max_freq=np.array(50.0))
     assert (config.tau, config.cd, config.max_freq) == (20.0, 1.5, 50.0)
     assert all(type(value) is float for value in (config.tau, config.cd, config.max_freq))
@@ -114,7 +114,7 @@ def test_kwargs_override_the_config():
 
 
 def test_built_under_jit_and_vmap():
-    """With traced numbers; checks on values are for concrete ones."""
+    """Configs hold traced numbers. Values are checked only if they are concrete."""
 
     @jax.jit
     def rate(tau):
@@ -130,7 +130,7 @@ def test_built_under_jit_and_vmap():
     assert rates.shape == (2,)
 
 
-def test_structure_survives_what_equinox_does():
+def test_structure_survives_functions_of_equinox():
     config = LinearSpikerConfig(tau=jnp.asarray(20.0))
     dynamic, static = eqx.partition(config, eqx.is_array)
     assert static.tau is None and dynamic.max_freq == 100.0
@@ -144,19 +144,19 @@ def test_structure_survives_what_equinox_does():
 @pytest.mark.parametrize(
     "value", [(), (1, "a"), [[1.0], [2.0, 3.0]], np.array(["a"]), 1j, jnp.asarray(True), True, None]
 )
-def test_what_is_no_number(value):
+def test_values_that_are_not_numbers_are_rejected(value):
     with pytest.raises(TypeError, match=r"LinearSpikerConfig: `tau` must be a number.*\[ms\].*got"):
         LinearSpikerConfig(tau=value)
 
 
-def test_missing_and_positional():
+def test_missing_and_positional_fields_are_rejected():
     with pytest.raises(TypeError, match="SamplerConfig: `sample_size` is missing: expected an integer"):
         SamplerConfig()  # pyright: ignore[reportCallIssue]
     with pytest.raises(TypeError, match="LinearSpikerConfig: fields are given by name"):
         LinearSpikerConfig(3.0)  # pyright: ignore[reportCallIssue]
 
 
-def test_from_dict_refuses():
+def test_from_dict_rejects_unknown_fields_and_types():
     data = LinearSpikerConfig().to_dict()
     with pytest.raises(TypeError, match="unknown field `taus`.*did you mean 'tau'"):
         SparkConfig.from_dict(data | {"taus": 3.0})
@@ -180,7 +180,7 @@ def test_from_dict_refuses():
         SparkConfig.from_json("{")
 
 
-def test_a_users_own_config():
+def test_config_of_a_user():
     class MyConfig(SparkConfig):
         gain: float = parameter(default=2.0, unit="mV", description="what the signal is multiplied by")
 
@@ -200,7 +200,7 @@ def test_frozen():
 
 
 def test_defaults_are_sparks():
-    """Those that Spark documents."""
+    """The defaults are the ones that Spark documents."""
     assert interfaces.PoissonSpiker().config.max_freq == 100.0
     linear = LinearSpikerConfig()
     assert (linear.tau, linear.cd, linear.max_freq, linear.dt) == (100.0, 2.0, 100.0, 1.0)

@@ -1,4 +1,4 @@
-"""What holds for every interface."""
+"""The contract that every interface fulfils."""
 
 import io
 
@@ -13,7 +13,19 @@ import spark_eqx as spark
 from spark_eqx.nn.interfaces import PopulationDecoder, RateDecoder
 
 from .held import holds
-from .helpers import arrays, assert_close, assert_equal, every, stack, take, trainable, tree_equal, with_sweep, x64
+from .helpers import (
+    arrays,
+    assert_close,
+    assert_equal,
+    every,
+    loop,
+    stack,
+    take,
+    trainable,
+    tree_equal,
+    with_sweep,
+    x64,
+)
 
 
 STEPS = 40
@@ -21,20 +33,11 @@ KEY = jr.key(3)
 jax_step = jax.jit(lambda module, payload, state, key: module(payload, state, key=key))
 
 
-def loop(module, payloads, state, key=KEY, start=0, step=None):
-    outputs = []
-    for t in range(jax.tree.leaves(payloads)[0].shape[0]):
-        call = step or (lambda m, p, s, k: m(p, s, key=k))
-        output, state = call(module, take(payloads, t), state, jr.fold_in(key, start + t))
-        outputs.append(output)
-    return stack(outputs), state
-
-
 @every(few=True)
 def test_eager_is_jit(row, getkey):
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)
-    assert_equal(loop(module, payloads, state), loop(module, payloads, state, step=jax_step))
+    assert_equal(loop(module, payloads, state, KEY), loop(module, payloads, state, KEY, jax_step))
 
 
 @every(few=True)
@@ -47,7 +50,7 @@ def test_loop_is_scan_is_unroll(row, getkey):
         output, state = module(payload, state, key=jr.fold_in(KEY, t))
         return state, output
 
-    looped = loop(module, payloads, state)
+    looped = loop(module, payloads, state, KEY)
     last, output = jax.lax.scan(body, state, (jnp.arange(STEPS), payloads))
     assert_equal(looped, (output, last))
     assert_equal(looped, spark.unroll(module, payloads, state, key=KEY))
@@ -58,7 +61,7 @@ def test_loop_is_scan_is_unroll(row, getkey):
 @pytest.mark.sweep
 @every()
 def test_constants_are_arguments(row, getkey):
-    """Whether module, payload and state are arguments of a compiled program or constants of it makes no difference."""
+    """Module, payload and state may be arguments or constants of a compiled program: the bits are the same."""
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state, payload = row.init(module), take(payloads, 0)
     programs = [
@@ -70,11 +73,10 @@ def test_constants_are_arguments(row, getkey):
         constant, argument = jax.jit(lambda: program(module, x, state))(), jax.jit(program)(module, x, state)  # noqa: B023
         if jax.__version_info__ >= (0, 10):
             assert_equal(constant, argument)
-        else:  # older XLA folds constants through the barrier: the last bit, and spikes at the edge of a step
+        else:  # XLA before jax 0.10 folds constants through the barrier: last bits differ, and a few spikes with them
             for a, b in zip(jax.tree.leaves(constant), jax.tree.leaves(argument), strict=True):
-                bound = (
-                    1e-4 if row.name.startswith("sequential") else 1e-5
-                )  # what one stage rounds goes through the next
+                # The rounding of one stage passes through the next.
+                bound = 1e-4 if row.name.startswith("sequential") else 1e-5
                 assert np.mean(np.abs(np.asarray(a, float) - np.asarray(b, float)) > bound) < 0.01
 
 
@@ -169,7 +171,7 @@ def test_vmap_over_parameters(row, getkey):
 
     factors = jnp.array([0.8, 0.9, 1.0])
     mapped = eqx.filter_vmap(run)(factors)
-    # The factor is rounded differently where XLA folds it; spikes at the edge may move by a step.
+    # XLA rounds the factor differently if it folds it, so that a spike at the edge of a step may move by one step.
     for out, single in zip(
         jax.tree.leaves(mapped[0]), jax.tree.leaves(stack([run(f)[0] for f in factors])), strict=True
     ):
@@ -235,7 +237,7 @@ def test_keys(row, getkey):
 
 
 @every(lambda row: not row.draws)
-def test_key_is_ignored_where_nothing_is_drawn(row, getkey):
+def test_key_is_ignored_if_nothing_is_drawn(row, getkey):
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
     assert_equal(module(payload, state, key=getkey()), module(payload, state))
@@ -294,7 +296,7 @@ def test_double_precision_is_the_same_spiker(row, getkey):
         wide = spark.FloatArray(payload.value.astype(jnp.float64))
         module = row.make()
         double = spark.unroll(module, wide, module.init(take(wide, 0), key=jr.key(7)), key=KEY)[0]["spikes"].value
-    # A crossing within rounding of the end of a step may fall on either side of it.
+    # A threshold crossing at the end of a step, within rounding, may be in this step or in the next.
     assert np.abs(np.asarray(single).sum(0) - np.asarray(double).sum(0)).max() <= 1
 
 
@@ -343,12 +345,12 @@ def test_gradients_reach_signal_and_parameters(row, getkey):
     assert len(leaves) == len(row.trainable) + row.leaves + len(row.shapes)
     for leaf in leaves:
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0
-    # Forward mode sees the same derivative.
+    # Forward mode has the same derivative.
     tangents = jax.tree.map(lambda leaf: jr.normal(jr.key(9), leaf.shape), (module, floats))
     _, forward = jax.jvp(lambda args: loss(args[0], eqx.combine(args[1], rest)), ((module, floats),), (tangents,))
     reverse = sum(jnp.vdot(g, t) for g, t in zip(leaves, jax.tree.leaves(tangents), strict=True))
     np.testing.assert_allclose(forward, reverse, rtol=2e-3)
-    # Eager is jit here too.
+    # The gradients of compiled programs are the same.
     assert_close(jax.jit(jax.grad(loss))(module, payload), grads[0], rtol=1e-4, atol=1e-4)
 
 
@@ -370,16 +372,16 @@ def test_gradients_through_control(row, getkey):
 
 
 NOT_FINITE = np.array([np.nan, np.inf, -np.inf])
-# The decoders of what they say themselves; those of encoders follow below.
+# Decoders with rows of their own. The decoders that encoders return are tested below.
 DECODERS = every(lambda row: row.decodes and not row.name.startswith(("sequential", "user", "receptive")))
 
 
 def spoil(payload, marks, kind):
-    """The payload with a NaN where it is marked; or with NaN and infinities, in turn."""
+    """The payload with NaN, or with NaN and infinities in turn, at the marks."""
 
     def each(leaf, mark):
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
-            return leaf  # an inhibition mask
+            return leaf  # the inhibition mask
         bad = np.where(np.asarray(kind == "nan"), np.nan, NOT_FINITE[np.cumsum(mark).reshape(mark.shape) % 3])
         return jnp.where(mark, jnp.asarray(bad, leaf.dtype), leaf)
 
@@ -388,7 +390,7 @@ def spoil(payload, marks, kind):
 
 
 def marks_for(payloads, rng, first, last):
-    """Three units, each marked once, between two steps."""
+    """Marks of three units, one per unit, at steps from `first` to `last - 1`."""
 
     def each(payload):
         marks = np.zeros(payload.shape, bool)
@@ -406,23 +408,23 @@ def value_of(output):
 
 
 def check_spoilt(module, state, payloads, marks, kind):
-    """NaN where the output holds what is marked, and where it does not, what comes without the marks."""
+    """Assert that the output is NaN where it depends on a mark, and has the clean values elsewhere."""
     spoilt = spoil(payloads, marks, kind)
     held = holds(module, state, marks)
     clean, _ = spark.unroll(module, payloads, state, key=KEY)
     whole = spark.unroll(module, spoilt, state, key=KEY)
     assert held.any() and not held.all()
     np.testing.assert_array_equal(value_of(whole[0]), np.where(held, np.nan, value_of(clean)))
-    assert_equal(whole, loop(module, spoilt, state))
+    assert_equal(whole, loop(module, spoilt, state, KEY))
     return spoilt, whole
 
 
 @DECODERS
 @pytest.mark.parametrize("kind", with_sweep("nan", "not finite"))
 def test_nan_reaches_the_values_that_hold_it(row, kind, getkey):
-    """Stepped, unrolled and in chunks, in the same bits. An infinite spike counts as NaN."""
+    """NaN spreads as `holds` says, with the same bits stepped, unrolled and in chunks. Infinite spikes count as NaN."""
     if kind != "nan" and row.payload_type is spark.FloatArray:
-        pytest.skip("an infinite signal stays one for a step")
+        pytest.skip("an infinite signal stays infinite for a step")
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)
     spoilt, whole = check_spoilt(module, state, payloads, marks_for(payloads, np.random.default_rng(0), 4, 20), kind)
@@ -434,7 +436,7 @@ def test_nan_reaches_the_values_that_hold_it(row, kind, getkey):
 
 @pytest.mark.sweep
 @DECODERS
-def test_nan_that_is_held_and_batched(row, getkey):
+def test_nan_in_held_and_batched_payloads(row, getkey):
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
     frames = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], STEPS // 2, 0), payload)
@@ -460,7 +462,7 @@ def test_nan_in_other_dtypes(row, dtype, getkey):
 
 @DECODERS
 def test_nan_leaves_the_derivatives_of_other_values(row, getkey):
-    """What is NaN left out of a loss, its gradient is that of clean spikes; in forward mode too."""
+    """A loss without the outputs that are NaN has the gradient of clean spikes, also in forward mode."""
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)
     marks = marks_for(payloads, np.random.default_rng(3), 4, 20)
@@ -487,7 +489,7 @@ def test_nan_travels_through_the_decoder_of_every_encoder(row, getkey):
         decoder = encoder.decoder()
     except NotImplementedError:
         pytest.skip("has no decoder")
-    if isinstance(decoder, RateDecoder | PopulationDecoder):  # whose windows are longer than the sequence
+    if isinstance(decoder, RateDecoder | PopulationDecoder):  # their default windows are longer than the sequence
         decoder = encoder.decoder(window=8 * encoder.config.dt)
     signals = row.payload(getkey(), lead=(STEPS,))
     output, _ = spark.unroll(encoder, signals, row.init(encoder), key=KEY)
@@ -498,7 +500,7 @@ def test_nan_travels_through_the_decoder_of_every_encoder(row, getkey):
 
 @every(few=True)
 def test_module_under_jit_grad_vmap_as_argument(row, getkey):
-    """Nothing but arrays is a leaf, so that the plain transformations do."""
+    """All leaves are arrays, so that the plain transformations of JAX work."""
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
     step = jax.jit(lambda m, p, s: m(p, s, key=KEY))
@@ -509,7 +511,7 @@ def test_module_under_jit_grad_vmap_as_argument(row, getkey):
 
 @every()
 def test_fresh_states_can_be_donated(row, getkey):
-    """No two leaves share a buffer; and a program may write the new state over the old one."""
+    """No two leaves share a buffer, and a program may overwrite the old state with the new one."""
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
     buffers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
@@ -521,7 +523,7 @@ def test_fresh_states_can_be_donated(row, getkey):
 
 @every()
 def test_module_is_plain_data(row):
-    """Constants and what is trained; two modules of one JSON are equal."""
+    """Modules with constants and with trainable arrays: modules from the same JSON are equal."""
     for module in (row.make(), trainable(row)):
         for cls in (spark.SparkModule, type(module)):
             again = cls.from_json(module.to_json())

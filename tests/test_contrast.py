@@ -68,26 +68,26 @@ def walks(seed, steps=STEPS, units=UNITS, scale=0.04, dtype=float):
     return np.cumsum(np.random.default_rng(seed).normal(size=(steps, units)) * scale, 0).astype(dtype)
 
 
-# What other packages make of one signal, and of many.
+# Comparison with other packages, for one signal and for many.
 
 Y = golden("innuce-spikify", "sf_th0.05")["input"]
 
 
 @pytest.mark.parametrize("precise", [False, True])
-def test_open_loop_codes_are_those_of_the_peers(precise):
+def test_open_loop_encoders_match_other_packages(precise):
     with x64() if precise else contextlib.nullcontext():
         y = jnp.asarray(Y, float if precise else np.float32)
         delta = lambda threshold, start: DeltaSpiker(threshold=jnp.asarray(threshold, y.dtype), start=start)
-        # snnTorch, with padding, as if the first sample had been there before, and without it, as if 0 had been.
+        # With padding, snnTorch assumes that the first sample was there before; without padding, it assumes 0.
         for start, scheme in ((y[0], "delta_th0.02_padTrue_offTrue"), (0 * y[0], "delta_th0.02_padFalse_offTrue")):
             ours = spikes_of(delta(0.02, start), y)
             np.testing.assert_array_equal(ours, golden("snntorch", scheme)["spikes"])
-        # spikify's mean is that of the first window in all of its steps; ours of the samples that have been.
+        # In the first window, spikify takes the mean of the whole window; ours is the mean of the past samples.
         for window, threshold in ((3, 0.03), (5, 0.05)):
             theirs = golden("innuce-spikify", f"mw_w{window}_th{threshold}")["spikes"][:, 0]
             ours = spikes_of(MovingWindowSpiker(window=float(window), threshold=threshold, start=None), y)
             np.testing.assert_array_equal(ours[window:], theirs[window:])
-        # spikify's spikes say the change to the next sample; ours that from the last.
+        # Spikes of spikify encode the change to the next sample; ours encode the change from the previous sample.
         tbr = golden("innuce-spikify", "tbr_f0.5")
         ours = spikes_of(delta(tbr["thr"][0], y[0]), y)
         np.testing.assert_array_equal(ours[1:], tbr["spikes"][:-1, 0])
@@ -99,14 +99,14 @@ STEP_FORWARD = {
     "spike-encoding 0.1": ("spike-encoding", "sf_th0.1", 0.1),
     "rockpool 0.05": ("rockpool", "updown_th0.05", 0.05),
 }
-# How many spikes are others over the whole signal, in float32 and in float64: where it lies on the lattice of the
-# threshold, the last bit says whether it is above. spike-encoding and rockpool are in float32; rockpool has >=.
+# Numbers of spikes that differ over the whole signal, in float32 and in float64. If the signal is a whole number of
+# thresholds from the start, the last bit decides. spike-encoding and rockpool use float32, and rockpool has >=.
 TIES = {"spikify 0.05": (10, 0), "spike-encoding 0.1": (0, 4), "rockpool 0.05": (14, 16)}
 
 
 @pytest.mark.parametrize("precise", [False, True])
 @pytest.mark.parametrize("name", STEP_FORWARD)
-def test_step_forward_is_that_of_the_peers(name, precise):
+def test_step_forward_matches_other_packages(name, precise):
     package, scheme, threshold = STEP_FORWARD[name]
     theirs = golden(package, scheme)["spikes"]
     theirs = (theirs @ [1, -1] if package == "rockpool" else theirs).reshape(-1).astype(int)
@@ -115,7 +115,7 @@ def test_step_forward_is_that_of_the_peers(name, precise):
         y = jnp.asarray(Y, dtype)
         encoder = StepForwardSpiker(threshold=jnp.asarray(threshold, dtype), start=None)
         assert np.count_nonzero(spikes_of(encoder, y) != theirs) == TIES.get(name, (0, 0))[precise]
-        # Each step from their past, all at once: the same, but for ties.
+        # Each step from the past of the other package, all at once: equal except for ties.
         past = jnp.asarray(np.cumsum(theirs) - theirs, jnp.int32)
         state = encoder.init(y)
         level = eqx.tree_at(lambda level: level.count.whole, encoder.begin(jnp.full_like(y, y[0])), past)
@@ -126,8 +126,8 @@ def test_step_forward_is_that_of_the_peers(name, precise):
     assert (ties | (ours == theirs)).all() and ties.sum() < 25
 
 
-def test_live_parity_with_spikify():
-    """In double precision, spike for spike."""
+def test_installed_spikify_has_the_same_spikes():
+    """All spikes are equal in double precision."""
     pytest.importorskip("spikify")
     from spikify.encoders.temporal.contrast import moving_window, step_forward, threshold_based_representation
 
@@ -140,7 +140,7 @@ def test_live_parity_with_spikify():
         spikes, fitted = threshold_based_representation(signals, 0.5)
         ours = spikes_of(DeltaSpiker(threshold=jnp.asarray(fitted)), signals)
         np.testing.assert_array_equal(ours[1:], spikes[:-1])
-        # It counts the last change twice.
+        # spikify counts the last change twice.
         again = DeltaSpiker.fit(np.concatenate([signals, 2 * signals[-1:] - signals[-2:-1]]), 0.5)
         np.testing.assert_allclose(again.config.threshold, fitted, rtol=1e-12)
         assert np.abs(spikes).sum() > 200
@@ -150,7 +150,7 @@ def test_live_parity_with_spikify():
 
 
 def bases(make, signal, threshold):
-    """The base at each step, in double precision and as a loop; the first sample is the start."""
+    """The base at each step, in double precision, by a loop. The first sample is the start."""
     name = next(name for name, each in CODES.items() if each is make)
     base, past = signal[0], [signal[0]]
     for x in signal[1:]:
@@ -162,7 +162,7 @@ def bases(make, signal, threshold):
 
 
 @every_code
-def test_spikes_are_those_of_the_equation(make):
+def test_spikes_follow_the_equation(make):
     signal = walks(2)
     change = signal[1:] - np.stack(list(bases(make, signal, 0.05)))
     expected = np.where(np.abs(change) > 0.05, np.sign(change), 0)
@@ -174,7 +174,7 @@ def test_spikes_are_those_of_the_equation(make):
 
 
 @every_code_by_sweep
-def test_the_first_sample_makes_no_spike_if_it_is_the_start(make):
+def test_first_sample_makes_no_spike_if_it_is_the_start(make):
     signal = jnp.asarray([[7.0, -7.0, 0.0]] * 3)
     first = lambda *start: spikes_of(make(start=jnp.asarray(start)), signal)[0].tolist()
     assert not spikes_of(make(start=None), signal).any()
@@ -182,7 +182,7 @@ def test_the_first_sample_makes_no_spike_if_it_is_the_start(make):
     assert first(0.0, 0.0, 0.0) == [1, -1, 0] and first(7.0, 0.0, 7.0) == [0, -1, -1]
 
 
-def test_a_start_that_is_an_array_survives_the_donation_of_the_state():
+def test_array_as_start_survives_donation_of_the_state():
     start = jnp.zeros(3)
     encoder = SendOnDeltaSpiker(start=start)
     step = jax.jit(lambda state: encoder(jnp.ones(3), state)[1], donate_argnums=0)
@@ -200,7 +200,7 @@ def with_gradient(encoder, signal, weights):
 
 
 @every_code_by_sweep
-def test_any_finite_value_is_taken(make):
+def test_any_finite_value_is_accepted(make):
     most, least = np.finfo(np.float32).max, np.finfo(np.float32).tiny
     signal = jnp.asarray([[0.0, 0.0, 0.0], [most / 2, least, -most], [-most / 2, -least, most]])
     grad, (output, state) = with_gradient(make(), signal, jnp.ones((3, 3)))
@@ -210,8 +210,8 @@ def test_any_finite_value_is_taken(make):
 
 @every_code
 @pytest.mark.parametrize("dtype", with_sweep("float32", "float64"))
-def test_signals_from_one_end_of_the_floats_to_the_other(make, dtype):
-    """The spikes of the same signal in smaller units, what comes back too; and derivatives that are finite."""
+def test_signals_at_both_ends_of_the_range_of_floats(make, dtype):
+    """Spikes and reconstruction are those of the same signal in smaller units, and all derivatives are finite."""
     with x64() if dtype == "float64" else contextlib.nullcontext():
         unit = 2.0 ** (jnp.finfo(dtype).maxexp - 1)
         signal = jnp.asarray([-1.9, 1.9, 1.9, 1.9, 1.9, -1.9, -1.9, -1.9, 0.0, 0.0, 1.9, 0.3], dtype)
@@ -231,7 +231,7 @@ def test_signals_from_one_end_of_the_floats_to_the_other(make, dtype):
             if jnp.abs(small).max() < 2:
                 np.testing.assert_allclose(np.asarray(decoded) / unit, small, rtol=1e-6)
             assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((grads, state)))
-        # And near the smallest normal number, where a difference of two samples may be 0.
+        # Near the smallest normal number a difference of two samples may be 0.
         least, signal = jnp.finfo(dtype).smallest_normal, jnp.asarray([1.0, 9, 9, 9, 1, 1] * 2, dtype)
         spikes = [coded(signal * size, jnp.asarray(size, dtype))[0][1][0] for size in (1.0, least)]
         assert values(spikes[0]).tolist() == values(spikes[1]).tolist() and values(spikes[0]).any()
@@ -239,7 +239,7 @@ def test_signals_from_one_end_of_the_floats_to_the_other(make, dtype):
 
 @pytest.mark.parametrize("window", [5.0, 16.0])
 def test_moving_window_is_silent_for_a_constant_of_any_size(window):
-    """A mean of equal samples is that sample, whatever their sum is rounded to."""
+    """The mean of equal samples is exactly that sample, although their sum is rounded."""
     random = np.random.default_rng(0).uniform(1, 2, 200)
     constants = np.concatenate([random * size for size in (2e-38, 1.0, 1e6, 1e30, 1.6e38)] + [[3e38, -3e38]])
     signal = np.tile(constants, (40, 1)).astype(np.float32)
@@ -248,30 +248,30 @@ def test_moving_window_is_silent_for_a_constant_of_any_size(window):
 
 
 @every_code_by_sweep
-def test_what_is_no_number_is_as_if_it_had_not_been(make):
-    """Of each unit by itself, in steps and at once."""
+def test_samples_that_are_not_finite_are_skipped(make):
+    """Each unit skips its own samples, stepped and in a whole sequence."""
     encoder, signal = make(start=None), walks(3, dtype=np.float32)
     gaps = np.random.default_rng(4).random(signal.shape) < 0.3
-    gaps[:3, 0] = True  # from the first step on
-    gaps[:, 1] = True  # in all
+    gaps[:3, 0] = True  # begins with a gap
+    gaps[:, 1] = True  # consists of gaps
     broken = np.where(gaps, np.random.default_rng(5).choice([np.nan, np.inf, -np.inf], signal.shape), signal)
     broken = jnp.asarray(broken, jnp.float32)
     grad, (output, state) = with_gradient(encoder, broken, jr.normal(jr.key(0), broken.shape))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state, grad)))
     spikes = values(output)
     assert not spikes[gaps].any() and not grad[gaps].any() and np.abs(grad[~gaps]).max() > 0
-    # The samples of each unit without the gaps; the rest of the time some others.
+    # The samples of each unit without the gaps, filled up at the end with arbitrary samples.
     packed = np.stack([np.resize(signal[~gap, i], STEPS) if i != 1 else 0 * gap for i, gap in enumerate(gaps.T)], 1)
     whole = spikes_of(encoder, packed.astype(np.float32))
     for i, gap in enumerate(gaps.T):
         np.testing.assert_array_equal(spikes[~gap, i], whole[: (~gap).sum(), i])
-    if make is DeltaSpiker:  # which needs no loop
+    if make is DeltaSpiker:  # has no loop over time
         stepped = jax.lax.scan(lambda state, x: encoder(x, state)[::-1], encoder.init(broken[0]), broken)
         assert_equal(stepped, (state, output))
 
 
 @every_code
-def test_check_signal_refuses_what_is_not_finite(make):
+def test_check_signal_rejects_values_that_are_not_finite(make):
     encoder = make(check_signal=True)
     state = encoder.init(jnp.ones(2))
     encoder(jnp.asarray([1e38, -1e38]), state)
@@ -280,8 +280,8 @@ def test_check_signal_refuses_what_is_not_finite(make):
             jax.block_until_ready(encoder(jnp.asarray([0.5, bad]), state))
 
 
-def test_moving_window_forgets():
-    """A window of one step is the last sample; what has left the window has left nothing."""
+def test_moving_window_has_no_memory_beyond_the_window():
+    """The mean of a window of one step is the last sample. Samples before the window have no effect at all."""
     signal = walks(6, dtype=np.float32)
     np.testing.assert_array_equal(
         spikes_of(MovingWindowSpiker(window=0.5, dt=0.5), signal), spikes_of(DeltaSpiker(), signal)
@@ -293,7 +293,7 @@ def test_moving_window_forgets():
     np.testing.assert_array_equal(spikes_of(encoder, signal)[25:], spikes_of(encoder, after)[25:])
 
 
-# What comes back.
+# Reconstruction.
 
 moves = st.one_of(st.floats(-1, 1), st.sampled_from([-1.0, 1.0, 0.999, -0.999, 0.0, 0.5]))
 
@@ -301,7 +301,7 @@ moves = st.one_of(st.floats(-1, 1), st.sampled_from([-1.0, 1.0, 0.999, -0.999, 0
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @once(max_examples=60)
 @given(moves=st.lists(moves, min_size=64, max_size=64), start=st.floats(-100, 100), threshold=st.floats(1e-3, 10))
-def test_step_forward_is_within_one_threshold_always(dtype, moves, start, threshold):
+def test_step_forward_stays_within_one_threshold(dtype, moves, start, threshold):
     with x64():
         signal = jnp.asarray(start + threshold * np.cumsum([0.0, *moves]), dtype)
         error = _error(signal, jnp.asarray(threshold, dtype))
@@ -315,7 +315,7 @@ def _error(signal, threshold):
     return jnp.abs(round_trip(encoder, signal, start=signal[0]) - signal).max()
 
 
-def test_the_bound_is_reached():
+def test_bound_is_reached():
     signal = jnp.asarray([0.0, 0.0499, 0.0998, 0.1, 0.1])
     error = np.abs(round_trip(StepForwardSpiker(threshold=0.05), signal) - signal)
     assert 0.0498 < error.max() <= 0.05
@@ -331,7 +331,7 @@ def test_nothing_drifts_in_a_million_steps(dtype):
         encoder = StepForwardSpiker(threshold=threshold, start=None)
         spikes, state = encode(encoder, signal)
         decoded = decode(encoder.decoder(start=float(signal[0])), spikes["spikes"])
-        # What the encoder has is what the decoder has, to the bit.
+        # The base of the encoder and the signal of the decoder have the same bits.
         assert encoder.base(state.memory) == decoded[-1]
         error, most = jnp.abs(decoded - signal), float(jnp.abs(signal).max())
         bound = threshold + 4 * np.finfo(dtype).eps * most
@@ -340,18 +340,21 @@ def test_nothing_drifts_in_a_million_steps(dtype):
         assert not state.memory.count.rest.any()
 
 
-def test_a_fast_signal_is_followed_by_one_threshold_a_step():
+def test_fast_signal_is_followed_by_one_threshold_per_step():
     signal = jnp.asarray([0.0] + [1.05] * 12)
     decoded = round_trip(StepForwardSpiker(threshold=0.1), signal)
     np.testing.assert_allclose(decoded, np.minimum(0.1 * np.arange(13), 1), atol=1e-6)
 
 
-def test_what_send_on_delta_loses():
-    """At each spike what the signal has moved beyond the threshold: at most a step's move."""
+def test_bound_of_the_drift_of_send_on_delta():
+    """Each spike loses the part of the change beyond the threshold, which is at most the change in one step."""
     encoder = SendOnDeltaSpiker(threshold=0.05, start=None)
     for signal, near in (
         (walks(8, scale=0.01), 0.0),
-        (0.049 * np.arange(STEPS)[:, None], 0.9),  # two steps a spike, each time beyond by nearly a step
+        (
+            0.049 * np.arange(STEPS)[:, None],
+            0.9,
+        ),  # each second step has a spike, which loses nearly a step's change
     ):
         most = np.abs(np.diff(signal, axis=0)).max(0)
         spikes = spikes_of(encoder, signal.astype(np.float32))
@@ -363,7 +366,7 @@ def test_what_send_on_delta_loses():
 
 
 @every_code
-def test_the_decoder_has_the_numbers_of_the_encoder(make):
+def test_decoder_has_the_parameters_of_the_encoder(make):
     threshold, start = jnp.asarray([0.1, 0.2]), jnp.asarray([1.0, -1.0])
     decoder = make(threshold=threshold, start=start, dt=0.5).decoder()
     assert isinstance(decoder, ContrastDecoder)
@@ -373,7 +376,7 @@ def test_the_decoder_has_the_numbers_of_the_encoder(make):
 
 
 @every_code
-def test_a_decoder_of_an_encoder_that_starts_at_the_first_sample_asks_for_the_start(make):
+def test_decoder_needs_a_start_if_the_encoder_starts_at_the_first_sample(make):
     encoder = make(start=None)
     name = type(encoder).__name__
     with pytest.raises(ValueError, match=rf"^{name}.decoder: `start` must be given, .*`start=None`.*") as caught:
@@ -382,7 +385,7 @@ def test_a_decoder_of_an_encoder_that_starts_at_the_first_sample_asks_for_the_st
     assert encoder.decoder(start=0.3).config == ContrastDecoderConfig(start=0.3)
     with pytest.raises(TypeError, match="ContrastDecoderConfig: `start` must be a number.*None"):
         make().decoder(start=None)
-    # An encoder that version 0.2 wrote without a start has none.
+    # The JSON of version 0.2 for an encoder without a start.
     written = json.loads(make(start=0.0).to_json())
     written["config"]["start"] = None
     again = spark.SparkModule.from_json(json.dumps(written))
@@ -396,18 +399,18 @@ def test_decoder_counts():
     for dtype in (jnp.float32, jnp.bfloat16, jnp.int8, bool):
         signal = decode(decoder, SpikeArray(spikes.spikes.astype(dtype), spikes.inhibition_mask))
         np.testing.assert_array_equal(signal, expected)
-    # A product and a sum, each rounded: the same in every program.
+    # The product and the sum are each rounded, so that every program has the same bits.
     signal = decode(ContrastDecoder(threshold=0.1, start=0.3), SpikeArray(jnp.ones(1000)))
     np.testing.assert_array_equal(signal, np.float32(0.3) + np.float32(0.1) * np.arange(1, 1001, dtype=np.float32))
-    # NaN travels to the signal, of its own unit, and stays there.
+    # A NaN makes the signal of its own unit NaN for good.
     broken = decode(decoder, SpikeArray(jnp.asarray([[1.0, 1], [jnp.nan, 1], [1, 1]])))
     np.testing.assert_allclose(broken, [[2.1, 2.1], [np.nan, 2.2], [np.nan, 2.3]])
-    # In float32 a sum of a tenth would be off by more than 1.
+    # In float32 a running sum of 0.1 would be off by more than 1.
     many = decode(ContrastDecoder(threshold=0.1), SpikeArray(jnp.ones(1_000_000, bool)))
     np.testing.assert_allclose(many[-1], 1e5, rtol=1e-7)
 
 
-# The threshold from data.
+# Thresholds from data.
 
 
 def test_fit():
@@ -420,12 +423,12 @@ def test_fit():
     assert isinstance(DeltaSpiker.fit(signals[:, 0], 1.5).config.threshold, float)
     with pytest.raises(ValueError, match=r"DeltaSpiker.fit: `factor` .*, got shape \(2,\)"):
         DeltaSpiker.fit(np.ones((4, 3)), (1.0, 2.0))
-    # Of a JAX array an array, to differentiate.
+    # A JAX array gives an array that can be differentiated.
     fit = lambda x: DeltaSpiker.fit(FloatArray(x), 1.5).config.threshold
     x = jnp.asarray(signals, jnp.float32)
     np.testing.assert_allclose(fit(x), expected, rtol=1e-4)
     np.testing.assert_allclose(jax.grad(lambda a: jax.jit(fit)(a * x).sum())(1.0), expected.sum(), rtol=1e-4)
-    # A share of the changes that a normal distribution has beyond 1.5 deviations.
+    # The share of a normal distribution beyond 1.5 standard deviations.
     assert abs(np.abs(spikes_of(encoder, signals)[1:]).mean() - 0.134) < 4.5 * np.sqrt(0.134 * 0.866 / 952) + 0.02
 
 
@@ -433,13 +436,13 @@ def test_fit():
 
 
 def slope(v):
-    """The derivatives of the two sides at a distance from the base, in thresholds; those of a signed spike."""
+    """The derivative of a signed spike at a distance from the base, in thresholds: the sum of both sides."""
     k = lambda v: 1 / (1 + (np.pi * v) ** 2)  # of the default surrogate
     return k(v - 1) + k(-v - 1)
 
 
-def test_the_derivative_of_a_step():
-    """On both sides, and where there is none; that of the threshold as that of a scale."""
+def test_derivative_of_one_step():
+    """Derivatives for spikes of both signs and for silence. The threshold acts as a scale of the distance."""
     v = jnp.asarray([-3.0, -1.01, -0.99, -0.3, 0.0, 0.3, 0.99, 1.01, 3.0])
     x, thresholds = 2 + 0.05 * v, jnp.full(9, 0.05)
 
@@ -456,8 +459,8 @@ def test_the_derivative_of_a_step():
 
 
 @every_code_by_sweep
-def test_the_derivatives_of_a_sequence(make):
-    """`k / threshold (dx - db)`. The base's are those of the samples, or `db <- db + k (dx - db)`."""
+def test_derivatives_of_a_sequence(make):
+    """The derivative is `k / threshold (dx - db)`, where `db` is that of the samples, or `db <- db + k (dx - db)`."""
     signal, dx = walks(10), walks(11)
     with x64():
         encoder = make(threshold=jnp.full(UNITS, 0.05), start=None)
@@ -477,8 +480,8 @@ def test_the_derivatives_of_a_sequence(make):
 
 @jax.jit
 def gradient_of_shift(encoder, since):
-    """Of the decoded value at the end, with respect to a shift of the signal from a step on: of 64 held signals and 64
-    sines, in [0, 1]."""
+    """The gradient of the last decoded value with respect to a shift of the signal from step `since` on, for 64 sines
+    and 64 held signals in [0, 1]."""
     keys, time = jr.split(jr.key(12), 3), jnp.arange(float(STEPS))[:, None]
     period, phase = 40 + 100 * jr.uniform(keys[0], (64,)), jr.uniform(keys[1], (64,))
     sines = 0.5 + 0.4 * jnp.sin(2 * jnp.pi * (time / period[None] + phase[None]))
@@ -489,15 +492,15 @@ def gradient_of_shift(encoder, since):
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("make", [StepForwardSpiker, SendOnDeltaSpiker])
-def test_the_gradient_of_a_shift_goes_to_1(make):
+def test_gradient_of_a_shift_approaches_1(make):
     for start in (0.0, 0.5):
         np.testing.assert_allclose(gradient_of_shift(make(start=jnp.asarray(start)), 0.0), 1, atol=1e-3)
-    # From the first sample on it shifts the start, too, and no spike moves; later on it does.
+    # A shift of the whole signal also shifts the start, so that no spike changes. A later shift changes spikes.
     np.testing.assert_allclose(gradient_of_shift(make(start=None), 0.0), 0, atol=1e-5)
     np.testing.assert_allclose(gradient_of_shift(make(start=None), 40.0), 1, atol=1e-3)
 
 
-def test_the_gradient_of_the_decoder():
+def test_gradient_of_the_decoder():
     spikes = jr.bernoulli(jr.key(15), jnp.float32(0.5), (STEPS, 3)).astype(jnp.float32)
     mask = jr.bernoulli(jr.key(16), jnp.float32(0.5), (STEPS, 3))
     sign = np.where(mask, -1, 1).astype(np.float32)
@@ -577,7 +580,7 @@ def test_error(name):
     assert complaint(CASES[name]) is None
 
 
-def test_a_state_is_told_apart_from_those_of_other_codes():
+def test_states_of_other_encoders_are_rejected():
     state = StepForwardSpiker().init(X)
     with pytest.raises(ValueError, match="DeltaSpiker: `state` does not fit `signal`"):
         DeltaSpiker()(X, state)
@@ -587,7 +590,7 @@ def test_a_state_is_told_apart_from_those_of_other_codes():
         ContrastDecoder()(S, ContrastDecoder().init(jnp.ones(3)))
 
 
-def test_modules_are_found_by_their_json():
+def test_json_names_the_class():
     for make in (*CODES.values(), ContrastDecoder):
         module = make(threshold=jnp.asarray([0.1, 0.2]))
         again = spark.SparkModule.from_json(module.to_json())

@@ -59,8 +59,8 @@ def test_concat_of_signals(getkey):
     np.testing.assert_array_equal(output.value, [*a, *b[0]])
 
 
-def test_payloads_of_a_users_own_type_travel(getkey):
-    """Any payload, by its leaves."""
+def test_payload_of_a_user_passes_through(getkey):
+    """Control interfaces act on the leaves of any payload."""
 
     class Graded(spark.SparkPayload):
         value: jax.Array
@@ -84,7 +84,7 @@ def test_sampler_draws_once_uniformly_with_replacement():
     n = indices.size
     counts = np.bincount(indices.ravel(), minlength=population)
     assert (np.abs(counts - n / population) < 5 * np.sqrt(n * 0.2 * 0.8)).all()
-    same = np.mean(indices[:, 0] == indices[:, 1])  # with replacement: 1 in 5
+    same = np.mean(indices[:, 0] == indices[:, 1])  # with replacement the probability is 1 / 5
     assert abs(same - 0.2) < 5 * np.sqrt(0.16 / draws)
 
 
@@ -99,7 +99,7 @@ def test_sampler_takes_the_same_units_of_spikes_and_mask(getkey):
     np.testing.assert_array_equal(output.value, np.ravel(payload.value)[state.indices])
 
 
-def test_sampler_draws_what_jax_draws():
+def test_sampler_draws_the_numbers_of_jax_random():
     example = jnp.zeros((2, 5))
     indices = Sampler(sample_size=12).init(spark.FloatArray(example), key=jr.key(3)).indices
     key = jr.fold_in(jr.key(3), 2**32 - 1)
@@ -109,7 +109,7 @@ def test_sampler_draws_what_jax_draws():
 @pytest.mark.sweep
 @pytest.mark.parametrize("disjoint", [False, True])
 def test_sampler_of_several_outputs(disjoint, getkey):
-    """Each is a sample of its own, of spikes and mask alike; stepped as unrolled."""
+    """Each output is a separate sample, the same for spikes and mask. Steps and `unroll` agree."""
     payload = spikes(getkey(), (6, 3, 4))
     module = Sampler(sample_size=5, num_outputs=3, disjoint=disjoint)
     first = jax.tree.map(lambda x: x[0], payload)
@@ -132,8 +132,9 @@ def test_sampler_of_several_outputs(disjoint, getkey):
 @pytest.mark.parametrize(
     "units, outputs, size", [(12, 3, 4), (12, 2, 5), (12, None, 12), (10, 3, 4), (3, 2, 7), (1, 2, 3), (12, 1, 30)]
 )
-def test_disjoint_outputs_share_no_unit_while_there_are_enough(units, outputs, size):
-    """Beyond that every unit is drawn as often as any other, or once more, and no output has one twice without need."""
+def test_disjoint_outputs_share_no_unit_if_there_are_enough(units, outputs, size):
+    """If there are too few units, their numbers of draws differ by at most 1, and no output has a unit twice if it can
+    be avoided."""
     module = Sampler(sample_size=size, num_outputs=outputs, disjoint=True)
     init = lambda key: module.init(spark.FloatArray(jnp.zeros(units)), key=key).indices
     for draw in np.asarray(jax.vmap(init)(jr.split(jr.key(0), 20))).reshape(20, outputs or 1, size):
@@ -145,7 +146,7 @@ def test_disjoint_outputs_share_no_unit_while_there_are_enough(units, outputs, s
 
 
 def test_disjoint_draws_are_fair():
-    """Every unit is as likely to be in the first output as any other, and every pair to be in it together."""
+    """All units are equally likely to be in the first output, and so are all pairs."""
     draws, units, size = 3000, 6, 3
     module = Sampler(sample_size=size, num_outputs=2, disjoint=True)
     init = lambda key: module.init(spark.FloatArray(jnp.zeros(units)), key=key).indices[0]
@@ -181,7 +182,7 @@ def test_error(name):
     assert complaint(CASES[name]) is None
 
 
-def test_masks_travel_through_transformations(getkey):
+def test_masks_pass_through_transformations(getkey):
     """`jit`, `vmap` and `scan` over a chain of control interfaces, against the eager loop."""
     concat, sampler = Concat(num_inputs=2, payload_type=spark.SpikeArray), Sampler(sample_size=7)
     a, b = spikes(getkey(), (6, 3, 2)), spikes(getkey(), (6, 4), masked=False)

@@ -1,4 +1,4 @@
-"""Kernels that are found in a signal, taken away, and added up again."""
+"""Encoders that subtract kernels from a signal, and the decoder that adds the kernels up."""
 
 import dataclasses
 import functools
@@ -100,7 +100,7 @@ def _run(module, payload, state, held=None):
 
 
 def encode(module, signal):
-    """Spikes, and the state at the end."""
+    """The spikes and the last state."""
     signal = jnp.asarray(signal)
     output, state = _run(module, signal, module.init(signal[0]))
     return output["spikes"].value, state
@@ -112,7 +112,7 @@ def decode(module, spikes):
 
 
 def encode_by_hand(signal, kernel, fires):
-    """The algorithms as they are written: spikes at the sample that they concern, and what they leave."""
+    """The published algorithms: spikes at the first sample of each kernel, and the remaining signal."""
     left, spikes, taps = np.array(signal, float), np.zeros(signal.shape), len(kernel)
     kernel = np.array(kernel).reshape(-1, *(1,) * (signal.ndim - 1))
     for t in range(len(signal) - taps + 1):
@@ -136,8 +136,8 @@ FIRES = {
 
 
 @pytest.mark.parametrize("name", FIRES)
-def test_is_the_algorithm_later_by_the_delay(name):
-    """On a lattice, where sums are exact: spike for spike, and the state is what the spikes leave."""
+def test_spikes_are_those_of_the_algorithm_after_the_delay(name):
+    """On a lattice, where sums are exact, all spikes are equal, and the state is the remaining signal."""
     fires, module = FIRES[name]
     signal = np.random.default_rng(0).integers(-8, 96, SHAPE) / 64
     spikes, left = encode_by_hand(signal, KERNEL, fires)
@@ -151,8 +151,8 @@ def test_is_the_algorithm_later_by_the_delay(name):
 
 
 @pytest.mark.parametrize("name", FIRES)
-def test_a_signal_that_is_the_kernel_is_one_spike(name):
-    """`delay` steps after its first sample; the decoder adds no delay."""
+def test_signal_equal_to_the_kernel_is_one_spike(name):
+    """The spike comes `delay` steps after the first sample. The decoder adds no delay."""
     module, signal = FIRES[name][1], np.zeros(SHAPE, np.float32)
     for unit in range(SHAPE[1]):
         signal[10 + unit : 14 + unit, unit] = KERNEL
@@ -168,7 +168,7 @@ def test_a_signal_that_is_the_kernel_is_one_spike(name):
 @given(arrays(np.float32, SHAPE, elements=st.floats(-1, 3, width=32)))
 @settings(derandomize=True, deadline=None, max_examples=30)
 def test_hough_never_decodes_above_the_signal(signal):
-    """But by rounding, `2 len(kernel)` roundings of the signal; where nothing is rounded, exactly."""
+    """The bound is exact up to `2 len(kernel)` roundings, and exact if nothing is rounded."""
     for module, x, roundings in (
         (HoughSpiker(kernel=LOWPASS), signal, 2 * len(LOWPASS)),
         (hough, np.round(signal * 64) / 64, 0),
@@ -178,14 +178,14 @@ def test_hough_never_decodes_above_the_signal(signal):
         assert (np.asarray(decoded, float) <= most).all()
 
 
-def test_roundings_can_put_it_above():
-    """A kernel of decimals that sum to the signal, as far as float32 can tell."""
+def test_rounding_can_exceed_the_signal():
+    """The taps are decimal numbers whose sum equals the signal only up to rounding in float32."""
     module, x = HoughSpiker(kernel=(0.55, 0.32, 0.09, 0.08)), np.float32(1.04)
     decoded = decode(module.decoder(), encode(module, np.full(SHAPE, x))[0])
     assert decoded[-1, 0] == np.nextafter(x, np.float32(2))
 
 
-def test_negative_values_are_silence_and_large_ones_saturate():
+def test_negative_values_are_silent_and_large_values_saturate():
     signal = np.full(SHAPE, 0.8, np.float32)
     signal[50] = -0.01
     signal[100:] = 100.0
@@ -195,8 +195,8 @@ def test_negative_values_are_silence_and_large_ones_saturate():
     np.testing.assert_array_equal(decoded[120:], sum(KERNEL))
 
 
-def test_what_is_not_finite_counts_as_0():
-    """In spikes, state and gradient; and the units beside it do not notice."""
+def test_values_that_are_not_finite_count_as_0():
+    """Spikes, state and gradient are those of 0, and other units do not change."""
     signal = np.random.default_rng(1).uniform(0, 0.8, SHAPE).astype(np.float32)
     signal[20:40, :3] = np.array([NAN, np.inf, -np.inf])
     for _, module in FIRES.values():
@@ -205,7 +205,7 @@ def test_what_is_not_finite_counts_as_0():
     assert jnp.isfinite(slope).all() and not slope[20:40, :3].any() and (slope[20:40, 3:] != 0).any()
 
 
-def test_any_finite_value_is_taken():
+def test_any_finite_value_is_accepted():
     for _, module in FIRES.values():
         signal = np.full(SHAPE, 0.8, np.float32)
         signal[:, 1::2] = np.array([1e30, 3.4e38, -1e30])[np.arange(15) % 3]
@@ -215,8 +215,8 @@ def test_any_finite_value_is_taken():
 
 
 @pytest.mark.sweep
-def test_numbers_near_the_ends_of_the_floats_have_finite_gradients():
-    """Of kernels far smaller and far larger than the signal."""
+def test_gradients_are_finite_near_the_ends_of_the_range_of_floats():
+    """The kernels are far smaller and far larger than the signal."""
     signal = jnp.asarray([0.0, 1.0, 1.0, -1.0, 0.0] * 4)
     for scale in (1e-30, 1e-3, 1e30):
         for most in (3e38, 1e30, 2e-38):
@@ -226,7 +226,7 @@ def test_numbers_near_the_ends_of_the_floats_have_finite_gradients():
                 assert all(jnp.isfinite(each).all() for each in grads)
 
 
-# A kernel for each unit.
+# One kernel per unit.
 
 KERNELS = np.stack([fir.lowpass(9, cutoff, gain=gain) for cutoff, gain in ((40.0, 2.0), (60.0, 1.5), (30.0, 3.0))])
 
@@ -234,7 +234,7 @@ KERNELS = np.stack([fir.lowpass(9, cutoff, gain=gain) for cutoff, gain in ((40.0
 @pytest.mark.sweep
 @pytest.mark.parametrize("as_kernel", [lambda k: jnp.asarray(k, jnp.float32), np.asarray])
 @pytest.mark.parametrize("make", [HoughSpiker, functools.partial(BensSpiker, threshold=0.3)], ids=["hough", "bens"])
-def test_units_with_kernels_of_their_own_are_as_if_alone(make, as_kernel):
+def test_kernels_per_unit_equal_single_units(make, as_kernel):
     signal = 0.5 + jr.uniform(jr.key(0), (60, 2, 3))
 
     @functools.partial(jax.value_and_grad, argnums=1, has_aux=True)
@@ -260,8 +260,8 @@ def test_units_with_kernels_of_their_own_are_as_if_alone(make, as_kernel):
 
 
 def shift_gradient(module, signal):
-    """The derivative of what is decoded, after the ends, with respect to a shift of all of a signal; averaged over
-    time."""
+    """The derivative of the reconstruction with respect to a shift of the whole signal, averaged over time without the
+    beginning."""
 
     decoded = lambda shift: decode(module.decoder(), encode(module, signal + shift)[0])
     _, slope = jax.jvp(decoded, (jnp.zeros_like(signal),), (jnp.ones_like(signal),))
@@ -269,7 +269,7 @@ def shift_gradient(module, signal):
 
 
 def signals(most):
-    """Held ones, from end to end of the range, and varying ones."""
+    """Held signals over the whole range, and varying signals."""
     t, phase = np.arange(SHAPE[0])[:, None], np.linspace(0, 2 * np.pi, 15)
     varying = 0.5 + 0.3 * np.sin(2 * np.pi * t / 45 + phase) + 0.12 * np.sin(2 * np.pi * t / 19 - phase)
     return jnp.asarray(most * np.hstack([np.tile(np.linspace(0.03, 0.97, 15), (SHAPE[0], 1)), varying]), jnp.float32)
@@ -284,7 +284,7 @@ GRADIENTS = {
 
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_gradient_of_a_shift(name):
-    """Over signals in the range; and for none of them does the loop grow."""
+    """The mean derivative is near 1 for signals in the range, and the feedback loop is stable for all of them."""
     slopes = shift_gradient(GRADIENTS[name], signals(np.sum(GRADIENTS[name].config.kernel)))
     assert 0.6 < slopes[:15].mean() < 1 and 0.6 < slopes[15:].mean() < 1
     assert 0 <= slopes.min() and slopes.max() < 1.001
@@ -292,7 +292,7 @@ def test_gradient_of_a_shift(name):
 
 @pytest.mark.parametrize(("surrogate", "k"), [(StraightThrough(), 1.0), (Boxcar(width=2.0), 0.25)])
 def test_gradient_of_a_shift_in_closed_form(surrogate, k):
-    """For a constant derivative of the surrogate: the fixed point of the loop."""
+    """With a constant derivative of the surrogate, the result is the fixed point of the feedback loop."""
     module = dataclasses.replace(GRADIENTS["bens"].config, surrogate=surrogate)
     slopes = shift_gradient(BensSpiker(module), signals(1.0))
     whole, squares = np.sum(LOWPASS) ** 2, np.sum(LOWPASS**2)
@@ -301,7 +301,7 @@ def test_gradient_of_a_shift_in_closed_form(surrogate, k):
 
 @pytest.mark.parametrize("name", with_sweep("bens", "modified"))
 def test_gradient_of_one_window_in_closed_form(name):
-    """Of the first spike, before anything is taken away: where the surrogate stands, and what it multiplies."""
+    """The gradient of the first spike, before any subtraction: the argument of the surrogate and its factor."""
     field, sign = {"modified": ("tolerance", 1), "bens": ("threshold", -1)}[name]
     module, kernel = type(FIRES[name][1]), np.array([0.3, -0.1, 0.5, 0.2])
     window, number = np.random.default_rng(4).uniform(0, 0.4, (4, 30)), 0.3
@@ -323,8 +323,8 @@ def test_gradient_of_one_window_in_closed_form(name):
 
 
 @pytest.mark.parametrize("name", with_sweep("bens", "modified"))
-def test_gradient_of_the_numbers(name):
-    """A larger tolerance, or a lower threshold, makes more spikes; so does less of a kernel. Arrays are the numbers."""
+def test_gradient_to_kernel_and_threshold(name):
+    """A larger tolerance, a lower threshold or a smaller kernel gives more spikes. Arrays and constants are equal."""
     module, field = FIRES[name][1], {"modified": "tolerance", "bens": "threshold"}[name]
     signal = jr.uniform(jr.key(0), SHAPE)
 
@@ -340,8 +340,8 @@ def test_gradient_of_the_numbers(name):
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", ["modified", "bens"])
-def test_gradients_do_not_depend_on_the_unit(name):
-    """Of signal and kernel: amperes as well as picoamperes."""
+def test_gradients_do_not_depend_on_the_physical_unit(name):
+    """Signal and kernel may be in amperes or in picoamperes."""
     module, field = FIRES[name][1], {"modified": "tolerance", "bens": "threshold"}[name]
     signal, weights = jr.uniform(jr.key(0), SHAPE), jnp.arange(float(SHAPE[0]))[:, None]
 
@@ -369,7 +369,7 @@ def test_no_spike_and_no_gradient_before_the_kernel_has_passed():
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("taps", [2, 5, 9, 33, 65])
-def test_the_loop_is_stable_for_every_kernel(taps):
+def test_feedback_loop_is_stable_for_every_kernel(taps):
     k = np.arange(taps)
     for kernel in (np.ones(taps), np.exp(-3 * k / taps), (k + 1) * np.exp(-4 * k / taps), fir.lowpass(taps, 400.0)):
         kernel = kernel / kernel.sum()
@@ -391,21 +391,21 @@ def test_filter_is_a_convolution_with_signs():
     np.testing.assert_array_equal(decoded, decode_by_hand(np.where(mask, -1, 1) * spikes, KERNEL))
 
 
-def test_nan_among_spikes_leaves_with_the_kernel():
+def test_nan_spike_affects_the_length_of_the_kernel():
     spikes = jnp.ones(SHAPE).at[40].set(NAN)
     decoded = np.asarray(decode(FilterDecoder(kernel=KERNEL), spikes))
     assert np.isnan(decoded[40:44]).all() and np.isfinite(decoded[:40]).all() and np.isfinite(decoded[44:]).all()
 
 
-def test_decoder_has_the_numbers_of_the_encoder():
+def test_decoder_has_the_parameters_of_the_encoder():
     kernel = jnp.asarray(KERNEL)
     for module in (HoughSpiker(kernel=kernel, dt=0.5), BensSpiker(kernel=kernel, threshold=0.5, dt=0.5)):
         assert module.decoder().config.kernel is kernel and module.decoder().config.dt == 0.5
         assert module.decoder(dt=0.1, kernel=(1.0,)) == FilterDecoder(kernel=(1.0,), dt=0.1)
 
 
-def test_a_kernel_of_one_step():
-    """No delay and no memory: integrate-and-fire without the integral."""
+def test_kernel_of_one_step():
+    """With one tap there is no delay and no memory: each step is a comparison with a threshold."""
     module = HoughSpiker(kernel=(0.5,))
     signal = jr.uniform(jr.key(1), SHAPE)
     spikes, state = encode(module, signal)
@@ -415,20 +415,20 @@ def test_a_kernel_of_one_step():
 
 
 @pytest.mark.parametrize(("module", "most"), [(GRADIENTS["hough"], 0.2), (GRADIENTS["bens"], 0.1)])
-def test_slow_signals_come_back(module, most):
-    """Root mean square, of the range."""
+def test_slow_signals_are_reconstructed(module, most):
+    """Bounds of the root mean square error, relative to the range."""
     signal = signals(1.0)
     error = decode(module.decoder(), encode(module, signal)[0])[module.delay :] - signal[: -module.delay]
     error = np.sqrt(np.mean(np.asarray(error)[20:] ** 2))
     assert 0.2 * most < error < most
 
 
-# The packages of others.
+# Comparison with spikify.
 
 
 def as_spikify(module, signal):
-    """Spikes at the sample that they concern. Those that concern a cut kernel are found by the modified algorithm only,
-    which compares as far as there is a signal: as if what comes were above everything."""
+    """Spikes at the first sample of each kernel. Only the modified algorithm finds kernels that the end of the signal
+    cuts, because it compares only the samples there are, as if the samples after the end were large."""
     modified = getattr(module.config, "tolerance", 0.0) > 0
     after = np.full((module.delay, signal.shape[1]), 1e3 if modified else 0.0)
     spikes = encode(module, np.concatenate([signal, after]))[0][module.delay :]

@@ -7,7 +7,7 @@ PAGE = (TESTS.parent / "docs/differences.md").read_text()
 
 
 def test_every_row_is_backed_by_a_test_that_exists():
-    """Each row of what differs names its tests, in a comment that the site does not show."""
+    """Each row of differences names its tests in a comment, which the site does not show."""
     rows = PAGE.split("| Spark | here |\n|---|---|\n")[1].splitlines()
     assert len(rows) >= 11
     for row in rows:

@@ -1,10 +1,8 @@
-"""The main example, in its short form, as a newcomer would call it."""
+"""The main example in its short form, called as on the command line."""
 
 import dataclasses
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,40 +11,35 @@ import pytest
 
 import spark_eqx as spark
 
-
-EXAMPLE = Path(__file__).parents[1] / "docs/examples/digits.py"
+from .examples import FOLDER, assert_picture, assert_rejected, load
 
 
 @pytest.fixture(scope="module")
 def digits() -> Any:
-    spec = importlib.util.spec_from_file_location("digits", EXAMPLE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["digits"] = module
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        spec.loader.exec_module(module)
-        yield module
-    del sys.modules["digits"]
+    yield from load("digits")
 
 
 def test_short_form(tmp_path):
-    """Ends with the table and a figure. Sixteen seeds gave 89.7 to 93.3 %; guessing gives 10 %."""
+    """The run ends with the table and a figure. Sixteen seeds gave 89.7 to 93.3 %; guessing gives 10 %."""
     figure = tmp_path / "digits.png"
     done = subprocess.run(
-        [sys.executable, EXAMPLE, "--quick", "--figure", figure], capture_output=True, text=True, check=True
+        [sys.executable, FOLDER / "digits.py", "--quick", "--figure", figure],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     header, row = done.stdout.splitlines()[1:3]
     assert header.split() == ["encoder", "[ms]", "accuracy", "encoder", "hidden", "output", "seconds"]
     name, window, accuracy, *numbers = row.split()
     assert (name, window) == ("linear", "rate") and float(accuracy.rstrip("%")) > 85
     assert len(numbers) == 4 and all(float(number) > 0 for number in numbers)
-    assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 20_000
+    assert_picture(figure)
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", ["linear", "poisson", "topological-linear", "topological-poisson"])
 def test_learning_the_encoder_changes_it(digits, name):
-    """Every number of the encoder that can be learnt moves, and stays where it makes a valid encoder."""
+    """Every trainable parameter of the encoder changes and stays valid."""
     train, test = digits.load(quick=True)
     train = jax.tree.map(lambda x: x[:128], train)
     before = digits.CODES[name].interface.config
@@ -60,11 +53,10 @@ def test_learning_the_encoder_changes_it(digits, name):
     ]
     learnable = [field.name for field in dataclasses.fields(before) if field.name in digits.BOUNDS]
     assert changed == learnable and "max_freq" in changed
-    assert type(after).from_json(after.to_json()) == after  # made anew from concrete numbers: all checks hold
+    assert type(after).from_json(after.to_json()) == after  # made from concrete numbers, so that all checks run
     assert isinstance(result.model.encoder(), spark.SparkModule)
-    assert not jax.tree.leaves(
-        digits.Encoder(digits.CODES[name].interface, learn=False)
-    )  # without the option: constants
+    # Without the option the parameters are constants.
+    assert not jax.tree.leaves(digits.Encoder(digits.CODES[name].interface, learn=False))
 
 
 @pytest.mark.parametrize(
@@ -77,8 +69,5 @@ def test_learning_the_encoder_changes_it(digits, name):
         (["--figure", "no/such/folder/digits.png"], "folder"),
     ],
 )
-def test_bad_option_is_refused_in_one_line(digits, options, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        digits.main(options)
-    assert stop.value.code == 2
-    assert words in capsys.readouterr().err.splitlines()[-1]
+def test_bad_option_is_rejected_in_one_line(digits, options, words, capsys):
+    assert_rejected(digits, options, words, capsys)

@@ -1,5 +1,5 @@
-"""Every block of Python on the pages, and in the docstrings, runs as printed and prints what is shown below it. The
-pages of the API have all that is public."""
+"""Every block of Python on the pages and in docstrings runs as printed and prints the output shown. The API pages
+document all public names."""
 
 import dataclasses
 import importlib.util
@@ -25,7 +25,7 @@ from tests.pages import BLOCK, execute
 
 DOCS = Path(__file__).parents[1] / "docs"
 MODULES = ("fir", "measure", "plot", "raster", "surrogate", "tune")
-ELSEWHERE = ["scaling.md"]  # on eight devices, by test_sharding.py
+ELSEWHERE = ["scaling.md"]  # test_sharding.py runs it on eight devices
 LONG = ["extending.md", "faq.md", "fit.md"]
 PAGES = [
     page
@@ -88,7 +88,7 @@ def test_links_between_pages_resolve(page):
 
 
 def documented() -> dict[str, str]:
-    """The docstrings of the package that show code."""
+    """The docstrings of the package with code."""
     texts = {}
     for info in pkgutil.walk_packages(spark.__path__, "spark_eqx."):
         module = importlib.import_module(info.name)
@@ -103,7 +103,7 @@ def documented() -> dict[str, str]:
 
 
 def test_docstrings_run():
-    """With the names that their text takes for granted."""
+    """The code runs with the names that the text of the docstring assumes."""
     texts = documented()
     assert "spark_eqx.core.module.SparkModule" in texts
     example = payload = spark.FloatArray(jnp.zeros(3))
@@ -127,7 +127,7 @@ def test_docstrings_run():
 
 
 def load_reference():
-    """What the pages of the API say beside the docstrings. It is no part of the package."""
+    """The module that generates the API pages. It is not part of the package."""
     spec: Any = importlib.util.spec_from_file_location("reference", DOCS / "_site/reference.py")
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -159,7 +159,7 @@ def test_public_names_are_documented_once():
     pages = {page.name: reference.documented(page.read_text()) for page in reference.PAGES}
     for module in (spark, interfaces, interfaces.curves, *(getattr(spark, name) for name in MODULES)):
         for name, value in vars(module).items():
-            is_file = not hasattr(module, "__path__")  # a package has no names but those that it exports
+            is_file = not hasattr(module, "__path__")  # a package contributes only the names that it exports
             home = getattr(value, "__module__", None) or ""
             if name.startswith("_") or not home.startswith("spark_eqx") or (is_file and home != module.__name__):
                 continue
@@ -186,5 +186,5 @@ def test_shapes_and_keys_are_as_documented():
             assert spec.shape == tuple(eval(reference.GIVES.get(name, "(*shape,)"), names)), row.name
             assert issubclass(spec.payload_type, *documented.values()), row.name
         needed = reference.KEYS.get(name, "")
-        if "," not in needed:  # it does not depend on the parameters
+        if "," not in needed:  # the shape does not depend on the parameters
             assert ("every step" in needed, "`init`" in needed) == (row.draws, row.draws_once), row.name

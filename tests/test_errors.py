@@ -1,7 +1,7 @@
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
-"""Every row of the table of bad input: the error names class, field or port, what was expected and what came.
+"""Every row of a table of bad input: the error names class, field or port, the rule, and the value that was given.
 
-Run as a script, it goes through all cases with the annotation checker off, as in a user's program.
+Run as a script, it checks all cases without the annotation checker, as in a user's program.
 """
 
 import dataclasses
@@ -67,7 +67,7 @@ def mapped(values, **kwargs):
     return lambda: ExponentialIntegrator(output_map=values, **({"num_outputs": 2} | kwargs)).init(S)
 
 
-# What is done; the error; what it must say, in this order.
+# The call, the type of the error, and the parts of its text, in this order.
 CASES = {
     # Constructors, types.
     "float for int": (lambda: Sampler(sample_size=2.5), TypeError, "SamplerConfig `sample_size` integer 2.5"),
@@ -666,14 +666,14 @@ CASES = {
         for value in values
     },
 }
-# The annotation checker has its say first there, in its own words.
+# For these the annotation checker raises first, with its own text.
 CHECKED = {"no config", "wrong config", "no mapping", "fractional start", "fractional steps", "no module"}
 CHECKED |= {"no text", "JSON of a list", "stages by position", "one stage", "another config of stages"}
 CHECKED |= {name for name in CASES if "for a key" in name or "batch of keys" in name or name == "several starts"}
 
 
 def complaint(case):
-    """What is wrong with the error of a case, if anything."""
+    """A description of what is wrong with the error of a case, or None."""
     action, error, words = case
     try:
         action()
@@ -733,7 +733,7 @@ def test_one_step_in_single_and_double_precision():
         PopulationDecoder(encoder=TopologicalPoissonSpiker(dt=0.1001), dt=0.1)
 
 
-def test_sequential_is_replaced_as_other_modules_are():
+def test_replace_works_for_sequential():
     chain, other = spark.Sequential([linear, integrator]), spark.Sequential([poisson])
     assert dataclasses.replace(chain, config=other.config) == other
     assert dataclasses.replace(chain, config=chain.config, stages=[poisson]) == other
@@ -742,7 +742,7 @@ def test_sequential_is_replaced_as_other_modules_are():
     assert changed[0].config.tau == 60.0
 
 
-def test_counts_agree_with_their_nouns():
+def test_numbers_agree_with_their_nouns():
     for action, text in (
         (lambda: PhaseSpiker(window=0.4), "1 step."),
         (lambda: PhaseSpiker(window=2.4), "2 steps."),
@@ -791,12 +791,12 @@ RANGED = {
 
 
 @pytest.mark.parametrize("name", RANGED)
-def test_a_signal_mostly_outside_the_range_is_warned_of_once(name):
+def test_signal_mostly_outside_the_range_warns_once(name):
     module, ends, remedy = RANGED[name]
     x = jnp.asarray(MICROVOLTS)
     state, chain = module.init(x[0] / 100), spark.Sequential([spark.Sequential([module])])
     actions = [lambda: module.init(x[3]), lambda: (module.init(x[3]), chain.init(x[4]))]
-    if name == "PoissonSpiker":  # of which a sequence is compiled soon
+    if name == "PoissonSpiker":  # its sequences compile fast
         actions += [
             lambda: module.init(np.asarray(x[3])),
             lambda: module.init(FloatArray(x[3].astype(jnp.bfloat16))),
@@ -809,11 +809,11 @@ def test_a_signal_mostly_outside_the_range_is_warned_of_once(name):
         (text,) = warnings_of(action)
         assert text.startswith(f"{name}: ") and f" % of `signal` lies outside its range, {ends}, and " in text
         assert remedy in text and text.endswith("This warning is given once per class.")
-    if name == "PoissonSpiker":  # of two classes, each
+    if name == "PoissonSpiker":  # one warning per class
         assert len(warnings_of(lambda: (module.init(x[3]), LinearSpiker().init(x[3])))) == 2
 
 
-def test_the_warning_of_a_signal_outside_the_range_names_the_line_of_the_user():
+def test_range_warning_names_the_line_of_the_caller():
     x, chain = jnp.asarray(MICROVOLTS), spark.Sequential([ReceptiveFields(), PoissonSpiker()])
     for action in (
         lambda: poisson.init(x[3]),
@@ -828,7 +828,7 @@ def test_the_warning_of_a_signal_outside_the_range_names_the_line_of_the_user():
         assert [each.filename for each in caught] == [__file__]
 
 
-def test_the_warning_of_a_signal_outside_the_range_is_given_again_where_it_is_an_error():
+def test_range_warning_is_repeated_if_it_is_an_error():
     _outside._warned.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -837,24 +837,24 @@ def test_the_warning_of_a_signal_outside_the_range_is_given_again_where_it_is_an
                 poisson.init(jnp.full(3, 2.0))
 
 
-def test_no_warning_of_a_signal_outside_the_range():
+def test_calls_without_a_range_warning():
     x = jnp.asarray(MICROVOLTS)
     unit = (x + 80) / 160
     half = jnp.where(jnp.arange(6000).reshape(1500, 4) % 2 == 0, unit, 2.0)
-    more = half.at[0, 0].set(2.0)  # one value more than a half
+    more = half.at[0, 0].set(2.0)  # more than half of the values, by one
     run = lambda x: poisson.unroll(x, None, key=KEY)
     signed = RegularSpiker(signed=True)
     for action in (
-        lambda: poisson(x[3], None, key=KEY),  # a step
+        lambda: poisson(x[3], None, key=KEY),  # a single step
         lambda: jax.jit(run)(x),
         lambda: jax.jit(lambda x: signed.init(x[0]))(x),
         lambda: jax.vmap(linear.init)(x),
-        lambda: poisson.init(FloatArray(jax.ShapeDtypeStruct((4,), jnp.float32))),  # which has no values
+        lambda: poisson.init(FloatArray(jax.ShapeDtypeStruct((4,), jnp.float32))),  # has a shape but no values
         lambda: jax.grad(lambda x: run(x)[0]["spikes"].spikes.sum())(x),
         lambda: run(unit),
         lambda: run(half),
         lambda: signed.init(x / 80),
-        lambda: linear.init(jnp.where(x > 40, 0.5, jnp.nan)),  # NaN is not outside
+        lambda: linear.init(jnp.where(x > 40, 0.5, jnp.nan)),  # NaN does not count as outside
         lambda: linear.init(jnp.zeros((0, 4))),
     ):
         assert warnings_of(action) == []
@@ -874,7 +874,7 @@ def test_no_warning_of_a_signal_outside_the_range():
     traced = lambda high: TopologicalPoissonSpiker(mins=0.0, maxs=high).init(x[3])
     assert warnings_of(lambda: jax.jit(traced)(1.0)) == []
 
-    class Own(InputInterface[InputInterfaceConfig, None]):  # whose range is not known
+    class Own(InputInterface[InputInterfaceConfig, None]):  # an encoder without a known range
         def build(self, input_specs, *, key=None):
             self.signal_spec(input_specs)
 
@@ -884,7 +884,7 @@ def test_no_warning_of_a_signal_outside_the_range():
     assert warnings_of(lambda: Own().init(x[3])) == []
 
 
-def test_callers_state_is_never_touched():
+def test_state_of_the_caller_never_changes():
     state = linear.init(X)
     before = jax.tree.map(np.array, state)
     for bad in (S, jnp.ones(7)):
@@ -897,8 +897,8 @@ def test_callers_state_is_never_touched():
 @pytest.mark.parametrize(
     "cls", with_sweep(LinearSpiker, PoissonSpiker, TopologicalPoissonSpiker, TopologicalLinearSpiker)
 )
-def test_nan_is_no_spike_and_poisons_nothing(cls):
-    """Neither the spikes nor the state nor the gradient; and the units beside it do not notice."""
+def test_nan_is_silent_and_affects_no_other_unit(cls):
+    """Spikes, state and gradient stay finite, and other units do not change."""
     module = cls(max_freq=300.0)
     signal = jnp.asarray([0.9, nan, 0.4])
     run = lambda s: spark.unroll(module, s, module.init(s), steps=200, key=KEY)
@@ -910,7 +910,7 @@ def test_nan_is_no_spike_and_poisons_nothing(cls):
     np.testing.assert_array_equal(spikes[:, [0, 2]], healthy[:, [0, 2]])
     grad = jax.grad(lambda s: run(s)[0]["spikes"].value.sum())(signal)
     assert np.isfinite(grad).all() and grad[1] == 0
-    # One NaN among the steps: as a step of 0.
+    # A step of NaN equals a step of 0.
     frames = jnp.full((300, 2), 0.8).at[100:110, 0].set(jnp.nan)
     clean = jnp.where(jnp.isnan(frames), 0, frames)
     if not cls.__name__.startswith("Topological"):
@@ -919,7 +919,7 @@ def test_nan_is_no_spike_and_poisons_nothing(cls):
 
 
 @pytest.mark.parametrize("cls", [PoissonSpiker, LinearSpiker])
-def test_outside_saturates_with_gradient_0(cls):
+def test_values_outside_the_range_saturate_with_gradient_0(cls):
     module = cls(max_freq=300.0)
     run = lambda s: spark.unroll(module, s, module.init(s), steps=50, key=KEY)[0]["spikes"].value
     outside, ends = jnp.asarray([-0.3, 1.7, jnp.inf, -jnp.inf]), jnp.asarray([0.0, 1.0, 1.0, 0.0])
@@ -943,7 +943,7 @@ def test_check_signal_under_jit_and_scan():
         jax.block_until_ready(jax.jit(lambda s: module(s, state))(bad[3]))
 
 
-def test_config_is_checked_before_anything_is_made():
+def test_config_is_checked_when_it_is_made():
     with pytest.raises(ValueError, match="positive"):
         LinearSpikerConfig(tau=-1.0)
 

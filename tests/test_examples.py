@@ -1,6 +1,5 @@
-"""The worked examples, in their short forms: each does what its first lines say."""
+"""The examples in their short forms: each does what its docstring says."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -8,23 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
-
-FOLDER = Path(__file__).parents[1] / "docs/examples"
-
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        spec.loader.exec_module(module)
-        yield module
-    del sys.modules[name]
+from .examples import FOLDER, assert_picture, assert_rejected, load
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +31,12 @@ def sharded() -> Any:
 def check_printed(text: str, figure: Path) -> None:
     assert f"Figure: {figure}" in text
     assert max(len(line) for line in text.splitlines() if not line.startswith("Figure")) <= 100
-    assert figure.read_bytes().startswith(b"\x89PNG") and figure.stat().st_size > 20_000
+    assert_picture(figure)
 
 
 @pytest.mark.sweep
 def test_ecg_round_trip(ecg, tmp_path, capsys, monkeypatch):
-    """The fit gains decibels on both parts of the recording; the numbers printed are those of the signals."""
+    """The fit improves both parts of the recording, and the numbers printed agree with the signals."""
     fits = []
     fit = ecg.fit
     monkeypatch.setattr(ecg, "fit", lambda *args, **kwargs: fits.append(fit(*args, **kwargs)) or fits[-1])
@@ -58,7 +44,7 @@ def test_ecg_round_trip(ecg, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     check_printed(printed, tmp_path / "ecg.png")
     (result,) = (each for each in fits if each.name.startswith("topological"))
-    assert (result.after.snr > result.before.snr + 3).all()  # by 9 and 5 with jax 0.6 and 0.10
+    assert (result.after.snr > result.before.snr + 3).all()  # the gains are 9 and 5 dB with jax 0.6 and 0.10
     assert result.after.loss < result.before.loss and len(result.history) == ecg.QUICK_ITERATIONS + 1
     for name, value in result.end.items():
         low, high, _ = ecg.BOUNDS[name]
@@ -78,7 +64,7 @@ def test_ecg_round_trip(ecg, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.sweep
-def test_ecg_fit_does_not_see_what_is_held_out(ecg):
+def test_ecg_fit_does_not_depend_on_the_held_out_part(ecg):
     recording = ecg.load()
     other = recording._replace(signal=recording.signal.at[recording.split :].set(0.5))
     name = "topological-linear, 16 x 200 Hz"
@@ -90,7 +76,8 @@ def test_ecg_fit_does_not_see_what_is_held_out(ecg):
 
 @pytest.mark.sweep
 def test_sweep(sweep, tmp_path, capsys, monkeypatch):
-    """All rates to one spike; the round trip is good where all of the signal fires, and bad where little of it does."""
+    """All rates are exact to one spike. The reconstruction is good if the whole signal fires, and bad if little of it
+    does."""
     results = []
     run = sweep.sweep
     monkeypatch.setattr(sweep, "sweep", lambda side: results.append(run(side)) or results[-1])
@@ -104,7 +91,7 @@ def test_sweep(sweep, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.sweep
 def test_train():
-    """In full. What is not learnt is what the page shows; guessing gives 10 %."""
+    """The full example. Fixed parameters have the values that the page shows; guessing gives 10 %."""
     done = subprocess.run([sys.executable, FOLDER / "train.py"], capture_output=True, text=True, check=True)
     shown = (FOLDER.parent / "assets/output/train.txt").read_text()
     assert done.stdout.splitlines()[:3] == shown.splitlines()[:3]
@@ -114,7 +101,7 @@ def test_train():
 
 @pytest.mark.sweep
 def test_train_with_a_random_encoder(tmp_path):
-    """By the changes that the page shows."""
+    """The example runs with the changes that the page shows."""
     shutil.copy(FOLDER / "train.py", tmp_path)
     subprocess.run(["git", "apply", "--unidiff-zero", FOLDER / "train_random.diff"], cwd=tmp_path, check=True)
     done = subprocess.run([sys.executable, tmp_path / "train.py"], capture_output=True, text=True, check=True)
@@ -135,7 +122,7 @@ def test_sharded(tmp_path):
         assert float(by_signal) < 4e-6 and float(by_max_freq) < 1e-4
 
 
-def test_sharded_refuses_what_differs(sharded):
+def test_sharded_rejects_results_that_differ(sharded):
     good = sharded.Comparison("linear", outcome=None, devices=8, equal=True, by_signal=0.0, by_max_freq=1e-7)
     sharded.check(good, 8)
     for bad in (
@@ -160,8 +147,5 @@ def test_sharded_refuses_what_differs(sharded):
         ("sharded", ["--figure", "no/such/folder/sharded.png"], "folder"),
     ],
 )
-def test_bad_option_is_refused_in_one_line(request, name, options, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        request.getfixturevalue(name).main(options)
-    assert stop.value.code == 2
-    assert words in capsys.readouterr().err.splitlines()[-1]
+def test_bad_option_is_rejected_in_one_line(request, name, options, words, capsys):
+    assert_rejected(request.getfixturevalue(name), options, words, capsys)

@@ -67,7 +67,7 @@ def test_neo_keeps_its_units():
     assert (one.rescale("s").magnitude == [0.005]).all() and (two.magnitude == [49.5]).all()
     in_seconds = [train.rescale("s") for train in (one, two)]
     np.testing.assert_array_equal(from_neo(in_seconds, 0.5), raster)
-    # A recording that begins at 2 s, off the grid; its last spike is at its very end.
+    # A recording that begins at 2 s, between two steps, with its last spike at its end.
     train = neo.SpikeTrain([2.0004, 2.0099, 2.02], units="s", t_start=2 * pq.s, t_stop=2.02 * pq.s)
     np.testing.assert_array_equal(np.flatnonzero(from_neo(train)), [0, 9, 19])
 
@@ -173,7 +173,7 @@ def test_multiples_of_the_step_are_in_their_step(reader, dt):
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("make", [np.float32, jnp.float32])
-def test_a_time_step_in_single_precision_is_rounded_too(reader, make):
+def test_time_step_in_single_precision_is_rounded_too(reader, make):
     unit, read = READERS[reader]
     for dt in (0.1, 1 / 3):
         k = np.arange(10_000)
@@ -224,7 +224,7 @@ def test_integer_ticks_are_exact():
         np.testing.assert_array_equal(np.argwhere(np.asarray(frames[:, 0, 0])), [[0, 0], [1, 0], [3, 1]])
 
 
-def test_the_order_of_bytes_does_not_matter():
+def test_byte_order_does_not_matter():
     times = (np.arange(1000) * 0.1 * 1000).astype(">f4")
     assert from_tonic(tonic_events(times, 0, ">f4"), (1, 1, 1), 0.1).all()
     swapped = nir.EventData(np.zeros((1, 1000), int), (times / 1e6).astype(">f4")[None], 1, 0.1)
@@ -242,7 +242,7 @@ def test_tonic_keeps_steps_of_any_duration(micros):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_recording_may_end_within_a_step(dtype):
+def test_recording_may_end_within_a_step(dtype):
     train = lambda stop, start=0.0: neo.SpikeTrain([], dtype(stop), "ms", t_start=dtype(start), dtype=dtype)
     data = lambda end: nir.EventData(np.zeros((1, 0)), np.zeros((1, 0), dtype), 1, dtype(end))
     up, down = dtype(np.inf), dtype(0)
@@ -251,7 +251,7 @@ def test_a_recording_may_end_within_a_step(dtype):
         for beside in (np.nextafter(dtype(end), up), np.nextafter(dtype(end), down)):
             assert len(from_neo(train(beside))) == steps + (end == 0 and beside > 1e-6)
     assert len(from_neo(train(2004.5, 2000.0))) == 5
-    # An event in the last, partial step.
+    # An event in the last step, which is incomplete.
     partial = neo.SpikeTrain(np.array([4.2, 4.5], dtype), dtype(4.5), "ms", dtype=dtype)
     np.testing.assert_array_equal(np.flatnonzero(from_neo(partial, merge=True)), [4])
     partial = nir.EventData(np.zeros((1, 1), int), np.array([[0.0045]], dtype), 1, dtype(0.0045))
@@ -276,7 +276,7 @@ def test_tolerance_depends_on_the_time_as_given():
     np.testing.assert_array_equal(np.flatnonzero(from_neo(late)), np.arange(499))
 
 
-def test_a_quantity_as_the_time_step():
+def test_quantity_as_the_time_step():
     raster = spikes(20, 2)
     for dt in (0.5 * pq.ms, 0.0005 * pq.s, pq.Quantity(500, "us")):
         trains = to_neo(raster, dt)
@@ -517,7 +517,7 @@ def test_error(name):
 
 
 @pytest.mark.parametrize("name, call", [("neo", lambda: to_neo(R)), ("nir", lambda: to_nir(R))])
-def test_a_missing_package_is_named(name, call, monkeypatch):
+def test_missing_package_is_named(name, call, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=f"needs the package `{name}`: pip install {name}"):
         call()

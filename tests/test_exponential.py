@@ -19,7 +19,7 @@ def decode(module, spikes, key=None):
 
 
 def regular(period, steps, units):
-    """Each unit fires every `period` steps, the units spread over the period."""
+    """Each unit fires every `period` steps. The units are spread over the period."""
     t, unit = np.arange(steps)[:, None], np.arange(units)[None]
     return jnp.asarray((t + unit) % period == 0, jnp.float32)
 
@@ -29,7 +29,7 @@ def regular(period, steps, units):
 @pytest.mark.parametrize("smooth", [True, False])
 @pytest.mark.parametrize("units", [1, 7, 100, 1000])
 def test_reads_one_at_saturation(dt, tau, smooth, units):
-    """Whatever the time step, the time constant, the group size and the smoothing: 1.000 +- 0.001 over a period."""
+    """The mean over a period is 1.000 +- 0.001 for any time step, time constant, group size and smoothing."""
     period = 20
     module = ExponentialIntegrator(
         num_outputs=1, saturation_freq=1000 / (period * dt), tau=tau, dt=dt, smooth_trace=smooth, shuffle=False
@@ -61,8 +61,8 @@ def test_every_group_reads_one(assignment, units, outputs):
     np.testing.assert_allclose(signal[-20:].mean(0), 1, atol=1e-3)
 
 
-def test_groups_differ_by_at_most_one_and_the_first_have_more():
-    """A unit's weight tells the size of its group, the position of the response its number."""
+def test_sizes_of_groups_differ_by_at_most_one_and_the_first_are_larger():
+    """The response to a single unit shows the number of its group, and its weight shows the size of the group."""
     for units, outputs in ((10, 4), (7, 7), (11, 3), (64, 4)):
         sizes = np.array([units // outputs + (k < units % outputs) for k in range(outputs)])
         for key in (None, jr.key(0), jr.key(1)):
@@ -104,8 +104,8 @@ def test_impulse_response_is_the_discrete_kernel(dt, tau, smooth):
 
 
 @pytest.mark.parametrize("units, tau", [(7, 20.0), (7, 50.0), (7, 100.0), (301, 5.0)])
-def test_held_spikes_are_rounded_as_those_of_every_step(units, tau):
-    """Where the sums do not depend on the step, the compiler computes their weight once."""
+def test_held_spikes_are_rounded_as_repeated_spikes(units, tau):
+    """If the sums do not depend on the step, the compiler computes their weight once."""
     spikes = jnp.asarray(np.arange(units) % 7 < 3, jnp.float32)
     module = ExponentialIntegrator(num_outputs=1, shuffle=False, smooth_trace=units > 7, tau=tau)
     state = module.init(spikes)
@@ -136,7 +136,7 @@ def test_inhibitory_spikes_count_down():
 
 @pytest.mark.parametrize("dtype", [jnp.bool_, jnp.int8, jnp.float16, jnp.bfloat16])
 def test_large_groups_are_counted_exactly(dtype):
-    """4999 spikes are not a number in 16-bit floats."""
+    """4999 cannot be represented in 16-bit floats."""
     module = ExponentialIntegrator(num_outputs=1, shuffle=False, saturation_freq=1000.0, smooth_trace=False)
     spikes = (jnp.arange(5000) > 0)[None].astype(dtype)
     signal, _ = decode(module, spikes)
@@ -146,8 +146,8 @@ def test_large_groups_are_counted_exactly(dtype):
 @pytest.mark.parametrize("dtype", with_sweep(bool, jnp.int8, jnp.float32))
 @pytest.mark.parametrize("units, outputs", with_sweep((10, 3), (300, 2), (260, 2), (131, 1), (7, 7), several=True))
 @pytest.mark.parametrize("assigned", [False, True])
-def test_every_way_to_sum_groups_is_the_sum(units, outputs, assigned, dtype, getkey):
-    """Small and large groups, even and uneven, ordered and shuffled: all steps at once, one step, and a batch."""
+def test_every_way_to_sum_groups_is_exact(units, outputs, assigned, dtype, getkey):
+    """Small and large, equal and unequal, ordered and shuffled groups; whole sequences, single steps, and batches."""
     groups = np.repeat(np.arange(outputs), [len(each) for each in np.array_split(np.arange(units), outputs)])
     groups = np.random.default_rng(0).permutation(groups) if assigned else groups
     assignment = jnp.asarray(groups) if assigned else None
@@ -177,7 +177,7 @@ def test_per_output_parameters(getkey):
         np.testing.assert_allclose(signal[:, i : i + 1], decode(one, spikes[:, 3 * i : 3 * i + 3])[0], rtol=1e-5)
 
 
-def test_nan_travels_through_to_its_group():
+def test_nan_passes_to_its_group_only():
     module = ExponentialIntegrator(num_outputs=2, shuffle=False)
     spikes = jnp.zeros((3, 4)).at[1, 0].set(jnp.nan)
     signal, _ = decode(module, spikes)
@@ -185,7 +185,7 @@ def test_nan_travels_through_to_its_group():
 
 
 def test_round_trip_of_a_signal():
-    """Encode with a calibrated spiker, decode at its frequency: the rate that the closed form says."""
+    """A signal that is encoded by a calibrated spiker and decoded at its frequency: the rate is the closed form."""
     x, max_freq, tau, cd = 0.7, 200.0, 20.0, 1.0
     spiker = LinearSpiker(max_freq=max_freq, tau=tau, cd=cd, dt=0.5)
     signal = jnp.full(40, x)

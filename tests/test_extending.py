@@ -1,6 +1,6 @@
 """Modules, configs, surrogates and payloads as users write them."""
 
-# A field takes more types than it holds.
+# A field accepts more types than its annotation says.
 # pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false
 # pyright: reportIncompatibleVariableOverride=false
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class ATan(AbstractSurrogate):
-    """Named as one of the library's."""
+    """A class with the name of one in the library."""
 
     sharpness: float = 1.0
 
@@ -53,7 +53,7 @@ class Every(spark.SparkConfig):
     mlp: eqx.nn.MLP | None = spark.parameter(default=None)
 
 
-def test_annotations_say_what_is_stored():
+def test_values_are_stored_as_annotated():
     config = Every(n=np.int64(4), flag=np.bool_(True), sizes=[3, np.int32(4)], weights=np.ones((2, 3), np.float32))
     assert type(Every().n) is int and Every().n == 3 and type(config.n) is int
     assert config.flag is True and config.sizes == (3, 4)
@@ -85,7 +85,7 @@ def test_annotations_say_what_is_stored():
         ("mlp", jnp.ones(3), "MLP, or None"),
     ],
 )
-def test_annotations_refuse(field, value, text):
+def test_annotations_reject(field, value, text):
     with pytest.raises(TypeError, match=rf"Every: `{field}` must be .*{text}"):
         Every(**{field: value})
 
@@ -102,7 +102,7 @@ class Late(spark.SparkConfig):
 
 
 def run_source(source: str, monkeypatch, name="future") -> dict[str, Any]:
-    """Of a file: the names that it defines."""
+    """Run the source of a module, and return the names that it defines."""
     import sys
     import types
 
@@ -120,7 +120,7 @@ def test_string_annotations(monkeypatch):
 
 
 @pytest.mark.parametrize("annotation", ["3", "int | str", "None", "tuple[3, ...]", "type['LIF']"])
-def test_annotations_that_say_too_little(annotation, monkeypatch):
+def test_ambiguous_annotations_are_rejected(annotation, monkeypatch):
     source = f"import spark_eqx as spark\nclass Vague(spark.SparkConfig):\n    x: {annotation} = spark.parameter()"
     with pytest.raises(TypeError, match="Vague: the annotation .* of `x` does not say what is taken"):
         run_source(source, monkeypatch)
@@ -136,7 +136,7 @@ class DenseConfig(spark.SparkConfig):
 
 
 class Dense(spark.SparkModule[DenseConfig, DenseState]):
-    """Modules of Equinox in the config, and a field beside it."""
+    """Modules of Equinox in the config, and a field outside the config."""
 
     port: ClassVar[spark.Port] = spark.Port("spikes", spark.SpikeArray)
     scale: Float[Array, ""]
@@ -196,7 +196,7 @@ def test_weights_are_leaves_with_the_gradients_of_finite_differences():
         np.testing.assert_allclose(of(gradient)[at], difference, rtol=1e-2)
 
 
-def test_a_change_of_the_weights_compiles_nothing_anew():
+def test_new_weights_do_not_recompile():
     module, lif = dense(), LIF(weights=jnp.ones((2, 3)))
     updated = eqx.apply_updates(module, eqx.filter_grad(summed)(module))
     summed(module)
@@ -213,14 +213,14 @@ def test_a_change_of_the_weights_compiles_nothing_anew():
     assert len(values) == 2 and len(compiled) == 1
 
 
-def test_what_cannot_be_written_is_named():
+def test_error_names_the_field_that_has_no_json():
     with pytest.raises(TypeError, match="DenseConfig: `mlp` cannot be written: a MLP is no plain data"):
         dense().config.to_json()
     with pytest.raises(TypeError, match="Dense: `scale` cannot be written"):
         dense().to_json()
 
 
-def test_json_of_what_users_write():
+def test_json_of_modules_of_users():
     config = Every(weights=jnp.ones((1, 2)), inner=NoisyLatencySpiker(), several=[LIF(weights=jnp.ones((2, 2)))])
     assert tree_equal(Every.from_json(config.to_json()), config)
     network = spark.Sequential([NoisyLatencySpiker(surrogate=ATan(sharpness=3.0)), LIF(weights=jnp.ones((2, 3)))])
@@ -228,7 +228,7 @@ def test_json_of_what_users_write():
     assert tree_equal(spark.SparkModule.from_json(network.to_json()), network)
 
 
-def test_of_two_classes_of_one_name_each_is_found():
+def test_two_classes_of_one_name_are_both_found():
     own, library = ATan(sharpness=2.0), surrogate.ATan(slope=2.0)
     assert own.to_dict()["type"] == f"{__name__}:ATan" and library.to_dict()["type"] == "spark_eqx:ATan"
     for each in (own, library):
@@ -249,7 +249,7 @@ class Cell(spark.SparkModule[CellConfig, None]):
 """
 
 
-def test_of_a_class_that_is_defined_twice_the_newest_is_meant(monkeypatch):
+def test_latest_definition_of_a_class_is_found(monkeypatch):
     first, second = (dict(run_source(CELL, monkeypatch, "cell")) for _ in range(2))
     assert first["Cell"] is not second["Cell"]
     for name in ("Cell", "CellConfig"):
@@ -260,7 +260,7 @@ def test_of_a_class_that_is_defined_twice_the_newest_is_meant(monkeypatch):
         second["Cell"](first["CellConfig"]())
 
 
-def test_port_and_config_are_not_forgotten():
+def test_missing_port_or_config_is_an_error():
     with pytest.raises(TypeError, match="Deaf: `port` is missing"):
 
         class Deaf(spark.SparkModule[DenseConfig, None]):
@@ -278,7 +278,7 @@ def test_port_and_config_are_not_forgotten():
 
 
 class Count(OutputInterface[OutputInterfaceConfig, Any]):
-    """A decoder whose `step` or `run` returns what a test wants."""
+    """A decoder whose `step` or `run` can return wrong values."""
 
     returns: Any = eqx.field(static=True)
 
@@ -310,7 +310,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("returns, error, text", BROKEN)
 @pytest.mark.parametrize("of", ["step", "run"])
-def test_what_a_step_and_a_run_return_is_checked(returns, error, text, of):
+def test_outputs_of_step_and_run_are_checked(returns, error, text, of):
     module, state = Count(returns, of), jnp.zeros(3)
     chain = spark.Sequential([module])
     calls = [lambda: spark.unroll(module, SPIKES, state), lambda: spark.unroll(chain, SPIKES, (state,))]
@@ -321,7 +321,7 @@ def test_what_a_step_and_a_run_return_is_checked(returns, error, text, of):
             call()
 
 
-def test_the_axis_of_a_run_is_checked():
+def test_time_axis_of_run_is_checked():
     module = Count(lambda output, state: (jax.tree.map(lambda x: x[1:], output), state), "run")
     with pytest.raises(ValueError, match=r"Count.run: .* leading axis of 3 time steps, got shape \(2, 3\)"):
         spark.unroll(module, SPIKES, jnp.zeros(3))
@@ -335,7 +335,7 @@ class Bent(AbstractSurrogate):
 
 
 @pytest.mark.parametrize("mode, error", [("dtype", TypeError), ("shape", ValueError), ("type", TypeError)])
-def test_a_relaxation_of_another_shape_or_dtype(mode, error):
+def test_relaxation_of_another_shape_or_dtype_is_rejected(mode, error):
     encoder, signal = LinearSpiker(surrogate=Bent(mode=mode)), jnp.ones(3)
     loss = lambda signal: encoder(signal, encoder.init(signal))[0]["spikes"].value.sum()
     with pytest.raises(error, match=r"Bent.relaxation: must return .* shape \(3,\), dtype float32"):
@@ -367,7 +367,7 @@ class Mute(spark.SparkModule[MuteConfig, None]):
         return {"graded": dataclasses.replace(payload, spikes=spikes)}, state
 
 
-def test_a_payload_of_several_arrays():
+def test_payload_of_several_arrays():
     graded = Graded(jnp.ones(3), jnp.asarray([0.2, 0.6, 0.9]), jnp.arange(3, dtype=jnp.int32))  # pyright: ignore[reportCallIssue]
     spec = spark.InputSpec.of(graded)
     struct = spec.struct()
@@ -423,7 +423,7 @@ class Tell(spark.SparkModule[Settings, None]):
         return {"signal": spark.FloatArray(payload.value + value)}, state
 
 
-def test_constants_that_are_equal_but_differ_are_programs_of_their_own():
+def test_equal_constants_of_different_types_have_different_programs():
     told = lambda **fields: int(Tell(**fields)(jnp.zeros(()), None)[0]["signal"].value)
     assert [told(anything=each) for each in (1, True, 1.0)] == [1, 0, 2]
     assert [told(choice=each) for each in (0, False, True)] == [1, 11, 11]
@@ -431,7 +431,7 @@ def test_constants_that_are_equal_but_differ_are_programs_of_their_own():
     assert Settings(anything=1) != Settings(anything=True)
 
 
-def test_what_could_change_behind_the_back_of_a_program_is_refused():
+def test_mutable_values_are_rejected():
     for annotation in (np.ndarray, list[int], dict, set, Float[np.ndarray, "n"]):
         with pytest.raises(TypeError, match="Stale: the annotation .* of `w` does not say what is taken"):
             type("Stale", (spark.SparkConfig,), {"__annotations__": {"w": annotation}})
@@ -444,7 +444,7 @@ def test_what_could_change_behind_the_back_of_a_program_is_refused():
         Settings(anything=[1.0])
 
 
-def test_a_new_default_keeps_unit_and_check():
+def test_new_default_keeps_unit_and_check():
     class Higher(Settings):
         scale: float = 2.0
 
@@ -458,7 +458,7 @@ def test_a_new_default_keeps_unit_and_check():
             type("Taken", (spark.SparkConfig,), {"__annotations__": {name: int}, name: 3})
 
 
-def test_checks_of_what_is_no_number():
+def test_checks_of_fields_that_are_not_numbers():
     assert Settings(name="ab").name == "ab"
     with pytest.raises(ValueError, match="Settings: `name` must be a string, short, got 'abc'"):
         Settings(name="abc")
@@ -468,7 +468,7 @@ def test_checks_of_what_is_no_number():
         spark.parameter(check=lambda x: x > 0)  # pyright: ignore[reportArgumentType]
 
 
-def test_what_is_no_json_names_the_field():
+def test_error_names_the_field_with_a_value_that_has_no_json():
     for fields in ({"factor": np.inf}, {"factor": jnp.asarray(np.nan)}, {"anything": {"a": jnp.ones(2)}}):
         with pytest.raises(TypeError, match="Settings: `(factor|anything)` cannot be written"):
             Tell(**fields).to_json()
@@ -478,7 +478,7 @@ def test_what_is_no_json_names_the_field():
     assert spark.SparkModule.from_json(jax.device_get(module).to_json()) == module
 
 
-def test_config_is_that_of_the_module_among_the_bases():
+def test_config_is_found_among_several_bases():
     class Mixin(Generic[T]): ...
 
     class Mixed(Mixin[LatencyConfig], Tell): ...
@@ -495,7 +495,7 @@ def test_config_is_that_of_the_module_among_the_bases():
     assert type(Mixed().config) is Settings and Generic_().config.n == 3
 
 
-def test_a_kind_of_ones_own():
+def test_kind_of_a_user():
     even = kinds.Kind("an even integer", lambda value: value if value in (2, 4) else NotImplemented)
 
     class Evens(spark.SparkConfig):
@@ -508,7 +508,7 @@ def test_a_kind_of_ones_own():
 
 
 @pytest.mark.parametrize("key", [jr.key(0), jr.PRNGKey(0), jr.key(0, impl="rbg")], ids=["typed", "raw", "rbg"])
-def test_a_key_may_be_kept_in_the_state(key):
+def test_state_may_contain_a_key(key):
     class Keeper(Tell):
         def build(self, input_specs, *, key=None):
             return {"key": self.need_key(key, "noise")}
@@ -521,7 +521,7 @@ def test_a_key_may_be_kept_in_the_state(key):
         keeper(jnp.zeros(()), {"key": jnp.zeros(2)})
 
 
-def test_a_surrogate_may_hold_a_network():
+def test_surrogate_may_contain_a_network():
     class Learnt(AbstractSurrogate):
         mlp: eqx.nn.MLP = spark.parameter()
 
@@ -537,19 +537,19 @@ def test_a_surrogate_may_hold_a_network():
     assert np.abs(grads.mlp.layers[0].weight).max() > 0
 
 
-def test_output_takes_booleans_and_floats():
+def test_output_rejects_other_dtypes_than_booleans_and_floats():
     spiker = NoisyLatencySpiker()
     signal = spark.FloatArray(jnp.ones(2))
     with pytest.raises(TypeError, match="NoisyLatencySpiker.output: `fired` must be booleans and `v` floats"):
         spiker.output(jnp.ones(2), jnp.ones(2) > 0, signal)
 
 
-def test_methods_take_a_key():
+def test_methods_without_key_are_rejected():
     with pytest.raises(TypeError, match="Keyless.*: must take `key`"):
         type("Keyless", (Tell,), {"step": lambda self, payload, state: None})
 
 
-def test_a_nested_record_of_a_class_that_was_defined_again():
+def test_nested_record_of_an_earlier_definition_is_rejected():
     def cell():
         class Inner(spark.SparkConfig): ...
 

@@ -31,8 +31,8 @@ def test_error(name):
 
 @pytest.mark.parametrize("taps", [1, 2, 9, 20, 64, 129])
 @pytest.mark.parametrize("dt", [0.1, 0.5, 1.0, 2.0])
-def test_numbers_of_scipy(taps, dt):
-    for share in (1e-3, 0.08, 0.3, 0.999):  # of the Nyquist frequency
+def test_kernels_equal_those_of_scipy(taps, dt):
+    for share in (1e-3, 0.08, 0.3, 0.999):  # relative to the Nyquist frequency
         kernel = fir.lowpass(taps, share * 500 / dt, dt)
         assert kernel.dtype == np.float64 and kernel.shape == (taps,)
         np.testing.assert_allclose(kernel, firwin(taps, share), rtol=0, atol=1e-15)
@@ -54,7 +54,7 @@ def test_no_tap_is_negative_up_to_the_documented_cutoff(taps):
         assert fir.lowpass(taps, 1.1 * most, 0.5).min() < -1e-5
 
 
-def test_a_kernel_is_a_constant():
+def test_kernel_is_a_constant():
     kernel = fir.lowpass(5, 40.0)
     assert FilterDecoder(kernel=kernel).config.kernel == tuple(kernel.tolist())
 

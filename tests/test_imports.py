@@ -65,7 +65,7 @@ def test_public_names():
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_path_that_spark_documents(path):
+def test_paths_that_spark_documents(path):
     module = importlib.import_module(f"spark_eqx.{path}")
     for name in PATHS[path]:
         assert getattr(module, name).__module__ == module.__name__
@@ -96,7 +96,7 @@ def test_every_public_class_has_a_docstring():
 
 
 def _imports(path: Path, names: set[str], root: Path):
-    """The modules of the package that a file imports, also for type checkers alone."""
+    """The modules of the package that a file imports, including imports for type checkers only."""
     package = path.relative_to(root.parent).with_suffix("").parts[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -116,7 +116,7 @@ def test_imports_have_no_cycles():
 
 
 def test_importing_imports_only_the_core_packages():
-    """Nothing beyond what jax, equinox, jaxtyping and beartype bring themselves; and as fast, give or take 0.2 s."""
+    """The package imports only what jax, equinox, jaxtyping and beartype import, and adds at most 0.2 s."""
     code = """
 import json, sys, time
 start = time.perf_counter()
@@ -133,11 +133,11 @@ print(json.dumps([end - between, sorted(new - set(sys.stdlib_module_names))]))
     ]
     for _, new in runs:
         assert set(new) <= {"spark_eqx", "jax", "jaxlib", "equinox", "jaxtyping", "beartype", "numpy"}
-    # Not a benchmark: importing must not run or compile anything. The best of three, against a lenient bound.
+    # The import must not run or compile anything, which the best of three times shows with a lenient bound.
     assert min(seconds for seconds, _ in runs) < 2.0
 
 
-def test_package_says_what_it_supports():
+def test_package_states_what_it_supports():
     metadata = importlib.metadata.metadata("spark-eqx")
     requires = [line for line in metadata.get_all("Requires-Dist") or [] if "extra" not in line]
     names = sorted(line.split(">=")[0] for line in requires)

@@ -1,4 +1,4 @@
-"""Each key is drawn from once, or folded and split, and never both, even if `init` and `unroll` get the same one."""
+"""Each key is either drawn from once, or folded and split, even if `init` and `unroll` get the same key."""
 
 import functools
 import math
@@ -28,13 +28,13 @@ from spark_eqx.nn.interfaces.input import _threefry
 from .helpers import assert_equal, every, with_sweep
 
 
-STEPS = 5  # more than any chain below has stages
+STEPS = 5  # larger than the number of stages of any chain below
 SIGMAS = 4.5
-CHI_SQUARE = 1e-5  # smallest probability that is taken for chance
+CHI_SQUARE = 1e-5  # the smallest p-value that passes
 
 
 class Keys:
-    """The keys that were drawn from, and those that were folded or split, as words."""
+    """The keys that were drawn from, and the keys that were folded or split, as words."""
 
     def __init__(self):
         self.drawn, self.derived = Counter(), Counter()
@@ -53,9 +53,9 @@ class Keys:
 def watch(program):
     """The keys that the primitives of `jax.random` are given in a program without arguments.
 
-    The program is traced without compiled functions and loops, and only the keys of what was traced are computed.
+    The program is traced without compiled functions and loops, and only the keys are computed.
     """
-    # The same words of the same keys, by the primitive.
+    # Draws of the same words from the same key, by the primitive.
     bits = lambda data, shape, rounds: jr.bits(jr.wrap_key_data(data), shape, jnp.uint32)
     with jax.disable_jit(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(_threefry, "_words", bits)
@@ -66,7 +66,7 @@ def watch(program):
 
 
 def _walk(jaxpr, given, keys):
-    """The outputs, as functions that compute them when they are needed."""
+    """The outputs as functions, which compute them on demand."""
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], given, strict=True))
     read = lambda atom: (lambda: atom.val) if isinstance(atom, Literal) else values[atom]
     for eqn in jaxpr.eqns:
@@ -110,7 +110,7 @@ def test_keys_are_watched():
 
 
 def around(row):
-    """The module alone, and as a stage at each index of a `Sequential` whose other stages draw, too; with examples."""
+    """The module alone, and as a stage at each index of a `Sequential` whose other stages draw too, with examples."""
     module, (shape,), signals = row.make(), row.shapes, row.payload_type is spark.FloatArray
     dt = getattr(module.config, "dt", 1.0)
     encoder, example = PoissonSpiker(dt=dt), spark.FloatArray(jr.uniform(jr.key(0), shape))
@@ -160,19 +160,19 @@ def test_no_key_of_any_kind_is_used_twice(row, kind, partitionable):
     with jax.threefry_partitionable(partitionable):
         for i, (module, example) in enumerate(around(row)):
             if kind == "unsafe_rbg" and isinstance(module, spark.Sequential):
-                continue  # the order in which numbers are folded into such a key makes no difference
+                continue  # folding is commutative for such keys
             key = KINDS[kind](i)
             for once, often in ((key, key), jr.split(key)):
                 use(module, example, once, often).check(STEPS * row.draws + row.draws_once)
 
 
 @pytest.mark.parametrize("kind", with_sweep(*KINDS))
-def test_init_has_the_key_after_that_of_the_last_step(kind):
+def test_init_uses_the_key_after_the_last_step(kind):
     key, x = KINDS[kind](3), jnp.ones(50)
     specs = {"signal": spark.InputSpec.of(spark.FloatArray(x))}
     module = RenewalSpiker()
     assert_equal(module.init(x, key=key), module.build(specs, key=jr.fold_in(key, 2**32 - 1)))
-    # A stage has that key folded with its index, in `init`, and in `build` the given one.
+    # In `init`, a stage gets this key folded with its index; in `build`, the given key folded with its index.
     chain = spark.Sequential([RegularSpiker(phase="random"), Sampler(sample_size=20), Sampler(sample_size=30)])
     of = lambda key, i: jr.fold_in(key, i)
     for state, own in (
@@ -188,7 +188,7 @@ def test_init_has_the_key_after_that_of_the_last_step(kind):
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", ["transfer_curve", "round_trip", "search"])
 def test_encoder_and_decoder_have_different_keys(name, monkeypatch):
-    """In plots and in a search, of an encoder whose decoder draws as well."""
+    """Plots and searches of an encoder whose decoder draws as well use different keys for the two."""
     pytest.importorskip("matplotlib").use("Agg")
     key, keys, encoder = jr.key(1), Keys(), RegularSpiker(phase="random")
     monkeypatch.setattr(RegularSpiker, "decoder", lambda encoder: ExponentialIntegrator(num_outputs=2))
@@ -216,7 +216,7 @@ def _counted(original, counter):
 
 
 def assert_independent(a, b, bins=8):
-    """Of two numbers per unit: how often each pair of octiles occurs, by a chi-square."""
+    """The p-value of a chi-squared test of independence: how often each pair of octiles of two numbers occurs."""
     table = np.histogram2d(*(np.argsort(np.argsort(x)) * bins // len(x) for x in (a, b)), bins=bins)[0]
     expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
     statistic = ((table - expected) ** 2 / expected).sum()
@@ -225,7 +225,7 @@ def assert_independent(a, b, bins=8):
 
 @pytest.mark.parametrize("order", with_sweep(1, 2, 4, 16))
 def test_intervals_drawn_in_steps_are_independent_of_init(order):
-    """With one key for both. The units that fire in a step are those that draw an interval in it."""
+    """Both get the same key. Units draw an interval in the steps in which they fire."""
     module, x, key = RenewalSpiker(order=order, max_freq=400.0, cd=1.0), jnp.ones(100_000), jr.key(0)
     start = state = module.init(x, key=key)
     for t in range(4):
@@ -238,7 +238,7 @@ def test_intervals_drawn_in_steps_are_independent_of_init(order):
 
 @pytest.mark.parametrize("order", with_sweep(1, 2, 4, 16))
 def test_rates_of_renewal_spikers_are_flat_from_the_first_step(order):
-    """With one key for `init` and `unroll`, and a refractory period that no second spike in a step is delayed by."""
+    """`init` and `unroll` get the same key. The refractory period prevents a second spike in a step."""
     units, steps, p, key = 100_000, 10, 0.1, jr.key(0)
     module, x = RenewalSpiker(order=order, cd=1.0), jnp.ones(units)
     output, _ = spark.unroll(module, x, module.init(x, key=key), steps=steps, key=key)
@@ -247,7 +247,7 @@ def test_rates_of_renewal_spikers_are_flat_from_the_first_step(order):
 
 
 def test_rates_of_regular_spikers_are_flat_from_the_first_step():
-    """Each unit fires once in ten steps, in each of them with the same probability."""
+    """Each unit fires once in ten steps, with the same probability in each."""
     units, steps, key = 100_000, 10, jr.key(0)
     module, x = RegularSpiker(phase="random"), jnp.ones(units)
     output, _ = spark.unroll(module, x, module.init(x, key=key), steps=steps, key=key)
@@ -257,8 +257,8 @@ def test_rates_of_regular_spikers_are_flat_from_the_first_step():
 
 
 @pytest.mark.sweep
-def test_a_sampler_does_not_see_what_the_encoder_draws():
-    """Two disjoint samples of a random raster have as many spikes in every step, also in that of a stage's index."""
+def test_sampler_is_independent_of_the_draws_of_the_encoder():
+    """Two disjoint samples of a random raster have equal rates in every step, also in those equal to a stage index."""
     chain = spark.Sequential(
         [
             ReceptiveFields(resolution=8),

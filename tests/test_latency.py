@@ -1,6 +1,8 @@
 # pyright: reportArgumentType=false, reportCallIssue=false
 """The latency code and its curves."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from spark_eqx.nn.interfaces.curves import AbstractCurve, Charging, Exponential,
 
 from .golden import golden
 from .helpers import assert_close, assert_equal, x64
+from .round_trips import round_trip, run
 from .test_errors import complaint
 
 
@@ -21,18 +24,11 @@ nan = float("nan")
 CURVES = [Linear(), Exponential(), Exponential(tau=0.07), Charging(), Charging(tau=2.0, theta=0.05)]
 
 
-def run(module, payload, state=None, steps=None):
-    """All outputs, and the last state."""
-    example = payload if steps is not None else payload[0]
-    output, state = spark.unroll(module, payload, module.init(example) if state is None else state, steps=steps)
-    return next(iter(output.values())).value, state
-
-
 @pytest.mark.parametrize("held", [False, True])
-def test_a_signal_exactly_at_the_threshold_fires_once_however_it_is_cut(held):
-    """A distance of 0 is a spike, which a later chunk of the same window does not repeat."""
+def test_signal_at_the_threshold_fires_once_in_any_chunks(held):
+    """A distance of 0 gives a spike, which a later chunk of the same window does not repeat."""
     encoder, steps = LatencySpiker(window=5.0), 10
-    x = jnp.asarray([0.875, 0.625, 0.375, 0.125])  # the thresholds of the first four steps: exact numbers
+    x = jnp.asarray([0.875, 0.625, 0.375, 0.125])  # the thresholds of the first four steps, which are exact in float32
     series = jnp.broadcast_to(x, (steps, 4))
     whole, end = run(encoder, series)
     assert np.argwhere(np.asarray(whole[:5]).T).tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
@@ -70,7 +66,7 @@ def test_formulas():
     np.testing.assert_allclose(Exponential(tau=0.3).threshold(t), np.exp(-t / 0.3))
     tau, theta = 0.3, 0.1
     charged = Charging(tau=tau, theta=theta).threshold(t) * (1 - np.exp(-(t - tau * np.log(1 - theta)) / tau))
-    np.testing.assert_allclose(charged, theta)  # the circuit is at `theta` then
+    np.testing.assert_allclose(charged, theta)  # the circuit reaches `theta` at this time
     x = np.linspace(0.2, 1, 5)
     first = tau * np.log(1 / (1 - theta))
     np.testing.assert_allclose(
@@ -92,11 +88,11 @@ def test_curves_of_arrays(cls, fields):
         np.testing.assert_allclose(slope, (near[1] - near[0]) / 2e-6, rtol=1e-4)
 
 
-# What fires, and when.
+# Which units fire, and when.
 
 
 def reference(x, curve, length, threshold=0.0, first=0):
-    """Step by step, of a signal `(time, units)`; the numbers that are compared are rounded as the code must."""
+    """The spikes of a signal `(time, units)`, step by step. Both sides of the comparison are rounded as in the code."""
     least = np.asarray(curve.threshold((np.arange(length) + 0.5) / (length - 1)), np.float32)
     spikes, fired = np.zeros_like(x), np.zeros(x.shape[1:], bool)
     for t, row in enumerate(x):
@@ -118,8 +114,8 @@ def test_held_signal_fires_at_the_nearest_step(curve):
     assert (np.abs(spikes.argmax(0)[heard] - curve.time(x[heard].astype(float)) * (length - 1)) <= 0.5 + 1e-4).all()
 
 
-def test_ties():
-    """At the middle between two steps: in the first; on a step: in it."""
+def test_ties_fire_in_the_first_step():
+    """A spike time in the middle between two steps is rounded down, and a whole number of steps is not rounded."""
     for length in (2, 16):
         on = 1 - np.arange(length - 1) / (length - 1)
         between = 1 - (np.arange(length - 1) + 0.5) / (length - 1)
@@ -138,7 +134,7 @@ def test_threshold_is_exclusive():
 
 def test_varying_signal_is_compared_live():
     x = np.random.default_rng(0).uniform(-0.2, 1.2, (100, 40)).astype(np.float32)
-    x = np.where(x > 1, x, x**3)  # most are small, so that many windows have no spike for long
+    x = np.where(x > 1, x, x**3)  # most values are small, so that many windows have late spikes
     at = Charging().threshold((np.arange(100) % 12 + 0.5) / 11)
     x[5:, 1::4] = np.where(x[5:, 1::4] > 0.1, at[5:, None], 0.1)  # ties
     x[::7, ::3] = np.nan
@@ -147,7 +143,7 @@ def test_varying_signal_is_compared_live():
     spikes, state = run(encoder, jnp.asarray(x))
     np.testing.assert_array_equal(spikes, expected)
     assert 0 < expected.sum() < 40 * 9 and state.step == 100 % 12
-    # In chunks that end anywhere, with the states that the steps have.
+    # Chunks that end within a window have the states of single steps.
     step = jax.jit(lambda x, state: encoder(x, state))
     state, parts, begin = encoder.init(x[0]), [], 0
     for end in (5, 24, 100):
@@ -161,8 +157,8 @@ def test_varying_signal_is_compared_live():
     np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
-def test_held_from_the_middle_of_a_window():
-    """What fired already does not again; what did not may."""
+def test_signal_held_from_the_middle_of_a_window():
+    """Units that have fired in the window do not fire again, and the others may."""
     x = np.random.default_rng(1).uniform(size=(17, 60)).astype(np.float32)
     encoder = LatencySpiker(window=12.0)
     for begin, steps in ((5, 4), (16, 30)):
@@ -172,14 +168,14 @@ def test_held_from_the_middle_of_a_window():
         np.testing.assert_array_equal(np.concatenate([head, tail]), reference(whole, Linear(), 12))
 
 
-def test_outside_saturates():
+def test_values_outside_the_range_saturate():
     spikes = lambda x: run(LatencySpiker(window=8.0), x, steps=8)[0]
     outside, ends = jnp.asarray([-0.3, 1.7, jnp.inf, -jnp.inf, jnp.nan]), jnp.asarray([0.0, 1.0, 1.0, 0.0, 0.0])
     assert_equal(spikes(outside), spikes(ends))
 
 
 class Steps(AbstractCurve):
-    """Of a user, by JAX's functions; it rises in between, which counts for nothing."""
+    """A curve of a user, with functions of JAX. It rises in between, which has no effect."""
 
     levels: tuple[float, ...] = spark.parameter(default=(0.9, 0.5, 0.6, 0.1), description="of the quarters")
 
@@ -199,22 +195,22 @@ def test_curve_of_a_user():
     assert LatencySpiker.from_json(encoder.to_json()) == encoder
 
 
-# The peers.
+# Comparison with other packages.
 
 
 def later(curve, x, steps, length):
-    """The signal that fires so many steps later than `x`."""
+    """The signal that fires this number of steps later than `x`."""
     return curve.threshold(curve.time(x) + steps / (length - 1))
 
 
 def charging(tau, theta, length):
-    """snnTorch and braintools count from the beginning of the window, `tau` in steps, and x = 1 fires after that."""
+    """snnTorch and braintools count from the beginning of the window, with `tau` in steps. x = 1 fires later."""
     curve = Charging(tau=tau / (length - 1), theta=theta)
     above = lambda x: np.where(x > theta, x, 1)
     return curve, lambda x: np.where(x > theta, later(curve, above(x), -tau * np.log(1 - theta), length), 0)
 
 
-LAST = np.exp(-15)  # of SpikingJelly's logarithmic curve at the end of 16 steps, moved to 0
+LAST = np.exp(-15)  # of the logarithmic curve of SpikingJelly at the end of 16 steps, shifted to 0
 PEERS = {
     ("snntorch", "latency_lin_norm"): (Linear(), lambda x: x),
     ("snntorch", "latency_lin_tau"): (Linear(), lambda x: x),
@@ -231,7 +227,7 @@ PEERS = {
 
 @pytest.mark.parametrize("peer", PEERS, ids="/".join)
 def test_golden(peer):
-    """The curve, and what signal to give it."""
+    """Each scheme equals a curve with a mapped signal."""
     (curve, signal), arrays = PEERS[peer], golden(*peer)
     length = len(arrays["spikes"])
     x = jnp.asarray(signal(arrays["input"]), jnp.float32)
@@ -239,13 +235,7 @@ def test_golden(peer):
     np.testing.assert_array_equal(spikes, arrays["spikes"])
 
 
-# There and back.
-
-
-def there_and_back(encoder):
-    """What one window of a held signal comes back as; compiled once."""
-    decoder, steps = encoder.decoder(), encoder.config.steps
-    return jax.jit(lambda x: run(decoder, run(encoder, x, steps=steps)[0])[0][-1])
+# Round trips.
 
 
 @pytest.mark.parametrize(
@@ -257,9 +247,9 @@ def there_and_back(encoder):
         (Charging(), 12, 2.0, (2, 32), np.float32, 0.0),
     ],
 )
-def test_comes_back_within_half_a_step(curve, length, dt, shape, dtype, threshold):
+def test_round_trip_is_within_half_a_step(curve, length, dt, shape, dtype, threshold):
     encoder = LatencySpiker(window=length * dt, dt=dt, curve=curve, threshold=threshold)
-    program, half = there_and_back(encoder), 0.5 / (length - 1)
+    program, half = partial(round_trip, encoder, encoder.decoder()), 0.5 / (length - 1)
     bound = 1 - float(curve.threshold(half))
     silent = max(float(curve.threshold(1 + half)), threshold)
     values = st.floats(0, 1, width=8 * np.dtype(dtype).itemsize, allow_subnormal=False)
@@ -275,7 +265,7 @@ def test_comes_back_within_half_a_step(curve, length, dt, shape, dtype, threshol
             assert (error[heard] <= (np.exp(half / curve.tau) - 1) * x[heard] + 1e-6).all()
 
     check()
-    x = np.full(shape, curve.threshold(0.9 * half), dtype)  # the bound is no larger than it must be
+    x = np.full(shape, curve.threshold(0.9 * half), dtype)  # the bound is tight
     assert (np.abs(np.asarray(program(jnp.asarray(x))) - x.astype(float)) >= 0.88 * bound).all()
     if isinstance(curve, Linear):
         assert bound == pytest.approx(1 / (2 * (length - 1)))
@@ -294,7 +284,7 @@ def test_decoder():
     decoded = np.asarray(decoded)
     assert (decoded[:4] == 0).all() and (decoded[4:9] == [1, 0.5, 0, -0.75, 0]).all() and state.step == 0
     np.testing.assert_array_equal(decoded[9], [1, 0, 0, 0.25, nan])
-    # The derivative is that of all spikes, first or not.
+    # The derivative counts all spikes of the window, not only the first.
     gradient = jax.grad(lambda spikes: run(decoder, spikes)[0][-1].sum())(jnp.asarray(spikes[5:, :3]))
     np.testing.assert_array_equal(gradient, np.repeat([[1.0], [0.75], [0.5], [0.25], [0.0]], 3, 1))
 
@@ -305,26 +295,26 @@ def test_decoder_is_matched():
     assert encoder.decoder() == LatencyDecoder(window=6.0, dt=0.5, curve=Exponential(tau=tau))
     assert jax.tree.leaves(encoder.decoder())[0] is tau
     assert encoder.decoder(curve=Linear()).config.curve == Linear()
-    decoded = there_and_back(encoder)(jnp.asarray([0.5, 0.5]))
+    decoded = round_trip(encoder, encoder.decoder(), jnp.asarray([0.5, 0.5]))
     for i, value in enumerate(tau.tolist()):
         alone = LatencySpiker(window=6.0, dt=0.5, curve=Exponential(tau=value))
-        np.testing.assert_allclose(decoded[i], there_and_back(alone)(jnp.float32(0.5)), rtol=1e-6)
+        np.testing.assert_allclose(decoded[i], round_trip(alone, alone.decoder(), jnp.float32(0.5)), rtol=1e-6)
 
 
 # Gradients.
 
 
 @pytest.mark.parametrize("curve", [Linear(), Charging()], ids=repr)
-def test_gradient_is_near_that_of_the_identity(curve):
-    """Of what comes back, by the signal, on average over the signals that fire."""
+def test_gradient_of_the_round_trip_is_near_1(curve):
+    """The gradient of the decoded value with respect to the signal, averaged over the signals that fire."""
     x = jnp.linspace(float(curve.threshold(1)), 1, 200)
-    program = there_and_back(LatencySpiker(curve=curve))
-    slopes = jax.grad(lambda x: program(x).sum())(x)
+    encoder = LatencySpiker(curve=curve)
+    slopes = jax.grad(lambda x: round_trip(encoder, encoder.decoder(), x).sum())(x)
     assert np.isfinite(slopes).all() and 0.5 < slopes.mean() < 2
 
 
 def test_gradient_is_that_of_the_relaxation():
-    """By finite differences of the difference in time of the relaxed "has fired"; at once and step by step."""
+    """The gradient equals finite differences of a model with a relaxed "has fired", unrolled and step by step."""
     generator = np.random.default_rng(2)
     length, begin, steps, units = 6, 4, 15, 3
     past, x = generator.uniform(0.02, 0.5, (2, 20, units))
@@ -345,7 +335,7 @@ def test_gradient_is_that_of_the_relaxation():
     def loss(x, threshold, tau, stepped):
         encoder = LatencySpiker(window=6.0, threshold=threshold, curve=Exponential(tau=tau))
         x = jnp.concatenate([jnp.asarray(past), x])
-        if not stepped:  # in two calls, the second in the middle of a window
+        if not stepped:  # two calls, the second of which begins within a window
             head, state = run(encoder, x[:begin])
             spikes = jnp.concatenate([head, run(encoder, x[begin:], state)[0]])
         else:
@@ -370,8 +360,8 @@ def test_gradient_is_that_of_the_relaxation():
 
 
 @pytest.mark.sweep
-def test_gradient_of_equal_distances_is_that_of_the_first():
-    """The line has fallen to the threshold in steps 5 to 7; whole, stepped, and resumed in the middle of them."""
+def test_gradient_of_equal_distances_belongs_to_the_first():
+    """The curve is at the threshold in steps 5 to 7. Whole sequences, steps, and chunks that begin there agree."""
     with x64():
         encoder = LatencySpiker(window=8.0, threshold=0.3)
         signal = jnp.tile(jnp.asarray([0.1, 0.2, 0.3]), (8, 1))
@@ -385,7 +375,7 @@ def test_gradient_of_equal_distances_is_that_of_the_first():
             return total
 
         whole, stepped, chunks = (jax.grad(score)(signal, ends) for ends in ((), range(1, 8), (6,)))
-        # A later step changes nothing: the distance is no larger, and its spike is that of the distance before.
+        # A later step changes nothing, because its distance is not larger.
         np.testing.assert_array_equal(whole[6:], 0)
         assert (jnp.abs(whole[5]) > 1e-3).all()
         assert_close((stepped, chunks), (whole, whole), rtol=1e-12, atol=1e-12)
@@ -393,12 +383,12 @@ def test_gradient_of_equal_distances_is_that_of_the_first():
 
 @pytest.mark.sweep
 def test_gradients_are_finite_everywhere():
-    """At ties, in silence, for values outside the range, and of every parameter."""
+    """Ties, silence and values outside the range have finite gradients, and so has every parameter."""
     x = jnp.asarray([0.0, 0.3, float(Charging().threshold(0.5 / 7)), 1.0, 1.5, -0.5, jnp.inf, nan])
 
     def loss(x, threshold, tau, theta):
         encoder = LatencySpiker(window=8.0, threshold=threshold, curve=Charging(tau=tau, theta=theta))
-        return there_and_back(encoder)(x).sum()
+        return round_trip(encoder)(x).sum()
 
     numbers = (jnp.asarray(each) for each in (0.3, 0.5, 0.2))
     signal, *others = jax.grad(loss, (0, 1, 2, 3))(x, *numbers)

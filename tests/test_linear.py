@@ -20,14 +20,14 @@ TAUS = (5, 20, 100, 1000)
 
 
 def closed_form(x, max_freq, cd, tau):
-    """Rate [Hz] of a leaky integrator with threshold 1, in double precision."""
+    """The rate [Hz] of a leaky integrator with threshold 1, in double precision."""
     gain = -1 / np.expm1(-(1000 / max_freq - cd) / tau)
     drive = np.where(gain * x > 1, gain * x - 1, 1.0)
     return np.where(gain * x > 1, 1000 / (cd + tau * np.log1p(1 / drive)), 0.0)
 
 
 def count(module, signal, steps):
-    """Spikes of each unit over a held signal, summed inside the scan."""
+    """Number of spikes of each unit for a held signal, summed inside the scan."""
 
     def body(carry, _):
         state, total = carry
@@ -50,7 +50,7 @@ def cases(dt):
 @pytest.mark.parametrize("constant", [True, False], ids=["constants", "arrays"])
 @pytest.mark.parametrize("dt", with_sweep(0.25, 1.0, 0.05, 0.1, 0.5, 2.0))
 def test_rate_is_the_closed_form(dt, constant):
-    """20 s, within 0.1 % and one spike; by the series (constants) and by the functions (arrays)."""
+    """Rates over 20 s are exact within 0.1 % and one spike, for constants (by series) and arrays (by functions)."""
     grid = np.array(cases(dt))
     groups = [grid[grid[:, 2] == tau] for tau in np.unique(grid[:, 2])] if constant else [grid]
     for group in groups:
@@ -67,12 +67,12 @@ def test_rate_is_the_closed_form(dt, constant):
 
 
 def test_number_of_cases():
-    assert sum(len(cases(dt)) for dt in (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)) * 5 == 3240  # and as many for a signal of 0
+    assert sum(len(cases(dt)) for dt in (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)) * 5 == 3240  # excluding the signal of 0
 
 
 @pytest.mark.parametrize("dt", with_sweep(7.0, 0.3, 1.0, 10.0))
 def test_coarse_steps(dt):
-    """Up to one spike a step, and many time constants a step."""
+    """Up to one spike per step, and many time constants per step."""
     for tau, cd in ((1.0, 0.0), (1.0, 8.9), (3.0, 9.0), (50.0, 4.0)):
         module = LinearSpiker(dt=dt, max_freq=100.0, tau=tau, cd=cd)
         signal = jnp.asarray(SIGNALS, jnp.float32)
@@ -82,7 +82,8 @@ def test_coarse_steps(dt):
 
 
 def event_times(values, dt, tau, cd, max_freq):
-    """Spike times [ms] of one unit for a signal that is constant within each step; by events, in double precision."""
+    """Spike times [ms] of one unit for a signal that is constant within each step, from event to event in double
+    precision."""
     gain = -1 / np.expm1(-(1000 / max_freq - cd) / tau)
     times, potential, ready = [], 0.0, 0.0
     for i, x in enumerate(np.clip(values, 0, 1)):
@@ -113,14 +114,14 @@ def test_varying_signal_is_integrated_exactly(dt, tau, cd, constant):
     times = event_times(np.asarray(signal, float), dt, **fields)
     steps = np.flatnonzero(spikes)
     assert len(times) > 30 and abs(len(steps) - len(times)) <= 1
-    # The step that a spike is reported in is the one that it happens in, but for crossings within rounding of its end.
+    # A spike is in the step of its threshold crossing, except for crossings at the end of a step, within rounding.
     within = np.minimum(len(steps), len(times))
     off = np.abs((steps[:within] + 0.5) * dt - times[:within]) - 0.5 * dt
     assert off.max() < 1e-2 * dt + 1e-3 * tau / 100
 
 
-def test_state_is_time_since_the_spike():
-    """The refractory time left and the potential are those of the real crossing, not of the grid."""
+def test_state_follows_from_the_exact_spike_time():
+    """The remaining refractory time and the potential follow from the exact crossing time, not from the step."""
     tau, cd, dt = 20.0, 0.3, 1.0
     module = LinearSpiker(tau=tau, cd=cd, dt=dt, max_freq=300.0)
     gain = -1 / np.expm1(-(1000 / 300 - cd) / tau)
@@ -156,7 +157,7 @@ def test_starts_ready_and_fires_first_when_charged():
 
 
 def test_rheobase():
-    """Just below g x = 1 nothing fires, just above it something does, however long it takes."""
+    """Just below g x = 1 no unit fires, and just above it each unit fires, even if it takes long."""
     module = LinearSpiker(tau=5.0, max_freq=100.0)
     gain = -1 / np.expm1(-(10 - 2) / 5)
     signal = jnp.asarray([0.999 / gain, 1.001 / gain], jnp.float32)
@@ -165,7 +166,7 @@ def test_rheobase():
     np.testing.assert_allclose(counts[1], 100 * closed_form(1.001 / gain, 100, 2, 5), rtol=1e-2)
 
 
-def test_per_unit_parameters_are_those_of_single_units(getkey):
+def test_per_unit_parameters_equal_single_units(getkey):
     signal = jr.uniform(getkey(), (400, 3))
     taus = (10.0, 50.0, 200.0)
     module = LinearSpiker(tau=jnp.asarray(taus))
@@ -176,8 +177,8 @@ def test_per_unit_parameters_are_those_of_single_units(getkey):
         np.testing.assert_array_equal(spikes[:, i], one)
 
 
-def test_reset_carries_gradient_only_if_asked():
-    """With the reset detached, the gradient of a later spike sees one charging only."""
+def test_reset_carries_a_gradient_only_if_not_detached():
+    """With a detached reset, the gradient of a later spike depends only on the time since the reset."""
     signal = jnp.full(30, 0.9)
 
     def gradient(**kwargs):
@@ -192,7 +193,7 @@ def test_reset_carries_gradient_only_if_asked():
 
 
 @pytest.mark.parametrize("constant", [True, False], ids=["constants", "arrays"])
-def test_gradient_of_the_potential_is_that_of_the_closed_form(constant):
+def test_gradient_of_the_potential_is_the_closed_form(constant):
     """Before the first spike, ds/dx_t at step T is surrogate'(V - 1) times g k e^(-(T - t) dt / tau)."""
     tau, dt, max_freq = 20.0, 1.0, 50.0
     number = float if constant else jnp.asarray
@@ -206,7 +207,7 @@ def test_gradient_of_the_potential_is_that_of_the_closed_form(constant):
     np.testing.assert_allclose(grad, slope * kernel, rtol=1e-4)
 
 
-# Parameters and signal: the default, fast and slow, fires seldom, never, several time constants a step.
+# Parameters and signal: default, fast, slow, rare spikes, silence, and several time constants per step.
 SETTINGS = {
     "default": (1.0, [100.0, 2.0, 100.0, 0.83]),
     "short refractory period": (1.0, [20.0, 0.3, 210.0, 0.83]),
@@ -228,8 +229,8 @@ gradient = jax.jit(jax.value_and_grad(state_after), static_argnums=(1, 2))
 
 
 @pytest.mark.parametrize("setting", with_sweep(*SETTINGS))
-def test_gradient_of_the_state_is_that_of_finite_differences(setting):
-    """To the signal and to the parameters, through hundreds of spikes, whatever the surrogate; and it stays bounded."""
+def test_gradient_of_the_state_equals_finite_differences(setting):
+    """The gradient with respect to signal and parameters through hundreds of spikes, for any surrogate, is bounded."""
     dt, point = SETTINGS[setting]
     with x64():
         point = jnp.asarray(point)
@@ -243,8 +244,8 @@ def test_gradient_of_the_state_is_that_of_finite_differences(setting):
             assert np.abs(grad).max() < 2000
 
 
-def test_gradient_at_a_spike_is_that_of_the_spike_time():
-    """The refractory period left is `cd - (T - t)`, and the first spike is at t = tau ln(g x / (g x - 1))."""
+def test_gradient_at_a_spike_is_the_gradient_of_the_spike_time():
+    """The remaining refractory period is `cd - (T - t)`, with the first spike at t = tau ln(g x / (g x - 1))."""
     module, x = LinearSpiker(cd=5.0, detach_reset=False), 0.7
     gain = -1 / np.expm1(-(10 - 5) / 100)
     time = 100 * np.log(gain * x / (gain * x - 1))
@@ -256,7 +257,7 @@ def test_gradient_at_a_spike_is_that_of_the_spike_time():
 
 @pytest.mark.sweep
 def test_gradient_of_a_silent_unit_in_single_precision():
-    """The flow's: g (1 - exp(-T / tau)), at default parameters."""
+    """The gradient is g (1 - exp(-T / tau)), with default parameters."""
     gain = -1 / np.expm1(-(10 - 2) / 100)
     x = jnp.asarray(0.05)
     for detach in (True, False):
@@ -267,7 +268,7 @@ def test_gradient_of_a_silent_unit_in_single_precision():
 
 
 @pytest.mark.sweep
-def test_rate_is_what_is_counted_and_signal_its_inverse():
+def test_rate_predicts_counts_and_signal_is_its_inverse():
     x = jnp.asarray(SIGNALS, jnp.float32)
     settings: Any = ({}, {"max_freq": 37.0, "tau": 20.0}, {"tau": jnp.linspace(5.0, 100.0, len(x)), "cd": 0.0})
     for fields in settings:
@@ -289,7 +290,7 @@ def test_rate_is_what_is_counted_and_signal_its_inverse():
 
 
 def test_topological_is_the_same_dynamics(getkey):
-    """The unit at the top of the bump gets a signal of 1 and fires at `max_freq`; any unit as its activity says."""
+    """The unit at the peak of the bump gets a signal of 1 and fires at `max_freq`, and every unit gets its activity."""
     topological = TopologicalLinearSpiker(max_freq=100.0, resolution=11, tau=30.0)
     linear = LinearSpiker(max_freq=100.0, tau=30.0)
     signal = jnp.asarray([0.3, 0.77])
@@ -301,8 +302,8 @@ def test_topological_is_the_same_dynamics(getkey):
 
 
 @pytest.mark.parametrize("tau, dt", [(1.5, 2.0), (0.3, 2.0), (5.0, 1.0), (100.0, 1.0)])
-def test_potentials_that_fade_are_neither_spikes_nor_refractory_periods(tau, dt, getkey):
-    """The packed state tells the two apart by sign; rounding on the way to 0 must not cross it."""
+def test_decaying_potentials_are_neither_spikes_nor_refractory_periods(tau, dt, getkey):
+    """The packed state distinguishes the two by sign, so that rounding near 0 must not change the sign."""
     module = LinearSpiker(tau=tau, dt=dt, cd=0.5, max_freq=400.0)
     potential = 10 ** jr.uniform(getkey(), (2000,), minval=-12.0, maxval=-0.01)
     state = module.init(potential)
@@ -315,8 +316,8 @@ def test_potentials_that_fade_are_neither_spikes_nor_refractory_periods(tau, dt,
 
 @pytest.mark.parametrize("tau", [0.3, 0.5, 1.0])
 @pytest.mark.parametrize("held", [False, True])
-def test_silence_stays_silent(tau, held):
-    """Potentials that decay to 0 pass through rounding errors around it, which are no spikes."""
+def test_no_spikes_without_a_signal(tau, held):
+    """Potentials that decay to 0 have rounding errors around 0, which cause no spikes."""
     module = LinearSpiker(tau=tau, cd=2.0, max_freq=200.0)
     start = LinearSpikerState(jnp.linspace(0.0, 1.0, 20_001), jnp.zeros(20_001))
     signal = jnp.zeros(20_001) if held else jnp.zeros((100, 20_001))
@@ -326,8 +327,8 @@ def test_silence_stays_silent(tau, held):
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("detach", [True, False])
-def test_op_by_op_makes_no_nan(detach):
-    """Nor does its gradient, with JAX's own search for NaN on, where parameters are arrays and where they are not."""
+def test_no_nan_in_op_by_op_execution(detach):
+    """Neither outputs nor gradients have NaN with `jax_debug_nans`, for constants and for arrays as parameters."""
     signal = jnp.asarray([0.0, 0.05, 0.3, 1.0])
     settings: Any = ({}, {"tau": jnp.asarray(20.0)}, {"cd": jnp.asarray(0.5), "max_freq": jnp.asarray(300.0)})
     for fields in settings:
@@ -339,8 +340,8 @@ def test_op_by_op_makes_no_nan(detach):
 
 
 @pytest.mark.parametrize("max_freq, tau, dt", [(10.0, 10.0, 0.045), (1.0, 100.0, 0.52), (20.0, 5.0, 0.018)])
-def test_the_shortest_steps_that_are_allowed_are_calibrated(max_freq, tau, dt):
-    """Where the potential approaches the threshold by steps that rounding nearly loses."""
+def test_shortest_allowed_steps_are_calibrated(max_freq, tau, dt):
+    """The potential approaches the threshold in increments that are nearly lost in rounding."""
     module, x = LinearSpiker(max_freq=max_freq, tau=tau, dt=dt), jnp.ones(())
     with pytest.raises(ValueError, match="`dt` is too short for float32"):
         LinearSpiker(module.config, dt=0.8 * dt).init(x)

@@ -12,7 +12,7 @@ import spark_eqx as spark
 from spark_eqx.core.exact import ordered_product, slices
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearDecoder
 
-from .helpers import assert_close, assert_equal, stack
+from .helpers import assert_close, assert_equal, loop, take
 from .test_errors import complaint
 
 
@@ -25,7 +25,7 @@ def decode(decoder, spikes):
 
 
 def averages(spikes, tau=20.0, dt=1.0):
-    """The rates [Hz] of the units, in double precision."""
+    """The running averages [Hz] of the units, in double precision."""
     k, a, rows = -np.expm1(-dt / tau), 0.0, []
     for s in np.asarray(spikes, float):
         a = a + k * (1000 / dt * s - a)
@@ -44,13 +44,13 @@ def test_signal_is_the_formula(dt, tau):
 
 @pytest.mark.parametrize("outputs", [(), (3,), (2, 2)])
 def test_shape_of_the_outputs(outputs):
-    """That of the weights before their last axis; `tau` broadcasts against it."""
+    """The shape of the weights without their last axis. `tau` broadcasts against it."""
     decoder = LinearDecoder(weights=jnp.ones((*outputs, 5)), tau=jnp.full(outputs, 10.0))
     signal, _ = decoder(jnp.ones(5), decoder.init(jnp.ones(5)))
     np.testing.assert_allclose(signal["signal"].value, np.full(outputs, 5000 * -np.expm1(-0.1)), rtol=1e-6)
 
 
-def test_means_of_groups_are_those_of_the_integrator():
+def test_means_of_groups_equal_the_exponential_integrator():
     spikes = draw(jr.key(0), 60, 8)
     weights = jnp.kron(jnp.eye(2), jnp.ones((1, 4))) / (4 * 50.0)
     integrator = ExponentialIntegrator(num_outputs=2, saturation_freq=50.0, tau=20.0, shuffle=False, smooth_trace=False)
@@ -60,25 +60,22 @@ def test_means_of_groups_are_those_of_the_integrator():
 @pytest.mark.sweep
 @pytest.mark.parametrize("units", [10, 5000])
 def test_bits_do_not_depend_on_the_order_of_the_sums(units):
-    """Steps, whole sequences and batches; and the sums are as precise as their dtype."""
+    """Steps, whole sequences and batches have the same bits, and the sums are as precise as their dtype."""
     weights = jr.normal(jr.key(1), (3, units)) * 10.0 ** jnp.arange(-3.0, 3.0, 2.0)[:, None]
     decoder, spikes = LinearDecoder(weights=weights), draw(jr.key(0), 3, 5, units, p=0.3)
     state = decoder.init(spikes[0, 0])
     whole = jax.vmap(lambda spikes: decoder.unroll(spikes, state))(spikes)
     for i in range(3):
-        outputs, last = [], state
-        for t in range(5):
-            output, last = decoder(spikes[i, t], last)
-            outputs.append(output)
-        assert_equal((stack(outputs), last), jax.tree.map(lambda leaf: leaf[i], whole))  # noqa: B023
+        assert_equal(loop(decoder, spikes[i], state), take(whole, i))
     sums = ordered_product("tu,ou->to", spikes[0], slices(weights, units))
     exact = np.asarray(spikes[0], float) @ np.asarray(weights, float).T
     error = np.abs(sums - exact).max(0) / np.abs(weights).max(1)
     assert (error < 2e-7 * units**0.5).all()
 
 
-def test_slices_are_the_matrix():
-    """To the last bit of the largest element of each row; each is short enough, and they have its derivative."""
+def test_slices_add_up_to_the_matrix():
+    """The sum is exact to the last bit of the largest element of each row and has the derivative of the matrix. Each
+    slice has few enough bits."""
     matrix = jr.normal(jr.key(0), (4, 50)) * 10.0 ** jnp.arange(-20.0, 20.0, 10.0)[:, None]
     matrix = matrix.at[1].set(0).at[2, 3].set(0)
     for most in (1, 50, 100_000):
@@ -87,14 +84,14 @@ def test_slices_are_the_matrix():
         assert (np.abs(parts.sum(0) - matrix).max(1) <= 2.0**-24 * largest).all()
         mantissa, exponent = np.frexp(parts)
         digits = (mantissa * 2.0**53).astype(int)
-        last = np.where(digits == 0, np.inf, (digits & -digits) * 2.0 ** (exponent - 53.0)).min(-1)  # bit of a slice
+        last = np.where(digits == 0, np.inf, (digits & -digits) * 2.0 ** (exponent - 53.0)).min(-1)  # unit of a slice
         assert (most * np.abs(parts).max(-1) <= 2.0**24 * last).all()
     slope = jax.grad(lambda x: sum((part * jnp.cos(matrix)).sum() for part in slices(x, 50)))(matrix)
     np.testing.assert_array_equal(slope, jnp.cos(matrix))
 
 
 def test_fit_recovers_a_linear_target():
-    """But for the ridge; of any shape, with a bias."""
+    """A target of any shape, with a bias, is recovered up to the effect of the ridge."""
     spikes = draw(jr.key(0), 2000, 3, 4)
     truth = LinearDecoder(weights=jr.normal(jr.key(1), (2, 3, 12)), bias=jr.normal(jr.key(2), (2, 3)), tau=8.0, dt=0.5)
     target = decode(truth, spikes)
@@ -113,8 +110,8 @@ def theirs(a, y, regularization, largest=None):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("regularization", [0.01, 0.1])
-def test_fit_is_that_of_nengo(regularization):
-    """Without a bias its solver; with one, that on what is left of averages and target without their means."""
+def test_fit_equals_nengo(regularization):
+    """Without a bias the fit is the solver of Nengo; with a bias, the solver for centred averages and targets."""
     solvers = pytest.importorskip("nengo.solvers")
     spikes = draw(jr.key(0), 500, 30)
     a, y = averages(spikes), np.asarray(jr.normal(jr.key(1), (500, 2)), float)
@@ -132,19 +129,19 @@ def test_fit_is_that_of_nengo(regularization):
 
 
 @pytest.mark.sweep
-def test_chunks_are_whole_and_sequences_are_apart():
+def test_fit_in_chunks_and_of_several_sequences():
     spikes, target = draw(jr.key(0), 3, 100, 7), jr.normal(jr.key(1), (3, 100))
     fit: Any = lambda *data, **kwargs: LinearDecoder.fit(*data, **kwargs).config
     whole = fit(spikes, target, batched=True)
     assert whole.weights.shape == (7,) and whole.bias.shape == ()
     for chunk in (32, 100):
         assert_close(fit(spikes, target, batched=True, chunk=chunk), whole, rtol=1e-4, atol=1e-8)
-    # The sums of three sequences are those of one and of two.
+    # Several sequences give the sums of the sequences one by one.
     alone = [averages(each) for each in spikes]
     a, y = np.concatenate(alone), np.asarray(target, float).ravel()
     centred = theirs(a - a.mean(0), y[:, None] - y.mean(), 0.1, a.max())[0]
     np.testing.assert_allclose(whole.weights, centred, rtol=1e-3, atol=1e-4 * np.abs(centred).max())
-    # Arrays of NumPy, booleans, payloads and signs.
+    # NumPy arrays, booleans, payloads and inhibitory spikes.
     assert_equal(fit(np.asarray(spikes), np.asarray(target, float), batched=True), whole)
     assert_equal(fit(spark.SpikeArray(spikes != 0), spark.FloatArray(target), batched=True), whole)
     inhibitory = spark.SpikeArray(spikes[0], jnp.ones((100, 7), bool).at[:, 0].set(False))
@@ -153,8 +150,8 @@ def test_chunks_are_whole_and_sequences_are_apart():
 
 
 @pytest.mark.parametrize("signs", [(-1, -1, -1), (1, -1, -1)])
-def test_the_largest_average_has_no_sign(signs):
-    """The ridge is that of the same spikes without signs: so are the weights, but for the signs."""
+def test_ridge_ignores_the_signs_of_spikes(signs):
+    """The ridge is that of the same spikes without signs, so that the weights differ only in sign."""
     spikes, target = draw(jr.key(0), 200, 3).at[20:, 0].set(0), jr.normal(jr.key(1), (200, 2))
     mask = jnp.broadcast_to(jnp.array(signs) < 0, spikes.shape)
     signed: Any = LinearDecoder.fit(spark.SpikeArray(spikes, mask), target).config
@@ -164,25 +161,25 @@ def test_the_largest_average_has_no_sign(signs):
 
 
 @pytest.mark.parametrize("make", [jnp.asarray, np.asarray])
-def test_integers_are_a_target(make):
+def test_integer_targets(make):
     spikes, target = draw(jr.key(0), 50, 3), np.arange(100).reshape(50, 2) % 7
     fitted = LinearDecoder.fit(spikes, make(target))
     assert_equal(fitted.config, LinearDecoder.fit(spikes, jnp.asarray(target, jnp.float32)).config)
 
 
-def test_a_target_far_from_zero():
-    """Has the same weights: the products are summed in double precision."""
+def test_target_far_from_zero():
+    """The weights are the same, because the products are summed in double precision."""
     spikes, wave = draw(jr.key(0), 2000, 10), np.sin(np.arange(2000) / 50)
     fit: Any = lambda offset: LinearDecoder.fit(spikes, wave + offset).config
     near, far = fit(0.0), fit(1e4)
     largest = np.abs(near.weights).max()
     np.testing.assert_allclose(far.weights, near.weights, atol=1e-5 * largest)
-    np.testing.assert_allclose(far.bias - 1e4, near.bias, atol=2e-3)  # in float32
+    np.testing.assert_allclose(far.bias - 1e4, near.bias, atol=2e-3)  # the rounding of float32
 
 
 @pytest.mark.sweep
-def test_training_leads_to_what_is_fitted():
-    """The gradient of what the fit minimises is 0 there, and descends to it from elsewhere."""
+def test_training_converges_to_the_fit():
+    """The gradient of the loss of the fit is 0 at the fit, and gradient descent converges to it."""
     spikes, target = draw(jr.key(0), 300, 5), jr.normal(jr.key(1), (300, 2))
     a = averages(spikes)
     sigma = 0.1 * a.max()
@@ -289,8 +286,8 @@ def test_errors(name):
 
 
 @pytest.mark.parametrize("size", [2e-38, 1e-36, 1e-26, 1.0, 1e30])
-def test_weights_of_any_size_are_read_to_rounding(size):
-    """Down to the smallest normal number."""
+def test_weights_of_any_size_are_exact_to_rounding(size):
+    """Sizes down to the smallest normal number."""
     units = 100_000
     weights = size * np.linspace(0.7, 1, units)
     weights = np.stack([weights, 0 * weights]).astype(np.float32)

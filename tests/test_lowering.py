@@ -1,4 +1,4 @@
-"""Programs made on this machine for others: with how many loops, and for how many steps."""
+"""Programs exported for other platforms: their numbers of loops, and symbolic numbers of steps."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ STEPS = 20
 KEY = jr.key(3)
 PLATFORMS = "cuda", "rocm", "tpu"
 
-# The loops of each program. The gradients have one more for the way back. In chunks of 7 out of 20 steps there are a
-# loop over chunks and one in each, and one over the 6 that are left; the way back runs a chunk again before it goes
-# back through it. What carries nothing from one step to the next has no loop but that over chunks.
+# The loops of each program. Gradients have one more loop, for the backward pass. With chunks of 7 out of 20 steps there
+# are a loop over chunks, a loop in each chunk, and a loop over the remaining 6 steps. The backward pass recomputes each
+# chunk first. Modules that carry no state from step to step have only the loop over chunks.
 PROGRAMS: Any = "step", "held", "varying", "mapped", "gradient", "gradient in chunks"
 
 
@@ -39,7 +39,7 @@ def gradient(**how):
 
 
 def count_loops(function, *arguments):
-    # One program for all: what differs between the platforms is in branches, whose loops would count too.
+    # One program for all platforms. Differences between platforms would be branches, whose loops count too.
     exported = export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
     assert exported.platforms == PLATFORMS
     return exported.mlir_module().count("stablehlo.while")
@@ -55,14 +55,14 @@ def test_number_of_loops(row, dtype):
     module = row.make(**({"dtype": bool} if makes_spikes and boolean else {}))
     shapes = lambda *lead: jax.eval_shape(lambda: row.payload(KEY, dtype, lead))
     payload, payloads, batch = shapes(), shapes(STEPS), shapes(4, STEPS)
-    state = jax.eval_shape(lambda: module.init(row.payload(KEY, dtype), key=KEY))  # of spikes of this dtype
+    state = jax.eval_shape(lambda: module.init(row.payload(KEY, dtype), key=KEY))  # the state for spikes of this dtype
     programs = {
         "step": (lambda m, p, s, k: m(p, s, key=k), module, payload, state, KEY),
         "held": (lambda *x: unroll(*x, steps=STEPS), module, payload, state, KEY),
         "varying": (unroll, module, payloads, state, KEY),
         "mapped": (jax.vmap(unroll, (None, 0, None, 0)), module, batch, state, jr.split(KEY, 4)),
     }
-    if not boolean or (row.trainable and not signals):  # else no derivative passes
+    if not boolean or (row.trainable and not signals):  # boolean spikes have no gradient
         varied = eqx.partition((trainable(row), payloads), lambda x: jnp.issubdtype(x.dtype, jnp.floating))
         programs["gradient"] = (gradient(), *varied, state, KEY)
         programs["gradient in chunks"] = (gradient(checkpoint=7), *varied, state, KEY)
@@ -74,7 +74,7 @@ def test_number_of_loops(row, dtype):
 @pytest.mark.sweep
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_symbolic_lengths(row):
-    """Exported once, a program runs for any number of steps and examples, with the bits of the ordinary one."""
+    """An exported program runs for any number of steps and examples, with the bits of the program for their shapes."""
     module, state = row.make(), row.init(row.make())
 
     def run(payloads, batch, key, keys):
@@ -94,7 +94,7 @@ def test_symbolic_lengths(row):
 
 @pytest.mark.parametrize("checkpoint", [True, 7])
 @pytest.mark.parametrize("held", [False, True])
-def test_chunks_of_symbolic_lengths(held, checkpoint):
+def test_chunks_of_symbolic_lengths_are_rejected(held, checkpoint):
     def run(signal):
         payload, steps = (signal[0], signal.shape[0]) if held else (signal, None)
         return spark.unroll(PoissonSpiker(), payload, None, steps=steps, key=KEY, checkpoint=checkpoint)
@@ -105,7 +105,7 @@ def test_chunks_of_symbolic_lengths(held, checkpoint):
 
 
 def test_checked_signals_cannot_be_exported():
-    """A check at run time calls back into the process that made the program, by a backend that runs in it."""
+    """A check at run time calls back into the process that compiled the program, which export does not support."""
     run = lambda signal: PoissonSpiker(check_signal=True)(signal, None, key=KEY)
     make = lambda *platforms: export.export(jax.jit(run), platforms=platforms)(jnp.ones(3))
     with pytest.raises(ValueError, match="backend cpu is different from the lowering platform cuda"):

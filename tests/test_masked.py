@@ -126,7 +126,7 @@ def figure():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_masked_entries_are_refused_with_a_remedy(name):
+def test_masked_entries_are_rejected_with_a_remedy(name):
     call, array, owner, argument, fill = CASES[name]
     text = f"{owner}: `{argument}` must be an array without masked entries, got one of shape {array.shape}, dtype "
     with pytest.raises(ValueError, match=f"^{re.escape(text)}.*1 masked.*{re.escape(f'`{argument}.filled({fill})`')}"):
@@ -134,14 +134,14 @@ def test_masked_entries_are_refused_with_a_remedy(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_masked_array_without_a_masked_entry_is_a_plain_array(name):
+def test_masked_array_without_masked_entries_is_a_plain_array(name):
     call, array, *_ = CASES[name]
     for mask in (np.ma.nomask, np.zeros(array.shape, bool)):
         assert_equal(call(np.ma.array(array, mask=mask)), call(array))
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_readers_of_events_refuse_masked_events(name):
+def test_readers_of_events_reject_masked_events(name):
     call, array, argument = READERS[name]
     reader = name.split(",")[0]
     text = rf"^{reader}: `{argument}` must be an array without masked entries.*1 masked. Remove the masked events"
@@ -151,7 +151,7 @@ def test_readers_of_events_refuse_masked_events(name):
 
 
 @every(lambda row: not row.many and not row.ports)
-def test_every_port_refuses_masked_entries(row):
+def test_every_port_rejects_masked_entries(row):
     module, payload = row.make(), row.payload(jr.key(0))
     value = np.asarray(payload.value)
     with pytest.raises(
@@ -163,6 +163,6 @@ def test_every_port_refuses_masked_entries(row):
 @pytest.mark.parametrize(
     "values", [masked(np.array([0.05, 0.1, 0.2]), 1), [np.array([0.1, 0.1]), masked(np.ones(2), 0)]]
 )
-def test_masked_values_of_a_grid_are_refused(values):
+def test_masked_values_of_a_grid_are_rejected(values):
     with pytest.raises(ValueError, match=r"search: `grid\['threshold'\]` must be an array without masked entries"):
         search(SIGNAL, {"threshold": values})

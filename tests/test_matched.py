@@ -1,6 +1,6 @@
 # pyright: reportArgumentType=false
-"""`encoder.decoder()` without arguments: what comes back of every encoder, within the bound of its docstring, and from
-the time on that this states."""
+"""`encoder.decoder()` without arguments: the reconstruction of every encoder is within the bound of its docstring, from
+the documented time on."""
 
 import contextlib
 import math
@@ -44,7 +44,7 @@ KEY = jr.key(0)
 
 
 def encoder_of(cls, dt, **numbers):
-    """The encoder as it is by default. Where a time is no whole number of steps, the nearest that is."""
+    """The encoder with default parameters. Times are rounded to whole numbers of steps."""
     for name, default in (("window", None), ("min_interval", 2.0), ("max_interval", 4.0)):
         default = {MovingWindowSpiker: 16.0, BurstSpiker: 32.0}.get(cls, 16.0) if default is None else default
         steps = max(round(default / dt), 1)
@@ -54,7 +54,7 @@ def encoder_of(cls, dt, **numbers):
 
 
 def round_trip(encoder, signal):
-    """The signed spikes and what is decoded, in double precision."""
+    """The signed spikes and the reconstruction, in double precision."""
     signal, decoder = jnp.asarray(signal), encoder.decoder()
     spikes = spark.unroll(encoder, signal, encoder.init(signal[0], key=KEY), key=jr.fold_in(KEY, 1))[0]["spikes"]
     output, _ = spark.unroll(decoder, spikes, decoder.init(take(spikes, 0)))
@@ -63,18 +63,18 @@ def round_trip(encoder, signal):
 
 
 def sines(steps, units, dtype):
-    """From 0 to 1, of several frequencies."""
+    """Sines of several frequencies, from 0 to 1."""
     t, i = np.arange(steps)[:, None], np.arange(units)
     return (0.5 + 0.5 * np.sin(2 * np.pi * t / (30 + 7 * i) + i)).astype(dtype)
 
 
 def signals(steps, dtype):
-    """Held ones from 0 to 1, ends and all, beside ones that vary."""
+    """Held signals from 0 to 1, ends included, and varying signals."""
     return np.hstack([np.tile(np.linspace(0, 1, 21, dtype=dtype), (steps, 1)), sines(steps, 9, dtype)])
 
 
 def last_mean(x, window):
-    """The mean of the last `window` steps, and as long as there are fewer of those; and how many they are."""
+    """The mean of the last `window` steps, or of all steps if there are fewer, and the number of these steps."""
     total = np.concatenate([np.zeros_like(x[:1], float), np.cumsum(x, 0, dtype=float)])
     steps = np.arange(1, len(x) + 1)
     count = np.minimum(steps, window)
@@ -89,7 +89,7 @@ def rounding(dtype):
 
 
 def regular(cls, dt, dtype):
-    """Within one spike of the mean, from the first step on."""
+    """The reconstruction is within one spike of the mean, from the first step on."""
     encoder = cls(dt=dt)
     window = encoder.decoder().config.steps
     x = signals(2 * window + 7, dtype)
@@ -100,8 +100,8 @@ def regular(cls, dt, dtype):
 
 
 def linear(cls, dt, dtype):
-    """The rate within one spike of that of the signal, of a held one from the first step on, and of one that changes
-    from a whole window after it on."""
+    """The decoded rate is within one spike of the rate of the signal: for a held signal from the first step on, and
+    after a change of the signal from the next whole window on."""
     encoder = cls(dt=dt)
     window = encoder.decoder().config.steps
     x = np.random.default_rng(0).random((3, 40)).astype(dtype)
@@ -117,14 +117,14 @@ def linear(cls, dt, dtype):
 
 
 def check_moments(y, expected, variance):
-    """Along the last axis: the mean within 4.5 standard deviations, and the variance within 4.5 of its own."""
+    """Mean and variance along the last axis are each within 4.5 of their standard deviations."""
     n = y.shape[-1]
     assert (np.abs(y.mean(-1) - expected) <= 4.5 * np.sqrt(variance / n)).all()
     assert (np.abs(y.var(-1) / variance - 1) <= 4.5 * np.sqrt(2.5 / n)).all()
 
 
 def drawn(cls, dt, dtype):
-    """Unbiased, with the variance of the number of spikes in a window, from the first whole window on."""
+    """The reconstruction is unbiased, with the variance of the number of spikes in a window, after the first window."""
     encoder, units = cls(dt=dt), 1000
     window = encoder.decoder().config.steps
     x = np.stack([np.full(window, 0.1), np.full(window, 0.3), sines(window, 1, float)[:, 0] / 3], 1)
@@ -136,7 +136,8 @@ def drawn(cls, dt, dtype):
 
 
 def gamma_variance(mean, order):
-    """Of the number of spikes of a stationary gamma process: every `order`-th of a Poisson process, from any on."""
+    """The variance of the number of spikes of a stationary gamma process: every `order`-th spike of a Poisson process,
+    beginning with a random one."""
     total = []
     for each in mean:
         m = np.arange(400)
@@ -147,8 +148,7 @@ def gamma_variance(mean, order):
 
 
 def population_drawn(cls, dt, dtype):
-    """Unbiased to 1 % of the range, with the standard deviation of the Cramér-Rao bound but near the ends, where it is
-    less."""
+    """The bias is within 1 % of the range. The standard deviation is the Cramér-Rao bound, or less near the ends."""
     encoder, units, points = cls(dt=dt), 120, np.linspace(0, 1, 7)
     window = encoder.decoder().config.steps
     x = np.tile(np.repeat(points, units).astype(dtype), (window, 1))
@@ -164,7 +164,7 @@ def population_drawn(cls, dt, dtype):
 
 
 def population(cls, dt, dtype):
-    """Within 1.5 % of the range, of points that are held for a window."""
+    """Points that are held for a window are decoded within 1.5 % of the range."""
     encoder = cls(dt=dt)
     window = encoder.decoder().config.steps
     points = np.stack([np.linspace(0, 1, 33), np.linspace(0, 1, 33), np.linspace(0, 1, 33)]).astype(dtype)
@@ -173,7 +173,7 @@ def population(cls, dt, dtype):
     assert (np.abs(y[window - 1 :: window] - points) <= 0.015).all()
 
 
-# One value per window: that of the last whole window, and 0 before the first.
+# Encoders of one value per window. The decoder holds the value of the last whole window, and 0 before the first.
 
 
 def windowed(error):
@@ -187,7 +187,7 @@ def windowed(error):
         last = np.arange(window - 1, len(y))
         low, high = error(encoder, window)
         difference = y[last] - x.astype(float)[(last + 1) // window - 1]
-        if cls is PhaseSpiker:  # 0 and 1 are one point
+        if cls is PhaseSpiker:  # 0 and 1 are the same phase
             difference = difference - np.round(difference)
         assert (low - rounding(dtype) <= difference).all() and (difference <= high + rounding(dtype)).all()
 
@@ -211,7 +211,7 @@ def burst_error(encoder, window):
 
 
 def rank_order(cls, dt, dtype):
-    """The order, for as many units as a window has steps: `modulation ** rank`; 0 where the signal is 0."""
+    """The reconstruction is `modulation ** rank`, or 0 for a signal of 0, with at most one unit per step."""
     encoder = encoder_of(cls, dt)
     window, modulation = encoder.config.steps, encoder.decoder().config.modulation
     units = window if window < 30 else 30
@@ -225,11 +225,11 @@ def rank_order(cls, dt, dtype):
     np.testing.assert_allclose(y[last], expected[(last + 1) // window - 1], rtol=1e-5)
 
 
-# Changes.
+# Encoders of changes.
 
 
 def contrast_signals(dt, dtype, threshold=0.05):
-    """Held ones, far from the start too; and ones that vary, slowly and fast."""
+    """Held signals, some of them far from the start, and signals that vary slowly and fast."""
     t = np.arange(300)[:, None]
     slow = np.sin(2 * np.pi * t / np.array([150.0, 200.0, 700.0]))
     fast = np.cumsum(np.random.default_rng(3).normal(size=(300, 5)) * 2 * threshold, 0) + 1
@@ -238,7 +238,7 @@ def contrast_signals(dt, dtype, threshold=0.05):
 
 
 def step_forward(cls, dt, dtype):
-    """Within one threshold, once the start is made up for at one threshold a step, less what the signal moves."""
+    """The error is within one threshold after the decoder has caught up, by one threshold per step, with the signal."""
     encoder, x = cls(dt=dt), contrast_signals(dt, dtype)
     _, y = round_trip(encoder, x)
     threshold, move = 0.05, np.abs(np.diff(x.astype(float), axis=0)).max(0)
@@ -248,12 +248,12 @@ def step_forward(cls, dt, dtype):
     error = np.abs(y - x)[:, slow]
     late = np.arange(len(x))[:, None] >= caught_up
     assert (error[late] <= threshold + rounding(dtype)).all() and late.any(0).all()
-    # A faster one is followed by one threshold a step.
+    # The reconstruction changes by at most one threshold per step.
     assert (np.abs(np.diff(y, axis=0)) <= threshold + rounding(dtype)).all()
 
 
 def send_on_delta(cls, dt, dtype):
-    """`threshold + m * move`, after `m` spikes, with the move from the start to the first sample."""
+    """The error after `m` spikes is at most `threshold + m * move`. The first sample is a move from the start."""
     encoder, x = cls(dt=dt), contrast_signals(dt, dtype)
     spikes, y = round_trip(encoder, x)
     move = np.abs(np.diff(x.astype(float), axis=0, prepend=0)).max(0)
@@ -263,19 +263,19 @@ def send_on_delta(cls, dt, dtype):
 
 
 def delta(cls, dt, dtype):
-    """The sum of what each step loses: the change, less a threshold where it makes a spike."""
+    """The error is at most the sum of the losses per step: the change, less one threshold if there is a spike."""
     encoder, x = cls(dt=dt), contrast_signals(dt, dtype)
     spikes, y = round_trip(encoder, x)
     change = np.diff(x.astype(float), axis=0, prepend=0)
     lost = np.cumsum(np.abs(np.abs(change) - 0.05 * (np.abs(change) > np.float32(0.05))), 0)
     assert (np.abs(y - x) <= lost + 0.1 * rounding(dtype) * 300).all()
-    # What moves by one threshold and an ulp, or not at all, comes back.
+    # A signal that changes by just above one threshold, or not at all, is reconstructed.
     stairs = 0.0500001 * np.cumsum(np.random.default_rng(4).integers(-1, 2, (300, 3)), 0).astype(dtype)
     np.testing.assert_allclose(round_trip(encoder, stairs)[1], stairs, atol=1e-3)
 
 
 def moving_window(cls, dt, dtype):
-    """A signal that is held within a threshold after one window, and as much as a window can say of one further off."""
+    """After one window, a held signal is reconstructed within one threshold, or saturates at `window` thresholds."""
     encoder = encoder_of(cls, dt)
     window, threshold = encoder.config.steps, 0.05
     x = np.linspace(-1.2, 1.2, 31) * window * threshold + 0.0123
@@ -287,8 +287,8 @@ def moving_window(cls, dt, dtype):
         y[window:, ~near], np.tile(np.sign(x[~near]) * window * threshold, (steps - window, 1)), rtol=1e-5
     )
     assert not spikes[window:].any()
-    # After a jump by h from a level that was held for a window: every step of the next window with
-    # `h (1 - j / window) > threshold` has a spike, and they point to the signal.
+    # After a jump by h from a level that was held for a window, every step j of the next window with
+    # `h (1 - j / window) > threshold` has a spike towards the signal.
     h = (np.arange(1, 40) + 0.37) * threshold
     jump = np.concatenate([np.zeros((2 * window, 39)), np.tile(h, (2 * window, 1))]).astype(dtype)
     spikes, _ = round_trip(encoder, jump)
@@ -303,7 +303,7 @@ assert KERNEL.min() > 0
 
 
 def hough(cls, dt, dtype):
-    """Never above the signal, `delay` steps later."""
+    """The reconstruction is never above the signal `delay` steps before."""
     encoder, x = cls(kernel=KERNEL, dt=dt), 2 * signals(200, dtype)
     spikes, y = round_trip(encoder, x)
     delay = encoder.delay
@@ -312,7 +312,7 @@ def hough(cls, dt, dtype):
 
 
 def bens(cls, dt, dtype):
-    """Each spike lowers the sum of the error by the threshold at least."""
+    """Each spike reduces the sum of the errors by at least the threshold."""
     encoder, x = cls(kernel=KERNEL, threshold=0.4, dt=dt), 2 * signals(200, dtype)
     delay = encoder.delay
     x[-2 * delay :] = 0
@@ -350,7 +350,7 @@ def test_every_encoder_is_checked():
     assert {cls for cls in classes if getattr(cls, "__final__", False)} == set(CHECKS)
 
 
-# The checks of spikes that are drawn take the longest.
+# The checks of random spikes take the longest.
 DRAWN = (drawn, population_drawn)
 
 
@@ -372,7 +372,7 @@ DRAWN = (drawn, population_drawn)
     [pytest.param(cls, marks=[pytest.mark.sweep] * (check in DRAWN)) for cls, check in CHECKS.items()],
     ids=lambda cls: cls.__name__,
 )
-def test_the_default_pair_is_matched(cls, dt, dtype):
+def test_default_pair_is_matched(cls, dt, dtype):
     with x64() if dtype == "float64" else contextlib.nullcontext():
         CHECKS[cls](cls, dt, np.dtype(dtype))
 
@@ -385,7 +385,7 @@ class StepSpikerConfig(InputInterfaceConfig):
 
 
 class StepSpiker(InputInterface[StepSpikerConfig, None]):
-    """A spike in each step with a positive signal, which stands for a smooth pulse of the area `step`."""
+    """Emits a spike in each step with a positive signal. A spike encodes a smooth pulse of the area `step`."""
 
     def __init__(self, config=None, **kwargs):
         self.config = StepSpikerConfig.of(config, kwargs)
@@ -401,7 +401,7 @@ class StepSpiker(InputInterface[StepSpikerConfig, None]):
         return FilterDecoder(**({"kernel": kernel, "dt": self.config.dt} | overrides))
 
 
-def test_an_encoder_whose_kernel_follows_a_trained_number():
+def test_decoder_kernel_depends_on_a_trained_parameter():
     x = jr.normal(KEY, (40, 3))
 
     @jax.jit
@@ -412,7 +412,7 @@ def test_an_encoder_whose_kernel_follows_a_trained_number():
         return (spark.unroll(decoder, spikes, decoder.init(take(spikes, 0)))[0]["signal"].value ** 2).sum()
 
     step = jnp.float32(0.7)
-    difference = (decoded(step + 0.05) - decoded(step - 0.05)) / 0.1  # exact for a square
+    difference = (decoded(step + 0.05) - decoded(step - 0.05)) / 0.1  # exact for a quadratic function
     np.testing.assert_allclose(jax.grad(decoded)(step), difference, rtol=1e-3)
     assert difference > 1
     constant = StepSpiker(step=0.7).decoder().config.kernel
@@ -420,7 +420,7 @@ def test_an_encoder_whose_kernel_follows_a_trained_number():
     np.testing.assert_allclose(StepSpiker(step=step).decoder().config.kernel, constant, rtol=1e-6)
 
 
-def test_an_encoder_without_a_decoder_says_what_to_write():
+def test_error_of_an_encoder_without_a_decoder():
     with pytest.raises(NotImplementedError, match=r"^StepSpiker.decoder: this class defines no decoder") as caught:
-        InputInterface.decoder(StepSpiker())  # as of a class that leaves it out
+        InputInterface.decoder(StepSpiker())  # as in a class without the method
     assert "Define `def decoder(self, **overrides)`" in str(caught.value)

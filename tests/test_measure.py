@@ -30,7 +30,7 @@ def trains(seed, shape=(STEPS, *UNITS)):
 
 RASTER, OTHER = trains(0), trains(1)
 
-# Every measure with one argument or two, as a function of rasters of any dtype.
+# Every measure of one or two rasters, as a function of rasters of any dtype.
 MEASURES: dict[str, Any] = {
     "count": measure.count,
     "rate": lambda a: measure.rate(a, DT),
@@ -438,7 +438,7 @@ def test_other_types_than_numbers_are_refused(name, value):
         (lambda: measure.rmse(S[0, 0], S), ValueError, "rmse: `signal` must have a leading axis of time, got a scalar"),
     ],
 )
-def test_other_arguments_are_refused(function, error, match):
+def test_other_wrong_arguments_are_rejected(function, error, match):
     with pytest.raises(error, match=match):
         function()
 

@@ -1,4 +1,4 @@
-"""A raster has the same measures and the same derivatives in every form."""
+"""Every form of a raster has the same measures and the same derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from .helpers import x64
 
 STEPS, UNITS, DT, WINDOW, TAU = 24, 4, 0.5, 3.0, 4.0
 
-# Spikes of both signs; the first unit is silent.
+# The raster has spikes of both signs, and its first unit is silent.
 _rng = np.random.default_rng(3)
 FIRED = _rng.random((STEPS, UNITS)) < 0.4
 FIRED[:, 0] = False
@@ -94,7 +94,7 @@ JAX_FORMS = {
 
 
 def names(forms, default):
-    """The first forms in every run, the others by `-m sweep` only."""
+    """The first forms run always, the others with `-m sweep` only."""
     return [
         pytest.param(name, marks=[] if i < default else [pytest.mark.sweep], id=name) for i, name in enumerate(forms)
     ]
@@ -141,7 +141,7 @@ def test_numpy_arrays_have_the_same_measures(dtype, expected):
     "value, dtype",
     [(1e-300, "float64"), (-1e-300, "float64"), (2**32, "int64"), (-(2**63), "int64"), (128, "uint8"), (-128, "int8")],
 )
-def test_every_number_that_is_not_zero_is_one_spike(value, dtype):
+def test_every_nonzero_entry_is_one_spike(value, dtype):
     raster = FIRED.astype(dtype) * np.asarray(value, dtype)
     for function in (measure.count, measure.rate, measure.cv, lambda s: measure.victor_purpura(s, OTHER, 90.0, DT)):
         np.testing.assert_array_equal(function(raster), function(FIRED))
@@ -156,7 +156,7 @@ def test_van_rossum_weighs_by_magnitude_in_every_dtype(dtype, value):
         )
 
 
-def test_the_sign_of_a_spike_makes_no_difference():
+def test_sign_of_a_spike_makes_no_difference():
     signs, plain = jnp.array([-1.0, 0.0, 1.0]), jnp.array([1.0, 0.0, 1.0])
     for dtype in (jnp.float32, jnp.int8):
         assert measure.van_rossum(signs.astype(dtype), plain.astype(dtype), 5.0) == 0
@@ -188,7 +188,7 @@ def slopes():
             move[entry] = h
             change = (function(size + move) - function(size - move)) / (2 * h)
             by_name[name][entry] = (WEIGHTS * change)[entry[1]]
-    by_name["fano"][:, 0] = 0  # NaN, whose derivative is 0
+    by_name["fano"][:, 0] = 0  # a NaN has the derivative 0
     return by_name
 
 
@@ -266,7 +266,7 @@ def test_gradient_of_a_silent_unit_in_fano_is_zero():
 
 @pytest.mark.parametrize("form", [jnp.asarray, np.asarray], ids=["JAX", "NumPy"])
 @pytest.mark.parametrize("given", [np.float32, pytest.param(jnp.bfloat16, marks=pytest.mark.sweep)])
-def test_nan_makes_the_measures_of_its_unit_nan(form, given, expected):
+def test_nan_makes_the_measures_of_its_unit_nan_only(form, given, expected):
     raster = SIGNED.astype(given)
     raster[[5, 7], 2] = np.nan
     raster[9, 0] = np.nan  # a unit without spikes

@@ -1,4 +1,4 @@
-"""Memory over long sequences, by XLA's own plan of the compiled program; and long sequences in chunks."""
+"""Memory of long sequences, from the memory plan of XLA for the compiled program, and long sequences in chunks."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ KEY = jr.key(3)
 
 
 def extra_bytes(function, *arguments) -> int:
-    """What the program needs beside its arguments and results."""
+    """Temporary memory of the program, without arguments and results [bytes]."""
     plan: Any = jax.jit(function).lower(*arguments).compile().memory_analysis()
     return plan.temp_size_in_bytes
 
@@ -28,7 +28,7 @@ def extra_bytes(function, *arguments) -> int:
 @every()
 @pytest.mark.parametrize("checkpoint", [7, True, 1000])
 def test_checkpointed_is_the_same(row, checkpoint, getkey):
-    """Forward bit for bit, and the gradient: whole chunks, a rest, one chunk longer than the sequence."""
+    """Outputs have the same bits, and gradients are equal: whole chunks, a remainder, and a chunk longer than all."""
     module, payload = row.make(), row.payload(getkey(), lead=(40,))
     state = row.init(module)
     expected = spark.unroll(module, payload, state, key=KEY)
@@ -51,7 +51,7 @@ def test_checkpointed_is_the_same(row, checkpoint, getkey):
 
 @pytest.mark.parametrize("cls", with_sweep(LinearSpiker, TopologicalLinearSpiker))
 def test_checkpoint_memory_grows_with_the_square_root(cls):
-    """The gradient of what is left after T steps: 100 000 steps keep some 2 sqrt(T) states, not T."""
+    """The gradient of the last state after T = 100 000 steps stores about 2 sqrt(T) states instead of T."""
     module, signal = cls(), jnp.full(10, 0.5)
     state = module.init(signal)
     one = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) / 2
@@ -65,8 +65,8 @@ def test_checkpoint_memory_grows_with_the_square_root(cls):
     assert extra(100_000, True) < 4 * extra(10_000, True)
 
 
-def test_backward_pass_keeps_one_raster():
-    """Of a `LinearSpiker`: the states, and no more."""
+def test_backward_pass_stores_one_raster():
+    """The backward pass of `LinearSpiker` stores the states of all steps and nothing else."""
     module, signal = LinearSpiker(), jr.uniform(KEY, (500, 64, 30))
     state = module.init(signal[0])
 
@@ -77,7 +77,7 @@ def test_backward_pass_keeps_one_raster():
     assert extra_bytes(pull_back, signal, signal) <= 1.1 * signal.nbytes
 
 
-def test_poisson_backward_pass_keeps_nothing():
+def test_poisson_backward_pass_stores_nothing():
     signal = jr.uniform(KEY, (500, 64, 30))
     loss = lambda x, w: jnp.vdot(spark.unroll(PoissonSpiker(), x, None, key=KEY)[0]["spikes"].value, w)
     assert extra_bytes(jax.grad(loss), signal, signal) <= 0.1 * signal.nbytes
@@ -85,7 +85,7 @@ def test_poisson_backward_pass_keeps_nothing():
 
 @pytest.mark.parametrize("cls", [LinearSpiker, PoissonSpiker])
 def test_a_million_steps_in_chunks(cls):
-    """Streamed with constant memory; equal to the whole on a prefix."""
+    """A stream needs constant memory and equals the whole sequence on a prefix."""
     module, chunk = cls(max_freq=200.0, dtype=bool), 10_000
     signal = jnp.linspace(0.1, 1.0, 8)
 
@@ -112,7 +112,7 @@ def test_a_million_steps_in_chunks(cls):
 @pytest.mark.sweep
 @pytest.mark.parametrize("steps", [0, 1, 20])
 def test_nothing_to_checkpoint(steps):
-    """No units, or no steps."""
+    """Checkpoints work without units and without steps."""
     chain = spark.Sequential([LinearSpiker()])
     cases: Any = ((LinearSpiker(), 0), (PoissonSpiker(), 0), (chain, 0), (LinearSpiker(), 3))
     for module, units in cases:

@@ -1,4 +1,4 @@
-"""NaN among the spikes, in closed form: which values are NaN, and that all others are what they are without it."""
+"""NaN among the spikes, in closed form: which values are NaN. All other values do not change."""
 
 import jax
 import jax.numpy as jnp
@@ -43,15 +43,15 @@ ENCODERS = [
     RegularSpiker(max_freq=1000.0),
     RegularSpiker(max_freq=1000.0, signed=True),
     RenewalSpiker(max_freq=1000.0),
-    LinearSpiker(max_freq=400.0),  # whose signal saturates: 1 from 400 Hz on
+    LinearSpiker(max_freq=400.0),  # the signal saturates at 1 from 400 Hz on
 ]
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("bad", with_sweep(nan, inf, -inf))
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: type(encoder).__name__)
-def test_a_rate_is_nan_while_the_window_holds_it(encoder, bad):
-    """The 5 steps from that of the NaN on, at any rate; the window is finite again after that, and counts right."""
+def test_rate_is_nan_while_the_window_contains_a_nan(encoder, bad):
+    """The rate is NaN for 5 steps from the NaN on. After that the window is finite and counts correctly."""
     spikes = jnp.ones((12, 2)).at[3, 0].set(bad)
     expected = np.ones((12, 2))
     expected[3:8, 0] = nan
@@ -78,7 +78,7 @@ def test_two_nans_in_overlapping_windows():
 
 
 def test_finite_rates_still_saturate():
-    """A finite rate above the largest, or below the least, is at an end of the range as before."""
+    """A finite rate above the largest or below the smallest saturates at an end of the range."""
     spikes = jnp.asarray([[3.0, -3.0]] * 4)
     for signed, least in ((False, 0), (True, -1)):
         decoder = RegularSpiker(max_freq=500.0, signed=signed).decoder(window=2.0)
@@ -87,8 +87,8 @@ def test_finite_rates_still_saturate():
 
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("bad", [nan, inf])
-def test_sums_of_groups_hold_the_nan_of_their_units_only(shuffle, bad):
-    """All steps at once as one step: a matrix product would bring 0 times NaN to every group."""
+def test_sums_of_groups_depend_on_the_nan_of_their_units_only(shuffle, bad):
+    """Whole sequences equal single steps. A matrix product would spread 0 times NaN to every group."""
     module = ExponentialIntegrator(num_outputs=3, shuffle=shuffle)
     spikes = jr.bernoulli(jr.key(0), 0.5, (20, 13)).astype(jnp.float32)
     state = module.init(spikes[0], key=jr.key(1))
@@ -103,7 +103,7 @@ def test_sums_of_groups_hold_the_nan_of_their_units_only(shuffle, bad):
 
 @pytest.mark.parametrize("units, outputs", with_sweep((6, 3), (2000, 3), (300, 2), several=True))
 @pytest.mark.parametrize("assigned", [False, True])
-def test_every_way_to_sum_groups_keeps_them_apart(units, outputs, assigned):
+def test_every_way_to_sum_groups_keeps_nan_in_its_group(units, outputs, assigned):
     groups = np.repeat(np.arange(outputs), [len(each) for each in np.array_split(np.arange(units), outputs)])
     groups = np.random.default_rng(0).permutation(groups) if assigned else groups
     values = np.random.default_rng(1).integers(-1, 2, (5, units)).astype(np.float32)
@@ -114,20 +114,20 @@ def test_every_way_to_sum_groups_keeps_them_apart(units, outputs, assigned):
     sums = lambda values: group_sums(values, assignment, outputs, jnp.float32)
     np.testing.assert_array_equal(sums(jnp.asarray(values)), expected)
     np.testing.assert_array_equal(sums(jnp.asarray(values[1])), expected[1])
-    # Nor does a NaN in the derivative of one sum reach the units of another.
+    # A NaN in the derivative of one sum does not reach the units of another.
     (gradient,) = jax.vjp(sums, jnp.asarray(values))[1](jnp.asarray(expected))
     np.testing.assert_array_equal(gradient, expected[:, groups])
 
 
-def test_all_outputs_of_a_matrix_hold_every_unit():
+def test_all_outputs_of_a_matrix_depend_on_every_unit():
     decoder = LinearDecoder(weights=jnp.asarray([[1.0, 2.0], [0.0, 1.0]]))
     for how in (unrolled, stepped):
         decoded = how(decoder, jnp.ones((6, 2)).at[2, 0].set(inf))
         np.testing.assert_array_equal(np.isnan(decoded), [[t >= 2] * 2 for t in range(6)])
 
 
-def test_an_infinite_spike_is_not_hidden_by_a_limit():
-    """The hyperbolic tangent of infinity is 1, and a late spike stands for a signal of 0."""
+def test_infinite_spike_is_not_hidden_by_saturation():
+    """The hyperbolic tangent of infinity is 1, and a late spike encodes a signal of 0, but the output is NaN."""
     tanh = TanhIntegrator()
     spikes = {"x_spikes": jnp.zeros((4, 3)).at[1, 0].set(inf), "y_spikes": jnp.zeros((4, 2))}
     np.testing.assert_array_equal(unrolled(tanh, spikes)[:, 0], [0, nan, nan, nan])
@@ -137,8 +137,8 @@ def test_an_infinite_spike_is_not_hidden_by_a_limit():
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("by", with_sweep("mean", "likelihood"))
-def test_a_population_holds_the_nan_of_each_of_its_units(by):
-    """And only that component of the point; with a batch of NaN and of none."""
+def test_population_is_nan_if_any_of_its_units_is(by):
+    """Only the component of the unit is NaN, also in a batch with and without NaN."""
     encoder = TopologicalPoissonSpiker(resolution=8, glue=(0, 1))
     decoder = encoder.decoder(window=4.0, by=by)
     clean = jr.bernoulli(jr.key(2), 0.5, (10, 2, 8)).astype(jnp.float32)
@@ -152,8 +152,8 @@ def test_a_population_holds_the_nan_of_each_of_its_units(by):
     np.testing.assert_array_equal(stepped(decoder, spoilt), expected)
 
 
-def test_the_gradient_of_a_broken_loss_stays_with_its_units():
-    """A loss that is NaN has a gradient; that of the units and windows that do not hold the NaN is finite."""
+def test_gradient_of_a_nan_loss_is_finite_for_other_units():
+    """If the loss is NaN, the gradient is finite for units and windows without NaN."""
     spikes = jnp.full((12, 4), 0.5).at[6, 1].set(nan)
     decoders = {
         "rate": PoissonSpiker(max_freq=1000.0).decoder(window=3.0),

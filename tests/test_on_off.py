@@ -1,4 +1,4 @@
-"""Signed spikes as two channels."""
+"""Signed spikes split into two channels."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_each_sign_has_a_channel(dtype):
     assert output.spikes.astype(int)[..., 1].tolist() == [[0, 0, 1], [0, 1, 0]]
 
 
-def test_without_a_mask_all_are_on():
+def test_all_spikes_are_on_without_a_mask():
     spikes = jr.bernoulli(jr.key(0), jnp.float32(0.5), (4, 5))
     output = channels(spikes)
     assert_equal(output.spikes[..., 0], spikes)
@@ -38,7 +38,7 @@ def test_without_a_mask_all_are_on():
 
 
 def test_gradients_have_the_sign_of_the_channel():
-    """Two thresholds, at 0.5 and -0.5: what pushes the signal up is for the one and against the other."""
+    """With thresholds at 0.5 and -0.5, a larger signal increases one channel and decreases the other."""
 
     def signed(x):
         negative = x < 0
@@ -53,14 +53,14 @@ def test_gradients_have_the_sign_of_the_channel():
     assert values.tolist() == [[1, 0], [1, 0], [0, 0], [0, 0], [0, 1], [0, 1]]
     assert (slopes[0, :3] > 0).all() and (slopes[0, 3:] == 0).all()
     assert (slopes[1, :3] == 0).all() and (slopes[1, 3:] < 0).all()
-    # On less off is the signed value, and so is its gradient.
+    # The difference of the channels is the signed value, with its gradient.
     signal = lambda x: signed(x).value
     assert_equal(values[:, 0] - values[:, 1], signal(x))
     np.testing.assert_array_equal(slopes[0] - slopes[1], jnp.diagonal(jax.jacobian(signal)(x)))
 
 
-def test_behind_a_contrast_code():
-    """The channels' counts are those of the steps up and down."""
+def test_channels_of_a_contrast_encoder():
+    """The counts of the channels are the numbers of steps up and down."""
     chain = spark.Sequential([StepForwardSpiker(threshold=0.25), OnOff()])
     signal = jnp.array([0.0, 0.3, 0.6, 0.9, 0.5, 0.2, 0.1])
     counts = chain.unroll(signal, chain.init(signal[0]))[0]["output"].value.sum(0)

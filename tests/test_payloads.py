@@ -29,7 +29,7 @@ def test_float_array():
 
 
 @pytest.mark.parametrize("value", [jnp.arange(3), jnp.ones(3, bool), 1.0, [1.0], None, jnp.ones(3, complex)])
-def test_float_array_refuses(value):
+def test_float_array_rejects(value):
     with pytest.raises(TypeError, match=r"(?s)FloatArray.*'value'"):
         FloatArray(value)
 
@@ -62,17 +62,17 @@ def test_gradient_through_the_signed_view():
         (jnp.ones(3), jnp.ones((3, 1), bool)),
     ],
 )
-def test_spike_array_refuses(arguments):
+def test_spike_array_rejects(arguments):
     with pytest.raises(TypeError, match="SpikeArray"):
         SpikeArray(*arguments)
 
 
-def test_checks_are_on_under_jit():
+def test_checks_run_under_jit():
     with pytest.raises(TypeError, match="FloatArray"):
         jax.jit(FloatArray)(jnp.arange(3))
 
 
-def test_no_field_is_lost():
+def test_transformations_keep_all_fields():
     payload = SpikeArray(jnp.asarray([1.0, 0.0]), jnp.asarray([True, False]))
     for other in (
         jax.jit(lambda p: p)(payload),
@@ -106,18 +106,18 @@ def test_spec():
         ((FloatArray, (1,), "no dtype"), TypeError),
     ],
 )
-def test_spec_refuses(arguments, error):
+def test_spec_rejects(arguments, error):
     with pytest.raises(error):
         InputSpec(*arguments)
 
 
-def test_spec_of_what_is_no_payload():
+def test_spec_of_an_array_is_rejected():
     with pytest.raises(TypeError, match="InputSpec.of.*SparkPayload"):
         spark.InputSpec.of(jnp.ones(3))  # pyright: ignore[reportArgumentType]
 
 
 class Graded(spark.SparkPayload):
-    """A payload of a user: another field, of the name of a method of arrays, and a value that is computed."""
+    """A payload of a user with a computed value and a field that has the name of an array attribute."""
 
     spikes: Float[Array, "*shape"]
     size: Float[Array, "*shape"]
@@ -160,7 +160,7 @@ INDICES = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_numpy_and_jax_take_a_payload_as_its_value(kind, tmp_path):
+def test_numpy_and_jax_convert_a_payload_to_its_value(kind, tmp_path):
     payload = payload_of(kind)
     value, array = payload.value, np.asarray(payload.value)
     for taken in (np.asarray(payload), np.array(payload, copy=True), jnp.asarray(payload), jnp.array(payload)):
@@ -175,13 +175,13 @@ def test_numpy_and_jax_take_a_payload_as_its_value(kind, tmp_path):
     np.testing.assert_array_equal(np.stack([payload, payload])[1], array)
     np.testing.assert_array_equal(np.array(list(payload)), array)
     assert np.shape(payload) == (4, 2) and np.ndim(payload) == 2
-    if "bfloat16" not in kind:  # for which NumPy has no name in its files
+    if "bfloat16" not in kind:  # the files of NumPy have no name for it
         np.savez(tmp_path / "f.npz", s=payload)
         np.testing.assert_array_equal(np.load(tmp_path / "f.npz", allow_pickle=False)["s"], array)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_payload_is_indexed_counted_and_iterated_as_its_arrays(kind):
+def test_payload_is_indexed_and_iterated_as_its_arrays(kind):
     payload = payload_of(kind)
     for index in INDICES:
         part = payload[index]
@@ -195,10 +195,10 @@ def test_a_payload_is_indexed_counted_and_iterated_as_its_arrays(kind):
     rows = list(payload)
     assert all(bool(eqx.tree_equal(row, payload[i])) for i, row in enumerate(rows)) and len(rows) == 4
     assert bool(eqx.tree_equal(list(reversed(payload))[0], payload[3]))
-    assert bool(payload) is bool(payload[:0]) is bool(payload[0, 0]) is True  # whatever the length and the values
+    assert bool(payload) is bool(payload[:0]) is bool(payload[0, 0]) is True  # for any length and values
 
 
-def test_a_payload_says_where_numpy_sums():
+def test_payload_as_the_where_argument_of_numpy():
     where = SpikeArray(jnp.asarray([True, False, True]))
     assert np.sum(np.arange(3.0), where=where) == 2.0
     assert np.sum(FloatArray(jnp.arange(3.0)), where=where) == 2.0
@@ -226,7 +226,7 @@ def test_indexing_under_transformations():
     assert len(struct) == 4 and bool(struct) and struct.shape == (4, 2)
 
 
-def test_a_scalar_payload_has_no_length():
+def test_scalar_payload_has_no_length():
     scalar = payload_of("float32 masked")[0, 1]
     assert scalar.shape == ()
     for action in (len, iter):
@@ -236,7 +236,7 @@ def test_a_scalar_payload_has_no_length():
         scalar[0]
 
 
-def test_equality_is_that_of_equinox():
+def test_equality_is_the_equality_of_equinox():
     payload = payload_of("float32 masked")
     assert bool(payload == copy.deepcopy(payload)) and not bool(payload == payload[1:])
     assert not bool(payload == SpikeArray(payload.value))
@@ -299,13 +299,13 @@ def test_arithmetic_and_comparisons_name_the_value(name):
                 refuse(payload)
 
 
-def test_a_jax_array_on_the_left_takes_the_value():
+def test_jax_array_on_the_left_uses_the_value():
     payload = payload_of("float32 masked")
     np.testing.assert_array_equal(J * payload, payload.value)
     np.testing.assert_array_equal(jax.jit(lambda p: J > p)(payload), payload.value < 1)
 
 
-def test_what_arrays_have_says_what_to_write():
+def test_errors_for_attributes_of_arrays_suggest_the_value():
     payload, graded = payload_of("float32 masked"), payload_of("graded")
     for name in ("sum()", "mean()", "any()", "reshape()", "astype()", "item()", "tolist()", "T", "size", "ndim", "at"):
         attribute = name.removesuffix("()")
@@ -321,12 +321,12 @@ def test_what_arrays_have_says_what_to_write():
         payload.spike  # noqa: B018
     with pytest.raises(TypeError, match=r"SpikeArray: a payload cannot be changed in place.*at\[index\]"):
         payload[0] = 1
-    np.testing.assert_array_equal(graded.size, np.arange(8.0).reshape(4, 2))  # a field of its own
+    np.testing.assert_array_equal(graded.size, np.arange(8.0).reshape(4, 2))  # a field of the payload
     with pytest.raises(AttributeError, match="Graded: a payload has no `sum`"):
         graded.sum()
 
 
-def test_an_error_of_a_property_is_not_hidden():
+def test_error_in_a_property_is_not_hidden():
     class Broken(spark.SparkPayload):
         spikes: Float[Array, "*shape"]
 
@@ -344,7 +344,7 @@ def test_copies_and_pickles():
         assert type(other) is SpikeArray and bool(eqx.tree_equal(other, payload))
 
 
-def test_payloads_are_no_arrays_where_arrays_are_expected():
+def test_payloads_are_rejected_as_arrays():
     payload = payload_of("float32 masked")
     signal = FloatArray(jnp.ones(3))
     for refused in (

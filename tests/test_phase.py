@@ -1,5 +1,7 @@
 # pyright: reportArgumentType=false
-"""The phase code, and what all codes of a window share."""
+"""The phase code, and the properties that all codes of one value per window share."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,21 +16,15 @@ from spark_eqx.nn.interfaces._window_config import WindowConfig, whole_steps
 
 from .golden import golden
 from .helpers import assert_equal, with_sweep
+from .round_trips import round_trip, run
 from .test_errors import complaint
 
 
 nan = float("nan")
 
 
-def run(module, payload, state=None, steps=None):
-    """All outputs, and the last state."""
-    example = payload if steps is not None else payload[0]
-    output, state = spark.unroll(module, payload, module.init(example) if state is None else state, steps=steps)
-    return next(iter(output.values())).value, state
-
-
 def circular(difference):
-    """The distance between two points on the circle, of the length 1."""
+    """The distance of a phase from 0 on a circle of length 1."""
     return np.abs((np.asarray(difference, float) + 0.5) % 1 - 0.5)
 
 
@@ -77,11 +73,11 @@ def test_bad_input(name):
     assert complaint(CASES[name]) is None
 
 
-# The code.
+# Encoding and decoding.
 
 
 def test_golden():
-    """spyx: angles from -pi to pi."""
+    """spyx has angles from -pi to pi."""
     peer = golden("spyx", "phase_T16")
     x = jnp.asarray((peer["theta"] + np.pi) / (2 * np.pi))
     spikes, _ = run(PhaseSpiker(), x, steps=16)
@@ -99,12 +95,6 @@ def test_spike_is_at_the_nearest_step(length):
     np.testing.assert_array_equal(np.asarray(spikes).argmax(0), nearest)
 
 
-def there_and_back(encoder):
-    """What one window of a held signal comes back as; compiled once."""
-    decoder, steps = encoder.decoder(), encoder.config.steps
-    return jax.jit(lambda x: run(decoder, run(encoder, x, steps=steps)[0])[0][-1])
-
-
 @pytest.mark.parametrize(
     "length, dt, shape, dtype",
     with_sweep(
@@ -115,9 +105,9 @@ def there_and_back(encoder):
         several=True,
     ),
 )
-def test_comes_back_within_half_a_step(length, dt, shape, dtype):
+def test_round_trip_is_within_half_a_step(length, dt, shape, dtype):
     encoder = PhaseSpiker(window=length * dt, dt=dt)
-    program, bound = there_and_back(encoder), 1 / (2 * length)
+    program, bound = partial(round_trip, encoder, encoder.decoder()), 1 / (2 * length)
     values = st.floats(0, 1, width=8 * np.dtype(dtype).itemsize, allow_subnormal=False)
 
     @settings(derandomize=True, deadline=None, max_examples=30)
@@ -128,7 +118,7 @@ def test_comes_back_within_half_a_step(length, dt, shape, dtype):
         assert circular(decoded - x.astype(float)).max() <= bound + 1e-6
 
     check()
-    x = np.resize((np.arange(length) + 0.45) / length, shape).astype(dtype)  # the bound is no larger than it must be
+    x = np.resize((np.arange(length) + 0.45) / length, shape).astype(dtype)  # the bound is tight
     assert (circular(program(jnp.asarray(x)) - x.astype(float)) >= 0.88 * bound).all()
 
 
@@ -139,7 +129,7 @@ def test_signal_is_latched_when_the_window_opens():
     whole = run(encoder, jnp.asarray(x))
     assert_equal(whole[0], run(encoder, jnp.asarray(held))[0])
     assert (np.asarray(whole[0])[:30].reshape(3, 10, 3).sum(1) == 1).all()
-    # In the middle of a window a signal that is held from now on does not count until the next one.
+    # A signal that is held from the middle of a window on has no effect before the next window.
     head, state = run(encoder, jnp.asarray(x[:4]))
     tail, state = run(encoder, jnp.asarray(x[20]), state, steps=26)
     held = np.concatenate([np.repeat(x[:1], 10, 0), np.repeat(x[20:21], 20, 0)])
@@ -147,8 +137,8 @@ def test_signal_is_latched_when_the_window_opens():
     assert state.step == 0
 
 
-def test_nan():
-    """In the first step of a window it silences the window; later it is not looked at."""
+def test_nan_silences_the_window_that_it_begins():
+    """A NaN in the first step of a window silences the window. Later in the window it has no effect."""
     encoder = PhaseSpiker(window=8.0)
     x = np.full((24, 3), 0.5, np.float32)
     x[0, 0] = x[8:16, 0] = x[3, 1] = np.nan
@@ -158,7 +148,7 @@ def test_nan():
     assert (state.latched == 0.5).all()
     gradient = jax.grad(lambda x: (jnp.arange(24.0) @ run(encoder, x)[0]).sum())(jnp.asarray(x))
     assert np.isfinite(gradient).all()
-    np.testing.assert_array_equal(np.asarray(gradient != 0).sum(0), [1, 3, 3])  # what opens a window
+    np.testing.assert_array_equal(np.asarray(gradient != 0).sum(0), [1, 3, 3])  # the steps that begin a window
 
     def by_slope(slope):
         silent = PhaseSpiker(window=8.0, surrogate=spark.surrogate.ATan(slope=slope))
@@ -167,12 +157,12 @@ def test_nan():
     assert jax.grad(by_slope)(2.0) == 0
 
 
-def test_outside_saturates():
+def test_values_outside_the_range_saturate():
     encoder = PhaseSpiker(window=8.0)
     spikes = lambda x: run(encoder, x, steps=8)[0]
     outside, ends = jnp.asarray([-0.3, 1.7, jnp.inf, -jnp.inf]), jnp.asarray([0.0, 1.0, 1.0, 0.0])
     assert_equal(spikes(outside), spikes(ends))
-    assert (spikes(outside)[0] == 1).all()  # 0 and 1 are one point
+    assert (spikes(outside)[0] == 1).all()  # 0 and 1 are the same phase
     gradient = jax.grad(lambda x: (jnp.arange(8.0) @ spikes(x)).sum())
     assert (gradient(outside) == 0).all() and (gradient(ends) != 0).all()
 
@@ -180,10 +170,10 @@ def test_outside_saturates():
 def test_decoder():
     decoder = PhaseDecoder(window=8.0)
     spikes = np.zeros((24, 4), np.float32)
-    spikes[[0, 2], 0] = 1  # the mean of the angles 0 and 1/4
+    spikes[[0, 2], 0] = 1  # the mean of the phases 0 and 1/4
     spikes[[7, 1], 1] = 1  # across the end of the cycle
     spikes[3, 2] = 1
-    spikes[11, 3] = -1  # opposite
+    spikes[11, 3] = -1  # an inhibitory spike has the opposite phase
     decoded, state = run(decoder, jnp.asarray(spikes))
     decoded = np.asarray(decoded)
     first, second = decoded[[7, 15]]
@@ -191,7 +181,7 @@ def test_decoder():
     assert (decoded[7:15] == first).all() and (decoded[15:23] == second).all() and (decoded[23] == 0).all()
     assert circular(second - [0, 0, 0, 7 / 8]).max() < 1e-6
     assert state.step == 0 and ((decoded >= 0) & (decoded < 1)).all()
-    # Silence has no direction, and no derivative.
+    # Silence has no phase and no derivative.
     gradient = jax.grad(lambda spikes: run(decoder, spikes)[0].sum())(jnp.zeros((8, 2)))
     assert (gradient == 0).all()
 
@@ -202,15 +192,15 @@ def test_decoder_is_matched():
     assert PhaseSpiker(window=3.0, dt=0.5).decoder(window=4.0).config.steps == 8
 
 
-def test_gradient_is_that_of_the_identity():
-    """Of what comes back, by the signal, on average over signals."""
+def test_gradient_of_the_round_trip_is_near_1():
+    """The gradient of the decoded value with respect to the signal, averaged over signals."""
     x = jnp.linspace(0.0, 0.999, 200)
-    slopes = jax.vmap(jax.grad(there_and_back(PhaseSpiker())))(x)
+    slopes = jax.vmap(jax.grad(partial(round_trip, PhaseSpiker(), PhaseDecoder())))(x)
     assert np.isfinite(slopes).all() and 0.5 < slopes.mean() < 2
 
 
 def test_gradient_is_that_of_the_relaxation():
-    """By finite differences of the difference in time of the relaxed "the phase has been reached"."""
+    """The gradient equals finite differences of a model with a relaxed "the phase has been reached"."""
     encoder = PhaseSpiker(window=6.0)
     weights = np.random.default_rng(1).normal(size=6)
     relaxation = lambda v: 0.5 + np.arctan(np.pi * v) / np.pi

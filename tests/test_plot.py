@@ -45,7 +45,7 @@ def figures():
 
 
 def blank(width=4, height=3, dpi=100) -> Any:
-    """Axes of `100 width` by `100 height` pixels that fill their figure, without pyplot."""
+    """Axes of `100 width` by `100 height` pixels that fill their figure, made without pyplot."""
     return Figure(figsize=(width, height), dpi=dpi).add_axes((0, 0, 1, 1))
 
 
@@ -193,7 +193,7 @@ def test_one_artist_for_all_ticks():
 
 
 @pytest.mark.parametrize("shape", [(10_000, 1000), (100, 100_000)])
-def test_little_memory(shape):
+def test_raster_needs_little_memory(shape):
     spikes = random_spikes(shape)
     for draw in (plot.raster, plot.rates):
         draw(spikes[:50, :50], ax=blank())  # for the memory that is allocated only once
@@ -302,7 +302,7 @@ def test_traces():
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xlim()) == ("time [ms]", "signal", (0, 10))
 
 
-def test_traces_of_one_signal_and_of_a_signal_that_is_held():
+def test_traces_of_one_signal_and_of_a_held_signal():
     values = np.linspace(0, 1, 7)
     assert plot.traces(values).get_legend() is None
     ax = plot.traces(values, np.asarray(0.5), ax=blank())
@@ -533,7 +533,7 @@ def test_tuning_curves(glue, rate):
         assert (x[0], x[-1]) == (-2, 3)
         expected = bump(x, glue, -2, 3, 8, 0.3)[:, unit]
         expected = linear_rate(expected, 200, 2, 100) if rate else expected
-        # Near its threshold the rate is infinitely steep.
+        # The slope of the rate is infinite at the threshold.
         np.testing.assert_allclose(y, expected, rtol=1e-3, atol=0.5 if rate else 1e-6)
         assert abs(x[y.argmax()] - (-2 + 5 * unit / (8 if glue else 7))) < 0.01
     assert len(lines.get_segments()) == 8 and len(ax.lines) == 0
@@ -600,7 +600,7 @@ def test_longest_legend_fits():
     ax.figure.savefig(io.BytesIO())
     box = ax.get_legend().get_window_extent()
     assert len(texts(ax)) == 12 and box.x0 > 0 and box.y1 < ax.figure.bbox.height
-    assert box.y0 >= ax.get_window_extent().y1  # hides nothing
+    assert box.y0 >= ax.get_window_extent().y1  # the legend covers no line
 
 
 # Errors.

@@ -1,7 +1,7 @@
 """Counts, intervals and independence against the binomial and geometric laws, at fixed keys.
 
-Bounds are those of a normal (or chi-squared) statistic at 5 standard deviations: a right sampler fails one key in a
-million, and the keys are fixed.
+Bounds are 5 standard deviations of a normal or chi-squared statistic: a correct sampler fails for one key in a million,
+and the keys are fixed.
 """
 
 import equinox as eqx
@@ -31,7 +31,7 @@ def spikes_of(module, signal, steps, key):
 
 
 def chi_squared_bound(degrees):
-    """Wilson and Hilferty's approximation of the quantile at 5 standard deviations."""
+    """The approximation by Wilson and Hilferty of the quantile at 5 standard deviations."""
     return degrees * (1 - 2 / (9 * degrees) + SIGMAS * np.sqrt(2 / (9 * degrees))) ** 3
 
 
@@ -43,7 +43,7 @@ def test_counts_are_binomial(dt, max_freq):
     counts = spikes_of(PoissonSpiker(dt=dt, max_freq=max_freq), signal, steps, jr.key(0)).sum(0)
     n = steps * units
     assert (np.abs(counts.sum(1) - n * p) <= SIGMAS * np.sqrt(n * p * (1 - p)) + 1e-9).all()
-    # The spread over units too: the variance of a binomial count, whose own standard error follows from its kurtosis.
+    # The variance over units is that of a binomial count. Its standard error follows from the kurtosis.
     variance = steps * p * (1 - p)
     kurtosis = np.divide(1 - 6 * p * (1 - p), variance, out=np.zeros_like(p), where=variance > 0)
     error = variance * np.sqrt((2 + kurtosis) / (units - 1))
@@ -60,7 +60,7 @@ def test_certain_and_impossible():
 
 @pytest.mark.parametrize("word", [0, 1, 2**31, 2**32 - 1])
 def test_extreme_words(word, monkeypatch):
-    """Whatever is drawn, p = 0 never fires and p = 1 always does; a threshold of 2^-32 sees the smallest word only."""
+    """For any random word, p = 0 never fires and p = 1 always fires. p = 2^-32 fires for the smallest word only."""
     monkeypatch.setattr(poisson, "random_words", lambda key, shape, rounds: jnp.full(shape, word, jnp.uint32))
     x = jnp.asarray([0.0, 2.0**-32, 0.5, 1 - 2.0**-24, 1.0], jnp.float32)
     with jax.disable_jit():
@@ -103,14 +103,14 @@ def test_independence(what, rounds):
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
 @pytest.mark.parametrize("x", [0.001, 0.03, 0.5])
 def test_low_precision_signals_fire_at_the_right_rate(dtype, x):
-    value = float(jnp.asarray(x, dtype))  # what the signal says, after rounding
+    value = float(jnp.asarray(x, dtype))  # the rate of the rounded signal
     p, n = value * 0.1, 20_000_000
     spikes = spikes_of(PoissonSpiker(max_freq=100.0, dtype=bool), jnp.full(100_000, x, dtype), 200, jr.key(4))
     assert abs(spikes.sum() - n * p) < SIGMAS * np.sqrt(n * p * (1 - p))
 
 
-def test_gradient_is_that_of_the_expected_count(getkey):
-    """ds/dx = max_freq dt / 1000 within the range, its ends included; 0 outside and for NaN."""
+def test_gradient_is_the_gradient_of_the_expected_count(getkey):
+    """ds/dx = max_freq dt / 1000 within the range, including its ends, and 0 outside and for NaN."""
     signal = jnp.asarray([0.0, 0.2, 0.9, 1.0, -0.1, 1.1, jnp.nan, jnp.inf])
     steps, max_freq, dt = 50, 120.0, 0.5
 
@@ -126,7 +126,7 @@ def test_gradient_is_that_of_the_expected_count(getkey):
     np.testing.assert_allclose(grads[2], steps * max_freq / 1000 * used, rtol=1e-5)
 
 
-def test_other_surrogates_see_the_distance_to_the_draw():
+def test_other_surrogates_get_the_distance_to_the_draw():
     """The derivative is taken at p - u, with the uniform u that decided the spike."""
     key, module = jr.key(5), PoissonSpiker(max_freq=500.0, surrogate=spark.surrogate.Sigmoid(slope=3.0))
     signal = jnp.linspace(0, 1, 101)
@@ -137,7 +137,7 @@ def test_other_surrogates_see_the_distance_to_the_draw():
     np.testing.assert_allclose(pullback(jnp.ones(101))[0], 0.5 * 3 * sigma * (1 - sigma), rtol=1e-4)
 
 
-def test_anyone_can_check_a_raster():
+def test_raster_follows_from_jax_random():
     """Step t compares `jax.random.bits(fold_in(key, t), shape)` with p 2^32."""
     key, module = jr.key(6), PoissonSpiker(max_freq=700.0)
     signal = jr.uniform(jr.key(7), (6, 4, 5))
@@ -158,8 +158,8 @@ def test_topological_counts():
 
 @pytest.mark.parametrize("shape", with_sweep((3, 4), (), (1,), (5,), (1001,), (2, 3, 4), (0,)))
 @pytest.mark.parametrize("make", [jr.key, jr.PRNGKey], ids=["typed", "raw"])
-def test_words_are_those_of_jax(shape, make):
-    """The generator that fuses is JAX's own, bit for bit: eagerly, under jit, and for a batch of keys."""
+def test_random_words_equal_jax_random(shape, make):
+    """The fusible generator has the bits of the generator of JAX: eagerly, under jit, and for a batch of keys."""
     for seed in (0, 7, 2**31 - 1):
         key = make(seed)
         assert is_fused(key, 10)
@@ -187,14 +187,14 @@ def test_words_are_those_of_jax(shape, make):
     ],
 )
 def test_known_answers(rounds, number, expected):
-    """Those that come with the authors' own implementation, Random123: zeros, ones, and the digits of pi."""
+    """The known answers of Random123, the implementation of the authors: zeros, ones, and the digits of pi."""
     words = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344) if number is None else (number,) * 4
     counter, key = ([jnp.uint32(each) for each in pair] for pair in (words[:2], words[2:]))
     assert tuple(int(word) for word in threefry(tuple(key), tuple(counter), rounds)) == expected
 
 
 def test_thirteen_rounds():
-    """The same calls, another stream: steps, chunks and the whole agree, words are uniform, other keys are refused."""
+    """Steps, chunks and whole sequences agree, words are uniform, and keys of other kinds are rejected."""
     key, x = jr.key(9), jnp.linspace(0, 1, 50)
     module, default = PoissonSpiker(max_freq=500.0, rounds=13), PoissonSpiker(max_freq=500.0)
     whole = spark.unroll(module, x, None, steps=20, key=key)[0]["spikes"].value
@@ -217,7 +217,7 @@ def test_thirteen_rounds():
 
 
 def test_keys_of_another_kind():
-    """`rbg` keys take the ordinary path; the same word for word and the right rate."""
+    """Keys of `rbg` use the generator of JAX: the same words, and the correct rate."""
     key = jr.key(0, impl="rbg")
     assert not is_fused(key, 10)
     np.testing.assert_array_equal(random_words(key, (50,), 20), jr.bits(key, (50,), jnp.uint32))
@@ -227,8 +227,8 @@ def test_keys_of_another_kind():
     np.testing.assert_array_equal(spikes[3], module(x, None, key=jr.fold_in(key, 3))[0]["spikes"].value)
 
 
-def test_generator_without_partitioning_takes_the_ordinary_path():
-    """A setting of JAX under which its words are others."""
+def test_generator_without_partitioning_is_that_of_jax():
+    """JAX has other words if `jax_threefry_partitionable` is off."""
     if not hasattr(jax, "threefry_partitionable"):
         from jax._src.config import threefry_partitionable as setting
     else:
@@ -281,7 +281,7 @@ def test_traced_starts_are_checked_at_run_time():
 
 
 def test_signed():
-    """The draws are those of the signal's size, and a spike has its sign: unsigned, nothing has changed."""
+    """The draws depend on the size of the signal, and a spike has the sign of the signal."""
     key, module, plain = jr.key(10), PoissonSpiker(max_freq=400.0, signed=True), PoissonSpiker(max_freq=400.0)
     for signal, steps in ((jr.uniform(key, (300, 40), minval=-1.2, maxval=1.2), None), (jnp.linspace(-1, 1, 41), 300)):
         unroll = lambda module, signal, steps=steps: spark.unroll(module, signal, None, steps=steps, key=key)

@@ -1,4 +1,4 @@
-"""The decoder of populations: the most likely point, and the mean."""
+"""The decoder of populations, by the most likely point and by the mean."""
 
 import functools
 
@@ -17,7 +17,7 @@ from spark_eqx.nn.interfaces import (
     TopologicalPoissonSpiker,
 )
 
-from .helpers import assert_equal, stack, with_sweep
+from .helpers import assert_equal, loop, take, with_sweep
 from .test_errors import complaint
 
 
@@ -50,9 +50,9 @@ def counts(encoder, x, steps, windows=1, key=None):
 
 
 @GLUE
-def test_most_likely_point_is_unbiased_and_as_close_as_can_be(glue):
-    """200 Poisson spikes. The standard deviation of the error is that of Cramer and Rao. The bias is that of an
-    estimate that cannot leave the range: at an open end 0.4 standard deviations, 0.24 % of the range."""
+def test_most_likely_point_is_unbiased_and_efficient(glue):
+    """With 200 Poisson spikes, the standard deviation of the error is the Cramér-Rao bound. The bias is 0, except at an
+    open end, which an estimate cannot exceed: there it is 0.4 standard deviations, 0.24 % of the range."""
     encoder, trials = TopologicalPoissonSpiker(glue=glue), 200
     decoder = encoder.decoder(window=220.0)
     x = np.linspace(0, 1, 21)
@@ -92,11 +92,11 @@ def test_most_likely_point_is_unbiased_and_as_close_as_can_be(glue):
         several=True,
     ),
 )
-def test_the_bias_of_the_most_likely_point_is_as_documented(glue, sigma, units, least, most):
-    """200 Poisson spikes per window, counted in double precision: the largest bias over the range."""
+def test_bias_of_the_most_likely_point_is_as_documented(glue, sigma, units, least, most):
+    """The largest bias over the range, with 200 Poisson spikes per window, drawn in double precision."""
     x, trials, rng = np.linspace(0, 1 - glue / 21, 21), 1000, np.random.default_rng(0)
     bumps = activity(x, glue, sigma, units)
-    scale = np.minimum(200 / bumps.sum(-1), 1000)  # spikes at the peak of a bump, of which a step has one at most
+    scale = np.minimum(200 / bumps.sum(-1), 1000)  # spikes at the peak of a bump, at most one per step
     spikes = rng.poisson(scale[:, None] * bumps, (trials, *bumps.shape))
     encoder = TopologicalPoissonSpiker(glue=glue, sigma=sigma, resolution=units, max_freq=jnp.asarray(scale)[:, None])
     decoded = np.asarray(read(encoder.decoder(window=1000.0), spikes), float)
@@ -107,8 +107,8 @@ def test_the_bias_of_the_most_likely_point_is_as_documented(glue, sigma, units, 
 
 @GLUE
 @pytest.mark.parametrize("windows", [1, 2])
-def test_regular_spikes_are_read_to_one_percent(glue, windows):
-    """About 200 spikes, which come at regular intervals: each point by itself, in the first window and in the next."""
+def test_regular_spikes_are_decoded_to_one_percent(glue, windows):
+    """About 200 spikes at regular intervals: the error of each point, in the first window and in the next."""
     encoder, x = TopologicalLinearSpiker(glue=glue), np.linspace(0, 1, 101)
     spikes = counts(encoder, jnp.asarray(x, jnp.float32), 220, windows)
     assert 185 < spikes[50].sum() < 205
@@ -125,7 +125,7 @@ ENCODERS = {
 
 @pytest.mark.parametrize("name", with_sweep(*ENCODERS))
 def test_round_trip(name):
-    """Both windows give the point back within 1 % of the range."""
+    """The point is decoded within 1 % of the range in both windows."""
     encoder, config = ENCODERS[name], ENCODERS[name].config
     decoder = encoder.decoder(window=240.0)
     mins, maxs = (np.asarray(each, np.float32) for each in (config.mins, config.maxs))
@@ -147,16 +147,16 @@ def test_round_trip(name):
 
 
 @pytest.mark.sweep
-def test_maximum_is_that_of_a_fine_grid():
-    """Of the likelihood of the docstring; with other numbers for each component."""
+def test_decoded_point_maximises_the_likelihood_on_a_fine_grid():
+    """The likelihood is that of the docstring, with different parameters per component."""
     glue, mins, maxs, sigma = (0, 1, 0), (-1.0, 0.0, 2.0), (1.0, 2 * np.pi, 3.0), (0.1, 0.2, 0.4)
     encoder = TopologicalPoissonSpiker(glue=glue, mins=mins, maxs=maxs, sigma=sigma, resolution=20)
     decoder = encoder.decoder(window=500.0)
     rng = np.random.default_rng(0)
     points = rng.uniform(size=(40, 3))
-    bumps = lambda u, k: 50 * activity(u, glue[k], sigma[k], 20)  # expected in the window
+    bumps = lambda u, k: 50 * activity(u, glue[k], sigma[k], 20)  # expected numbers of spikes in the window
     spikes = np.stack([rng.poisson(bumps(points[:, k], k)) for k in range(3)], axis=1)
-    spikes[:4, :, 3] += 5  # astray
+    spikes[:4, :, 3] += 5  # spikes that the point does not explain
     decoded = np.asarray(read(decoder, spikes), float)
     u = np.linspace(0, 1, 5001)
     for k in range(3):
@@ -169,7 +169,7 @@ def test_maximum_is_that_of_a_fine_grid():
 @BY
 @GLUE
 def test_expected_counts_give_the_point(by, glue):
-    """On open axes the mean is drawn inwards at the ends, by what the docstring says."""
+    """Expected counts are decoded as the point, up to the documented bias at the ends of open axes."""
     encoder = TopologicalPoissonSpiker(glue=glue)
     x = np.array([0.0, 0.05, 0.1, 0.15, 0.3, 0.501, 0.7, 0.9, 1.0])
     error = off(np.asarray(read(encoder.decoder(by=by), 10 * activity(x, glue)), float), x, glue)
@@ -181,9 +181,9 @@ def test_expected_counts_give_the_point(by, glue):
 
 
 @GLUE
-def test_gradient_of_the_likelihood_is_that_of_the_score(glue):
-    """`dy/dn_j = -(log a_j)'(y) / l''(y)`, by formulas in double precision."""
-    sigma = 0.4  # no unit is near to silence
+def test_gradient_is_that_of_the_score(glue):
+    """The gradient is `dy/dn_j = -(log a_j)'(y) / l''(y)`, computed in double precision."""
+    sigma = 0.4  # no unit is near silence
     decoder = TopologicalPoissonSpiker(glue=glue, sigma=sigma).decoder()
     expected = lambda u: 10 * activity(u, glue, sigma)
     spikes = np.random.default_rng(1).poisson(expected(np.linspace(0.1, 0.9, 13)))
@@ -199,7 +199,7 @@ def test_gradient_of_the_likelihood_is_that_of_the_score(glue):
 @BY
 @GLUE
 def test_gradient_to_the_point(by, glue):
-    """Of the decoded point with respect to the encoded one, through the spikes: 1 on average, by fixed keys."""
+    """The gradient of the decoded point with respect to the encoded point is 1 on average, with fixed keys."""
     encoder = TopologicalPoissonSpiker(glue=glue, max_freq=400.0)
     decoder = encoder.decoder(window=55.0, by=by)
     x = jnp.linspace(0.0, 1.0, 41) if glue else jnp.linspace(0.15, 0.85, 41)
@@ -208,7 +208,7 @@ def test_gradient_to_the_point(by, glue):
 
 
 def test_gradient_to_the_rates_of_regular_spikes():
-    """Times the derivative of the rates, of the kind of which the spikes are."""
+    """The gradient to the rates times their derivative, for regular spikes, is about 1 on average."""
     encoder, x = TopologicalLinearSpiker(), jnp.linspace(0.0, 1.0, 101)
     gradient = slope(counts(encoder, x, 220, 2), encoder.decoder(window=220.0))
     rates = jax.jit(jax.vmap(jax.jacfwd(encoder.rate)))(x)
@@ -216,7 +216,7 @@ def test_gradient_to_the_rates_of_regular_spikes():
 
 
 def test_ends_of_open_axes_saturate():
-    """All spikes at an end: the end itself, and no derivative."""
+    """If all spikes are at an end, the point is the end, and the derivative is 0."""
     decoder = TopologicalPoissonSpiker(mins=-1.0).decoder()
     spikes = jnp.zeros((2, UNITS)).at[0, 0].set(30).at[1, -1].set(30)
     assert read(decoder, spikes).tolist() == [-1, 1]
@@ -231,10 +231,10 @@ def test_silence_signs_and_nan(by):
     spikes = rng.integers(0, 2, (60, 3, 16)).astype(np.float32)
     spikes[20:40, 0], spikes[45, 1, 3] = 0, np.nan
     negative = np.zeros(spikes.shape, bool)
-    negative[:20, 2, ::2], spikes[:20, 2] = True, 1  # as many of both signs
+    negative[:20, 2, ::2], spikes[:20, 2] = True, 1  # equal numbers of both signs
     payload = spark.SpikeArray(spikes, negative)
     decoded = decoder.unroll(payload, decoder.init(jnp.asarray(spikes[0])))[0]["signal"].value
-    assert (decoded[:19] == 0).all()  # before the first window
+    assert (decoded[:19] == 0).all()  # before the first window ends
     silent = np.array([[False, False, True], [True, False, False], [False, False, False]])
     values = np.asarray(decoded)[19::20]
     assert (values[silent] == 0).all() and np.isnan(values[2, 1])
@@ -245,7 +245,7 @@ def test_silence_signs_and_nan(by):
 
 @BY
 def test_steps_and_whole_sequences_have_the_same_bits(by):
-    """Sums over the 64 units by default, one by one, in a batch and all at once."""
+    """Sums over 64 units have the same bits in steps, in batches and in whole sequences."""
     encoder = TopologicalPoissonSpiker(glue=(0, 1, 0), max_freq=300.0)
     decoder = encoder.decoder(window=5.0, by=by)
     spikes = np.random.default_rng(0).random((4, 12, 3, UNITS)) < 0.1
@@ -253,15 +253,11 @@ def test_steps_and_whole_sequences_have_the_same_bits(by):
     state = decoder.init(spikes[0, 0])
     whole = jax.vmap(lambda spikes: decoder.unroll(spikes, state))(spikes)
     for i in range(4):
-        outputs, last = [], state
-        for t in range(12):
-            output, last = decoder(spikes[i, t], last)
-            outputs.append(output)
-        assert_equal((stack(outputs), last), jax.tree.map(lambda leaf: leaf[i], whole))  # noqa: B023
+        assert_equal(loop(decoder, spikes[i], state), take(whole, i))
 
 
-def test_trained_encoders_are_read():
-    """Arrays of the encoder are leaves of its decoder, which follows them."""
+def test_decoder_follows_a_trained_encoder():
+    """Arrays of the encoder are leaves of its decoder."""
     constant = TopologicalPoissonSpiker(sigma=0.2, mins=-1.0)
     trained = TopologicalPoissonSpiker(sigma=jnp.asarray(0.2), mins=jnp.asarray(-1.0))
     spikes = 0.1 * constant.rate(jnp.array([-0.7, 0.1, 0.9]))

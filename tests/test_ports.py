@@ -1,4 +1,4 @@
-"""Modules with several ports: given, built and run by name, and refused by name."""
+"""Modules with several ports: payloads and specs by name, and errors that name the port."""
 
 # pyright: reportCallIssue=false, reportArgumentType=false, reportIncompatibleMethodOverride=false
 
@@ -30,7 +30,7 @@ class GateConfig(spark.SparkConfig):
 
 
 class Gate(spark.SparkModule[GateConfig, None]):
-    """A signal where there are spikes; with an optional weight, and any number of signals to add."""
+    """The signal where there are spikes, with an optional weight, plus any number of other signals."""
 
     ports: ClassVar[tuple[spark.Port, ...]] = (
         spark.Port("signal", spark.FloatArray),
@@ -63,14 +63,14 @@ state = TANH.init(x_spikes=S, y_spikes=S)
 frames = lambda payload, steps: jax.tree.map(lambda x: jnp.stack([x] * steps), payload)
 
 
-def test_port_and_ports_say_the_same():
+def test_port_and_ports_agree():
     assert Gate.port == Gate.ports[0] and TANH.port.name == "x_spikes" and AVERAGE.port.name == "signal"
     assert LinearSpiker.ports == (LinearSpiker.port,) and Sampler.ports[0].payload_type is spark.SparkPayload
     chain = spark.Sequential([TANH, AVERAGE])
     assert chain.ports == TANH.ports and chain.port == TANH.port
 
 
-def test_init_takes_examples_by_name_in_either_form_and_build_specs():
+def test_init_and_build_take_examples_and_specs_by_name():
     by_name = [TANH.init({"x_spikes": S, "y_spikes": S}), TANH.init(x_spikes=S, y_spikes=S)]
     by_name.append(TANH.build({"y_spikes": SPIKES, "x_spikes": SPIKES}))
     for each in by_name:
@@ -80,7 +80,7 @@ def test_init_takes_examples_by_name_in_either_form_and_build_specs():
     assert_equal(Concat(num_inputs=1, payload_type=spark.FloatArray).init(inputs=[X]), None)
 
 
-def test_what_is_left_out_is_none():
+def test_missing_optional_payloads_are_none():
     GATE.build({"signal": SPEC, "spikes": SPIKES, "more": [SPEC, SPEC]})
     assert seen[-1] == {"signal": SPEC, "spikes": SPIKES, "weight": None, "more": [SPEC, SPEC]}
     for given in ({}, {"weight": None}):
@@ -91,8 +91,8 @@ def test_what_is_left_out_is_none():
     assert GATE.output_specs({"signal": SPEC, "spikes": SPIKES}) == {"signal": SPEC}
 
 
-def test_one_payload_is_enough_where_the_other_ports_are_optional():
-    """And what came on them is not part of the state: it may come and go."""
+def test_single_payload_is_enough_if_other_ports_are_optional():
+    """Optional payloads are not part of the state and may be present in some steps only."""
     start = AVERAGE.init(X)
     alone, last = AVERAGE(X, start)
     assert_equal((alone, last), AVERAGE({"signal": X}, start))
@@ -103,7 +103,7 @@ def test_one_payload_is_enough_where_the_other_ports_are_optional():
 
 
 def test_unroll_and_transformations_take_the_dict():
-    """Steps, `unroll`, `scan`, `vmap`, chunks and the gradient, of a scan and of a form of its own."""
+    """Steps, `unroll`, `vmap`, chunks and gradients, with a scan and with a `run` without a scan."""
     signals, raster = jr.uniform(KEY, (6, 3)), (jr.uniform(jr.key(1), (6, 3)) < 0.5).astype(jnp.float32)
     for module, payload in (
         (GATE, {"signal": signals, "spikes": raster, "more": [signals, signals]}),
@@ -144,7 +144,7 @@ def test_sequential_passes_several_payloads_to_its_first_stage():
     assert_equal(spark.unroll(nested, first, nested.init(first), steps=5)[0], whole)
 
 
-def test_sequential_connects_a_stage_by_its_first_port_where_the_others_are_optional():
+def test_sequential_uses_the_first_port_if_others_are_optional():
     chain = spark.Sequential([decoder, AVERAGE, SignalAverage(tau=3.0)])
     output, _ = spark.unroll(chain, S, chain.init(S), steps=3)
     payload, _ = spark.unroll(decoder, S, decoder.init(S), steps=3)
@@ -160,7 +160,7 @@ def declared(**names):
 
 
 port = spark.Port("a", spark.FloatArray)
-# What is done; the error; what it must say, in this order.
+# The call, the type of the error, and the parts of its text, in this order.
 CASES = {
     "a bare payload for two ports": (
         lambda: TANH(S, state),

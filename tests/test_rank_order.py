@@ -65,13 +65,13 @@ def test_error(name):
 
 
 def ranks(x):
-    """By a stable sort of NumPy, in the shape of the signals."""
+    """The ranks by a stable sort of NumPy, in the shape of the signals."""
     flat = np.where(np.isnan(x), -1, x).reshape(-1)
     return np.argsort(np.argsort(-flat, kind="stable")).reshape(x.shape)
 
 
 def test_braintools_ranks():
-    """It spreads the ranks over one step less than the window has."""
+    """braintools spreads the ranks over one step less than the window."""
     peer = golden("braintools", "rank_true")
     spikes = encode(RankOrderSpiker(window=15.0), jnp.asarray(peer["input"], jnp.float32))
     np.testing.assert_array_equal(spikes, peer["spikes"][:15])
@@ -79,15 +79,15 @@ def test_braintools_ranks():
 
 
 @pytest.mark.parametrize("package, scheme", [("braintools", "rank_values"), ("bindsnet", "rank_order_T16")])
-def test_what_others_call_so_is_a_latency(package, scheme):
-    """Their times are functions of the values alone, which keep the order and not the rank."""
+def test_rank_orders_of_other_packages_are_latencies(package, scheme):
+    """Their spike times are functions of the value, which preserve the order but do not depend on the rank."""
     peer = golden(package, scheme)
     x = peer["input"]
     if package == "braintools":
         times = np.floor(15 * (x.max() - x) / (x.max() - x.min()))
     else:
         times = np.ceil(16 * x.min() / x) - 1
-        times[times == 15] = -1  # the last is lost
+        times[times == 15] = -1  # the last spike is lost
     np.testing.assert_array_equal(peer["times"], times)
     ours = encode(RankOrderSpiker(), jnp.asarray(x, jnp.float32)).argmax(0)
     np.testing.assert_array_equal(ours, [14, 12, 10, 8, 6, 4, 2, 0])
@@ -118,7 +118,7 @@ def test_round_trip(window, dt):
     check()
 
 
-def test_the_bound_is_tight_where_units_share_a_step():
+def test_bound_is_tight_if_units_share_a_step():
     encoder = RankOrderSpiker(window=10.0)
     y = round_trip(encoder, encoder.decoder(modulation=0.5), jnp.linspace(1, 0.1, 40))
     error = -np.log2(np.asarray(y)) - np.arange(40)
@@ -128,7 +128,7 @@ def test_the_bound_is_tight_where_units_share_a_step():
 def test_equal_signals_are_in_the_order_of_their_index():
     x = jnp.asarray([[0.5, 0.7, 0.5], [-0.0, 0.7, 0.5], [2.0, jnp.inf, 1.0]])
     steps = encode(RankOrderSpiker(window=9.0), x).argmax(0)
-    np.testing.assert_array_equal(steps, [[5, 3, 6], [0, 4, 7], [0, 1, 2]])  # the silent one has no spike
+    np.testing.assert_array_equal(steps, [[5, 3, 6], [0, 4, 7], [0, 1, 2]])  # the silent unit has no spike
 
 
 def test_each_example_has_its_own_order():
@@ -138,8 +138,8 @@ def test_each_example_has_its_own_order():
     np.testing.assert_array_equal(jax.vmap(run)(batch), [ranks(np.asarray(x)) for x in batch])
 
 
-def test_as_many_units_and_steps_as_there_may_be():
-    """Their product has more than 32 bits."""
+def test_largest_numbers_of_units_and_steps():
+    """The product of units and steps has more than 32 bits."""
     units, steps = 70_000, 40_000
     encoder = RankOrderSpiker(window=float(steps))
     x = jnp.linspace(1, 0.5, units)
@@ -150,14 +150,14 @@ def test_as_many_units_and_steps_as_there_may_be():
         np.testing.assert_array_equal(fired, [k for k in range(units) if k * steps // units == step])
 
 
-def test_sorts_once_a_window():
+def test_sorts_once_per_window():
     encoder = RankOrderSpiker(window=8.0)
     x = jnp.ones((40, 5))
     text = jax.jit(lambda x: spark.unroll(encoder, x, encoder.init(x[0]))).lower(x).as_text()
     assert text.count("stablehlo.sort") == 1 and "tensor<6x5xi32>" in text[text.index("stablehlo.sort") :][:1500]
 
 
-def test_nan_fires_never_and_is_last():
+def test_nan_never_fires_and_is_last():
     x = jnp.asarray([0.2, jnp.nan, 0.4])
     encoder = RankOrderSpiker(window=3.0, relaxed=True)
     np.testing.assert_array_equal(encode(encoder, x).argmax(0)[[0, 2]], [1, 0])
@@ -166,8 +166,8 @@ def test_nan_fires_never_and_is_last():
     assert np.isfinite(gradient).all() and gradient[1] == 0 and gradient[0] > 0
 
 
-def test_a_threshold_that_is_traced():
-    """It is not checked; NaN is silent all the same."""
+def test_traced_threshold():
+    """A traced threshold is not checked, and NaN is silent nevertheless."""
 
     def count(threshold):
         encoder = RankOrderSpiker(window=3.0, threshold=threshold)
@@ -177,7 +177,7 @@ def test_a_threshold_that_is_traced():
     np.testing.assert_array_equal(jax.vmap(count)(jnp.asarray([-2.0, 0.3])), [[1, 0, 1], [0, 0, 1]])
 
 
-def test_a_modulation_for_each_unit():
+def test_modulation_per_unit():
     spikes = jnp.zeros((4, 2, 2)).at[3, 0].set(1).at[1, 1, 0].set(1)
     modulation = jnp.asarray([0.9, 0.5])
     run = lambda m: spark.unroll(m, spikes, m.init(spikes[0]))[0]["signal"].value[-1]
@@ -188,7 +188,7 @@ def test_a_modulation_for_each_unit():
     np.testing.assert_allclose(slope, [3 * 0.9**2 + 1, 3 * 0.5**2], rtol=1e-5)
 
 
-def test_no_gradient_unless_asked_for():
+def test_no_gradient_unless_relaxed():
     x = jr.uniform(jr.key(0), (8,))
     for relaxed in (False, True):
         encoder = RankOrderSpiker(relaxed=relaxed)
@@ -199,9 +199,9 @@ def test_no_gradient_unless_asked_for():
 
 @pytest.mark.parametrize("units, steps", with_sweep((5, 12), (12, 5), several=True))
 def test_relaxed_gradient(units, steps):
-    """Spikes that move by the relaxed rank, and are neither made nor lost."""
+    """In the gradient, spikes move by the relaxed rank and do not appear or disappear."""
     x = jr.uniform(jr.key(1), (units,))
-    threshold = float(jnp.sort(x)[1])  # two are silent
+    threshold = float(jnp.sort(x)[1])  # two units are silent
     encoder = RankOrderSpiker(window=float(steps), relaxed=True, threshold=threshold)
     weights = np.asarray(jr.normal(jr.key(2), (steps,)), float)
     run = lambda x: spark.unroll(encoder, x, encoder.init(x), steps=steps)[0]["spikes"].value
@@ -214,11 +214,11 @@ def test_relaxed_gradient(units, steps):
     moved = sum(k(t + 1 - ranks(x) * steps / units) * (weights[t + 1] - weights[t]) for t in range(steps - 1))
     moved *= np.where(x > threshold, steps / units, 0)
     np.testing.assert_allclose(jacobian, moved[:, None] * of_rank, rtol=1e-4, atol=1e-5)
-    assert np.abs(jacobian.sum(1)).max() < 1e-5  # a shift of all is none
+    assert np.abs(jacobian.sum(1)).max() < 1e-5  # a shift of all signals changes nothing
 
 
 def test_relaxed_gradient_has_the_size_of_the_true_one():
-    """Among uniform signals the expected value of a unit rises from `m^(n-1)` at 0 to 1 at 1."""
+    """Among uniform signals the expected value of a unit rises from `m^(n-1)` for 0 to 1 for 1."""
     units, modulation = 16, 0.9
     encoder = RankOrderSpiker(relaxed=True)
     decoder = encoder.decoder(modulation=modulation)
@@ -227,6 +227,6 @@ def test_relaxed_gradient_has_the_size_of_the_true_one():
     assert 0.5 < float(own.mean()) / (1 - modulation ** (units - 1)) < 2
 
 
-def test_outside_saturates():
+def test_values_outside_the_range_saturate():
     x = jnp.asarray([-1.0, 0.5, 3.0, jnp.inf, -jnp.inf])
     assert_equal(encode(RankOrderSpiker(), x), encode(RankOrderSpiker(), jnp.clip(x, 0, 1)))

@@ -84,7 +84,7 @@ def test_pack_refuses_entries_that_a_bit_cannot_represent(make, value, dtypes):
 
 
 @pytest.mark.parametrize("transform", [jax.jit(pack), lambda raster: jax.vmap(pack)(raster[None])])
-def test_traced_packing_refuses_signs_and_counts(transform):
+def test_traced_packing_rejects_signs_and_counts(transform):
     raster = jnp.zeros((40, 3), jnp.int8)
     jax.block_until_ready(transform(raster.at[33, 1].set(1)))
     for value in (-1, 2):
@@ -178,7 +178,7 @@ def test_chunks_of_whole_words_concatenate():
         ),
     ],
 )
-def test_pack_refuses(raster, error, match):
+def test_pack_rejects(raster, error, match):
     with pytest.raises(error, match=match):
         pack(raster)
 
@@ -209,7 +209,7 @@ WORDS = jnp.zeros((2, 3), jnp.uint32)
         ((WORDS, 40, None), TypeError, "unpack: `dtype` must be a floating-point, .* got None"),
     ],
 )
-def test_unpack_refuses(arguments, error, match):
+def test_unpack_rejects(arguments, error, match):
     with pytest.raises(error, match=match):
         unpack(*arguments)
 
@@ -247,7 +247,7 @@ def test_events_by_hand():
     np.testing.assert_array_equal(events.times, [0, 1, 1.5, 1.5, np.inf, np.inf])
     np.testing.assert_array_equal(events.units, [1, 3, 0, 5, 6, 6])
     assert events.number == 4
-    # The padding is dropped, and the order does not matter.
+    # Padding is dropped, and the order does not matter.
     assert_equal(from_events(events.times[::-1], events.units[::-1], (4, 2, 3), 0.5, dtype=jnp.float32), raster)
     np.testing.assert_array_equal(jnp.zeros(6).at[events.units].add(1), [1, 1, 0, 1, 0, 1])
 
@@ -348,7 +348,7 @@ def test_rounding_below_a_step(dt, dtype, factor):
     """A time is in the next step if it is nearer to its start than the two numbers of the rule allow."""
     k = np.array([16, 1000, 30_000])
     allowed = factor * k + 1e-6
-    spacing = np.finfo(dtype).eps * k  # the times themselves are rounded
+    spacing = np.finfo(dtype).eps * k  # the times themselves are rounded, too
     for below, late in ((allowed - spacing, 0), (allowed + spacing, 1)):
         if dtype == np.float64:
             below = allowed * (0.9 + 0.2 * late)
@@ -361,7 +361,7 @@ def test_rounding_below_a_step(dt, dtype, factor):
 
 
 def test_integer_times_have_no_rounding():
-    """A tick below the start of a step, by less than a millionth of the step, is not in the step."""
+    """An integer time below the start of a step, even by less than a millionth of a step, is not in the step."""
     dt, ticks = 4_000_000.0, np.array([3_999_999, 8_000_000, 1_999_999_999], np.int32)
     read = lambda ticks: from_events(ticks, np.zeros(3, int), (500, 1), dt)
     for each in (read, jax.jit(read)):
@@ -467,7 +467,7 @@ def test_traced_floats_without_events(shape):
 
 
 @pytest.mark.parametrize("value", with_sweep(-1.0, 0.5, np.inf, np.nan))
-def test_events_refuse_signs_and_fractions(value):
+def test_events_reject_signs_and_fractions(value):
     raster = np.array([[0.0], [value]], np.float32)
     for each in (raster, jnp.asarray(raster)):
         with pytest.raises(ValueError, match=f"to_events: .* whole numbers of spikes .*`raster != 0`.*, got {value}"):
@@ -536,7 +536,7 @@ T, U = np.zeros(2), np.zeros(2, int)
         (lambda: from_events(T, U, (4, 2), dtype=complex), TypeError, "from_events: `dtype` must be .*complex"),
     ],
 )
-def test_event_arguments_are_refused(call, error, match):
+def test_wrong_arguments_of_events_are_rejected(call, error, match):
     with pytest.raises(error, match=match):
         call()
 

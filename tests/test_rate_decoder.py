@@ -1,4 +1,4 @@
-"""A sliding count, exact at any time; and what was encoded comes back within one spike a window."""
+"""A sliding count that is always exact, and round trips within one spike per window."""
 
 import functools
 from typing import Any
@@ -38,14 +38,14 @@ def decode(module, spikes, state=None):
 
 
 def round_trip(encoder, signal, steps=None, /, **overrides):
-    """What comes out of the encoder and its decoder."""
+    """The reconstruction by the encoder and its decoder."""
     chain = spark.Sequential([encoder, encoder.decoder(**overrides)])
     state = chain.init(signal if steps else signal[0], key=KEY)
     return spark.unroll(chain, signal, state, steps=steps, key=jr.key(5))[0]["signal"].value
 
 
 def sliding_rate(spikes, window, dt):
-    """[Hz], by a sum for each step."""
+    """The rate [Hz] in a sliding window, by one sum per step."""
     spikes = np.asarray(spikes, float)
     rows = [spikes[max(t + 1 - window, 0) : t + 1] for t in range(len(spikes))]
     return np.stack([1000 * row.sum(0) / (len(row) * dt) for row in rows])
@@ -55,8 +55,8 @@ def sliding_rate(spikes, window, dt):
     "window, dtype",
     with_sweep((31, bool), (1, jnp.float32), (100, jnp.bfloat16), (64, bool), (100, jnp.int8), several=True),
 )
-def test_a_sliding_mean(window, dtype):
-    """Of signed spikes; in a whole sequence, in chunks shorter than a window, and step by step."""
+def test_sliding_mean(window, dtype):
+    """The sliding mean of signed spikes in a whole sequence, in chunks shorter than a window, and step by step."""
     steps, units, dt = 150, (2, 3), 0.5
     spikes = SpikeArray(
         jr.bernoulli(jr.key(0), 0.4, (steps, *units)).astype(dtype), jr.bernoulli(jr.key(1), 0.3, (steps, *units))
@@ -80,8 +80,8 @@ def test_a_sliding_mean(window, dtype):
     assert_equal(jax.lax.scan(body, module.init(take(spikes, 0)), spikes)[::-1], (signal, state))
 
 
-def test_the_raster_of_bits():
-    """As `raster.pack` packs it: what came in the last window, the positive spikes beside the negative ones."""
+def test_state_is_a_packed_raster():
+    """The state contains the last window as `raster.pack` packs it, positive and negative spikes separately."""
     value = jr.randint(jr.key(2), (90, 4), -1, 2, jnp.int8)
     module = RateDecoder(window=70.0)
     _, state = decode(module, SpikeArray(value))
@@ -92,14 +92,14 @@ def test_the_raster_of_bits():
 
 
 @pytest.mark.sweep
-def test_nothing_drifts():
-    """After a million steps the count is that of the window."""
+def test_count_does_not_drift():
+    """After a million steps the count is exactly that of the window."""
     for dtype in (jnp.float32, bool):
         spikes = jr.bernoulli(jr.key(3), 0.7, (1_000_003, 2)).astype(dtype)
         signal, state = decode(RateDecoder(window=1000.0), spikes)
         expected = np.asarray(spikes, float)[-1000:].sum(0)
         np.testing.assert_array_equal(state.count, expected)
-        # On newer XLA a division by a scalar is a product with its inverse: within one rounding.
+        # Newer versions of XLA replace a division by a scalar by a product, which differs by one rounding.
         np.testing.assert_allclose(signal[-1], expected, rtol=1.2e-7)
 
 
@@ -116,7 +116,7 @@ ENCODERS: dict[str, Any] = {
 @settings(derandomize=True, deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**31), low=st.floats(-1, 1), width=st.floats(0, 2))
 def test_round_trip(name, seed, low, width):
-    """Within one spike of the time that the mean goes over, always; in the first window too."""
+    """The error is within one spike per duration of the mean, also during the first window."""
     encoder, window = ENCODERS[name]
     x = np.random.default_rng(seed).uniform(low, low + width, 64).astype(np.float32)
     steps = 300
@@ -126,15 +126,15 @@ def test_round_trip(name, seed, low, width):
     assert (np.abs(decoded - np.clip(x, -1 if encoder.config.signed else 0, 1)) < bound * (1 + 1e-5)).all()
 
 
-def test_the_bound_is_tight():
+def test_bound_is_tight():
     x = jnp.linspace(0, 1, 64)
     error = np.abs(np.asarray(round_trip(RegularSpiker(), x, 300, window=100.0)) - np.asarray(x))
     assert 0.09 < error[100:].max() < 0.1 + 1e-6
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_the_mean_of_a_varying_signal(signed):
-    """Within one spike of it; within two where the signal changes its sign."""
+def test_mean_of_a_varying_signal(signed):
+    """The mean is exact within one spike, or within two if the signal changes its sign."""
     steps, window = 500, 50
     t = np.arange(steps)[:, None]
     x = np.sin(t / np.arange(20, 40)).astype(np.float32) * (1 if signed else 0.5) + (0 if signed else 0.5)
@@ -146,7 +146,7 @@ def test_the_mean_of_a_varying_signal(signed):
 
 @pytest.mark.sweep
 def test_round_trip_of_rates():
-    """A leaky integrator fires evenly, too: the rate is off by one spike at most, the signal through its curve."""
+    """A leaky integrator fires regularly, so that the rate is exact within one spike, and the signal accordingly."""
     dt, window = 0.5, 150.0
     encoder, x = LinearSpiker(dt=dt, cd=1.0), jnp.linspace(0, 1, 64)
     decoded = round_trip(encoder, x, 800, window=window)
@@ -161,11 +161,11 @@ def test_round_trip_of_rates():
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("encoder, cv", [(PoissonSpiker(max_freq=200.0), 0), (RenewalSpiker(max_freq=200.0), 0.5)])
-def test_what_was_drawn_comes_back_on_average(encoder, cv):
+def test_random_spikes_are_decoded_without_bias(encoder, cv):
     units, window = 20_000, 100
     decoded = np.asarray(round_trip(encoder, jnp.full(units, 0.5), window)[-1])
     assert abs(decoded.mean() - 0.5) < 4.5 * decoded.std() / np.sqrt(units)
-    p = 0.1  # spikes a step; of a renewal process the number in a window varies by cv^2 of it, and its ends
+    p = 0.1  # the variance of a renewal process is cv^2 times the mean, plus a contribution of the ends
     variance = (p * (1 - p) * window if cv == 0 else cv**2 * p * window + (1 - cv**4) / 6) / (0.2 * window) ** 2
     assert abs(decoded.var() / variance - 1) < 4.5 * np.sqrt(2 / units) + 0.02 * (cv > 0)
 
@@ -177,7 +177,7 @@ def test_what_was_drawn_comes_back_on_average(encoder, cv):
     ),
 )
 def test_gradient_of_a_shift(make, varying):
-    """A shift of the signal is decoded as itself: the derivative is 1, where there is no saturation."""
+    """A shift of the signal is decoded as the same shift: the derivative is 1 without saturation."""
     encoder, steps = make(max_freq=80.0), 330
     x = np.linspace(0.2, 0.4, 20, dtype=np.float32)
     if varying:
@@ -192,7 +192,8 @@ def test_gradient_of_a_shift(make, varying):
 
 @pytest.mark.sweep
 def test_gradients_reach_back_one_window():
-    """To each spike of it alike, over chunks and steps as in a whole sequence; and to the numbers of the encoder."""
+    """All spikes in the window have the same gradient, in chunks, steps and whole sequences. Parameters of the encoder
+    have gradients, too."""
     spikes, window = jr.bernoulli(jr.key(6), 0.3, (30, 3)).astype(jnp.float32), 10
     module = RateDecoder(window=10.0, encoder=RegularSpiker(max_freq=1000.0))
     weights = jr.normal(jr.key(7), (30, 3))
@@ -236,7 +237,7 @@ def test_decoders_of_encoders():
     assert decoded[-1].tolist() == [0, 1, 0]
 
 
-def test_nan_travels():
+def test_nan_passes_through_for_one_window():
     spikes = jnp.zeros((30, 2)).at[10, 1].set(nan)
     decoded, _ = decode(RateDecoder(window=5.0), spikes)
     assert (decoded[:, 0] == 0).all() and (decoded[:10, 1] == 0).all() and jnp.isnan(decoded[10:15, 1]).all()
@@ -289,7 +290,7 @@ def test_error(name):
 
 @pytest.mark.parametrize("encoder", [RegularSpiker, TopologicalPoissonSpiker])
 @pytest.mark.parametrize("dt, steps", [(0.3, 333), (0.1, 1000), (7.0, 14), (60.0, 2), (300.0, 1)])
-def test_default_window_is_of_whole_steps(encoder, dt, steps):
+def test_default_window_is_a_whole_number_of_steps(encoder, dt, steps):
     encoder = encoder(max_freq=1.0, dt=dt)
     config = encoder.decoder().config
     assert config.steps == steps and (config.window == 100.0) == (dt == 0.1)
@@ -297,13 +298,13 @@ def test_default_window_is_of_whole_steps(encoder, dt, steps):
 
 
 @pytest.mark.parametrize("decoder", [RateDecoder, BurstDecoder])
-def test_a_window_with_another_default_is_still_one_constant_number(decoder):
+def test_window_must_be_one_constant_number(decoder):
     with pytest.raises(TypeError, match=r"`window` must be one constant number \[ms\]"):
         decoder(window=jnp.asarray(100.0))
 
 
-def test_a_window_is_whole_in_steps_however_long_it_is():
-    """Half a step is none of a million either; what `dt` in float32 is off by is rounding."""
+def test_long_windows_must_be_whole_numbers_of_steps():
+    """Half a step is an error even for a million steps. The rounding of a `dt` in float32 is not."""
     for module in (RateDecoder, functools.partial(RateDecoder, encoder=PoissonSpiker())):
         for window in (1_000_000.5, 10_000_000.5, 16.5, 1000.01):
             with pytest.raises(
@@ -316,7 +317,7 @@ def test_a_window_is_whole_in_steps_however_long_it_is():
     assert RateDecoder(window=0.3, dt=0.1).config.steps == 3
     with pytest.raises(ValueError, match=r"The nearest that fits is 2 \[ms\], 1 step\."):
         RateDecoder(window=1.2, dt=2.0)
-    # The default window of a decoder is as near to 100 ms as steps allow, by the same rule.
+    # The default window is the whole number of steps that is nearest to 100 ms, by the same rule.
     for dt, steps in ((3.0, 33), (0.1, 1000), (float(np.float32(0.1)), 1000), (99.99, 1), (300.0, 1)):
         config = PoissonSpiker(dt=dt, max_freq=1.0).decoder().config
         assert config.steps == steps and (config.window == 100 or config.window == steps * dt)

@@ -16,7 +16,7 @@ def test_example_runs_as_printed():
 
 
 def test_commands_are_what_ci_runs():
-    """CI reads the test command out of the README, so both must be where it looks."""
+    """CI reads the test command from the README, so that both must be where CI looks."""
     for name, ending in (("tests", "-m pytest -q -n auto"), ("digits", "docs/examples/digits.py")):
         (command,) = re.findall(rf"<!-- {name} -->\n```bash\n(.*?)\n```", README, re.S)
         assert command.startswith("python -m venv .venv && ") and command.endswith(ending) and "\n" not in command
@@ -27,7 +27,7 @@ def test_commands_are_what_ci_runs():
 def test_links_and_pictures_resolve(page):
     folder = ROOT if page is README else ROOT / "docs"
     for link in re.findall(r"""(?:\]\(|src="|srcset=")([^)#"]+)""", page):
-        if not link.startswith(("http", "assets/figures/")):  # those are drawn when the site is built
+        if not link.startswith(("http", "assets/figures/")):  # these figures are drawn when the site is built
             assert (folder / link).exists(), link
 
 

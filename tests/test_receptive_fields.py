@@ -26,15 +26,15 @@ def by_hand(x, resolution=8, mins=0.0, maxs=1.0, beta=1.5):
 
 
 @pytest.mark.parametrize("config", [{}, {"resolution": 3}, {"resolution": 21, "mins": -2.0, "maxs": 5.0, "beta": 1.0}])
-def test_fields_are_the_formula(config):
+def test_fields_follow_the_formula(config):
     x = np.linspace(config.get("mins", 0), config.get("maxs", 1), 31)
     np.testing.assert_allclose(fields(x.astype(np.float32), **config), by_hand(x, **config), atol=2e-6)
     with x64():
         np.testing.assert_allclose(fields(x, **config), by_hand(x, **config), rtol=1e-11)
 
 
-def test_fields_are_those_of_spikingjelly():
-    """Centres, widths (which it squares) and the activities behind its spike times, `50 (1 - activity)` ms."""
+def test_fields_equal_spikingjelly():
+    """Centres, widths (which SpikingJelly squares), and activities, from its spike times `50 (1 - activity)` in ms."""
     theirs = golden("spikingjelly", "gaussian_tuning")
     np.testing.assert_allclose(theirs["mu"][0], (2 * np.arange(10) - 1) / 2 / 8, atol=1e-7)
     np.testing.assert_allclose(theirs["sigma"][0], (1 / (1.5 * 8)) ** 2, rtol=1e-6)
@@ -44,7 +44,7 @@ def test_fields_are_those_of_spikingjelly():
     assert ours[silent].max() < 0.01
 
 
-def test_numbers_of_each_component():
+def test_parameters_per_component():
     mins, maxs, beta = (-1.0, 0.0, 2.0), (1.0, 6.0, 3.0), (1.0, 1.5, 2.0)
     x = np.array([[0.3, 1.0, 2.9], [-0.9, 6.0, 2.2]], np.float32)
     out = fields(x, mins=mins, maxs=jnp.asarray(maxs), beta=beta, resolution=5)
@@ -62,14 +62,14 @@ def test_ends_saturate_and_nan_is_silent():
     assert np.isfinite(slope).all() and (slope[:, [0, 3, 4, 5, 6]] == 0).all() and (slope[:, [1, 2]] != 0).any(0).all()
 
 
-def test_gradient_is_that_of_the_gaussian():
+def test_gradient_is_the_gradient_of_the_gaussian():
     x, h = 0.37, 1e-6
     slope = jax.jacobian(lambda x: ReceptiveFields()(x, None)[0]["output"].value)(jnp.asarray(x))
     np.testing.assert_allclose(slope, (by_hand(x + h) - by_hand(x - h)) / (2 * h), rtol=1e-4, atol=1e-5)
 
 
 def test_population_coding_by_latency():
-    """The better a field fits, the earlier its unit fires; those that do not fit are silent."""
+    """Units whose fields are nearer to the signal fire earlier, and units far from it are silent."""
     chain = spark.Sequential([ReceptiveFields(), LatencySpiker(window=16.0, threshold=0.1)])
     x = np.array([0.1, 0.48, 0.9], np.float32)
     state = chain.init(jnp.asarray(x))

@@ -1,4 +1,4 @@
-"""Spikes to the step: against exact sums in Python's integers, closed forms, and nengo."""
+"""Spikes exact to the step, compared with sums in Python integers, closed forms, and nengo."""
 
 import warnings
 from fractions import Fraction
@@ -17,6 +17,7 @@ from spark_eqx.nn.interfaces.input._fixed_point import fixed_point_product, roun
 from .golden import golden
 from .helpers import assert_equal, with_sweep, x64
 from .test_errors import complaint
+from .user_modules import Distance
 
 
 WHOLE = 2**32
@@ -24,7 +25,7 @@ nan = float("nan")
 
 
 def run(module, signal, steps=None, state=None):
-    """The signed spikes, and the last state."""
+    """The signed spikes and the last state."""
     signal = jnp.asarray(signal)
     example = signal if steps is not None else signal[0]
     state = module.init(example, key=jr.key(1)) if state is None else state
@@ -33,21 +34,21 @@ def run(module, signal, steps=None, state=None):
 
 
 def sums(signal, max_freq, dt, signed=False):
-    """What the spikes count, in double precision."""
+    """The running sum that the spikes count, in double precision."""
     signal = np.nan_to_num(np.asarray(signal, float))
     return np.cumsum(np.clip(signal, -1 if signed else 0, 1) * (max_freq * dt / 1000), axis=0)
 
 
 def agrees(spikes, total, tolerance):
-    """Whether the numbers of spikes are the whole parts of the sums, where these are not within rounding of a whole
-    number: there a spike may come a step earlier or later."""
+    """Whether the numbers of spikes are the whole parts of the sums. If a sum is a whole number within rounding, the
+    spike may be one step earlier or later."""
     off = np.cumsum(spikes, axis=0) - np.floor(total)
     tie = np.abs(total - np.round(total)) < tolerance
     return (np.abs(off) <= tie).all()
 
 
 def test_golden():
-    """nengo's sum of floats decides ties as it rounds; all other spikes are the same."""
+    """In nengo the rounding of a float sum decides ties. All other spikes are equal."""
     peer = golden("nengo", "regular_spiking")
     with x64():
         spikes, _ = run(RegularSpiker(max_freq=300.0), jnp.asarray(peer["input"]), len(peer["spikes"]))
@@ -60,7 +61,7 @@ def test_golden():
 
 @pytest.mark.parametrize("held", [False, True])
 def test_nengo(held):
-    """Live, on many signals and phases that make no ties."""
+    """The installed nengo has the same spikes, for many signals and phases without ties."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         nengo = pytest.importorskip("nengo")
@@ -82,7 +83,7 @@ def test_nengo(held):
 
 @pytest.mark.parametrize("held", [False, True])
 def test_a_million_steps(held):
-    """The number of spikes is within one of the sum at every step, and comes near to it."""
+    """The number of spikes is within 1 of the sum at every step, and the difference comes near 1."""
     steps, units = 1_000_000, 4
     signal = jr.uniform(jr.key(0), (units,) if held else (steps, units))
     spikes, _ = run(RegularSpiker(max_freq=731.0, dtype=bool), signal, steps if held else None)
@@ -104,12 +105,12 @@ def test_a_million_steps(held):
         ("999", "1"),
     ],
 )
-def test_ties_come_on_time(max_freq, dt):
-    """p = 0.1 fires at every tenth step. `(a + 1) p >= n` in fractions says when."""
+def test_ties_fire_on_time(max_freq, dt):
+    """p = 0.1 fires in every tenth step. The exact steps follow from `(a + 1) p >= n` in fractions."""
     p = Fraction(max_freq) * Fraction(dt) / 1000
     steps = 20_000
     expected = [i for i in range(steps) if (i + 1) * p // 1 > i * p // 1]
-    # As a constant: an array of a number has the rounding of float32, which is late for some.
+    # `max_freq` is a constant. As an array it would be rounded to float32, and some spikes would be late.
     spikes, _ = run(RegularSpiker(max_freq=float(max_freq), dt=float(dt), dtype=bool), jnp.ones(()), steps)
     assert np.flatnonzero(spikes).tolist() == expected
 
@@ -132,13 +133,13 @@ def test_certain_and_impossible():
     for max_freq in (1000.0, jnp.asarray(1000.0)):
         spikes, state = run(RegularSpiker(max_freq=max_freq), x, 5000)
         assert spikes.mean(0).tolist() == [0, 0, 1, 0, 1, 0, 1, 0, 0]
-        assert state.fraction.tolist()[-1] == 5000  # what rounds up
+        assert state.fraction.tolist()[-1] == 5000  # 1e-30 rounds up to the smallest increment
     spikes, _ = run(RegularSpiker(max_freq=1000.0, signed=True), x, 5000)
     assert spikes.mean(0).tolist() == [0, 0, 1, -1, 1, 0, 1, -1, 0]
 
 
 def by_hand(signal, q, phase=0):
-    """Integrate and fire with two thresholds, in Python's integers."""
+    """Integrate and fire with two thresholds, in Python integers."""
     total, spikes = phase, []
     for x, step in zip(signal, q, strict=True):
         total += int(np.sign(x)) * step
@@ -149,7 +150,7 @@ def by_hand(signal, q, phase=0):
 
 @pytest.mark.parametrize("kind", with_sweep("held", "noise", "coarse", "slow", "square"))
 def test_signed(kind):
-    """Two thresholds: to the spike, in a whole sequence as step by step, over chunks too."""
+    """All spikes are exact with two thresholds, in whole sequences, step by step, and in chunks."""
     rng, steps = np.random.default_rng(2), 600
     t = np.arange(steps)
     signal = {
@@ -159,7 +160,7 @@ def test_signed(kind):
         "held": np.full(steps, -0.7),
         "square": np.where(t // 50 % 2, -1.0, 1.0),
     }[kind].astype(np.float32)
-    q = [-(-Fraction(float(abs(x))) * WHOLE // 1) for x in signal]  # of a gain of 1: nothing else is rounded
+    q = [-(-Fraction(float(abs(x))) * WHOLE // 1) for x in signal]  # with a gain of 1 nothing else is rounded
     module = RegularSpiker(max_freq=1000.0, signed=True)
     spikes, state = run(module, signal)
     assert spikes.tolist() == by_hand(signal, [int(each) for each in q])
@@ -192,7 +193,7 @@ def test_signed_is_odd_and_keeps_its_rate():
     assert (np.sign(signal)[spikes != 0] == spikes[spikes != 0]).all()
     positive = jnp.abs(signal)
     np.testing.assert_array_equal(run(module, positive)[0], run(RegularSpiker(max_freq=200.0), positive)[0])
-    # What goes up and down around a threshold does not fire at each step: a spike needs a way of one.
+    # A sum that oscillates around a threshold does not fire in each step, because a spike needs a change of 1.
     swing = jnp.tile(jnp.asarray([[0.9], [-0.9]]), (300, 4))
     swings, _ = run(RegularSpiker(max_freq=200.0, signed=True, phase=(0.0, 0.9, 0.95, 0.99)), swing)
     assert (np.abs(swings).sum(0) <= 1).all()
@@ -206,14 +207,14 @@ def test_phase():
         spikes, _ = run(RegularSpiker(phase=phase), jnp.ones(n), steps)
         assert spikes.argmax(0).tolist() == [9, 7, 4, 0, 0][:n]
         assert (spikes.sum(0)[:4] == 300).all()
-    # What is to come after a step comes after it, whatever the two are.
+    # If gain and phase add up to 1, the first step fires, despite rounding.
     for p in (0.3, 0.7, 0.1, 0.0625):
         spikes, _ = run(RegularSpiker(max_freq=1000 * p, phase=1 - p), jnp.ones(()), 10)
         assert spikes[0] == 1
 
 
 def test_random_phases():
-    """A population out of step: uniform, the same in all steps, other for another key."""
+    """Phases are uniform and constant over time, and differ between keys."""
     units, module = 100_000, RegularSpiker(phase="random", dtype=bool)
     x = jnp.full(units, 0.5)
     spikes, _ = run(module, x, 40)
@@ -225,7 +226,7 @@ def test_random_phases():
     assert (one == same).all() and (one != other).mean() > 0.99
 
 
-def test_gradient_is_that_of_the_expected_count():
+def test_gradient_is_the_gradient_of_the_expected_count():
     signal = jnp.asarray([0.0, 0.2, 0.9, 1.0, -0.1, 1.1, nan, np.inf])
     steps, max_freq, dt = 50, 120.0, 0.5
 
@@ -246,16 +247,9 @@ def test_gradient_is_that_of_the_expected_count():
     np.testing.assert_allclose(signed, np.array([1, 1, 1, 1, 1, 1, 0, 0]) * steps * max_freq * dt / 1000, rtol=1e-5)
 
 
-class Distance(spark.surrogate.AbstractSurrogate):
-    """Whose derivative is where it stands."""
-
-    def relaxation(self, v):
-        return v * v / 2
-
-
 @pytest.mark.parametrize("signed", [False, True])
-def test_the_surrogate_stands_at_the_distance(signed):
-    """At 0 and above where there is a spike, in units of it; in steps as in sequences."""
+def test_surrogate_gets_the_distance_to_the_threshold(signed):
+    """The argument of the surrogate is the distance in thresholds, 0 or more for a spike, in steps and sequences."""
     module = RegularSpiker(max_freq=500.0, signed=signed, surrogate=Distance())
     signal = jr.uniform(jr.key(5), (200, 9), minval=-1.0 if signed else 0.0)
     state = module.init(signal[0])
@@ -275,7 +269,7 @@ def test_the_surrogate_stands_at_the_distance(signed):
     if signed:
         np.testing.assert_array_equal(v, jax.grad(lambda signal: stepped(signal).sum())(signal) / 0.5)
     spikes = np.asarray(spikes)
-    # What is left over from the spikes before, and the step of now, to the threshold.
+    # The remainder after the spikes before, plus the increment of this step, minus the threshold.
     total = sums(signal, 500.0, 1.0, signed)
     p = np.diff(total, axis=0, prepend=0)
     rest = (total - p) - (np.cumsum(spikes, axis=0) - spikes)
@@ -296,7 +290,7 @@ def test_rate_and_signal():
     np.testing.assert_array_equal(signed.signal(jnp.asarray([-25.0, nan, -900.0])), [-0.25, nan, -1])
 
 
-def test_nan_is_a_step_of_nothing():
+def test_nan_counts_as_0():
     for signed in (False, True):
         module = RegularSpiker(max_freq=200.0, signed=signed)
         signal = jr.uniform(jr.key(6), (600, 4), minval=-1).at[50:60, 1].set(nan)

@@ -1,6 +1,6 @@
 """Means, variances and equilibrium of a renewal process against the closed forms, at fixed keys: |z| < 4.5.
 
-Programs differ in `order` alone: all else are arrays of the units, as many as the units themselves.
+Programs differ in `order` only. All other parameters are arrays with one value per unit.
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ from spark_eqx.nn.interfaces import RenewalSpiker
 
 from .helpers import with_sweep
 from .test_errors import complaint
+from .user_modules import Distance
 
 
 SIGMAS = 4.5
@@ -25,8 +26,8 @@ nan = float("nan")
 
 @jax.jit
 def moments(module, x, number):
-    """Mean and variance [steps] of the intervals from spike 1 to `number + 1` of each unit: as many of each, so that
-    long intervals count as much as short ones."""
+    """Sum and sum of squares of the intervals [steps] from spike 1 to `number + 1` of each unit. Equal numbers per unit
+    avoid a bias towards short intervals."""
 
     def more(carry):
         return (carry[-1] <= number).any()
@@ -46,7 +47,7 @@ def moments(module, x, number):
 
 
 def check_intervals(order, cds, dts, signals, units, number, max_freq=100.0):
-    """z of the mean, and of the variance, which is that of the law and the `dt^2 / 6` of two ends in whole steps."""
+    """Check the z scores of mean and variance. Rounding both ends to whole steps adds `dt^2 / 6` to the variance."""
     cd, dt, x = (each.ravel()[:, None] for each in np.meshgrid(cds, dts, signals, indexing="ij"))
     shape = (len(x), units)
     array = lambda values: jnp.asarray(np.broadcast_to(values, shape), jnp.float32)
@@ -71,7 +72,7 @@ def test_mean_and_cv():
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 7, 16])
 def test_mean_and_cv_sweep(order):
     check_intervals(order, cds=(0, 2, 5), dts=(0.1, 0.5, 1), signals=(0.1, 0.5), units=400, number=20)
-    if order > 2:  # of the others too many intervals are shorter than a step
+    if order > 2:  # with a smaller order too many intervals are shorter than a step
         check_intervals(order, cds=(0, 2, 5), dts=(0.1, 0.5, 1), signals=(1.0,), units=400, number=20)
 
 
@@ -87,9 +88,9 @@ def z_of_counts(spikes, p):
 
 
 @pytest.mark.parametrize("order, cd", with_sweep((4, 2.0), (16, 5.0), (1, 3.0), (2, 0.0), several=True))
-def test_population_is_flat_in_time(order, cd):
-    """From the first step on a population fires alike in every step: it started in equilibrium. Another start is far
-    from it: with all intervals at their beginning, say."""
+def test_population_rate_is_constant_from_the_first_step(order, cd):
+    """A population starts in equilibrium, so that its rate is constant from the first step on. A start with all
+    intervals at their beginning fails this test clearly."""
     units, steps = 40_000, 40
     module = RenewalSpiker(order=order, cd=jnp.asarray(cd), dt=0.5, dtype=bool)
     x = jnp.full(units, 0.9)
@@ -102,8 +103,8 @@ def test_population_is_flat_in_time(order, cd):
         assert np.abs(z_of_counts(population(module, x, steps, begun)[0], 0.045)).max() > 40
 
 
-def test_overdue_spikes_are_made_up_for():
-    """Where two fall into a step. The first step has a spike with the probability that one falls into it."""
+def test_overdue_spikes_are_emitted_later():
+    """If a step has two spikes, one is emitted later. The first step fires with the probability of any spike in it."""
     spikes, _ = population(RenewalSpiker(order=1, max_freq=400.0, dt=2.0, dtype=bool), jnp.ones(40_000), 100)
     assert abs(z_of_counts(spikes[:1], -np.expm1(-0.8))) < SIGMAS
     z = z_of_counts(spikes, 0.8)
@@ -112,8 +113,8 @@ def test_overdue_spikes_are_made_up_for():
 
 @pytest.mark.sweep
 def test_first_intervals():
-    """The time to the first spike is uniformly anywhere in an interval chosen by its length: its density at `t` is the
-    rate times the share of intervals longer than `t`, so for nearly regular spikes it is uniform."""
+    """The density of the time to the first spike at `t` is the rate times the share of intervals longer than `t`. For
+    nearly regular spikes it is uniform."""
     module = RenewalSpiker(order=50, cd=9.0, dt=0.1, dtype=bool)
     spikes, _ = population(module, jnp.ones(20_000), 110)
     first = np.sort((spikes.argmax(0) + 0.5) * 0.1)
@@ -125,8 +126,8 @@ def test_first_intervals():
 
 @pytest.mark.parametrize("order", with_sweep(16, 1))
 def test_varying_signals(order):
-    """Without a refractory period a population follows the signal in each step: the hazard integrates to the rest of
-    the interval, which goes on in a time of its own. (Some of the spikes that share a step come one later.)"""
+    """Without a refractory period a population follows the signal in each step, because intervals are measured in the
+    integral of the rate. (Of two spikes in a step, one is emitted in the next.)"""
     steps, units = 80, 30_000
     t = np.arange(steps)
     x = np.where(t % 20 < 10, 1.0, 0.2 + 0.6 * np.sin(t / 5) ** 2) * (t % 33 > 3)  # jumps, waves and silence
@@ -138,7 +139,7 @@ def test_varying_signals(order):
     assert np.abs(z).max() < SIGMAS
     if order == 1:
         return
-    # In that time the spikes are regular: the number of them is much less spread than that of a Poisson process.
+    # In rescaled time the spikes are regular, so that their number varies much less than in a Poisson process.
     counts = spikes.sum(0)
     mean = p.sum()
     fraction = mean % 1
@@ -147,17 +148,17 @@ def test_varying_signals(order):
 
 @pytest.mark.parametrize("order, p", with_sweep((16, 0.97), (4, 0.9), several=True))
 def test_steps_nearly_as_long_as_the_shortest_interval(order, p):
-    """Nearly every step has a spike, and many intervals are shorter than one: none is lost."""
+    """Nearly every step has a spike, and many intervals are shorter than a step, but no spike is lost."""
     units, steps = 200, 3000
     spikes, state = population(RenewalSpiker(order=order, dt=10 * p, dtype=bool), jnp.ones(units), steps)
     late = spikes[1000:].sum(0)
     error = np.sqrt(2000 * p / order / units)
     assert abs(late.mean() - 2000 * p) < SIGMAS * 2 * error
-    assert state.left.min() > -20  # what is overdue is made up for
+    assert state.left.min() > -20  # overdue spikes do not accumulate
 
 
 def test_silence_and_return():
-    """NaN is a step of nothing: the interval stands still."""
+    """During NaN and silence the interval does not progress."""
     module, units = RenewalSpiker(order=16, max_freq=200.0), 50
     parts = jnp.full(units, 0.7), jnp.asarray([nan, 0.0, -1.0, -jnp.inf, 1e-30] * 10), jnp.full(units, 0.7)
     spikes, states = [], [module.init(parts[0], key=KEY)]
@@ -170,17 +171,10 @@ def test_silence_and_return():
     assert abs(spikes[0].mean() - 0.14) < 0.01 and abs(spikes[2].mean() - 0.14) < 0.01
 
 
-class Distance(spark.surrogate.AbstractSurrogate):
-    """Whose derivative is where it stands."""
-
-    def relaxation(self, v):
-        return v * v / 2
-
-
 @pytest.mark.sweep
 def test_gradients():
-    """That of a count is that of its expectation; the surrogate stands at the part of the mean interval that is left,
-    which is above 0 where there is a spike."""
+    """The gradient of a count is that of its expectation. The argument of the surrogate is the elapsed minus the drawn
+    interval, in mean intervals, and positive for a spike."""
     signal, steps = jnp.asarray([0.0, 0.3, 1.0, -0.1, 1.2, nan]), 40
 
     def total(signal, max_freq, dt, cd):
@@ -193,7 +187,7 @@ def test_gradients():
     np.testing.assert_allclose(grads[0], np.array([1, 1, 1, 0, 0, 0]) * steps * 0.04, rtol=1e-5)
     np.testing.assert_allclose(grads[1], steps * 0.0005 * 2.3, rtol=1e-5)
     np.testing.assert_allclose(grads[2], steps * 0.08 * 2.3, rtol=1e-5)
-    assert grads[3] == 0  # the rate does not depend on it
+    assert grads[3] == 0  # the rate does not depend on the refractory period
 
     module = RenewalSpiker(max_freq=100.0, order=3, cd=4.0, surrogate=Distance())
     x = jr.uniform(jr.key(3), (100, 30), minval=0.1)

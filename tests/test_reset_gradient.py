@@ -1,4 +1,4 @@
-"""`detach_reset=False`: derivatives where spikes and refractory periods coincide with the ends of steps."""
+"""`detach_reset=False`: derivatives if spikes and ends of refractory periods coincide with the ends of steps."""
 
 import contextlib
 import itertools
@@ -23,7 +23,7 @@ NAMES = "tau", "cd", "max_freq", "signal"
 def reference(point, values, dt):
     """Potential and refractory time after each step, from event to event in double precision.
 
-    `values` times the signal of `point` is the input, constant within each step.
+    The input is `values` times the signal of `point`, constant within each step.
     """
     tau, cd, max_freq, signal = point
     gain = -1 / np.expm1(-(1000 / max_freq - cd) / tau)
@@ -45,10 +45,10 @@ def reference(point, values, dt):
 
 
 def nearby(point, values, dt):
-    """States, and derivatives of the states to the point, `(4, steps, 2)`, at points around it.
+    """States and their derivatives with respect to the point, `(4, steps, 2)`, at points around it.
 
-    There no spike and no end of a refractory period is at the end of a step: a stronger signal moves them forward, a
-    longer refractory period moves its end back, and central differences see one side.
+    At these points no spike and no end of a refractory period is at the end of a step: a stronger signal moves them
+    forward, and a longer refractory period moves its end back. Central differences are then one-sided.
     """
     for stronger, longer in itertools.product((-1, 0, 1), repeat=2):
         if (stronger, longer) == (0, 0) or (point[1] == 0 and longer < 0):
@@ -71,14 +71,14 @@ def trajectory(module, signal):
 
 
 def derivatives(run, points):
-    """Spikes, states, and the derivatives of the states to the four numbers of each point."""
+    """Spikes, states, and the derivatives of the states with respect to the four numbers of each point."""
     spikes, states = run(points)
     tangents = [jax.jvp(lambda p: run(p)[1], (points,), (jnp.zeros_like(points).at[i].set(1),))[1] for i in range(4)]
     return spikes, states, jnp.stack(tangents)
 
 
 def assert_one_sided(points, values, dt, states, tangents, numbers: Sequence[int] = range(4), tolerance=1e-3):
-    """In each step the derivatives are those at one of the points nearby where the state is the same."""
+    """Assert that the derivatives of each step equal those at a nearby point with the same state."""
     points, states, tangents = (np.asarray(each, float) for each in (points, states, tangents))
     assert np.isfinite(tangents).all()
     for unit in range(points.shape[1]):
@@ -92,7 +92,7 @@ def assert_one_sided(points, values, dt, states, tangents, numbers: Sequence[int
 
 
 def lattice(dt, taus=(5.0, 100.0), cds=(0.0, 0.5, 1.0, 2.0, 2.5), lengths=(7,)):
-    """Points whose intervals are whole steps: at a signal of 1, and at one of which the interval is three more."""
+    """Points whose intervals are whole steps, for a signal of 1, and for one whose interval is three steps longer."""
     points = []
     for tau, cd, length, more in itertools.product(taus, cds, lengths, (0, 3)):
         shortest, interval = length * dt - cd * dt, (length + more) * dt - cd * dt
@@ -115,7 +115,7 @@ MANY = {"taus": (5.0, 20.0, 100.0), "lengths": (7, 10)}
     "dt, grid", [(1.0, {}), *(pytest.param(dt, MANY, marks=pytest.mark.sweep) for dt in (0.1, 0.5, 1.0))]
 )
 def test_gradient_on_the_lattice_is_one_sided(dt, grid, values):
-    """To parameters of each unit and to the signal, against differences of the event-driven reference."""
+    """Derivatives to parameters per unit and to the signal equal differences of the event-driven reference."""
     with x64():
         points = jnp.asarray(lattice(dt, **grid))
         run = lambda points: trajectory(spiker(points, dt), jnp.tensordot(jnp.asarray(values), points[3], 0))
@@ -130,7 +130,7 @@ def test_gradient_on_the_lattice_is_one_sided(dt, grid, values):
 @pytest.mark.parametrize("cd", with_sweep(2.0, 0.0, 0.5, 1.0, 2.5))
 @pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
 def test_gradient_on_the_lattice_with_constant_parameters_is_one_sided(cd, double):
-    """The programs for constants, by series."""
+    """Constant parameters have programs of their own, with series."""
     with x64() if double else contextlib.nullcontext():
         for tau in (5.0, 100.0):
             points = lattice(1.0, taus=(tau,), cds=(cd,))
@@ -144,10 +144,10 @@ def test_gradient_on_the_lattice_with_constant_parameters_is_one_sided(cd, doubl
 
 @pytest.mark.parametrize("jacobian", [jax.jacfwd, jax.jacrev])
 def test_gradient_at_the_largest_signal_of_the_default_spiker_is_that_from_below(jacobian):
-    """After 8 steps the threshold is met, after 10 the refractory period is over; and so every 10 steps."""
+    """The unit reaches the threshold after 8 steps and is ready again after 10, in cycles of 10 steps."""
     module = LinearSpiker(detach_reset=False)
     gain = -1 / np.expm1(-0.08)
-    later = 100 / (gain - 1)  # ms, by which each spike is later for a signal that is smaller by 1
+    later = 100 / (gain - 1)  # the delay of each spike [ms] per decrease of the signal by 1
 
     def states(x, steps):
         _, over = spark.unroll(module, x, module.init(x), steps=steps)
@@ -165,7 +165,7 @@ def test_gradient_at_the_largest_signal_of_the_default_spiker_is_that_from_below
 
 @pytest.mark.sweep
 def test_gradient_on_the_lattice_stays_bounded():
-    """It grows with the number of spikes, by no more than their times do."""
+    """The gradient grows with the number of spikes, but not faster than the derivatives of their times."""
     with x64():
         points = jnp.asarray(lattice(1.0))
 
@@ -181,7 +181,7 @@ def test_gradient_on_the_lattice_stays_bounded():
 @pytest.mark.sweep
 @pytest.mark.parametrize("how", ["steps", "chunks", "checkpointed", "batched", "backward"])
 def test_gradient_on_the_lattice_does_not_depend_on_how_it_is_computed(how):
-    """In reverse mode by other programs, and in forward mode."""
+    """Reverse mode of different programs and forward mode agree."""
     with x64():
         points, values = jnp.asarray(lattice(1.0, taus=(20.0,))), jnp.asarray(VARYING)
         weights = jnp.asarray(np.random.default_rng(0).normal(size=(2, points.shape[1])))
@@ -215,7 +215,7 @@ def test_gradient_on_the_lattice_does_not_depend_on_how_it_is_computed(how):
 
 @pytest.mark.parametrize("double", with_sweep(False, True))
 def test_gradient_of_a_topological_spiker_on_the_lattice_is_one_sided(double):
-    """One signal at the position of a unit, whose activity is 1; one that makes the interval of a unit 10 steps."""
+    """One signal is at the position of a unit, whose activity is 1. The other makes the interval of a unit 10 steps."""
     tau, cd, sigma, positions = 20.0, 2.0, 0.5, np.linspace(0, 1, 5)
     activity = np.expm1(-5 / tau) / np.expm1(-8 / tau)
     offset = np.arctanh(np.sqrt(-2 * sigma**2 * np.log(activity))) / np.pi
@@ -245,7 +245,7 @@ def test_gradient_of_a_topological_spiker_on_the_lattice_is_one_sided(double):
 
 @pytest.mark.parametrize("double", with_sweep(False, True))
 def test_gradient_at_no_signal_and_at_rheobase_is_that_of_the_flow(double):
-    """`g x` is 0 and 1: the potential is `g x (1 - exp(-t / tau))`, and the threshold is never met."""
+    """For `g x` of 0 and 1 the potential is `g x (1 - exp(-t / tau))`, which never reaches the threshold."""
     with x64() if double else contextlib.nullcontext():
         module = LinearSpiker(tau=5.0, detach_reset=False)
         gain = -1 / np.expm1(-8 / 5)
@@ -256,7 +256,7 @@ def test_gradient_at_no_signal_and_at_rheobase_is_that_of_the_flow(double):
             np.testing.assert_allclose(value.potential, [0, -np.expm1(-steps / 5)], rtol=1e-5)
             np.testing.assert_allclose(grad.potential, -gain * np.expm1(-steps / 5), rtol=1e-5)
             np.testing.assert_array_equal(grad.refractory, 0)
-            # At the threshold itself, too.
+            # The same holds for a potential at the threshold.
             full = LinearSpikerState(jnp.ones_like(x), jnp.zeros_like(x))
             loss = lambda x, full: sum(
                 jnp.sum(leaf) for leaf in jax.tree.leaves(spark.unroll(module, x, full, steps=3))
@@ -264,8 +264,8 @@ def test_gradient_at_no_signal_and_at_rheobase_is_that_of_the_flow(double):
             assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(loss, (0, 1))(x, full)))
 
 
-def test_gradient_of_a_potential_that_fades_is_that_of_the_decay():
-    """Where rounding makes it 0, too."""
+def test_gradient_of_a_decaying_potential_is_that_of_the_decay():
+    """The gradient remains if rounding makes the potential 0."""
     potential = jnp.asarray(np.geomspace(1e-9, 1e-6, 2001), jnp.float32)
     module = LinearSpiker(tau=1.5, dt=2.0, cd=0.5, max_freq=400.0, detach_reset=False)
     signal = jnp.zeros_like(potential)
@@ -283,7 +283,7 @@ def test_gradient_of_a_potential_that_fades_is_that_of_the_decay():
 
 @pytest.mark.parametrize("detach", [True, False])
 def test_gradient_to_a_refractory_period_that_ends_with_a_step(detach):
-    """Then the potential is `g x (1 - exp(-(t - refractory) / tau))`."""
+    """After the period the potential is `g x (1 - exp(-(t - refractory) / tau))`."""
     module, x = LinearSpiker(detach_reset=detach), jnp.asarray(0.7)
     refractory = lambda left: LinearSpikerState(jnp.zeros_like(left), left)
     potential = lambda left: spark.unroll(module, x, refractory(left), steps=5)[1].potential

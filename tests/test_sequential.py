@@ -1,4 +1,4 @@
-"""Modules behind each other: the same as one after the other by hand."""
+"""`Sequential` equals its modules applied one after the other."""
 
 from typing import ClassVar
 
@@ -34,8 +34,8 @@ SIGNALS = jr.uniform(jr.key(0), (200, 7))
 
 @pytest.mark.parametrize("checkpoint", with_sweep(17, False))
 @pytest.mark.parametrize("held", [False, True])
-def test_unroll_is_one_after_the_other(held, checkpoint):
-    """Bit for bit: outputs and states; the signal between the stages is no number that a compiler may round anew."""
+def test_unroll_equals_modules_in_sequence(held, checkpoint):
+    """Outputs and states have the same bits, because XLA may not round the signals between stages differently."""
     chain = spark.Sequential([ENCODER, DECODER, RELAY])
     signal, steps = (SIGNALS[0], 200) if held else (SIGNALS, None)
     state = chain.init(SIGNALS[0])
@@ -68,8 +68,8 @@ class Affine(ControlInterface[FactorConfig, None]):
         return run_at_once(self, payload, state, steps, held)
 
 
-def test_stages_round_as_programs_of_their_own():
-    """A product and a sum behind it are two roundings, not one, stepped and unrolled."""
+def test_stages_round_as_separate_programs():
+    """A product and the following sum are rounded separately, in steps and in sequences."""
     scale, shift = (Affine(FactorConfig(**each)) for each in ({"factor": 1 / 3}, {"shift": 0.1}))
     chain, x = spark.Sequential([scale, shift]), spark.FloatArray(SIGNALS)
     expected = shift(scale(x, None)[0]["output"], None)[0]["output"].value
@@ -77,7 +77,7 @@ def test_stages_round_as_programs_of_their_own():
     np.testing.assert_array_equal(spark.unroll(chain, x, (None, None))[0]["output"].value, expected)
 
 
-def test_gradient_is_that_of_one_after_the_other():
+def test_gradient_equals_modules_in_sequence():
     def chained(tau, signals):
         chain = spark.Sequential([LinearSpiker(max_freq=300.0, tau=tau), DECODER])
         output, _ = spark.unroll(chain, signals, chain.init(signals[0]), checkpoint=20)
@@ -96,7 +96,7 @@ def test_gradient_is_that_of_one_after_the_other():
 
 
 def test_stage_i_gets_the_key_folded_with_i():
-    """That of `init`, of `build`, and of each step."""
+    """The rule holds for the keys of `init`, of `build`, and of each step."""
     first, second = PoissonSpiker(max_freq=500.0), Sampler(sample_size=5)
     chain = spark.Sequential([first, second])
     key = jr.key(7)
@@ -108,7 +108,7 @@ def test_stage_i_gets_the_key_folded_with_i():
     output, _ = chain(SIGNALS[0], state, key=key)
     spikes, _ = first(SIGNALS[0], None, key=jr.fold_in(key, 0))
     assert_equal(output, second(spikes["spikes"], state[1])[0])
-    # Over time: of each step's key.
+    # In a sequence, the key of each step is folded with the index.
     raster, _ = spark.unroll(chain[:1], SIGNALS, (None,), key=key)
     for t in (0, 5):
         spikes, _ = first(SIGNALS[t], None, key=jr.fold_in(jr.fold_in(key, t), 0))
@@ -116,14 +116,14 @@ def test_stage_i_gets_the_key_folded_with_i():
 
 
 def test_stages_draw_independently():
-    """Two random encoders in a row, given one key, do not repeat each other."""
+    """Two random encoders in a chain with one key draw independently."""
     full = ExponentialIntegrator(num_outputs=2000, saturation_freq=1000.0, tau=1e-3, shuffle=False, smooth_trace=False)
     chain = spark.Sequential([PoissonSpiker(max_freq=500.0), full, PoissonSpiker(max_freq=500.0)])
     x = jnp.ones(2000)
     output, _ = chain(x, chain.init(x), key=KEY)
-    # Half fires in the first stage, half of that half in the second.
+    # Half of the units fire in the first stage, and half of these in the second.
     assert abs(output["spikes"].value.mean() - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 2000)
-    # Over time each stage has the keys that it has step by step.
+    # In a sequence each stage has the keys of single steps.
     whole, last = spark.unroll(chain, x, chain.init(x), steps=4, start=9, key=KEY, checkpoint=3)
     state = chain.init(x)
     for t in range(4):
@@ -145,7 +145,7 @@ def test_sequence_of_stages():
     assert specs == {"spikes": spark.InputSpec(spark.SpikeArray, (3,), jnp.float32)}
 
 
-def test_nesting_changes_nothing_where_nothing_is_drawn():
+def test_nesting_changes_nothing_without_random_numbers():
     flat = spark.Sequential([ENCODER, DECODER, RELAY])
     nested = spark.Sequential([spark.Sequential([ENCODER, DECODER]), spark.Sequential([RELAY])])
     one, two = (spark.unroll(each, SIGNALS, each.init(SIGNALS[0]))[0] for each in (flat, nested))
@@ -182,7 +182,7 @@ def test_parameters_of_stages_are_leaves():
         ([ENCODER, Concat(num_inputs=1, payload_type=spark.SpikeArray)], SIGNALS[0], "a sequence of SparkPayload"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_names_both_stages(stages, example, text):
+def test_error_for_stages_that_do_not_fit_names_both(stages, example, text):
     with pytest.raises(TypeError, match=f"Sequential: .*{text}"):
         spark.Sequential(stages).init(example)
 

@@ -1,6 +1,6 @@
-"""Spark 1.2.2 beside this library: the same ports, defaults and meaning; where its numbers are off, by how much.
+"""Comparison with Spark 1.2.2: equal ports, defaults and meaning, and the documented differences in numbers.
 
-Runs where Spark is installed, which needs Python 3.12: `pip install spark-snn==1.2.2`.
+The tests run only if Spark is installed, which needs Python 3.12: `pip install spark-snn==1.2.2`.
 """
 
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
@@ -25,15 +25,15 @@ NAMES = """
 PoissonSpiker LinearSpiker TopologicalPoissonSpiker TopologicalLinearSpiker ExponentialIntegrator TanhIntegrator
 Sampler SignalAccumulator SignalAverage Concat ConcatReshape
 """.split()
-RENAMED = {"smooth": "smooth_trace"}  # here as its own text has it
-OTHERS = {"seed", "dtype"}  # state and draws, which are not of the config here
+RENAMED = {"smooth": "smooth_trace"}  # as the documentation of Spark has it
+OTHERS = {"seed", "dtype"}  # state and random numbers, which are not part of the config here
 FIRST = {"Sampler": {"sample_size": 2}}
 PERIOD = 20  # ms between the spikes of a unit at 50 Hz
 
 
 @pytest.fixture(autouse=True)
 def standard_promotion():
-    """What Spark is written for; and the warnings of what it is written with."""
+    """The settings that Spark needs, without the warnings of its dependencies."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def unroll(module, **payloads):
-    """A module of Spark over the leading axis of its payloads: the first step builds it."""
+    """Run a module of Spark over the leading axis of its payloads. The first step builds it."""
     types = {name: type(each) for name, each in payloads.items()}
     arrays = {name: each.value for name, each in payloads.items()}
     make = lambda each: {name: types[name](array) for name, array in each.items()}
@@ -63,7 +63,7 @@ def unroll(module, **payloads):
 
 
 def regular(units, steps, period):
-    """Each unit fires every `period` steps, the units spread over the period."""
+    """Each unit fires every `period` steps. The units are spread over the period."""
     return np.arange(steps)[:, None] % period == np.arange(units) * period // units
 
 
@@ -82,8 +82,8 @@ def test_ports_and_defaults_are_sparks(name):
         if field.name in OTHERS or (name.startswith("Concat") and field.name == "dt"):
             continue
         if name == "Sampler" and field.name in ("dt", "num_outputs"):
-            continue  # no time step; and by default one output, as in Spark 1.0.0
-        if field.name == "sigma":  # a variance by its formula
+            continue  # here it has no time step, and one output by default, as in Spark 1.0.0
+        if field.name == "sigma":  # in the formula of Spark it is a variance
             np.testing.assert_allclose(np.square(defaults["sigma"]), np.asarray(field.default))
         else:
             assert defaults[ours_of] == field.default or field.default is dataclasses.MISSING, field.name
@@ -103,7 +103,7 @@ def test_traces_are_sparks(name, dt):
 
 
 def tanh(dt, share, smooth):
-    """What is behind Spark's `tanh` with x at a share of 50 Hz and y silent, a mean over the last period."""
+    """The argument of the `tanh` of Spark, averaged over the last period, with x at a share of 50 Hz and y silent."""
     period = round(PERIOD / share / dt)
     steps = period * (1 + math.ceil(100 / dt / period))
     x, y = theirs.SpikeArray(jnp.asarray(regular(200, steps, period))), theirs.SpikeArray(jnp.zeros((steps, 7)))
@@ -113,7 +113,7 @@ def tanh(dt, share, smooth):
 
 
 def test_tanh_integrator_of_spark_reads_by_dt():
-    """A half of the saturation frequency reads 0.55, or 0.61 smoothed, at 1 ms; and the whole of it at 0.5 ms."""
+    """Half of the saturation frequency is decoded as 0.55 at 1 ms, or 0.61 smoothed, and as 1 at 0.5 ms."""
     measured = [tanh(dt, 0.5, smooth) for dt in (1.0, 0.5) for smooth in (False, True)]
     np.testing.assert_allclose(measured[:2], [0.5517, 0.6087], atol=1e-4)
     assert min(measured[2:]) > 0.99
@@ -122,7 +122,7 @@ def test_tanh_integrator_of_spark_reads_by_dt():
 
 @pytest.mark.parametrize("dt", [0.5, 1.0])
 def test_tanh_integrator_is_sparks_but_for_the_gain(dt):
-    """Its spikes count `1 / (k tau)` of what they should: by so much lower a frequency, the signals are the same."""
+    """Spikes of Spark have the gain `1 / (k tau)`. With a frequency lower by this factor, the signals are equal."""
     rng = np.random.default_rng(1)
     x, y = (jnp.asarray(rng.random((120, units)) < rate * dt) for units, rate in ((11, 0.3), (30, 0.05)))
     y = y.at[80:].set(False)
@@ -132,7 +132,7 @@ def test_tanh_integrator_is_sparks_but_for_the_gain(dt):
     ours = TanhIntegrator(dt=dt, saturation_freq=float(freq), tau=4.0, smooth_trace=False)
     output, _ = spark.unroll(ours, {"x_spikes": x, "y_spikes": y}, ours.init(x_spikes=x[0], y_spikes=y[0]))
     np.testing.assert_allclose(output["signal"].value[:, 0], expected, atol=1e-5)
-    assert np.abs(expected).max() > 0.99 and np.abs(expected).min() < 0.3  # at the limit, and far from it
+    assert np.abs(expected).max() > 0.99 and np.abs(expected).min() < 0.3  # signals at the limit, and far from it
 
 
 def test_tanh_integrator_of_spark_counts_inhibition_as_excitation_and_keeps_its_average():
@@ -145,7 +145,7 @@ def test_tanh_integrator_of_spark_counts_inhibition_as_excitation_and_keeps_its_
     first = module(x_spikes=ones, y_spikes=silent)["signal"].value
     module.reset()
     again = module(x_spikes=ones, y_spikes=silent)["signal"].value
-    assert first.shape == (1,) and again > first > np.tanh(np.pi / 5) + 0.2  # which a fresh average would read
+    assert first.shape == (1,) and again > first > np.tanh(np.pi / 5) + 0.2  # the value of a new average
     ours = TanhIntegrator()
     state = ours.init(x_spikes=jnp.ones(4), y_spikes=jnp.zeros(4))
     payload = {"x_spikes": spark.SpikeArray(jnp.ones(4), jnp.ones(4, bool)), "y_spikes": jnp.zeros(4)}
@@ -154,7 +154,7 @@ def test_tanh_integrator_of_spark_counts_inhibition_as_excitation_and_keeps_its_
 
 @pytest.mark.parametrize("units", [8, 5])
 def test_sampler_draws_as_sparks_does(units):
-    """Outputs by name, kept for good; disjoint ones as even, without being the same draws."""
+    """Outputs have names, and their samples do not change. Disjoint outputs are as even, but differ in their draws."""
     signal = jnp.arange(units, dtype=jnp.float32)
     config = {"sample_size": 4, "num_outputs": 2, "disjoint": True}
     module = peers.Sampler(**config, seed=0, dtype=jnp.float32)
@@ -194,7 +194,7 @@ def test_linear_spiker_of_spark_is_slow(max_freq, dt, interval):
     ],
 )
 def test_exponential_integrator_of_spark_reads_by_dt_and_size(dt, units, smooth, reads):
-    """At the saturation frequency, where it should read 1."""
+    """The output at the saturation frequency, which should be 1."""
     period = round(PERIOD / dt)
     spikes = theirs.SpikeArray(jnp.asarray(regular(units, 10 * period, period)))
     config = {"num_outputs": 1, "dt": dt, "smooth_trace": smooth, "shuffle": False, "dtype": jnp.float32}

@@ -25,7 +25,7 @@ ALL = [Sigmoid, FastSigmoid, ATan, Triangular, Boxcar, Gaussian, StraightThrough
 V = np.concatenate([np.linspace(-2.03, 2.03, 40), [-0.011, 0.013]])
 WITH_PARAMETER = [cls for cls in ALL if dataclasses.fields(cls)]
 
-# The derivatives that the docstrings give.
+# The derivatives as documented.
 FORMULAS = {
     Sigmoid: lambda v, k: k / (1 + np.exp(-k * v)) * (1 - 1 / (1 + np.exp(-k * v))),
     FastSigmoid: lambda v, k: k / 2 / (1 + k * np.abs(v)) ** 2,
@@ -141,7 +141,7 @@ def test_derivatives_far_from_the_threshold(cls, dtype):
 
 
 @pytest.mark.parametrize("v", [1, 0.5, jnp.asarray([1, 2]), np.ones(3), None])
-def test_not_floats(v):
+def test_arguments_that_are_not_arrays_of_floats_are_rejected(v):
     with pytest.raises(TypeError, match="Sigmoid: `v` must be a JAX array of floats, got"):
         Sigmoid()(v)
 

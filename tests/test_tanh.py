@@ -1,4 +1,4 @@
-"""Two populations against each other, against the closed form."""
+"""The difference of two populations, compared with the closed form."""
 
 # pyright: reportArgumentType=false
 
@@ -19,7 +19,7 @@ PERIOD = 20  # steps between the spikes of a unit
 
 
 def regular(units, steps):
-    """Each unit fires every `PERIOD` steps, and in every step as many as in any other."""
+    """Each unit fires every `PERIOD` steps, and all steps have equal numbers of spikes."""
     return (jnp.arange(steps)[:, None] + jnp.arange(units)[None]) % PERIOD == 0
 
 
@@ -33,7 +33,7 @@ def run(module, x, y):
 @pytest.mark.parametrize("dt", with_sweep(0.5, 0.1, 1.0, 2.0))
 @pytest.mark.parametrize("smooth, tau, smooth_tau", [(True, 5.0, 5.0), (True, 2.0, 9.0), (False, 4.0, 5.0)])
 def test_gain_is_one(dt, smooth, tau, smooth_tau):
-    """Rates over `saturation_freq`, for every time step, time constant and smoothing, and a size for each."""
+    """The output is rate over `saturation_freq`, for any time step, time constant, smoothing and size."""
     freq, steps = 2 * 1000 / (PERIOD * dt), round(25 * (tau + smooth_tau) / dt)
     config = {"dt": dt, "tau": tau, "smooth_tau": smooth_tau, "smooth_trace": smooth}
     module = TanhIntegrator(saturation_freq=freq, **config)
@@ -45,8 +45,8 @@ def test_gain_is_one(dt, smooth, tau, smooth_tau):
     np.testing.assert_allclose(np.arctanh(np.asarray(signal, float)) / np.pi, [0.5, -0.5, 0.25], rtol=1e-4)
 
 
-def test_held_spikes_are_rounded_as_those_of_every_step():
-    """Where the sums do not depend on the step, the compiler computes their weights once."""
+def test_held_spikes_are_rounded_as_repeated_spikes():
+    """If the sums do not depend on the step, the compiler computes their weights once."""
     spikes = {"x_spikes": (jnp.arange(7) < 5).astype(jnp.float32), "y_spikes": jnp.zeros(7)}
     for tau, saturation_freq in ((100.0, 60.0), (20.0, 50.0), (50.0, 30.0)):
         module = TanhIntegrator(tau=tau, saturation_freq=saturation_freq)
@@ -56,7 +56,7 @@ def test_held_spikes_are_rounded_as_those_of_every_step():
         np.testing.assert_array_equal(held["signal"].value, frames["signal"].value)
 
 
-def test_saturation_reads_tanh_pi_and_more_is_no_more():
+def test_output_is_at_most_tanh_pi():
     for factor in (1.0, 3.0):
         module = TanhIntegrator(saturation_freq=1000 / PERIOD / factor)
         signal, state = run(module, regular(40, 200), jnp.zeros((200, 4), bool))
@@ -66,7 +66,7 @@ def test_saturation_reads_tanh_pi_and_more_is_no_more():
 
 
 def closed_form(sums, config, sizes):
-    """In double precision, by the equations as they stand."""
+    """The documented equations in double precision."""
     rate, smooth = np.zeros(2), 0.0
     k, ks = -np.expm1(-config.dt / config.tau), -np.expm1(-config.dt / config.smooth_tau)
     levels = []
@@ -81,7 +81,7 @@ def closed_form(sums, config, sizes):
 @pytest.mark.parametrize("smooth", [True, False])
 @pytest.mark.parametrize("masked", [True, False])
 def test_equation(smooth, masked):
-    """The limit counts, for inhibitory spikes too, of populations of any shape."""
+    """The equations hold with the limit, inhibitory spikes, and populations of any shape."""
     module = TanhIntegrator(saturation_freq=150.0, tau=4.0, smooth_tau=7.0, smooth_trace=smooth, dt=0.5)
     keys = jr.split(jr.key(0), 4)
     spikes = [jr.bernoulli(key, jnp.float32(0.2), (80, *shape)) for key, shape in zip(keys, ((2, 3), (4,)))]
@@ -97,14 +97,14 @@ def test_equation(smooth, masked):
     assert raw.max() > 5 and (masked or (expected > -1).all())
 
 
-def test_a_number_for_each_population():
+def test_parameters_per_population():
     module = TanhIntegrator(saturation_freq=(100.0, 200.0), tau=jnp.asarray([5.0, 9.0]), smooth_trace=False)
     signal, state = run(module, regular(40, 200), regular(60, 200))
     np.testing.assert_allclose(state.traces, [0.5, 0.25], rtol=1e-4)
     np.testing.assert_allclose(signal[-1], np.tanh(np.pi / 4), rtol=1e-4)
 
 
-def test_gradients_are_those_of_finite_differences_and_0_beyond_the_limit():
+def test_gradients_equal_finite_differences_and_are_0_beyond_the_limit():
     x, y = (jr.uniform(jr.key(i), (30, 5)) for i in range(2))
 
     @jax.jit
@@ -121,22 +121,22 @@ def test_gradients_are_those_of_finite_differences_and_0_beyond_the_limit():
     assert jax.grad(loss)(jnp.asarray(50.0), *point[1:]) == 0
 
 
-def test_shift_of_the_rate_comes_back():
-    """The slope of what is behind the `tanh` in the rate of a population, within the range: 1."""
+def test_shift_of_the_rate_is_decoded():
+    """Within the range, the argument of the `tanh` has slope 1 in the rate of a population."""
     module = TanhIntegrator(saturation_freq=500.0)
     silent = jnp.zeros(3)
 
-    def last(rate):  # as spikes per step, expected
+    def last(rate):  # expected spikes per step
         spikes = {"x_spikes": jnp.full(4, rate), "y_spikes": silent}
         output, _ = spark.unroll(module, spikes, module.init(spikes), steps=100)
         return jnp.arctanh(output["signal"].value[-1, 0]) / jnp.pi
 
     rates = jnp.linspace(0.01, 0.45, 12)
-    slopes = 0.5 * jax.vmap(jax.grad(last))(rates)  # of rate over saturation: 1000 * rate / 500
+    slopes = 0.5 * jax.vmap(jax.grad(last))(rates)  # with respect to rate over saturation, 1000 * rate / 500
     np.testing.assert_allclose(slopes, 1, rtol=1e-2)
 
 
-def test_nan_travels_through():
+def test_nan_makes_the_output_nan():
     x = jnp.zeros((3, 4)).at[1, 0].set(jnp.nan)
     signal, _ = run(TanhIntegrator(), x, jnp.zeros((3, 4)))
     np.testing.assert_array_equal(np.isnan(signal), [False, True, True])

@@ -19,7 +19,7 @@ def activity(x, cls=TopologicalLinearSpiker, **kwargs):
 
 
 def by_hand(x, glue=0, mins=0.0, maxs=1.0, resolution=64, sigma=np.sqrt(1 / 32)):
-    """One component, in double precision, from the formulas of the docstring."""
+    """The activity of one component, by the documented formulas in double precision."""
     u = (x - mins) / (maxs - mins)
     if glue:
         d = np.sin(np.pi * (np.arange(resolution) / resolution - u))
@@ -61,7 +61,7 @@ def test_per_component_fields():
 @BOTH
 @pytest.mark.parametrize("shape", [(), (3,), (3, 4), (2, 3, 4), (4, 3), (3, 3)])
 def test_any_rank(cls, shape, getkey):
-    """Each component is encoded alone, with one more axis behind those of the signal."""
+    """Each component is encoded independently, with one more axis after the axes of the signal."""
     module = cls(resolution=7, max_freq=300.0)
     x = jr.uniform(getkey(), shape)
     output, _ = module(x, module.init(x), key=getkey())
@@ -72,14 +72,14 @@ def test_any_rank(cls, shape, getkey):
 
 
 def test_circle_has_no_seam():
-    """The total activity does not depend on x to 1 %; 0 and 1 give the same pattern; no unit is doubled."""
+    """The total activity is independent of x within 1 %, 0 and 1 give the same pattern, and no unit occurs twice."""
     for resolution in (16, 17, 64):
         total = activity(np.linspace(0, 1, 101), glue=1, resolution=resolution).sum(-1)
         assert np.ptp(total) / total.mean() < 0.01
         zero, one = activity([0.0, 1.0], glue=1, resolution=resolution)
         np.testing.assert_allclose(zero, one, atol=1e-6)
         assert np.sum(np.isclose(zero, 1)) == 1
-        # Neighbours across the seam are as near as any others.
+        # Neighbours across the seam have the same distance as other neighbours.
         np.testing.assert_allclose(zero[1], zero[-1], rtol=1e-5)
 
 
@@ -91,7 +91,7 @@ def test_ends_of_an_open_axis_are_apart():
 
 @BOTH
 @pytest.mark.parametrize("glue", with_sweep(1, 0))
-def test_values_outside_saturate(cls, glue):
+def test_values_outside_the_range_saturate(cls, glue):
     low, high = activity([-1.0, 4.0], cls, glue=glue, mins=-1.0, maxs=4.0)
     out = activity([-1.5, 9.0, -np.inf, np.inf], cls, glue=glue, mins=-1.0, maxs=4.0)
     np.testing.assert_array_equal(out, [low, high, low, high])
@@ -103,13 +103,13 @@ def test_values_outside_saturate(cls, glue):
 @pytest.mark.sweep
 @BOTH
 @pytest.mark.parametrize("glue", [0, 1, (0, 1)])
-def test_gradients_of_the_activity_are_those_of_finite_differences(cls, glue):
+def test_gradients_of_the_activity_equal_finite_differences(cls, glue):
     with x64():
         point = {"x": jnp.asarray([0.3, 0.9]), "sigma": jnp.asarray(0.2), "mins": jnp.asarray([-0.5, 0.1])}
         point |= {"maxs": jnp.asarray([1.2, 1.5])}
 
         def total(point):
-            point = jax.tree.map(jnp.asarray, point)  # from the NumPy arrays of finite differences
+            point = jax.tree.map(jnp.asarray, point)  # finite differences give NumPy arrays
             fields = {name: value for name, value in point.items() if name != "x"}
             bumps = cls(glue=glue, resolution=9, **fields).activity(point["x"])
             return jnp.sum(bumps * jnp.sin(jnp.arange(18.0).reshape(2, 9)))
@@ -126,10 +126,10 @@ def test_same_key_is_the_same_raster_across_the_seam():
 @pytest.mark.sweep
 @BOTH
 @pytest.mark.parametrize("glue", [0, 1, (0, 1)])
-def test_one_bad_sample_spoils_no_gradient(cls, glue):
-    """To the ends of the range, which all samples share: that of the good samples alone."""
+def test_one_nan_sample_does_not_affect_gradients(cls, glue):
+    """The gradient with respect to the ends of the range, which all samples share, is that of the finite samples."""
     good = jnp.asarray([[0.3, 0.9], [0.2, 0.4]])
-    bad = jnp.asarray([[jnp.nan, 0.9], [jnp.inf, -jnp.inf], [0.3, 7.0], [0.2, 0.4]])  # the halves that are good
+    bad = jnp.asarray([[jnp.nan, 0.9], [jnp.inf, -jnp.inf], [0.3, 7.0], [0.2, 0.4]])  # the finite halves
 
     def total(ends, samples):
         module = cls(glue=glue, mins=ends[0], maxs=ends[1], resolution=9)
@@ -143,7 +143,7 @@ def test_one_bad_sample_spoils_no_gradient(cls, glue):
 
 
 @BOTH
-def test_rate_is_that_of_the_activity(cls):
+def test_rate_follows_from_the_activity(cls):
     module, x = cls(max_freq=80.0, resolution=9), jnp.asarray([0.3, 0.5])
     if cls is TopologicalPoissonSpiker:
         expected = 80 * module.activity(x)

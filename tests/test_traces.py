@@ -1,4 +1,4 @@
-"""Exponential traces against their closed forms, for any time step."""
+"""Exponential traces, compared with closed forms for any time step."""
 
 # pyright: reportArgumentType=false
 
@@ -35,8 +35,8 @@ def times(dt):
 
 
 @pytest.mark.parametrize("dt", DTS)
-def test_accumulator_keeps_the_area_of_what_is_delivered_once(dt):
-    """The trace is the exponential itself at the ends of the steps, so its area is that of the exponential."""
+def test_accumulator_preserves_the_area_of_an_impulse(dt):
+    """The trace equals the exponential at the ends of the steps."""
     tau, base = 7.0, np.asarray([0.4, -2.0])
     module = SignalAccumulator(tau=tau, base=base, dt=dt)
     delivered = np.zeros((STEPS, 2))
@@ -44,7 +44,7 @@ def test_accumulator_keeps_the_area_of_what_is_delivered_once(dt):
     once = values(module, delivered)
     decayed = X * np.exp(-times(dt) / tau)
     np.testing.assert_allclose(once, base + decayed, rtol=2e-5, atol=1e-5)
-    # Two deliveries add up; what is delivered always comes to x / k above the base.
+    # Two impulses add up, and a constant input converges to x / k above the base.
     delivered[9] = 3 * X
     twice = values(module, delivered)
     later = np.where(np.arange(STEPS)[:, None] >= 9, 3 * X * np.exp(-(times(dt) - 9 * dt) / tau), 0)
@@ -55,7 +55,7 @@ def test_accumulator_keeps_the_area_of_what_is_delivered_once(dt):
 
 
 @pytest.mark.parametrize("dt", DTS)
-def test_average_keeps_the_level_of_what_is_delivered_always(dt):
+def test_average_preserves_the_level_of_a_constant_input(dt):
     tau, base = 7.0, 0.4
     module = SignalAverage(tau=tau, base=base, dt=dt)
     always = values(module, np.tile(X, (STEPS, 1)))
@@ -70,7 +70,7 @@ def test_defaults_and_start():
         config = cls().config
         assert (config.tau, config.base, config.dt) == (10.0, 0.0, 1.0)
         assert cls.ports == SignalTrace.ports and [port.name for port in cls.ports] == ["signal", "trace"]
-        # At rest it stays where it starts.
+        # Without input the trace stays at the base.
         module = cls(base=jnp.asarray([0.5, -3.0], jnp.float32))
         np.testing.assert_array_equal(module.init(signals[0]).trace, module.config.base)
         np.testing.assert_array_equal(values(module, signals), np.tile([[0.5, -3.0]], (5, 1)))
@@ -85,7 +85,7 @@ def test_paths_are_sparks():
 
 
 def test_traces_chain():
-    """A trace of rates and a trace of events, read as one."""
+    """A trace of rates and a trace of events add up in one chain."""
     rates, events = jr.normal(jr.key(0), (20, 2)), jr.normal(jr.key(1), (20, 2))
     average, accumulator = SignalAverage(), SignalAccumulator(tau=3.0)
     first, _ = spark.unroll(average, rates, average.init(rates[0]))
@@ -94,11 +94,11 @@ def test_traces_chain():
     np.testing.assert_allclose(
         sum_["output"].value, values(average, rates) + values(accumulator, events), rtol=1e-5, atol=1e-6
     )
-    # What came on the port leaves no trace of its own.
+    # Input on the port `trace` does not change the state.
     np.testing.assert_array_equal(last.trace, spark.unroll(accumulator, events, accumulator.init(events[0]))[1].trace)
 
 
-def test_parameters_for_each_component_are_traces_of_their_own():
+def test_parameters_per_component_equal_separate_traces():
     signals = jr.normal(jr.key(2), (20, 2))
     for cls in (SignalAccumulator, SignalAverage):
         both = values(cls(tau=jnp.asarray([4.0, 9.0]), base=(0.5, -1.0), dt=0.5), signals)
@@ -108,7 +108,7 @@ def test_parameters_for_each_component_are_traces_of_their_own():
 
 
 @pytest.mark.parametrize("cls", [SignalAccumulator, SignalAverage])
-def test_gradients_are_those_of_finite_differences(cls):
+def test_gradients_equal_finite_differences(cls):
     signals, weights = jr.normal(jr.key(3), (20, 2)), jr.normal(jr.key(4), (20, 2))
 
     @jax.jit
@@ -125,7 +125,7 @@ def test_gradients_are_those_of_finite_differences(cls):
     np.testing.assert_allclose(jnp.vdot(gradients[2], signals), loss(*point) - loss(*point[:2], 0 * signals), rtol=1e-4)
 
 
-def test_nan_travels_and_stays_in_its_component():
+def test_nan_stays_in_its_component():
     signals = jnp.zeros((5, 2)).at[2, 0].set(jnp.nan)
     for cls in (SignalAccumulator, SignalAverage):
         np.testing.assert_array_equal(np.isnan(values(cls(), signals)), np.arange(5)[:, None] * [1, 0] >= 2)

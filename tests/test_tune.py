@@ -171,7 +171,7 @@ def test_delay_of_a_long_slow_signal():
     assert _trials._least_error(x[:-30], jnp.roll(x, 7, 0), jnp.ones(x[:-30].shape, bool), 30) == 7
 
 
-def test_half_precision_keeps_the_settings_apart():
+def test_half_precision_distinguishes_settings():
     x = SIGNAL[:200].astype(jnp.bfloat16)
     found = tune.search(StepForwardSpiker(start=0.5), x, {"threshold": [0.1, 0.1002, 0.2]}, longest_delay=5.0)
     assert len(set(found.table["score"].tolist())) == 3
@@ -199,7 +199,7 @@ def correlation(signal, decoded):
 
 
 def test_own_score():
-    """Any function of the original and the reconstructed signal: here the correlation, which ignores the gain."""
+    """The score can be any function of original and reconstruction, here the correlation, which ignores the gain."""
     grid = {"max_freq": [100.0, 400.0]}
     found = tune.search(linear, SIGNAL, grid, decoder=integrator, score=correlation)
     assert 0.8 < found.table["score"][0] < found.table["score"][1] < 1
@@ -227,7 +227,7 @@ def with_more(signal):
 
 
 def test_flat_and_silent_channels_and_gaps_change_nothing():
-    """A recording with all of them has the best setting, spikes and delay that a loop finds without the two channels.
+    """The best setting, spikes and delay equal those of a loop without the flat and the silent channel.
 
     A silent channel is reconstructed as the start, the mean of its signal: its score is the same at each setting.
     """
@@ -350,7 +350,7 @@ def test_limit_on_spikes_counts_all_units_of_a_channel():
         rates.append(1000 / STEPS * np.asarray(spikes).sum((0, 2)))
     np.testing.assert_allclose(found.table["spikes_per_s"], np.max(rates, 1), rtol=1e-5)
     densest = np.max(rates, 1)[1]
-    assert densest > 1.1 * np.mean(rates, 1)[1] > 300  # more than any unit may fire
+    assert densest > 1.1 * np.mean(rates, 1)[1] > 300  # more than any single unit fires
     capped = tune.search(encoder, signal, {"max_freq": [20.0, 200.0]}, most_spikes=densest - 1)
     assert capped.best == 0
 
@@ -390,7 +390,7 @@ def test_signals_outside_the_range_of_the_best_encoder_are_reported():
 @pytest.mark.sweep
 @pytest.mark.parametrize("perfect", [np.inf, -np.inf])
 def test_infinite_scores_let_the_other_channels_decide(perfect):
-    """The first channel has the same infinite score at each setting, and a table of one channel has its first row."""
+    """The first channel has the same infinite score at each setting. Alone, its first setting is the best."""
 
     def score(signal, reconstruction):
         return jnp.where(signal[0, 0] == 2, perfect, tune.snr_without_mean(signal, reconstruction))
@@ -402,8 +402,8 @@ def test_infinite_scores_let_the_other_channels_decide(perfect):
     assert search(marked[:, :1]).best == 0
 
 
-def test_a_channel_without_a_score_at_any_setting_is_left_out():
-    """A reconstruction of a silent channel is constant and has no correlation with the signal."""
+def test_channel_without_a_score_at_any_setting_is_left_out():
+    """The reconstruction of a silent channel is constant and has no correlation with the signal."""
     signal = with_more(SIGNAL)[:, 1:]
     how: dict[str, Any] = {"score": correlation, "longest_delay": 0.0}
     with pytest.warns(UserWarning, match="channel 2 is without a score, NaN for every setting, and left out"):
@@ -454,7 +454,7 @@ class Mixing(InputInterface[MixingConfig, None]):
 
 
 class Spreading(OutputInterface[OutputInterfaceConfig, None]):
-    """Two channels that are both the spikes of the first unit."""
+    """Two channels that both contain the spikes of the first unit."""
 
     def build(self, input_specs, *, key=None):
         self.spec(input_specs)

@@ -34,7 +34,7 @@ def test_error(name):
     assert complaint(CASES[name]) is None
 
 
-def test_spikes_are_the_digits():
+def test_spikes_are_binary_digits():
     numbers = np.arange(256, dtype=np.uint8)
     spikes = encode(WeightedPhaseSpiker(), jnp.asarray(numbers / 256, jnp.float32))
     np.testing.assert_array_equal(spikes.T, np.unpackbits(numbers[:, None], axis=1))
@@ -49,7 +49,7 @@ def test_spikingjelly():
 
 
 def test_brainpy():
-    """It makes the largest number of 1, before it takes the digits."""
+    """BrainPy maps 1 to the largest number before it takes the digits."""
     peer = golden("brainpy", "weighted_phase8")
     x = jnp.asarray(peer["input"] * (1 - 2**-8), jnp.float32)
     np.testing.assert_array_equal(encode(WeightedPhaseSpiker(bits=8), x), peer["spikes"])
@@ -73,7 +73,7 @@ def test_round_trip(bits, dt):
     check()
 
 
-def test_the_bound_is_tight():
+def test_bound_is_tight():
     x = jnp.asarray(0.5 + 0.95 / 256, jnp.float32)
     encoder = WeightedPhaseSpiker()
     assert 0.9 / 256 < float(x - round_trip(encoder, encoder.decoder(), x)) <= 1 / 256
@@ -87,7 +87,7 @@ def test_double_precision():
     np.testing.assert_array_equal(y, np.array([2**24 // 3, 2**23 - 1, 2**24 - 1]) / 2**24)
 
 
-def test_the_value_holds_until_the_next_window_has_passed():
+def test_value_is_held_until_the_next_window_ends():
     x = jnp.repeat(jnp.asarray([0.75, 0.25, jnp.nan, 0.5]), 3).at[jnp.array([1, 5])].set(jnp.asarray([0.1, jnp.nan]))
     encoder = WeightedPhaseSpiker(bits=3)
     spikes = spark.unroll(encoder, x, encoder.init(x[0]))[0]["spikes"].value
@@ -109,7 +109,7 @@ def decoded_gradient(encoder, x):
 
 @pytest.mark.parametrize("surrogate", [ATan(), Sigmoid(slope=8.0)])
 def test_gradient_of_the_decoded_value(surrogate):
-    """That of the remainders, 1 - prod(1 - k): near 1, and bounded while k is at most 2."""
+    """The gradient of the remainders is 1 - prod(1 - k), which is near 1 and bounded if k is at most 2."""
     gradient = decoded_gradient(WeightedPhaseSpiker(surrogate=surrogate), X)
     rest, left = np.asarray(X, float), np.ones(X.size)
     for i in range(1, 9):
@@ -120,7 +120,7 @@ def test_gradient_of_the_decoded_value(surrogate):
     assert 0.5 < gradient.mean() < 2 and (0 <= gradient).all() and (gradient <= 2).all()
 
 
-def test_outside_saturates_with_gradient_0():
+def test_values_outside_the_range_saturate_with_gradient_0():
     outside, ends = jnp.asarray([-0.3, 1.7, -jnp.inf, jnp.inf, jnp.nan]), jnp.asarray([0.0, 1, 0, 1, 0])
     encoder = WeightedPhaseSpiker()
     assert_equal(encode(encoder, outside), encode(encoder, ends))

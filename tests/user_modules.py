@@ -1,4 +1,4 @@
-"""Modules as a user would write them, by what is public."""
+"""Modules as a user would write them, with public names only."""
 
 from typing import ClassVar
 
@@ -21,12 +21,12 @@ class LatencyConfig(InputInterfaceConfig):
 
 class LatencyState(eqx.Module):
     charge: Float[Array, "*units"]
-    offset: Float[Array, "*units"]  # of the threshold, drawn anew in each window
-    age: Int[Array, ""]  # of the window
+    offset: Float[Array, "*units"]  # added to the threshold; drawn in each window
+    age: Int[Array, ""]  # steps since the window began
 
 
 class NoisyLatencySpiker(InputInterface[LatencyConfig, LatencyState]):
-    """The stronger the signal, the earlier in each window the spike; the threshold is drawn anew in each window."""
+    """A stronger signal fires earlier in the window. The threshold is drawn in each window."""
 
     def build(self, input_specs, *, key=None):
         shape, dtype = self.signal_spec(input_specs)
@@ -46,6 +46,13 @@ class NoisyLatencySpiker(InputInterface[LatencyConfig, LatencyState]):
             age=jnp.where(over, 0, state.age + 1),
         )
         return self.output(fired, charge - threshold, payload), state
+
+
+class Distance(AbstractSurrogate):
+    """A surrogate whose derivative is its argument."""
+
+    def relaxation(self, v):
+        return v * v / 2
 
 
 class LIFConfig(spark.SparkConfig):

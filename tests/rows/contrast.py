@@ -1,4 +1,3 @@
-import spark_eqx as spark
 from spark_eqx.nn.interfaces import (
     ContrastDecoder,
     DeltaSpiker,
@@ -7,46 +6,17 @@ from spark_eqx.nn.interfaces import (
     StepForwardSpiker,
 )
 
-from .row import AT_ONCE_WITH_STATE, Row, with_defaults
+from .row import AT_ONCE_WITH_STATE, decoder, encoder, with_defaults
 
 
 THRESHOLD = {"threshold": 0.15}
 
 ROWS = [
-    Row(
-        "delta",
-        with_defaults(DeltaSpiker, **THRESHOLD),
-        ((3, 5),),
-        spark.FloatArray,
-        trainable=THRESHOLD,
-        loops=AT_ONCE_WITH_STATE,
+    encoder("delta", with_defaults(DeltaSpiker, **THRESHOLD), trainable=THRESHOLD, loops=AT_ONCE_WITH_STATE),
+    encoder("step-forward", with_defaults(StepForwardSpiker, **THRESHOLD), trainable=THRESHOLD),
+    encoder("send-on-delta", with_defaults(SendOnDeltaSpiker, start=0.5, **THRESHOLD), trainable=THRESHOLD, more=True),
+    encoder(
+        "moving-window", with_defaults(MovingWindowSpiker, window=5.0, **THRESHOLD), trainable=THRESHOLD, more=True
     ),
-    Row(
-        "step-forward", with_defaults(StepForwardSpiker, **THRESHOLD), ((3, 5),), spark.FloatArray, trainable=THRESHOLD
-    ),
-    Row(
-        "send-on-delta",
-        with_defaults(SendOnDeltaSpiker, start=0.5, **THRESHOLD),
-        ((3, 5),),
-        spark.FloatArray,
-        trainable=THRESHOLD,
-        more=True,
-    ),
-    Row(
-        "moving-window",
-        with_defaults(MovingWindowSpiker, window=5.0, **THRESHOLD),
-        ((3, 5),),
-        spark.FloatArray,
-        trainable=THRESHOLD,
-        more=True,
-    ),
-    Row(
-        "contrast-decoder",
-        with_defaults(ContrastDecoder, **THRESHOLD),
-        ((3, 5),),
-        spark.SpikeArray,
-        decodes=True,
-        masked=True,
-        trainable=THRESHOLD | {"start": 0.1},
-    ),
+    decoder("contrast-decoder", with_defaults(ContrastDecoder, **THRESHOLD), trainable=THRESHOLD | {"start": 0.1}),
 ]

@@ -14,75 +14,65 @@ from spark_eqx.nn.interfaces import (
 )
 
 from ..user_modules import LIF, NoisyLatencySpiker
-from .row import AT_ONCE, AT_ONCE_WITH_STATE, Row, with_defaults
+from .row import AT_ONCE, AT_ONCE_WITH_STATE, Row, decoder, encoder, with_defaults
 
 
 LINEAR = {"tau": 20.0, "cd": 1.5, "max_freq": 200.0}
 TOPOLOGICAL = {"sigma": 0.2, "mins": -0.5, "maxs": 1.5}
 
 ROWS = [
-    Row(
+    encoder(
         "poisson",
         with_defaults(PoissonSpiker, max_freq=400.0),
-        ((3, 5),),
-        spark.FloatArray,
-        True,
+        draws=True,
         trainable={"max_freq": 400.0},
         loops=AT_ONCE,
     ),
-    Row("linear", with_defaults(LinearSpiker, max_freq=300.0), ((3, 5),), spark.FloatArray, trainable=LINEAR),
-    Row(
-        "linear-short",  # more than one time constant a step, refractory period shorter than it
+    encoder("linear", with_defaults(LinearSpiker, max_freq=300.0), trainable=LINEAR),
+    # A step is longer than the time constant and than the refractory period.
+    encoder(
+        "linear-short",
         with_defaults(LinearSpiker, max_freq=400.0, dt=2.0, cd=0.5, tau=1.5, detach_reset=False),
-        ((7,),),
-        spark.FloatArray,
+        (7,),
         trainable={"tau": 1.5, "cd": 0.5, "max_freq": 400.0},
         more=True,
     ),
-    Row(
+    encoder(
         "topological-poisson",
         with_defaults(TopologicalPoissonSpiker, max_freq=400.0, resolution=9, glue=(0, 1, 0)),
-        ((2, 3),),
-        spark.FloatArray,
-        True,
+        (2, 3),
+        draws=True,
         trainable=TOPOLOGICAL | {"max_freq": 400.0},
         loops=AT_ONCE,
         more=True,
     ),
-    Row(
+    encoder(
         "topological-linear",
         with_defaults(TopologicalLinearSpiker, max_freq=300.0, resolution=8, glue=1),
-        ((3,),),
-        spark.FloatArray,
+        (3,),
         trainable=TOPOLOGICAL | LINEAR,
     ),
-    Row(
+    decoder(
         "integrator",
         with_defaults(ExponentialIntegrator, num_outputs=4),
-        ((3, 5),),
-        spark.SpikeArray,
         draws_once=True,
-        masked=True,
         trainable={"tau": 5.0, "saturation_freq": 50.0},
-        decodes=True,
     ),
-    Row(
+    decoder(
         "integrator-ordered",
         with_defaults(ExponentialIntegrator, num_outputs=4, shuffle=False, smooth_trace=False),
-        ((11,),),
-        spark.SpikeArray,
+        (11,),
         trainable={"tau": 5.0, "saturation_freq": 50.0},
-        decodes=True,
         more=True,
+        masked=False,
     ),
-    Row(
+    decoder(
         "integrator-map",
         with_defaults(ExponentialIntegrator, num_outputs=3, output_map=(2, 0, 2, 1, 0, 2)),
-        ((6,),),
-        spark.SpikeArray,
+        (6,),
         trainable={"tau": 5.0, "saturation_freq": 50.0},
-        decodes=True,
         more=True,
+        masked=False,
     ),
     Row(
         "concat",
@@ -117,7 +107,8 @@ ROWS = [
         True,
         trainable={"max_freq": 400.0},
         decodes=True,
-        # The decoder is linear in what is trained: the way there is not needed. Older JAX keeps that over chunks.
+        # The decoder is linear in the trained parameter, so that its backward pass needs no values of the forward pass.
+        # JAX before 0.10 keeps them over chunks.
         loops=(0, 1, 1, 1, 1, 4 if jax.__version_info__ >= (0, 10) else 5),
     ),
     Row(
@@ -139,28 +130,20 @@ ROWS = [
         draws_once=True,
         trainable=LINEAR,
         decodes=True,
-        # Three stages with a loop, in chunks all in one loop over chunks.
+        # Each of three stages has a loop. With chunks, one more loop over the chunks contains all three.
         loops=(0, 3, 3, 3, 6, 17),
         more=True,
     ),
-    Row(
+    encoder(
         "user-encoder",
         with_defaults(NoisyLatencySpiker),
-        ((3, 4),),
-        spark.FloatArray,
-        True,
+        (3, 4),
+        draws=True,
         trainable={"threshold": 1.0, "noise": 0.1},
         more=True,
     ),
-    Row(
-        "user-layer",
-        with_defaults(LIF, weights=jr.normal(jr.key(5), (6, 8))),
-        ((8,),),
-        spark.SpikeArray,
-        masked=True,
-        trainable={"tau": 5.0},
-        leaves=1,
-        decodes=True,
+    decoder(
+        "user-layer", with_defaults(LIF, weights=jr.normal(jr.key(5), (6, 8))), (8,), trainable={"tau": 5.0}, leaves=1
     ),
     Row(
         "sampler",

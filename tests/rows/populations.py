@@ -4,11 +4,11 @@ import jax.random as jr
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import LinearDecoder, OnOff, PopulationDecoder, ReceptiveFields, TopologicalPoissonSpiker
 
-from .row import AT_ONCE, AT_ONCE_WITH_STATE, Row, with_defaults
+from .row import AT_ONCE, AT_ONCE_WITH_STATE, Row, decoder, with_defaults
 
 
 def population_decoder(**kwargs):
-    """Keyword arguments are those of the encoder."""
+    """A decoder of an encoder that gets the keyword arguments."""
     encoder = with_defaults(TopologicalPoissonSpiker, max_freq=400.0, resolution=7, glue=(0, 1, 0))
     return PopulationDecoder(encoder=encoder(**kwargs), window=12.0)
 
@@ -24,24 +24,19 @@ ROWS = [
         decodes=True,
         loops=AT_ONCE,
     ),
-    Row(
+    decoder(
         "population-decoder",
         population_decoder,
-        ((2, 3, 7),),
-        spark.SpikeArray,
+        (2, 3, 7),
         trainable={"mins": -0.5, "maxs": 1.5, "sigma": 0.5, "max_freq": 400.0},
-        decodes=True,
         loops=AT_ONCE_WITH_STATE,
         more=True,
+        masked=False,
     ),
-    Row(
+    decoder(
         "linear-decoder",
         with_defaults(LinearDecoder, weights=jr.normal(jr.key(5), (2, 3, 15)), bias=jnp.ones((2, 3))),
-        ((3, 5),),
-        spark.SpikeArray,
-        masked=True,
         trainable={"tau": 20.0},
         leaves=2,
-        decodes=True,
     ),
 ]
