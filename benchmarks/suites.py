@@ -86,8 +86,8 @@ INTERFACES = Suite(
         ),
         "linear": (
             "The signal varies. The peers get `g x` ready-made. Only Spark has a refractory period, and no "
-            "peer carries the time of a crossing within a step over to the next step. The naive recurrence has a potential and a "
-            "timer, and no such carry."
+            "peer carries the time of a crossing within a step over to the next step. The naive recurrence has a "
+            "potential and a timer, and no such carry."
         ),
         "topological": (
             "The ratio is the time relative to `LinearSpiker` on a signal of as many values as there are outputs."
