@@ -48,8 +48,9 @@ def interfaces(report: Report) -> list[str]:
             *map(_ends, learnt),
         ),
         _say(
-            "**Memory.** If an output has 32 MB or more, a fresh output takes {} times as long as a reused "
-            "one in float32, and {} times as long in bool. Use bool spikes, or [donate the output](scaling.md#large-outputs).",
+            "**Memory.** If an output has 32 MB or more, a fresh output takes {} times as long as a reused one in "
+            "float32, and {} times as long in bool. Use bool spikes, or [donate the "
+            "output](scaling.md#large-outputs).",
             *(_mean(_fresh_over_reused(report, dtype)) for dtype in ("float32", "bool")),
         ),
         _losses(report),
