@@ -98,7 +98,7 @@ class Recording(NamedTuple):
 
 
 def load() -> Recording:
-    """The recording at `DT`, scaled by the range of the first two thirds and a margin."""
+    """The recording at `DT`, scaled by the range of its first part and a margin."""
     samples = pywt.data.ecg().astype(float)
     times = np.arange(len(samples)) * 1000 / SAMPLING
     signal = np.interp(np.arange(0, times[-1], DT), times, samples)
