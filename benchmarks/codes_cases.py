@@ -50,27 +50,38 @@ TITLES = {
     "receptive-fields": "ReceptiveFields",
     "rate-decoder": "RateDecoder",
 }
-FIRST = "Ours says the first value of each window; the peers get these picked out, or held for the window."
-PYTHON = " spikify loops over time and units in Python, so that only the small shape has it."
+FIRST = (
+    "spark_eqx encodes the first value of each window. The peers get these values picked out, or held for the window."
+)
+PYTHON = " spikify loops over time and units in Python, so that it is measured only for the small shape."
 NOTES = {
-    "rate": "One window of 64 x 784 static values. Spikes at random, at most 100 Hz.",
-    "regular": "JAX is a running sum in a loop by hand, which drifts; nengo's step is called in a loop.",
-    "renewal": "No peer has one. PoissonSpiker beside it says what order and refractory period cost.",
-    "poisson-signed": "A signal in [-1, 1]; a spike has its sign.",
-    "latency": (
-        "The linear curve, on one window of static values and on many. Peers encode static values: what a long held "
-        "signal is in the time is their one window, repeated. Ours compares a varying signal live, which none does."
+    "rate": "The signal is one window of 64 x 784 static values. Spikes are random, with at most 100 Hz.",
+    "regular": (
+        "The column JAX is a running sum in a hand-written loop, which drifts. nengo's step is called in a loop."
     ),
-    "phase": FIRST + " Spyx gets the phases, half a step on, so that it rounds as ours does.",
+    "renewal": "No peer has one. The comparison with PoissonSpiker shows the cost of order and refractory period.",
+    "poisson-signed": "The signal is in [-1, 1], and a spike has its sign.",
+    "latency": (
+        "The curve is linear, for one window of static values and for many. Peers encode static values, so for a long "
+        "held signal their one window is repeated. LatencySpiker compares a varying signal in each step; no peer does."
+    ),
+    "phase": FIRST + " Spyx gets the phases, shifted by half a step, so that it rounds as PhaseSpiker does.",
     "burst": FIRST + " spikify averages over the window.",
-    "rank-order": FIRST + " An example is the 784 or 700 units; the batch is a `vmap`, for braintools as for us.",
+    "rank-order": (
+        FIRST + " An example is the 784 or 700 units; `vmap` adds the batch, for braintools and for RankOrderSpiker."
+    ),
     "weighted-phase": FIRST + " A window has as many steps as binary digits.",
-    "delta": "Sines of 5 to 40 Hz, signed spikes, for bool as int8. braintools makes no sign.",
-    "step-forward": "The same signals." + PYTHON,
-    "send-on-delta": "The same signals. No peer has one.",
-    "moving-window": "The same signals, the mean of 5 samples." + PYTHON,
-    "receptive-fields": "8 Gaussian fields for each value, as in Bohte et al. (2002): 8 outputs for each unit.",
-    "rate-decoder": "Spikes of 5 % density, a sliding mean over 100 steps. No library has one: by hand, running sums.",
+    "delta": (
+        "The signals are sines of 5 to 40 Hz. Spikes are signed; int8 stands for bool. braintools emits no signs."
+    ),
+    "step-forward": "The signals are the same." + PYTHON,
+    "send-on-delta": "The signals are the same. No peer has this code.",
+    "moving-window": "The signals are the same, and the mean is over 5 samples." + PYTHON,
+    "receptive-fields": "Each value has 8 Gaussian fields, as in Bohte et al. (2002), so each unit has 8 outputs.",
+    "rate-decoder": (
+        "5 % of the entries are spikes; the mean is over 100 steps. No library has one, so the peers are running "
+        "sums by hand."
+    ),
 }
 
 

@@ -30,9 +30,9 @@ def interfaces(report: Report) -> list[str]:
     learnt = [ratios(report, "gradient", _of(who)) for who in (ON_PYTORCH, JAX)]
     return _measured(
         _say(
-            "**Random spikes.** `PoissonSpiker` draws a million unit-steps or more {} times as fast as NumPy's "
-            "`Generator.random(dtype=float32) < p` (PCG64) into a reused output, {} times into a fresh one: geometric "
-            "means over shapes, float32 and bool. Case by case, {}.",
+            "**Random spikes.** For a million unit-steps or more, `PoissonSpiker` is {} times as fast as NumPy's "
+            "`Generator.random(dtype=float32) < p` (PCG64) if the output is reused, and {} times as fast if it is "
+            "fresh. These are geometric means over shapes, float32 and bool; the single cases are {} as fast.",
             _mean(reused),
             _mean(fresh),
             _ends(reused | fresh),
@@ -43,13 +43,14 @@ def interfaces(report: Report) -> list[str]:
             *map(_ends, encoded),
         ),
         _say(
-            "**Gradients.** Spikes and the gradient through them come {} as fast as from the best of snnTorch, Norse "
-            "and SpikingJelly, and {} as fast as from the best of jaxpike and Spyx.",
+            "**Gradients.** `LinearSpiker` computes spikes and the gradient through them {} as fast as the best of "
+            "snnTorch, Norse and SpikingJelly, and {} as fast as the best of jaxpike and Spyx.",
             *map(_ends, learnt),
         ),
         _say(
-            "**Memory.** From 32 MB on, a fresh output takes {} times as long as one that is handed over for reuse in "
-            "float32, {} times in bool. Take bool spikes, or [hand the output over](scaling.md#large-outputs).",
+            "**Memory.** If an output has 32 MB or more, a fresh output takes {} times as long as a reused one in "
+            "float32, and {} times as long in bool. Use bool spikes, or [donate the "
+            "output](scaling.md#large-outputs).",
             *(_mean(_fresh_over_reused(report, dtype)) for dtype in ("float32", "bool")),
         ),
         _losses(report),
@@ -65,25 +66,27 @@ def codes(report: Report) -> list[str]:
     times = sorted((time, TITLES[work]) for work in ENCODERS if (time := _nanoseconds(report, work)))
     return _measured(
         _say(
-            "**Beside the best peer.** Of {} kinds of work that another library does, {} are faster here, by the "
-            "geometric mean over shapes, dtypes and outputs. Slower: {}.",
+            "**Compared with the best peer.** Of {} kinds of work that another library offers, {} are faster "
+            "here, by the geometric mean over shapes, dtypes and outputs. These are slower: {}.",
             str(len(beside)) if beside else None,
             str(len(beside) - len(slower)),
             ", ".join(slower) or "none",
         ),
         _say(
-            "**By what libraries are built on.** Where both have a code, those on PyTorch take {} times as long as "
-            "ours, those on JAX {} times, those on NumPy {} times (geometric means).",
+            "**By the framework of the peers.** For the codes that both have, libraries on PyTorch take {} "
+            "times as long as spark_eqx, libraries on JAX {} times, and libraries on NumPy {} times (geometric "
+            "means).",
             *(_mean(_all(report, _of(libraries))) for libraries in BUILT_ON.values()),
         ),
         _say(
-            "**Beside random spikes.** {} of {} codes take no longer than `PoissonSpiker` on the same signal: {}.",
+            "**Compared with random spikes.** {} of {} codes take no longer than `PoissonSpiker` on the same "
+            "signal: {}.",
             str(len(cheap)),
             str(len(times)) if times else None,
             ", ".join(cheap) or "none",
         ),
         _say(
-            "**A step of one unit** of the longest signal costs, at best, {} ns ({}) to {} ns ({}).",
+            "**One step of one unit** of the longest signal takes {} ns ({}) to {} ns ({}) in the fastest case.",
             *(text for end in times[:1] + times[-1:] for text in (_number(end[0]), end[1])),
         )
         if times
@@ -107,8 +110,8 @@ def interfaces_table(report: Report) -> str:
             times = [_times(each["median_ms"] / entry["median_ms"]) if each else "" for each in found]
             rows.append([_unbroken(what), _unbroken(f"{_number(entry['median_ms'])} ms"), *times])
     note = (
-        f"{shape}: the steps, examples and units of one call, with a fresh output; × is how many times as long as ours "
-        "a library takes. A library without bool spikes is compared in float32."
+        f"One call has {shape} steps, examples and units, and a fresh output. 4× means that the library takes "
+        "four times as long as spark_eqx. A library without bool spikes is compared in float32."
     )
     return markdown(["", "spark_eqx", *(NAMES[each] for each in libraries)], rows) + "\n\n" + note
 
@@ -123,8 +126,8 @@ def codes_table(report: Report) -> str:
             theirs = (_times(each[title]) if title in each else "" for each in against)
             rows.append([_unbroken(title), _unbroken(f"{_number(time)} ns"), *theirs])
     note = (
-        "Our time for one step of one unit of the longest signal, at best; × is how many times as long as ours a "
-        "library takes that has the code (geometric means over all cases)."
+        "The column `spark_eqx` shows the shortest time for one step of one unit of the longest signal. 4× "
+        "means that a library takes four times as long as spark_eqx (geometric means over all cases)."
     )
     return markdown(["", "spark_eqx", *(NAMES[each] for each in libraries)], rows) + "\n\n" + note
 

@@ -61,8 +61,8 @@ def plot_text(suite: Suite) -> str:
         f"![Times of the best peer over ours](assets/{suite.plot(style).name}#only-{style})" for style in STYLES
     )
     return (
-        f"{pictures}\n\nTo the right of the line we are faster than the best of all others, hand-written loops "
-        "included. A dot is the geometric mean over the cases of a shape, its bar reaches from the least to the most."
+        f"{pictures}\n\nTo the right of the line spark_eqx is faster than the best of all others, including "
+        "hand-written loops. A dot is the geometric mean over the cases of a shape, and its bar is their range."
     )
 
 
@@ -71,7 +71,7 @@ def targets_page(results: dict[str, Any], source: Path) -> str:
     suite = suite_of(results)
     parts = [
         f"# Targets of the {suite.name}\n\nWritten by `report.py` from `results/{source.name}`. A ratio is the time of "
-        "the other over ours, a cost ours over the other's.",
+        "the other library divided by ours; a cost is our time divided by that of the other library.",
         markdown(TARGETS, target_rows(results)),
         "## What missed",
     ]
@@ -82,25 +82,33 @@ def targets_page(results: dict[str, Any], source: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-QUICK = '!!! warning "A short run"\n\n    Small shapes and three rounds, to see that everything runs: times say little.'
+QUICK = (
+    '!!! warning "A short run"\n\n    This run has small shapes and three rounds, to check that everything runs. '
+    "Its times are not reliable."
+)
 
 READING = (
-    "A case is (steps, examples, units). *Fresh*: each call allocates its output, and what the kernel takes to map the "
-    "pages is in the time. *Reused*: the output of the last call is handed over, by donation in JAX, by `out=` "
-    "elsewhere. The columns of libraries say how many times as long as ours their fastest contestant takes: in the "
-    "same dtype and with the same kind of output where the library has that, else in the form that it has (float32 "
-    "never against one byte). *Floor*: the same for `a + 1` over an array of the size of the output, the faster of "
-    "NumPy's and JAX's."
+    "- A case is named by its shape: (steps, examples, units).\n"
+    "- *Fresh*: each call allocates its output. The measured time includes the time in which the kernel maps the "
+    "pages.\n"
+    "- *Reused*: each call overwrites the output of the last call, by donation in JAX and by `out=` elsewhere.\n"
+    "- The column of a library shows the time of its fastest contestant divided by ours. Dtype and kind of output are "
+    "the same if the library has them; otherwise it is compared in the form that it has. Float32 is never compared "
+    "with one byte.\n"
+    "- *Floor* shows the same ratio for `a + 1` over an array of the size of the output, in NumPy or JAX, whichever "
+    "is faster."
 )
 
 LIMITS = (
-    "- One machine, one run; a virtual one has neighbours. The spread says how much that did here.\n"
+    "- The results are from one run on one virtual machine, which shares its hardware with others. The spread shows "
+    "how much that mattered.\n"
     "- Nothing is pinned or tuned: threads, allocator and huge pages are every library's defaults. NumPy asks the "
     "kernel for huge pages for large arrays and XLA does not, which decides many of the fresh cases.\n"
-    "- Outputs and rates differ between libraries: other random generators, other surrogates, no refractory period in "
-    "most. The docstrings in `benchmarks/contestants/` give each equation, the results the mean of each output.\n"
+    "- Outputs and rates differ between libraries, because they have different random generators and surrogates, and "
+    "most have no refractory period. The docstrings in `benchmarks/contestants/` contain each equation, and the "
+    "results contain the mean of each output.\n"
     "- PyTorch's libraries run eagerly, as their documentation shows; `torch.compile` is not tried.\n"
-    "- A CPU only."
+    "- Only a CPU is measured."
 )
 
 
@@ -126,10 +134,10 @@ def machine_text(results: dict[str, Any], source: Path) -> str:
     for library, reason in results["absent"].items():
         lines.append(f"- Absent: {NAMES[library]} ({reason})")
     return (
-        "All contestants take turns, round after round, in processes of their own; times are medians over the rounds, "
-        "± the distance of the quartiles. The numbers of this page are computed from "
-        f"`benchmarks/results/{source.name}`; `benchmarks/README.md` says how to run it again, and where our targets "
-        "and their misses are.\n\n" + "\n".join(lines)
+        "Each contestant runs in a process of its own, and all take turns in each round. Times are medians over the "
+        "rounds, ± the interquartile range. The numbers of this page are computed from "
+        f"`benchmarks/results/{source.name}`. `benchmarks/README.md` explains how to run the benchmarks again, and "
+        "where the targets and the missed targets are listed.\n\n" + "\n".join(lines)
     )
 
 

@@ -61,8 +61,8 @@ INTERFACES = Suite(
     name="interfaces",
     title="Benchmarks: interfaces",
     about=(
-        "How long encoders, a decoder, gradients and rasters take, beside NumPy, PyTorch, JAX and the libraries that "
-        "one would take instead. [Another page](benchmarks_codes.md) has the other codes."
+        "This page compares the speed of encoders, a decoder, gradients and rasters with NumPy, PyTorch, JAX and the "
+        "libraries that you could use instead. [Another page](benchmarks_codes.md) compares the other codes."
     ),
     package="contestants",
     cases=cases.cases,
@@ -81,22 +81,30 @@ INTERFACES = Suite(
     },
     notes={
         "poisson": (
-            "Probabilities are given to the peers ready-made; ours are computed from the signal within the time."
+            "The peers get ready-made probabilities. `PoissonSpiker` computes them from the signal, within "
+            "the measured time."
         ),
         "linear": (
-            "A varying signal. The peers get `g x` ready-made; none but Spark has a refractory period, and none "
-            "carries what happens within a step over to the next. The naive recurrence has both potential and timer, "
-            "no carry."
+            "The signal varies. The peers get `g x` ready-made. Only Spark has a refractory period, and no "
+            "peer carries the time of a crossing within a step over to the next step. The naive recurrence has a "
+            "potential and a timer, and no such carry."
         ),
-        "topological": "The ratio is to `LinearSpiker` on a signal of as many values as there are outputs.",
-        "integrator": "Group sums and two moving averages; spikes of 5 % density, the batch by `jax.vmap`.",
-        "gradient": "The spikes, and the gradient to the signal of their sum with given weights. The peers as above.",
-        "pack": "32 steps to a word; NumPy packs 8 steps (`axis=0`) or 8 units (`axis=-1`) to a byte.",
-        "unpack": "From what the same library packed.",
+        "topological": (
+            "The ratio is the time relative to `LinearSpiker` on a signal of as many values as there are outputs."
+        ),
+        "integrator": (
+            "The work is group sums and two moving averages. 5 % of the entries are spikes; `jax.vmap` adds the batch."
+        ),
+        "gradient": (
+            "The work is the spikes, and the gradient of their weighted sum to the signal. The peers are as above."
+        ),
+        "pack": "A word holds 32 steps. NumPy packs 8 steps (`axis=0`) or 8 units (`axis=-1`) into a byte.",
+        "unpack": "Each library unpacks its own packed rasters.",
         "step": (
-            "100 units, a NumPy array in and one out, the state kept; microseconds are the milliseconds times 1000."
+            "A step has 100 units, takes and returns a NumPy array, and keeps its state. The times are in "
+            "milliseconds, so multiply them by 1000 for microseconds."
         ),
-        "scaling": "(T, 32, 700), a held signal, reused outputs.",
+        "scaling": "The shape is (T, 32, 700), the signal is held, and outputs are reused.",
     },
     baselines={
         "poisson": "ours, 13 rounds",
@@ -121,8 +129,8 @@ CODES = Suite(
     name="codes",
     title="Benchmarks: codes",
     about=(
-        "How long each code takes, beside the libraries that have it. How *well* a code says a signal is in "
-        "[Choose a code](codes.md); [another page](benchmarks.md) has random spikes and leaky integrators."
+        "This page compares the speed of each code with the libraries that have it. [Choose a code](codes.md) compares "
+        "how *well* a code represents a signal. [Another page](benchmarks.md) has random spikes and leaky integrators."
     ),
     package="contestants.codes",
     cases=codes_cases.cases,

@@ -116,7 +116,10 @@ def facts_page(results: dict[str, Any]) -> str:
     memory = [(case, fact) for case in results["cases"] for fact in case["facts"] if case["work"] == "memory"]
     if memory:
         rows = [[f"{NAMES[f['library']]}: {f['name']}", _shape(case), f"{f['rasters']:.2f}"] for case, f in memory]
-        text = "What the compiled program of a gradient allocates besides its arguments and results, by XLA's account:"
+        text = (
+            "Memory that the compiled program of a gradient allocates besides its arguments and results, "
+            "according to XLA:"
+        )
         parts.append(text + "\n\n" + markdown(["program", "case", "float32 rasters"], rows))
     facts = [fact for case in results["cases"] for fact in case["facts"] if case["work"] == "compile"]
     stages = [fact for fact in facts if "compile_ms" in fact]
@@ -128,13 +131,13 @@ def facts_page(results: dict[str, Any]) -> str:
             ]
             for fact in stages
         ]
-        text = "Tracing and compiling a whole sequence of (100, 64, 784), with empty caches:"
+        text = "Time for tracing and compiling a whole sequence of (100, 64, 784), with empty caches:"
         parts.append(text + "\n\n" + markdown(["program", "trace, ms", "lower, ms", "compile, ms"], rows))
     for fact in facts:
         if "three_signals" in fact:
             parts.append(
-                "How often a compiled function that takes a `LinearSpiker` as an argument is traced: "
+                "Number of times that a compiled function with a `LinearSpiker` as an argument is traced: "
                 f"{fact['three_signals']} for three signals, {fact['three_tau_as_floats']} for three values of `tau` "
-                f"given as numbers, {fact['three_tau_as_arrays']} for three given as JAX arrays."
+                f"given as numbers, and {fact['three_tau_as_arrays']} for three values given as JAX arrays."
             )
     return "\n\n".join(parts)

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import BurstDecoder, BurstSpiker
-from spark_eqx.nn.interfaces.input.burst import _number
+from spark_eqx.nn.interfaces.input.burst import _spike_number
 from spark_eqx.surrogate import ATan
 
 from .golden import golden
@@ -214,7 +214,7 @@ def test_nan_is_silent_and_values_outside_the_range_saturate_with_gradient_0():
 def test_spike_number_by_products_and_by_division(most):
     """The code multiplies for few possible spikes and divides for many."""
     steps, intervals = np.arange(250)[:, None], np.array([1, 2, 3, 7])
-    number = jax.vmap(lambda step: _number(step, jnp.asarray(intervals, jnp.int32), most))
+    number = jax.vmap(lambda step: _spike_number(step, jnp.asarray(intervals, jnp.int32), most))
     n, due = number(jnp.arange(250, dtype=jnp.int32))
     expected = (steps % intervals == 0) & (steps // intervals < most)
     np.testing.assert_array_equal(due, expected)

@@ -42,10 +42,10 @@ def table(results: dict[str, Any]) -> str:
 
 def _search(search: dict[str, Any]) -> str:
     """What the search took, beside a loop over a peer."""
-    beside = "" if search["ratio"] is None else f", {search['ratio']:.0f} times as fast as a loop over spikify's"
+    beside = "" if search["ratio"] is None else f". This is {search['ratio']:.0f} times as fast as a loop over spikify"
     return (
-        f"### The search\n\n{search['settings']} thresholds of the step-forward code on a signal of {search['steps']} "
-        f"steps: {search['seconds']:.1f} s, compilation included{beside}."
+        f"### The search\n\nA search over {search['settings']} thresholds of the step-forward code, on a signal of "
+        f"{search['steps']} steps, takes {search['seconds']:.1f} s, compilation included{beside}."
     )
 
 

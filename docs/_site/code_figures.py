@@ -1,4 +1,4 @@
-"""One figure a code: the spikes that a range of signals gives, and what comes back."""
+"""One figure per code: the spikes for a range of signals, and the decoded signals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from spark_eqx import plot
 from spark_eqx.nn import interfaces as of
 
 
-# What is held: a ramp over 40 units; to the right what the matched decoder makes of 51 signals.
+# Codes of a held signal: the spikes of a ramp over 40 units, and to the right the decoded values of 51 signals.
 HELD: dict[str, Callable[[], Any]] = {
     "regular": lambda: of.RegularSpiker(),
     "renewal": lambda: of.RenewalSpiker(order=16, cd=2.0),
@@ -24,7 +24,7 @@ HELD: dict[str, Callable[[], Any]] = {
     "burst": lambda: of.BurstSpiker(window=32.0),
     "rank_order": lambda: of.RankOrderSpiker(window=32.0),
 }
-# What varies: a wave, its spikes, what comes back.
+# Codes of a varying signal: a wave, its spikes, and the decoded wave.
 VARYING: dict[str, Callable[[], Any]] = {
     "delta": lambda: of.DeltaSpiker(threshold=0.02, start=0.5),
     "step_forward": lambda: of.StepForwardSpiker(threshold=0.05, start=0.5),
@@ -34,7 +34,7 @@ VARYING: dict[str, Callable[[], Any]] = {
     "bens": lambda: of.BensSpiker(kernel=KERNEL, threshold=1.2),
 }
 _HANN = np.hanning(14)[1:-1]
-KERNEL = tuple(2 * _HANN / _HANN.sum())  # a signal of 1 is half a spike a step
+KERNEL = tuple(2 * _HANN / _HANN.sum())  # a signal of 1 is half a spike per step
 
 
 def held(encoder: Any) -> None:
@@ -70,7 +70,7 @@ def receptive_fields() -> None:
 
 
 def population_bias() -> None:
-    """The mean of what comes back over many windows, less the point that was given."""
+    """The mean decoded point over many windows, minus the encoded point."""
     encoder = of.TopologicalPoissonSpiker(max_freq=400.0, resolution=8, sigma=0.35)
     points = jnp.linspace(0.0, 1.0, 51)
     spikes = spark.unroll(encoder, points, None, steps=50_000, key=jr.key(0))[0]["spikes"]
@@ -80,16 +80,16 @@ def population_bias() -> None:
         decoded = spark.unroll(decoder, spikes, state)[0]["signal"].value[99::100]
         plt.plot(points, np.asarray(decoded).mean(0) - points, label=f'by="{by}"')
     plt.axhline(0, color=plt.rcParams["text.color"], linewidth=0.8)
-    plt.xlabel("point [0 to 1]")
-    plt.ylabel("bias of 500 windows of 100 ms")
+    plt.xlabel("encoded point [0 to 1]")
+    plt.ylabel("mean error over 500 windows of 100 ms")
     plt.legend(frameon=False)
 
 
 def traces() -> None:
-    """A unit delivered once, and a level that is held."""
+    """The traces of a signal that is 1 in one step, and of a signal that stays 1."""
     once, level = jnp.zeros(100).at[10].set(1.0), (jnp.arange(100) >= 10).astype(jnp.float32)
     for trace in (of.SignalAccumulator(tau=20.0), of.SignalAverage(tau=20.0)):
-        for signal, style, what in ((once, "-", "of 1, once"), (level, "--", "of 1, held")):
+        for signal, style, what in ((once, "-", "(1 in one step)"), (level, "--", "(1 from then on)")):
             output, _ = spark.unroll(trace, signal, trace.init(signal[0]))
             if isinstance(trace, of.SignalAccumulator) and style == "--":
                 continue  # its level is 1 / k

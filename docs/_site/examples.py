@@ -1,4 +1,4 @@
-"""What the pages show of an example: what it prints, and its figure, light and dark.
+"""The output and the figure of an example, light and dark, for its page.
 
 `python docs/_site/examples.py digits` runs `docs/examples/digits.py` in full and keeps both in `docs/assets`.
 """
@@ -35,7 +35,7 @@ def run(name: str) -> None:
 
 
 def drawn(draw: Any, *args: Any) -> None:
-    """By the example's own function, in the colours of the site."""
+    """Call the example's own function, in the colours of the site."""
     *results, path, scheme = args
     style, colours = STYLES[scheme]
     more = PLAIN | {"axes.prop_cycle": cycler(color=colours), "savefig.transparent": True}

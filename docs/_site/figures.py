@@ -1,6 +1,6 @@
 """The figures of the site, light and dark. `python docs/_site/figures.py FOLDER` draws them alone.
 
-That of the start page and README is kept in the repository: `python docs/_site/figures.py docs/assets start`.
+The figure of the start page and the README is kept in the repository: `python docs/_site/figures.py docs/assets start`.
 """
 
 import io
@@ -143,7 +143,7 @@ def surrogates():
 
 
 def start():
-    """One signal in four codes: the spikes, and what the decoder makes of them."""
+    """One signal in four codes: the spikes, and the decoded signal."""
     t = jnp.arange(400.0)
     wave = 0.5 + 0.3 * jnp.sin(2 * jnp.pi * t / 200) + 0.15 * jnp.sin(2 * jnp.pi * t / 67)
     poisson, population = PoissonSpiker(max_freq=200.0), TopologicalPoissonSpiker(max_freq=300.0, resolution=24)

@@ -1,4 +1,4 @@
-"""What the site is made of besides Markdown: figures, the pages of the API, equations."""
+"""Hooks for the contents of the site besides Markdown: figures, the pages of the API, equations."""
 
 import html
 import re
@@ -24,13 +24,13 @@ def on_pre_build(config: Any) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """What the pages of the API say beside the docstrings."""
+    """Add signatures, ports and tables to the pages of the API."""
     del config, files
     return reference.expand(markdown) if page.file.src_uri.startswith("api/") else markdown
 
 
 def path(name: str) -> str:
-    """Of a public object, as the API pages have it."""
+    """The full path of a public object, as on the API pages."""
     modules = (spark, interfaces, spark.core, spark.raster, spark.measure)
     return next((f"{module.__name__}.{name}" for module in modules if hasattr(module, name)), name)
 

@@ -1,4 +1,4 @@
-"""How the site looks, beyond its style sheet: titles, the footer, figures, equations."""
+"""Hooks for the look of the site, beyond its style sheet: titles, the footer, figures, equations."""
 
 import re
 import tomllib
@@ -15,10 +15,10 @@ def on_config(config: Any) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """The title of a window is the page's heading; the navigation has shorter ones.
+    """Set the title of a window to the page's heading; the navigation has shorter titles.
 
-    `{{ figure NAME: TEXT }}` becomes a picture of `figures.py`, one for each scheme. Comments hold what only the tests
-    run.
+    `{{ figure NAME: TEXT }}` becomes a picture of `figures.py`, one for each scheme. HTML comments contain code that
+    only the tests run, and are removed.
     """
     del config, files
     if heading := re.search(r"^# (.*)$", markdown, re.M):

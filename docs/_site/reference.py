@@ -1,4 +1,4 @@
-"""What the API pages say of an object beside its docstring: how it is called, its ports, its parameters."""
+"""The generated parts of an API entry, besides the docstring: signature, ports, parameters."""
 
 import dataclasses
 import inspect
@@ -44,13 +44,13 @@ KEYS = {
 
 
 def expand(markdown: str) -> str:
-    """An API page with what is made here: its contents, and below each class its ports and parameters."""
+    """Insert the generated parts into an API page: its contents, and below each class its ports and parameters."""
     markdown = markdown.replace("{{ contents }}", contents(markdown))
     return ENTRY.sub(lambda found: f"{found[0]}\n{about(pkgutil.resolve_name(found[1]))}", markdown)
 
 
 def documented(markdown: str) -> dict[str, Any]:
-    """What a page documents, by path. The config of a module is part of its entry."""
+    """The objects that a page documents, by path. The config of a module is part of its entry."""
     objects = {path: pkgutil.resolve_name(path) for path in ENTRY.findall(markdown)}
     configs = [config for each in objects.values() if (config := config_of(each)) is not None]
     return objects | {path_of(config): config for config in configs}
@@ -86,7 +86,7 @@ def about(named: Any) -> str:
         parts.append(ports(named))
         anchor = f"[](){{#{path_of(config)}}}"
         table = parameters(config)
-        said = f"{anchor}\n**Parameters**, of `{config.__name__}` and as keyword arguments:"
+        said = f"{anchor}\n**Parameters**, which are fields of `{config.__name__}` and keyword arguments:"
         parts += [said, table] if table else [f"{anchor}\n**Parameters:** none."]
         parts += (inspect.getdoc(config) or "").split("\n\n")[1:]
     elif inspect.isclass(named) and issubclass(named, Parameters):
@@ -95,7 +95,7 @@ def about(named: Any) -> str:
 
 
 def config_of(named: Any) -> Any:
-    """The config of an interface that can be made; `None` for all else."""
+    """The config of a concrete interface; `None` for all other objects."""
     if inspect.isclass(named) and issubclass(named, spark.SparkModule) and not inspect.isabstract(named):
         config = named._config_class()
         return config if hasattr(interfaces, config.__name__) else None
@@ -107,16 +107,16 @@ def path_of(config: type) -> str:
 
 
 def ports(module: Any) -> str:
-    """What goes in, what comes out, and what else a module needs."""
+    """The list of inputs, outputs, state, key and decoder of a module."""
     shape = TAKES.get(module.__name__, "(*shape,)")
     lines = []
     for port in module.ports:
         payload = link(port.payload_type)
         what = f"a sequence of {payload}, of any shapes" if port.many else f"{payload} of shape `{shape}`"
-        lines.append(f"- **Takes** `{port.name}`: {what}{', may be left out' if port.optional else ''}.")
+        lines.append(f"- **Takes** `{port.name}`: {what}{', optional' if port.optional else ''}.")
     for name, payload in outputs_of(module).items():
         what = "a payload of the same type," if payload is spark.SparkPayload else link(payload)
-        lines.append(f"- **Gives** `{name}`: {what} of shape `{GIVES.get(module.__name__, '(*shape,)')}`.")
+        lines.append(f"- **Returns** `{name}`: {what} of shape `{GIVES.get(module.__name__, '(*shape,)')}`.")
     state = state_of(module)
     lines.append(f"- **State:** {'none' if state is None else link(state)}.")
     if module.__name__ in KEYS:
@@ -128,7 +128,7 @@ def ports(module: Any) -> str:
 
 
 def outputs_of(module: Any) -> dict[str, type]:
-    """The payloads that come out, by name. Control interfaces give what they take."""
+    """The output payloads, by name. Control interfaces return the type that they take."""
     if issubclass(module, interfaces.ControlInterface):
         return {"output": module.port.payload_type}
     output, _ = typing.get_args(typing.get_type_hints(module.step)["return"])
@@ -155,14 +155,14 @@ def link(named: type) -> str:
 
 
 def fields(record: Any) -> list[dataclasses.Field]:
-    """Of a config: first what must be given, last what all configs of its kind have."""
+    """The fields of a config: required ones first, those shared by all configs of its kind last."""
     required = lambda field: field.default is dataclasses.MISSING
     return sorted(dataclasses.fields(record), key=lambda field: (field.name in SHARED, not required(field)))
 
 
 def parameters(record: Any) -> str:
     """The table of a config's (or a surrogate's, a curve's) parameters."""
-    rows = ["| parameter | default | unit | what it is | must be |", "|---|---|---|---|---|"]
+    rows = ["| parameter | default | unit | description | condition |", "|---|---|---|---|---|"]
     for field in fields(record):
         about = field.metadata
         default = "required" if field.default is dataclasses.MISSING else f"`{shown(field.default)}`"
@@ -173,7 +173,7 @@ def parameters(record: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as one would write it."""
+    """A value as you would write it."""
     if value is dataclasses.MISSING:
         return "dataclasses.MISSING"
     if inspect.isclass(value) or inspect.isfunction(value):
@@ -182,13 +182,13 @@ def shown(value: Any) -> str:
 
 
 class Text(str):
-    """What is shown as it is, in a signature."""
+    """A text that a signature shows without quotes."""
 
     __repr__ = str.__str__
 
 
 def signature(called: Any) -> inspect.Signature:
-    """How an object is called: a module with the parameters of its config, what holds arrays with their shapes."""
+    """The signature of an object: of a module with the parameters of its config, of a payload or state with shapes."""
     config, is_class = config_of(called), inspect.isclass(called)
     record = called if is_class and issubclass(called, Parameters) else config
     if typing.is_typeddict(called):

@@ -3,12 +3,12 @@
 state -> spikes -> spiking layer -> spikes -> force -> physics -> state
 
     python docs/examples/closed_loop.py             # half a minute on a laptop's CPU
-    python docs/examples/closed_loop.py --quick     # seconds, and does not get as far
+    python docs/examples/closed_loop.py --quick     # seconds; learns less
 
 Needs `pip install ".[examples]"` in the clone. The network learns by evolution, without
-gradients: each candidate of a population plays a batch of episodes, and the candidates
-that fare better move the next population their way. Physics and network are one
-compiled loop, in which an episode that fails begins anew while its neighbours go on.
+gradients: each candidate of a population plays a batch of episodes, and the next
+population moves towards the better candidates. Physics and network are one compiled
+loop. In it, an episode that fails begins anew while the others continue.
 """
 
 import argparse
@@ -37,34 +37,34 @@ GRAVITY = 9.8  # m/s^2
 CART, POLE = 1.0, 0.1  # kg
 HALF = 0.5  # m, half the length of the pole
 FORCE = 10.0  # N, at most
-INTERVAL = 0.02  # s, for which a force is held
-START = 0.05  # within plus and minus this each component starts
-# m, rad; beyond, the episode has failed.
+INTERVAL = 0.02  # s, the time for which a force is held
+START = 0.05  # each component starts between minus and plus this value
+# m, rad; the episode fails beyond them.
 MAX_POSITION, MAX_ANGLE = 2.4, float(np.deg2rad(12.0))
 EPISODE = 500  # intervals
 
 # The network.
 DT = 4.0  # ms
-STEPS = 5  # of the network in an interval
-# Of the encoder, plus and minus: m, m/s, rad, rad/s.
+STEPS = 5  # steps of the network per interval
+# Range of the encoder, plus and minus: m, m/s, rad, rad/s.
 RANGES = (MAX_POSITION, 2.0, MAX_ANGLE, 2.0)
-RESOLUTION = 12  # encoder units a component
-HIDDEN = 32  # units, the first half pushes to the right, the second to the left
+RESOLUTION = 12  # encoder units per component
+HIDDEN = 32  # units; the first half pushes to the right, the second to the left
 
 # The evolution.
-PAIRS = 32  # of candidates
-LANES = 4  # episodes that each candidate plays side by side
+PAIRS = 32  # number of candidates
+LANES = 4  # episodes that each candidate plays in parallel
 NOISE = 0.1  # standard deviation of the weights of candidates
 OPTIMISER = optax.adam(0.05)
-COST = 100.0  # of a failure; an interval at one of the limits costs 1
+COST = 100.0  # cost of a failure; an interval at one of the limits costs 1
 GENERATIONS, QUICK_GENERATIONS = 60, 8
-UNSEEN = 100  # starts in the test
+UNSEEN = 100  # initial states in the test
 
 
 def accelerations(
     cart: Float[Array, "4"], force: Float[Array, ""]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Of cart [m/s^2] and pole [rad/s^2], without friction.
+    """Accelerations of cart [m/s^2] and pole [rad/s^2], without friction.
 
     Barto, Sutton and Anderson (1983), "Neuronlike adaptive elements that can solve
     difficult learning control problems", appendix.
@@ -77,9 +77,9 @@ def accelerations(
 
 
 def advance(cart: Float[Array, "4"], force: Float[Array, ""]) -> Float[Array, "4"]:
-    """Position [m], velocity [m/s], angle [rad], its velocity [rad/s], an interval on.
+    """The state one interval later: position [m], velocity [m/s], angle, its velocity.
 
-    Euler's rule, as in Gym.
+    Angles are in rad. The integration is by Euler's rule, as in Gym.
     """
     _, velocity, _, spin = cart
     acceleration, spin_acceleration = accelerations(cart, force)
@@ -117,13 +117,13 @@ class LIF(eqx.Module):
     ) -> tuple[Float[Array, " units"], Float[Array, " units"]]:
         decay = np.exp(-DT / self.tau)
         potential = decay * potential + self.weight @ spikes + self.bias
-        # Evolution has no use for the derivative of the surrogate, other training has.
+        # Evolution does not use the derivative of the surrogate; other training does.
         fired = spark.surrogate.ATan()(potential - 1)
         return fired, potential - lax.stop_gradient(fired)
 
 
 class State(NamedTuple):
-    """All that one episode remembers: of physics, encoder, layer and decoder."""
+    """The state of one episode: of physics, encoder, layer and decoder."""
 
     cart: Float[Array, "4"]
     encoder: Any
@@ -134,14 +134,14 @@ class State(NamedTuple):
 class Frame(NamedTuple):
     """One interval of one episode."""
 
-    cart: Float[Array, "4"]  # at its end, before a reset
+    cart: Float[Array, "4"]  # at the end of the interval, before a reset
     force: Float[Array, ""]  # N
     failed: Bool[Array, ""]
     spikes: Float[Array, "steps 4 resolution"]  # of the encoder
 
 
 class Controller(eqx.Module):
-    """Encoder, spiking layer, decoder: from the state of the cart to a force on it."""
+    """Computes a force from the state of the cart: encoder, spiking layer, decoder."""
 
     encoder: TopologicalLinearSpiker
     layer: LIF
@@ -160,7 +160,7 @@ class Controller(eqx.Module):
             dt=DT,
         )
         self.layer = LIF(4 * RESOLUTION, HIDDEN, key=key)
-        # One average, not two: delay is what makes a pole fall.
+        # One average instead of two, because a delay makes the pole fall.
         self.decoder = ExponentialIntegrator(
             num_outputs=2,
             saturation_freq=100.0,
@@ -203,10 +203,10 @@ def reset(
 ) -> State:
     """The state of a new episode from `cart` if this one has failed, else the old one.
 
-    Building again is the reset. A new state has the shapes and types of the old one, so
-    each array of physics, encoder, layer and decoder is taken from one of the two.
-    Under `vmap` there is one `failed` an episode: those that have failed begin anew,
-    the others go on undisturbed.
+    To reset, build the state again. A new state has the shapes and types of the old
+    one, so each array of physics, encoder, layer and decoder is taken from one of the
+    two. Under `vmap` there is one `failed` per episode: episodes that have failed begin
+    anew, and the others continue.
     """
     return jax.tree.map(
         lambda new, old: jnp.where(failed, new, old), controller.init(cart), state
@@ -214,7 +214,7 @@ def reset(
 
 
 def play(controller: Controller, key: PRNGKeyArray) -> Frame:
-    """`EPISODE` intervals: of one episode, and of those that follow if it fails."""
+    """Plays `EPISODE` intervals: one episode, and further ones if it fails."""
 
     def interval(state, key):
         frame, state = controller(state)
@@ -226,27 +226,27 @@ def play(controller: Controller, key: PRNGKeyArray) -> Frame:
 
 
 def survived(failed: Bool[Array, "episodes intervals"]) -> Int[Array, " episodes"]:
-    """How many intervals of the first episode were balanced."""
+    """The number of balanced intervals of the first episode."""
     return jnp.where(failed.any(-1), failed.argmax(-1), EPISODE)
 
 
 class Generation(NamedTuple):
-    resets: Int[Array, ""]  # episodes that failed and began anew, of all candidates
-    survived: Int[Array, " unseen"]  # intervals, by the centre of the population
+    resets: Int[Array, ""]  # failed episodes, of all candidates
+    survived: Int[Array, " unseen"]  # intervals balanced by the mean of the population
 
 
 @jax.jit
 def examine(controller: Controller) -> Frame:
-    """Play from the unseen starts, of a seed that `--seed` does not take."""
+    """Play from unseen initial states, of a seed that `--seed` does not accept."""
     return jax.vmap(play, (None, 0))(controller, jr.split(jr.key(-1), UNSEEN))
 
 
-# Every leaf of the controller is an array, the interfaces' too: plain `jax.jit` does.
+# Every leaf of the controller is an array, so plain `jax.jit` accepts it.
 @jax.jit
 def evolve(
     controller: Controller, opt_state: Any, key: PRNGKeyArray
 ) -> tuple[Controller, Any, Generation]:
-    """One generation. Pairs of candidates lie opposite each other; their ranks count.
+    """One generation, of pairs of opposite candidates that are compared by rank.
 
     Salimans et al. (2017), "Evolution strategies as a scalable alternative to
     reinforcement learning".
@@ -254,7 +254,7 @@ def evolve(
     noise_key, start_key = jr.split(key)
     centre, unravel = ravel_pytree(controller.layer)
     noise = jr.normal(noise_key, (PAIRS, centre.size))
-    starts = jr.split(start_key, LANES)  # the same for all, so that none is lucky
+    starts = jr.split(start_key, LANES)  # the same for all candidates
 
     def candidate(weights):
         player = with_layer(controller, unravel(weights))
@@ -286,7 +286,7 @@ class Result(NamedTuple):
 
 
 def fit(*, generations: int, seed: int = 0) -> Result:
-    """Train a controller, one generation a call of one compiled function."""
+    """Train a controller. Each generation is one call of a compiled function."""
     begin = time.perf_counter()
     model_key, generations_key = jr.split(jr.key(seed))
     untrained = controller = Controller(key=model_key)
@@ -326,7 +326,7 @@ def first_episodes(frames: Frame) -> Float[np.ndarray, "episodes intervals 4"]:
 
 
 def draw(before: Frame, result: Result, after: Frame, path: Path) -> None:
-    """Angles and positions, the spikes of one episode, the learning curve."""
+    """Draw angles and positions, the spikes of one episode, and the learning curve."""
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
     time = INTERVAL * np.arange(1, EPISODE + 1)
@@ -356,8 +356,8 @@ def draw(before: Frame, result: Result, after: Frame, path: Path) -> None:
     for line in legend.get_lines():
         line.set_linewidth(1.5)
 
-    # Intervals of one episode; units in the order of what they prefer, with a space
-    # between components, and on the same axis the value that their spikes stand for.
+    # Intervals of one episode; units in the order of their preferred values, with space
+    # between components, and on the same axis the value that their spikes represent.
     shown, pitch = 40, RESOLUTION + 2
     which = np.abs(after.cart[:, 0, 2]).argmax()
     spikes = after.spikes[which, :shown].reshape(-1, 4, RESOLUTION)

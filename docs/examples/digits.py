@@ -47,21 +47,21 @@ from spark_eqx.nn.interfaces import (
 
 
 DT = 1.0  # ms
-STEPS = 32  # for which an image is shown
+STEPS = 32  # time steps for which an image is shown
 CLASSES = 10
 HIDDEN = 128  # units
-OUTPUT = 8 * CLASSES  # units, eight vote for each class
+OUTPUT = 8 * CLASSES  # units; eight vote for each class
 BATCH = 64  # images
-NOISE = 0.15  # standard deviation, on training images: against learning them by heart
+NOISE = 0.15  # standard deviation on training images; reduces overfitting
 EPOCHS, QUICK_EPOCHS, QUICK_IMAGES = 60, 10, 480
 
 
 class Code(NamedTuple):
-    """A code, and how images are shown to it."""
+    """A code, and the signal and window with which images are encoded."""
 
     interface: InputInterface[Any, Any]
     white: float = 1.0  # the signal of a white pixel; a black one is 0
-    window: float | None = None  # ms in which a value is said once; None: by a rate
+    window: float | None = None  # ms in which a value is encoded once; None for a rate
 
 
 CODES = {
@@ -79,15 +79,15 @@ CODES = {
     ),
     "latency": Code(LatencySpiker(window=16.0, threshold=0.1, dt=DT), window=16.0),
     "weighted-phase": Code(WeightedPhaseSpiker(bits=4, dt=DT), window=4.0),
-    # Half a circle, whose ends are not one point.
+    # Half a circle, so that black and white are different points.
     "phase": Code(PhaseSpiker(window=16.0, dt=DT), white=0.5, window=16.0),
     "burst": Code(BurstSpiker(window=32.0, dt=DT), window=32.0),
     "rank-order": Code(RankOrderSpiker(window=32.0, dt=DT), window=32.0),
 }
 
-# Where each number of an encoder may go when it is learnt. Any combination makes a
-# valid encoder: there is at most one spike a step (max_freq * dt <= 1000), time to
-# charge (cd < 1000 / max_freq), and mins < maxs.
+# Bounds of each parameter of an encoder while it is learnt. Any combination makes a
+# valid encoder: at most one spike per step (max_freq * dt <= 1000), time to charge
+# (cd < 1000 / max_freq), and mins < maxs.
 BOUNDS = {
     "max_freq": (100.0, 800.0, "Hz"),
     "tau": (2.0, 200.0, "ms"),
@@ -99,15 +99,15 @@ BOUNDS = {
 
 
 class Encoder(eqx.Module):
-    """An input interface, some of whose numbers may be learnt.
+    """An input interface, some of whose parameters may be learnt.
 
-    Gradient descent sees `logits`, which may take any value; the interface is built
-    from what they stand for. Numbers that are Python floats are constants, numbers that
-    are JAX arrays carry gradients: there is no other switch.
+    Gradient descent changes `logits`, which may have any value. The interface is built
+    from the parameters that they represent. Python floats are constants, and JAX arrays
+    carry gradients; no other switch is needed.
     """
 
     interface: InputInterface[Any, Any]
-    logits: dict[str, Float[Array, ""]]  # by field of the config; empty: learns nothing
+    logits: dict[str, Float[Array, ""]]  # by field; empty if nothing is learnt
 
     def __init__(self, interface: InputInterface[Any, Any], learn: bool):
         self.interface = interface
@@ -120,7 +120,7 @@ class Encoder(eqx.Module):
                 self.logits[field.name] = jnp.asarray(logit, jnp.float32)
 
     def __call__(self) -> InputInterface[Any, Any]:
-        """The interface with its present numbers."""
+        """The interface with its current parameters."""
         numbers = {}
         for name, logit in self.logits.items():
             low, high, _ = BOUNDS[name]
@@ -155,7 +155,7 @@ class LIF(eqx.Module):
 
 
 class Activity(NamedTuple):
-    """What happens while one image is shown."""
+    """The activity while one image is shown."""
 
     encoder: Float[Array, "steps inputs"]  # spikes
     hidden: Float[Array, "steps hidden"]  # spikes
@@ -164,7 +164,7 @@ class Activity(NamedTuple):
 
 
 class Network(eqx.Module):
-    """Encoder, two spiking layers, decoder. The class: the highest score at the end."""
+    """Encoder, two spiking layers, decoder. The class has the highest final score."""
 
     encoder: Encoder
     hidden: LIF
@@ -207,15 +207,15 @@ class Data(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """Averages over an epoch: of the training images, then of the held-out ones."""
+    """Averages over an epoch: over the training images, then over the held-out ones."""
 
     loss: Float[Array, ""]
     accuracy: Float[Array, ""]
-    spikes: Float[Array, "3"]  # an image, of encoder, hidden layer, output layer
+    spikes: Float[Array, "3"]  # per image, of encoder, hidden layer and output layer
 
 
 def load(quick: bool = False) -> tuple[Data, Data]:
-    """Images from 0 to 1 for training, and the fifth of them that is held out."""
+    """Images from 0 to 1: those for training, and the fifth that is held out."""
     digits: Any = load_digits()
     images = (digits.images / 16).astype(np.float32)
     parts = train_test_split(
@@ -233,7 +233,7 @@ def loss_fn(model: Network, batch: Data, key: PRNGKeyArray) -> Float[Array, ""]:
     return cross_entropy(activity.scores[:, -1], batch.labels).mean()
 
 
-# Every leaf of the model is an array, the interfaces' too, so plain `jax.jit` will do.
+# Every leaf of the model is an array, so plain `jax.jit` accepts it.
 @functools.partial(jax.jit, static_argnames="optimiser")
 def run_epoch(
     model: Network,
@@ -243,7 +243,7 @@ def run_epoch(
     key: PRNGKeyArray,
     optimiser: optax.GradientTransformation,
 ) -> tuple[Network, Any, Epoch]:
-    """Train on minibatches in random order, then look at the held-out images."""
+    """Train on minibatches in random order, then test on the held-out images."""
     order_key, train_key, test_key = jr.split(key, 3)
     batches = len(train.images) // BATCH
     order = jr.permutation(order_key, len(train.images))[: batches * BATCH]
@@ -285,7 +285,7 @@ def fit(
     seed: int = 0,
     learn_encoder: bool = False,
 ) -> Result:
-    """Train a network on the encoder of this name, one compiled call an epoch."""
+    """Train a network with the encoder of this name, one compiled call per epoch."""
     start = time.perf_counter()
     model_key, epochs_key = jr.split(jr.key(seed))
     model = Network(CODES[name], learn_encoder=learn_encoder, key=model_key)
@@ -321,7 +321,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def learnt(result: Result) -> str:
-    """The encoder's numbers before and after."""
+    """The parameters of the encoder before and after."""
     before, after = CODES[result.name].interface.config, result.model.encoder().config
     if not result.model.encoder.logits:
         return f"{result.name}: nothing to learn"
@@ -333,7 +333,7 @@ def learnt(result: Result) -> str:
 
 
 def draw(result: Result, test: Data, path: Path) -> None:
-    """An image, its spikes, the scores of the classes, the learning curve."""
+    """Draw an image, its spikes, the scores of the classes and the learning curve."""
     from matplotlib import colormaps, rcParams
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 

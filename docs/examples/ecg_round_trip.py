@@ -1,21 +1,21 @@
 """An electrocardiogram there and back: signal -> spikes -> signal, fitted by gradient.
 
-    python docs/examples/ecg_round_trip.py             # some ten seconds on a CPU
+    python docs/examples/ecg_round_trip.py             # about ten seconds on a CPU
     python docs/examples/ecg_round_trip.py --quick     # fewer iterations
 
 Needs `pip install ".[examples]"` in the clone. The recording, 1024 samples, comes with
 PyWavelets.
 
-Spikes are smoothed by an `ExponentialIntegrator`, one trace a unit; the reconstruction
-is a weighted sum of the traces and a constant, the weights by least squares. All of
-this is causal, so the reconstruction is late: at time t it is compared with the signal
-at t - 8 ms, for all settings alike. The weights, and what is fitted by gradient, see
-the first two thirds of the recording (two heartbeats) only; the last third (one) is
-held out.
+An `ExponentialIntegrator` smooths the spikes of each unit to a trace. The
+reconstruction is a weighted sum of the traces and a constant, with weights from least
+squares. All of this is causal, so the reconstruction has a delay: at time t it is
+compared with the signal at t - 8 ms, for all settings alike. The weights and the
+parameters are fitted to the first two thirds of the recording (two heartbeats) only;
+the last third (one heartbeat) is held out.
 
 SNR = 10 log10(power of the signal without its mean / power of the error) [dB],
-separately for the two parts. One held-out heartbeat is little: that SNR differs by one
-or two decibels between versions of JAX, which round differently.
+separately for the two parts. The held-out part has only one heartbeat, so its SNR
+differs by one or two decibels between versions of JAX, which round differently.
 """
 
 import argparse
@@ -46,18 +46,18 @@ from spark_eqx.nn.interfaces import (
 
 
 DT = 1.0  # ms
-# PyWavelets does not say. That of the MIT-BIH recordings, at which this heart beats 66
-# times a minute.
+# PyWavelets does not state it. This is the rate of the MIT-BIH recordings, at which
+# this heart beats 66 times per minute.
 SAMPLING = 360.0  # Hz
-START = 100  # steps left out of fit and SNR: the traces begin at 0
-LATENCY = 8  # steps by which the reconstruction is late
+START = 100  # steps left out of fit and SNR, because the traces begin at 0
+LATENCY = 8  # delay of the reconstruction, in steps
 CD = 1.0  # ms
 RIDGE = 1e-4  # weight of the squared weights in the loss
 RATE = 0.05  # of Adam, at the start
 ITERATIONS, QUICK_ITERATIONS = 200, 40
 READOUTS = (2.0, 4.0, 8.0)  # ms, of the table
-# Of what is fitted. More spikes are better: without its bound, `max_freq` would go on
-# rising.
+# Bounds of the fitted parameters. More spikes are better, so without its bound
+# `max_freq` would increase further.
 BOUNDS: dict[str, Any] = {
     "max_freq": (20.0, 400.0, "Hz"),
     "tau": (2.0, 200.0, "ms"),
@@ -98,7 +98,7 @@ class Recording(NamedTuple):
 
 
 def load() -> Recording:
-    """Interpolated to `DT`, scaled by the range of the first two thirds, a margin."""
+    """The recording at `DT`, scaled by the range of its first part and a margin."""
     samples = pywt.data.ecg().astype(float)
     times = np.arange(len(samples)) * 1000 / SAMPLING
     signal = np.interp(np.arange(0, times[-1], DT), times, samples)
@@ -111,9 +111,9 @@ def load() -> Recording:
 
 class Trip(NamedTuple):
     spikes: Float[Array, "steps units"]
-    reconstruction: Float[Array, " steps"]  # late by `LATENCY`
-    loss: Float[Array, ""]  # of the fitted part: squared error, penalty on the weights
-    snr: Float[Array, "2"]  # dB: of the fitted part, of the part that is held out
+    reconstruction: Float[Array, " steps"]  # delayed by `LATENCY`
+    loss: Float[Array, ""]  # of the fitted part, with the penalty
+    snr: Float[Array, "2"]  # dB, of the fitted part and of the held-out part
 
 
 def make_encoder(setting: Setting, parameters: Parameters) -> Any:
@@ -127,10 +127,10 @@ def make_encoder(setting: Setting, parameters: Parameters) -> Any:
 
 
 def travel(setting: Setting, parameters: Parameters, recording: Recording) -> Trip:
-    """The signal to spikes, to traces, and by the best weights back to a signal."""
+    """Encode to spikes, smooth to traces, and reconstruct with the best weights."""
     encoder, (signal, split) = make_encoder(setting, parameters), recording
     given = signal
-    if setting.encoder == "linear":  # a topological encoder makes units of its own
+    if setting.encoder == "linear":  # a topological encoder adds an axis of units
         given = jnp.broadcast_to(signal[:, None], (len(signal), setting.units))
     encoded, _ = spark.unroll(encoder, given, encoder.init(given[0]), key=jr.key(0))
     spikes = encoded["spikes"].value
@@ -147,8 +147,8 @@ def travel(setting: Setting, parameters: Parameters, recording: Recording) -> Tr
 
     x, y = traces[START:split], signal[START - LATENCY : split - LATENCY]
     weights = jnp.linalg.solve(x.T @ x + RIDGE * len(x) * jnp.eye(x.shape[1]), x.T @ y)
-    # The best weights are where the loss has no slope: the gradient of the rest is the
-    # same without theirs.
+    # At the best weights the loss has no slope, so the gradient of the other parameters
+    # is the same without theirs.
     weights = lax.stop_gradient(weights)
     reconstruction = traces @ weights
     loss = jnp.mean(jnp.square(x @ weights - y)) + RIDGE * weights @ weights
@@ -158,14 +158,14 @@ def travel(setting: Setting, parameters: Parameters, recording: Recording) -> Tr
 
 
 def snr(signal: Array, reconstruction: Array, start: int, stop: int) -> Array:
-    """For the steps from `start` to `stop` of the reconstruction."""
+    """The SNR of the steps from `start` to `stop` of the reconstruction."""
     original = signal[start - LATENCY : stop - LATENCY]
     mean = original.mean()
     return measure.snr(original - mean, reconstruction[start:stop] - mean)
 
 
 def survey(names: Sequence[str], recording: Recording) -> dict[str, list[Trip]]:
-    """Settings as they are, for each time constant of the readout."""
+    """Measure each setting without a fit, for each time constant of the readout."""
     trips = {}
     for name in tqdm(names, desc="settings", unit="setting"):
         go = jax.jit(functools.partial(travel, SETTINGS[name], recording=recording))
@@ -185,9 +185,9 @@ class Fit(NamedTuple):
 
 
 def fit(name: str, recording: Recording, *, iterations: int) -> Fit:
-    """Adam on the logarithms of the parameters: the iterate of the lowest loss.
+    """Fit by Adam on the logarithms of the parameters; keep the lowest loss.
 
-    The loss sees the first part only.
+    The loss is that of the first part.
     """
     begin = time.perf_counter()
     setting = SETTINGS[name]
@@ -212,7 +212,7 @@ def fit(name: str, recording: Recording, *, iterations: int) -> Fit:
     opt_state = optimiser.init(logs)
     history, best, before, after = [], logs, None, None
     with tqdm(total=iterations + 1, desc=name, unit="iteration") as bar:
-        for _ in range(iterations + 1):  # the first evaluates the start
+        for _ in range(iterations + 1):  # the first one evaluates the start
             new, opt_state, trip = update(logs, opt_state)
             before = before or trip
             if after is None or trip.loss < after.loss:
@@ -223,7 +223,7 @@ def fit(name: str, recording: Recording, *, iterations: int) -> Fit:
             bar.update()
     assert before is not None and after is not None
     end = jax.tree.map(jnp.exp, best)
-    make_encoder(setting, jax.device_get(end))  # from concrete numbers: all checks hold
+    make_encoder(setting, jax.device_get(end))  # concrete, so that checks apply
     before, after = jax.device_get((before, after))
     seconds = time.perf_counter() - begin
     return Fit(name, start, end, before, after, np.stack(history), seconds)
@@ -260,7 +260,7 @@ def fit_table(fits: Sequence[Fit]) -> str:
 
 
 def draw(result: Fit, recording: Recording, path: Path) -> None:
-    """The recording, its last heartbeat before and after the fit, the course of it."""
+    """Draw the recording, its last heartbeat before and after the fit, and the SNR."""
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
     figure: Any = Figure(figsize=(7.5, 8.2), dpi=150, layout="constrained")
@@ -268,7 +268,7 @@ def draw(result: Fit, recording: Recording, path: Path) -> None:
     panels = figure.subplot_mosaic(rows, height_ratios=(1, 1.4, 1, 1))
     steps = len(recording.signal) - LATENCY
     time, signal = DT * np.arange(steps), recording.signal[:steps]
-    # Shifted back, to compare by eye.
+    # Shifted back by the delay, to compare by eye.
     trips = result.before, result.after
     before, after = (trip.reconstruction[LATENCY:] for trip in trips)
     peak = recording.split + int(np.argmax(signal[recording.split :]))

@@ -3,23 +3,23 @@
     python docs/examples/sharded.py             # seconds, on eight virtual devices
     python docs/examples/sharded.py --quick     # fewer steps
 
-Needs `pip install ".[examples]"` in the clone. Where JAX finds several devices
-(GPUs, TPUs), it is those that are used.
+Needs `pip install ".[examples]"` in the clone. If JAX finds several devices (GPUs,
+TPUs), the program uses those.
 
-The program is written for one device. To spread it, three lines put its input on a mesh
-of devices, and JAX's own partitioner does the rest:
+The program is written for one device. To distribute it, three lines put its input on a
+mesh of devices, and JAX's partitioner does the rest:
 
     mesh = Mesh(jax.devices(), ("batch",))
     sharding = NamedSharding(mesh, PartitionSpec(None, "batch"))
     signal = jax.device_put(signal, sharding)
 
-On several hosts each process runs the same program. One line more at its beginning, and
-each process hands over its own part of the batch instead of the whole:
+On several hosts each process runs the same program. It needs one more line at its
+beginning, and each process provides its own part of the batch instead of the whole:
 
     jax.distributed.initialize(address, processes, process)
     signal = jax.make_array_from_process_local_data(sharding, my_part_of_the_batch)
 
-`docs/scaling.md` has such a program to run, and what is guaranteed.
+`docs/scaling.md` has such a program, and states what is guaranteed.
 """
 
 import argparse
@@ -43,11 +43,11 @@ from spark_eqx.nn.interfaces import (
 )
 
 
-DEVICES = 8  # virtual ones, on a CPU
+DEVICES = 8  # virtual devices, on a CPU
 DT = 1.0  # ms
 STEPS, QUICK_STEPS = 1000, 200
 BATCH = 64  # examples
-CHANNELS = 32  # of each of them
+CHANNELS = 32  # channels of each example
 ENCODERS = {
     "poisson": PoissonSpiker,
     "linear": LinearSpiker,
@@ -58,13 +58,13 @@ FIXED = {
     "topological-poisson": {"resolution": 8},
     "topological-linear": {"resolution": 8},
 }
-# What rounding may do to gradients, relative to the largest: that to `max_freq` is a
-# sum of millions of terms, whose order is another one.
+# Allowed rounding errors of gradients, relative to the largest entry. The gradient to
+# `max_freq` is a sum of millions of terms in another order.
 BY_SIGNAL, BY_MAX_FREQ = 4e-6, 1e-4
 
 
 def make_signal(steps: int) -> Float[Array, "steps batch channels"]:
-    """Waves, each example and each channel a little later than the one before."""
+    """Waves; each example and each channel comes a little later than the one before."""
     time = np.arange(steps)[:, None, None] * DT
     lag = np.arange(BATCH)[:, None] / BATCH + np.arange(CHANNELS) / (4 * CHANNELS)
     return jnp.asarray(0.5 - 0.5 * np.cos(2 * np.pi * (time / 250 - lag)), jnp.float32)
@@ -77,7 +77,7 @@ class Outcome(NamedTuple):
 
 
 def make_program(name: str) -> Any:
-    """Encode, and differentiate a loss of the spikes. Nothing here knows of devices."""
+    """Encode, and differentiate a loss of the spikes, independently of the devices."""
 
     @jax.jit
     def program(signal, max_freq, key):
@@ -99,12 +99,12 @@ class Comparison(NamedTuple):
     outcome: Outcome  # of many devices
     devices: int
     equal: bool  # the spikes
-    by_signal: float  # largest difference, by the largest value
+    by_signal: float  # largest difference, divided by the largest value
     by_max_freq: float
 
 
 def difference(value: Array, reference: Array) -> float:
-    """The largest one, by the largest value."""
+    """The largest difference, divided by the largest value."""
     a, b = np.asarray(value), np.asarray(reference)
     return float(np.abs(a - b).max() / np.abs(b).max())
 
@@ -133,7 +133,7 @@ def compare(
 
 
 def check(result: Comparison, devices: int) -> None:
-    """Spikes to the bit, gradients to rounding."""
+    """Compare spikes bit for bit, and gradients up to rounding."""
     assert result.devices == devices, result.name
     assert result.equal, result.name
     assert result.by_signal < BY_SIGNAL, result.name
@@ -156,7 +156,7 @@ def table(results: Sequence[Comparison]) -> str:
 
 
 def draw(result: Comparison, path: Path) -> None:
-    """Spikes and gradients, each from the device that has them."""
+    """Draw spikes and gradients, each from the device that has them."""
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
     figure: Any = Figure(figsize=(7.5, 4.2), dpi=150, layout="constrained")

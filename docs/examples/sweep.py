@@ -1,23 +1,24 @@
-"""256 encoders at once: what `tau` and `max_freq` do to rates, and to a signal.
+"""256 encoders at once: the effect of `tau` and `max_freq` on rates and on a signal.
 
-    python docs/examples/sweep.py             # some ten seconds on a laptop's CPU
+    python docs/examples/sweep.py             # about ten seconds on a laptop's CPU
     python docs/examples/sweep.py --quick     # 64 encoders
 
 Needs `pip install ".[examples]"` in the clone. One `LinearSpiker` whose `tau` and
 `max_freq` are arrays of 256 numbers *is* 256 encoders: `eqx.filter_vmap` runs a
-function of one encoder over all of them. Beside it, the same function in a Python loop.
+function of one encoder over all of them. A Python loop calls the same function, for
+comparison.
 
-Two numbers for each encoder:
+The program computes two numbers for each encoder:
 
-- the error of the rate [Hz]: ten signals are held for 2 s each, and the measured rates
-  are compared with the closed form, `LinearSpiker.rate`; the largest difference. One
-  spike in 2 s, the resolution of a count, is 0.5 Hz;
-- the SNR [dB] of a slow signal (0.5 to 3 Hz, from 0.1 to 0.9) after a round trip
+- The error of the rate [Hz]. Ten signals are held for 2 s each, and the error is the
+  largest difference between the measured rates and the closed form of
+  `LinearSpiker.rate`. One spike in 2 s, the resolution of a count, is 0.5 Hz.
+- The SNR [dB] of a slow signal (0.5 to 3 Hz, from 0.1 to 0.9) after a round trip
   through 16 such units, which start at different potentials. An `ExponentialIntegrator`
-  reads their rate, and the closed form is solved for the signal: nothing is fitted. The
-  reconstruction at time t is compared with the signal 40 ms before, the mean delay of
-  the decoder; its smoothing is what limits the best of them. The power of the signal is
-  that without its mean.
+  reads their rate, and the closed form is solved for the signal, so nothing is fitted.
+  The reconstruction at time t is compared with the signal 40 ms before, which is the
+  mean delay of the decoder. The smoothing of the decoder limits the best encoders. The
+  power of the signal is computed without its mean.
 """
 
 import argparse
@@ -43,10 +44,10 @@ CD = 1.0  # ms
 STEPS = 2000
 HELD = np.linspace(0.1, 1, 10, dtype=np.float32)  # signals
 UNITS = 16
-SMOOTHING = 20.0  # ms, of the decoder, twice
-LATENCY = round(2 * SMOOTHING / DT)  # steps, the mean delay of the decoder
-START = 200  # steps left out of the SNR: the decoder begins at 0
-SIDE, QUICK_SIDE = 16, 8  # of the grid
+SMOOTHING = 20.0  # ms, of the decoder, which smooths twice
+LATENCY = round(2 * SMOOTHING / DT)  # steps; the mean delay of the decoder
+START = 200  # steps left out of the SNR, because the decoder begins at 0
+SIDE, QUICK_SIDE = 16, 8  # of each axis of the grid
 RECOMPILED = 3  # settings
 
 
@@ -98,7 +99,7 @@ class Grid(NamedTuple):
     max_freq: np.ndarray  # Hz, of shape (side,)
 
     def spikers(self) -> LinearSpiker:
-        """All of them as one module, tau first. All values are checked here."""
+        """All encoders as one module, tau first. All values are checked here."""
         tau, max_freq = (
             jnp.asarray(each.ravel(), jnp.float32)
             for each in np.meshgrid(*self, indexing="ij")
@@ -112,7 +113,7 @@ def make_grid(side: int) -> Grid:
 
 class Timing(NamedTuple):
     first: float  # s, with compilation
-    again: float  # s, to the last number on the host
+    again: float  # s, until the last number is on the host
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, Timing]:
@@ -130,7 +131,7 @@ class Sweep(NamedTuple):
     snr: np.ndarray  # dB, of shape (tau, max_freq)
     at_once: Timing
     loop: Timing
-    recompiled: float  # s for all, from a few
+    recompiled: float  # s for all encoders, extrapolated from a few
 
     @property
     def error(self) -> np.ndarray:
@@ -155,8 +156,7 @@ def sweep(side: int) -> Sweep:
     singles, in_loop = timed(loop)
     assert np.array_equal(np.stack([single.rates for single in singles]), result.rates)
 
-    # Parameters that are Python floats are constants of the program: a new one for each
-    # setting.
+    # Python floats are constants, so a new program is compiled for each setting.
     start = time.perf_counter()
     for i in tqdm(range(RECOMPILED), desc="constants", unit="encoder"):
         tau, max_freq = grid.tau[i % side], grid.max_freq[-1 - i % side]
@@ -203,7 +203,7 @@ def table(result: Sweep) -> str:
 
 
 def draw(result: Sweep, path: Path) -> None:
-    """Measured rates against expected ones, and the SNR over the grid."""
+    """Draw measured rates against expected ones, and the SNR over the grid."""
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
     figure: Any = Figure(figsize=(7.5, 3.6), dpi=150, layout="constrained")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from ....core.module import call
 from ....core.payloads import SparkPayload
 from ....core.ports import Port
 from ....core.records.checks import positive
