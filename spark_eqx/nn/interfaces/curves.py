@@ -16,7 +16,7 @@ from ...core.records.checks import Check, positive
 from ...core.records.record import Parameters, parameter
 
 
-Numbers: TypeAlias = Number | np.ndarray | np.generic
+Numbers: TypeAlias = int | Number | np.ndarray | np.generic
 
 
 class AbstractCurve(Parameters, abc.ABC):

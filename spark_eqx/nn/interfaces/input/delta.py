@@ -109,7 +109,7 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
             last = prefix_sum(jnp.maximum, jnp.where(sampled, places, 0), steps)
             samples = jnp.concatenate([state.memory[None], x])
             memory = jnp.take_along_axis(samples, last, axis=0, mode="clip")
-            started = state.started | (last > 0)
+            started = state.started[None] | (last > 0)
             before = jnp.concatenate([state.memory[None], memory[:-1]])
             is_based = sampled & jnp.concatenate([state.started[None], started[:-1]])
             return compare(x, jnp.where(is_based, before, x)), ContrastSpikerState(started[-1], memory[-1])
