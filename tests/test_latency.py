@@ -135,7 +135,7 @@ def test_threshold_is_exclusive():
 def test_varying_signal_is_compared_live():
     x = np.random.default_rng(0).uniform(-0.2, 1.2, (100, 40)).astype(np.float32)
     x = np.where(x > 1, x, x**3)  # most values are small, so that many windows have late spikes
-    at = Charging().threshold((np.arange(100) % 12 + 0.5) / 11)
+    at = np.asarray(Charging().threshold((np.arange(100) % 12 + 0.5) / 11))
     x[5:, 1::4] = np.where(x[5:, 1::4] > 0.1, at[5:, None], 0.1)  # ties
     x[::7, ::3] = np.nan
     expected = reference(np.where(np.isnan(x), 0, np.clip(x, 0, 1)), Charging(), 12, 0.05)
