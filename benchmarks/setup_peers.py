@@ -3,6 +3,9 @@
 Each environment is made bare and filled from pinned files, `requirements/NAME.txt` and, without their dependencies,
 `requirements/NAME-no-deps.txt`: libraries that ask for packages which the benchmarks never import (and that may bring
 another build of PyTorch). What cannot be installed is said and left out; the benchmarks then report it as absent.
+
+The environment `clients` is not for the benchmarks. It also gets this library, in place: `tests/test_clients.py` runs
+those pages of `docs/clients/` in it whose packages are not installed where the tests run.
 """
 
 import argparse
@@ -17,7 +20,7 @@ HERE = Path(__file__).parent
 DEFAULT = HERE.parent / ".venv-bench"
 
 # Environment -> the Python that it needs.
-ENVIRONMENTS = {"torch": "3.11", "jax": "3.11", "codes": "3.11", "spark": "3.12"}
+ENVIRONMENTS = {"torch": "3.11", "jax": "3.11", "codes": "3.11", "spark": "3.12", "clients": "3.11"}
 
 # Norse's source distribution takes its version from git, where there is none.
 BUILD_VARIABLES = {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_NORSE": "1.1.0"}
@@ -52,6 +55,9 @@ def make(name: str, python: str, folder: Path, pip_arguments: list[str]) -> bool
                 if subprocess.run([*install, line], env=variables).returncode:
                     print(f"{name}: could not install {line}", file=sys.stderr)
                     complete = False
+    if name == "clients":
+        install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", *pip_arguments, "--no-deps"]
+        complete &= not subprocess.run([*install, "--editable", HERE.parent]).returncode
     return complete
 
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import operator
 import re
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,9 +14,10 @@ import jax
 # A block of Python with a title is a separate file, or code for another library, and is not run. A block of text right
 # after a block of Python shows its output.
 BLOCK = re.compile(r"^( *)```python\n(?P<code>.*?)^\1```$(\s*```text[^\n]*\n(?P<output>.*?)^ *```$)?", re.S | re.M)
+DECIMAL = re.compile(r"\d+\.\d+")
 
 
-def execute(text: str, name: str, names: dict[str, Any]) -> None:
+def execute(text: str, name: str, names: dict[str, Any], same: Callable[[str, str], bool] = operator.eq) -> None:
     """Run all blocks in order, with the line numbers of the page, and assert that each prints the output shown."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         for block in BLOCK.finditer(text):
@@ -25,7 +28,15 @@ def execute(text: str, name: str, names: dict[str, Any]) -> None:
             if block["output"] is not None:
                 shown, printed = _lines(textwrap.dedent(block["output"])), _lines(printed.getvalue())
                 message = f"{name}, line {first}: the page shows\n\n{shown}\n\nbut the code prints\n\n{printed}\n"
-                assert shown == printed, message
+                assert same(shown, printed), message
+
+
+def same_after_training(shown: str, printed: str) -> bool:
+    """Whether two outputs are equal, but for numbers with a decimal point, which may differ by 10 % and 0.02."""
+    # Training amplifies rounding errors. The losses on the pages differ by up to 0.01 between JAX 0.6, 0.10 and 0.12.
+    first, second = ([float(each) for each in DECIMAL.findall(text)] for text in (shown, printed))
+    close = all(abs(a - b) <= 0.1 * abs(a) + 0.02 for a, b in zip(first, second, strict=False))
+    return close and DECIMAL.sub("", shown) == DECIMAL.sub("", printed)
 
 
 def _lines(text: str) -> str:

@@ -1,0 +1,57 @@
+"""The pages on training networks with another package: each runs as printed, where its packages are installed."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pages import same_after_training
+
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs/clients").glob("*.md"))
+PEERS = ROOT / ".venv-bench/clients/bin/python"  # made by benchmarks/setup_peers.py
+RUN = """
+import sys, jaxtyping
+jaxtyping.install_import_hook("spark_eqx", "beartype.beartype")
+from tests.pages import execute, same_after_training
+execute(open(sys.argv[1]).read(), sys.argv[1], {}, same_after_training)
+"""
+
+
+def interpreter(page: Path) -> str:
+    """A Python that has what the page tells its readers to install."""
+    install = re.search(r"^pip install (.*)$", page.read_text(), re.M)
+    needed = install[1].split() if install else []
+    if all(importlib.util.find_spec(package) for package in needed):
+        return sys.executable
+    if PEERS.exists():
+        return str(PEERS)
+    pytest.skip(f"{', '.join(needed)}: not installed; benchmarks/setup_peers.py does that")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page_runs_as_printed(page):
+    # In a process of its own, because BrainState has global settings. jaxsnn's weights depend on the hashes of strings.
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    command = [interpreter(page), "-c", RUN, str(page)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "shown, printed, same",
+    [
+        ("loss 0.80, (16, 8)", "loss 0.81, (16, 8)", True),
+        ("loss 0.80, (16, 8)", "loss 0.95, (16, 8)", False),
+        ("loss 0.80, (16, 8)", "loss 0.80, (17, 8)", False),
+        ("loss 0.80", "loss 0.80\nloss 0.80", False),
+        ("loss 0.02", "loss nan", False),
+    ],
+)
+def test_outputs_are_compared(shown, printed, same):
+    assert same_after_training(shown, printed) is same
