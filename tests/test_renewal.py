@@ -226,7 +226,7 @@ CASES: dict[str, Any] = {
     "no key in init": (
         lambda: RenewalSpiker().init(jnp.ones(3)),
         ValueError,
-        "RenewalSpiker: `key` first intervals `init` jax.random.key(seed)",
+        "RenewalSpiker: `key` first interval `init` jax.random.key(seed)",
     ),
     "no key in a step": (
         lambda: RenewalSpiker()(jnp.ones(3), RenewalSpiker().init(jnp.ones(3), key=KEY)),

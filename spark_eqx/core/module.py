@@ -39,7 +39,7 @@ ConfigT = TypeVar("ConfigT", bound=SparkConfig)
 StateT = TypeVar("StateT")
 
 # The state of `unroll` if none is given; not `None`, which is what a lost state often is.
-FRESH: Any = type("Fresh", (), {"__repr__": lambda self: "<a fresh state>"})()
+FRESH: Any = type("Fresh", (), {"__repr__": lambda self: "fresh"})()
 
 # To a type checker, `eqx.Module` gives each subclass an `__init__` of its fields, which hides that of `SparkModule`:
 # https://typing.python.org/en/latest/spec/dataclasses.html#the-dataclass-transform-decorator

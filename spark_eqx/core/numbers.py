@@ -86,12 +86,12 @@ def is_of_jax(dtype: np.dtype) -> bool:
     return dtype.isnative and hasattr(jnp, dtype.name)
 
 
-def is_integer(dtype: np.dtype) -> bool:
+def is_integer(dtype: Any) -> bool:
     """Whether a dtype is of integers; NumPy counts its durations (timedelta64) among them, JAX has none."""
     return jnp.issubdtype(dtype, jnp.integer) and dtype.kind != "m"
 
 
-def is_real(dtype: np.dtype) -> bool:
+def is_real(dtype: Any) -> bool:
     """Whether a dtype is of booleans, floats or integers."""
     return is_integer(dtype) or any(jnp.issubdtype(dtype, kind) for kind in (jnp.bool_, jnp.floating))
 

@@ -16,6 +16,7 @@ from .._arguments import Key, Scalar, Signal, as_number, as_signal
 from ..core.module import SparkModule
 from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
+from ..core.ports import Port
 from ..core.records.checks import non_negative, positive
 from ..core.records.class_names import counted
 from ..core.records.kinds import number
@@ -199,7 +200,7 @@ def _matched(encoder: InputInterface) -> SparkModule:
 def _signals(encoder: Any, signals: Signal) -> Float[Array, "steps *channels"]:
     if not isinstance(encoder, InputInterface):
         raise TypeError(f"search: `encoder` must be an input interface, got {type(encoder).__name__}: {encoder!r}.")
-    value = FloatArray(as_signal("search", "signals", signals)).value
+    value = Port("signals", FloatArray).wrap("search", as_signal("search", "signals", signals)).value
     if isinstance(value, Tracer):
         raise TypeError("search: `signals` must not be traced; call `search` outside of `jit`, `grad` and `vmap`.")
     if not value.size:
