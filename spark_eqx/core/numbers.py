@@ -41,8 +41,9 @@ def together(record: Any, *names: str) -> tuple[np.ndarray | None, ...]:
 
     **Raises:** `ValueError` for two whose shapes do not broadcast.
     """
-    shapes = {name: np.shape(getattr(record, name)) for name in names}
-    for first, second in itertools.combinations(names, 2):
+    # NumPy takes longer to broadcast two scalars than a record takes to be made.
+    shapes = {name: shape for name in names if (shape := np.shape(getattr(record, name)))}
+    for first, second in itertools.combinations(shapes, 2):
         try:
             np.broadcast_shapes(shapes[first], shapes[second])
         except ValueError:
@@ -63,7 +64,7 @@ def as_array(
 
 def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     try:
-        return np.broadcast_shapes(shape, target) == target
+        return shape == () or np.broadcast_shapes(shape, target) == target
     except ValueError:
         return False
 

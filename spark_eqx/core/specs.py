@@ -53,12 +53,13 @@ class InputSpec:
         """
         if not isinstance(payload, SparkPayload):
             raise TypeError(f"InputSpec.of: `payload` must be a SparkPayload, got {type(payload).__name__}.")
-        if any(leaf.shape != payload.shape for leaf in jax.tree.leaves(payload)):
-            shapes = [leaf.shape for leaf in jax.tree.leaves(payload)]
+        leaves = jax.tree.leaves(payload)
+        shapes = [leaf.shape for leaf in leaves]
+        if any(shape != shapes[0] for shape in shapes):
             raise ValueError(
                 f"InputSpec.of: the arrays of a {type(payload).__name__} must share a shape, got {shapes}."
             )
-        return cls(type(payload), payload.shape, payload.dtype)
+        return cls(type(payload), shapes[0], leaves[0].dtype)
 
     def struct(self) -> SparkPayload:
         """A payload of `jax.ShapeDtypeStruct`s that fits the spec, for `jax.eval_shape`."""

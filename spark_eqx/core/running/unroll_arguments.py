@@ -42,6 +42,9 @@ def chunk_length(checkpoint: Any, length: Steps) -> int:
 
 def first_step(start: Any, length: Steps) -> np.uint32 | Array:
     """The index of the first step, checked; an unsigned integer of 32 bits if it is known at trace time."""
+    last = MOST_STEPS - (max(length, 1) if isinstance(length, int) else 1)
+    if type(start) is int and 0 <= start <= last:
+        return np.uint32(start)
     if isinstance(start, bool) or not jnp.issubdtype(getattr(start, "dtype", type(start)), jnp.integer):
         raise TypeError(f"unroll: `start` must be an integer, the index of the first step, got {start!r}.")
     if np.ndim(start):
@@ -51,7 +54,6 @@ def first_step(start: Any, length: Steps) -> np.uint32 | Array:
         "(continue a longer sequence from 0 with another key)"
     )
     got = lambda: f"{start!r} with {counted(length, 'step')}"
-    last = MOST_STEPS - (max(length, 1) if isinstance(length, int) else 1)
     if last < 0 or not isinstance(start, Tracer):
         refuse(start, last < 0 or not 0 <= int(start) <= last, text, got)
         return np.uint32(start)
