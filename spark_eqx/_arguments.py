@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .core.masked import NAN, without_mask
-from .core.numbers import concrete, is_real
 from .core.payloads import FloatArray, SpikeArray
-from .core.records.checks import Check
-from .core.records.kinds import dtype_like, number
+from .records.checks import Check
+from .records.kinds import dtype_like, number
+from .records.masked import NAN, without_mask
+from .records.numbers import concrete, is_real
 
 
 # At run time these are `Any`: otherwise an annotation checker such as beartype would refuse a wrong argument before the

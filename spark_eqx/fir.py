@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Float64
 
 from ._arguments import Numbers, Scalar, Size, as_number, as_size
 from .core.exact import derived
-from .core.numbers import as_array, concrete
-from .core.records.checks import finite, positive
+from .records.checks import finite, positive
+from .records.numbers import as_array, concrete
 
 
 def lowpass(

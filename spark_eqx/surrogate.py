@@ -16,10 +16,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PyTree
 
 from .core.exact import depend_on
-from .core.numbers import Number, as_array
-from .core.records.checks import positive
-from .core.records.record import Parameters, parameter
 from .core.static import SplitTree
+from .records.checks import positive
+from .records.numbers import Number, as_array
+from .records.record import Parameters, parameter
 
 
 class AbstractSurrogate(Parameters, abc.ABC):

@@ -3,8 +3,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .records.fields import shown
-from .records.record import Parameters, ParametersT
+from ..records.fields import shown
+from ..records.record import Parameters, ParametersT
 
 
 class SparkConfig(Parameters):

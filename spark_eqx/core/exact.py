@@ -27,7 +27,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PyTree, Shaped
 
-from .numbers import Number, as_array
+from ..records.numbers import Number, as_array
 
 
 def pin(tree: PyTree) -> PyTree:

@@ -10,13 +10,16 @@ import jax
 import jax.random as jr
 from jaxtyping import PRNGKeyArray, PyTree
 
+from ..records import class_names
+from ..records.fields import shown
 from .config import SparkConfig, read_json
-from .numbers import Keys, Steps
 from .ports import (
+    Keys,
     Output,
     Payloads,
     Port as Port,
     Specs,
+    Steps,
     as_payloads,
     by_port,
     checked_specs,
@@ -24,8 +27,6 @@ from .ports import (
     gather,
     specs_of,
 )
-from .records import class_names
-from .records.fields import shown
 from .running.compiled import frame_of, run_build, run_sequence, run_step, run_step_by_step
 from .running.keys import check_key, init_key
 from .running.sharding import shard_like, vary_like

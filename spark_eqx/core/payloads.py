@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Shaped, jaxtyped
 
-from .masked import NAN, without_mask
+from ..records.masked import NAN, without_mask
 
 
 def _checked(function: Callable) -> Callable:

@@ -1,17 +1,17 @@
 """Ports: the inputs of a module, by name and type of payload."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree, Shaped
 
-from .masked import NAN, without_mask
+from ..records.class_names import counted, nearest
+from ..records.masked import NAN, without_mask
 from .payloads import FloatArray, SparkPayload, SpikeArray
-from .records.class_names import counted, nearest
 from .specs import InputSpec
 
 
@@ -22,6 +22,15 @@ Specs: TypeAlias = PyTree[InputSpec]
 
 # A dict of payloads by the names of the outputs. Their types depend on the module.
 Output: TypeAlias = PyTree[SparkPayload]
+
+# A number of time steps. It may also be a symbol of `jax.export`, to which JAX gives the type `int`, too.
+if TYPE_CHECKING:
+    Steps: TypeAlias = int
+else:
+    Steps: TypeAlias = Any
+
+# The keys of the steps of a sequence, typed or raw; `None` if the sequence has no key.
+Keys: TypeAlias = Shaped[Array, "steps ..."] | None
 
 
 class Port(NamedTuple):

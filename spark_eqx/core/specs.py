@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from .numbers import is_of_jax
+from ..records.numbers import is_of_jax
 from .payloads import SparkPayload
 
 

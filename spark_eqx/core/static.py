@@ -1,11 +1,12 @@
 """Pytrees split into arrays, which are traced, and constants, which are part of a compiled program."""
 
-import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
+
+from ..records.fields import distinct
 
 
 @jax.tree_util.register_pytree_node_class
@@ -31,10 +32,3 @@ class SplitTree:
             remaining = iter(arrays)
             arrays = [next(remaining) if constant is None else constant[0] for constant in static]
         return cls(jax.tree.unflatten(structure, arrays))
-
-
-def distinct(value: Hashable) -> Hashable:
-    """A key under which 1, 1.0 and True differ, and 0.0 and -0.0: they compare equal but compile to other programs."""
-    if isinstance(value, tuple):
-        return tuple(map(distinct, value))
-    return type(value), math.copysign(1, value) if isinstance(value, float) else None

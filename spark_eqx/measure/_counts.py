@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from .._arguments import Raster, Scalar, as_number, as_raster, nonzero
 from ..core.exact import derived
-from ..core.records.checks import positive
-from ..core.records.class_names import counted
+from ..records.checks import positive
+from ..records.class_names import counted
 from ._numbers import float_dtype, keep_nan, magnitude
 from ._steps import count_spikes
 

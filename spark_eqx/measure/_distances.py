@@ -9,10 +9,10 @@ from jaxtyping import Array, Float, Int
 
 from .._arguments import Raster, Scalar, Size, as_number, as_raster, as_size, nonzero
 from ..core.exact import derived
-from ..core.records.checks import non_negative, positive
-from ..core.records.class_names import counted
 from ..core.running.unroll_arguments import refuse
 from ..raster._events import power_of_two
+from ..records.checks import non_negative, positive
+from ..records.class_names import counted
 from ._numbers import float_dtype, keep_nan, magnitude, root
 from ._steps import count_spikes, most_spikes, spike_steps
 

@@ -9,10 +9,10 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from .._arguments import Raster, Scalar, Size, as_number, as_raster, as_size, nonzero
-from ..core.records.checks import positive
-from ..core.records.class_names import counted
 from ..core.running.unroll_arguments import refuse
 from ..raster._events import power_of_two
+from ..records.checks import positive
+from ..records.class_names import counted
 from ._numbers import keep_nan
 from ._steps import most_spikes, spike_steps
 

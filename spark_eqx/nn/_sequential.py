@@ -9,14 +9,14 @@ from jaxtyping import PRNGKeyArray
 from ..core.config import SparkConfig
 from ..core.exact import rounded_as_written
 from ..core.module import SparkModule, wrap
-from ..core.numbers import concrete, same_step
 from ..core.payloads import SparkPayload, SpikeArray
 from ..core.ports import Port, takes_one
-from ..core.records.class_names import counted
-from ..core.records.record import parameter
 from ..core.running.keys import stage_key, stage_keys
 from ..core.running.state_checks import check_returned
 from ..core.specs import InputSpec
+from ..records.class_names import counted
+from ..records.numbers import concrete, same_step
+from ..records.record import parameter
 
 
 class SequentialConfig(SparkConfig):

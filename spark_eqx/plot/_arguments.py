@@ -8,9 +8,9 @@ import numpy as np
 
 from .._arguments import Raster, Scalar, Signal, as_number, as_raster, as_signal
 from ..core.payloads import FloatArray, SpikeArray
-from ..core.records.checks import positive
 from ..core.specs import InputSpec
 from ..nn.interfaces.input.base import InputInterface
+from ..records.checks import positive
 
 
 MOST_LINES = 10  # the number of colours of Matplotlib's default style

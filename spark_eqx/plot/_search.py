@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.records.class_names import counted
+from ..records.class_names import counted
 from ..tune import SearchResult
 from ..tune._grid import MEASURED
 from ._style import Axes, axes_of, color_of, legend, text_color

@@ -11,8 +11,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Int, Shaped, UInt8, UInt32
 
 from .._arguments import DType, Numbers, Raster, Size, as_dtype, as_raster, as_size, nonzero
-from ..core.masked import without_mask
 from ..core.running.unroll_arguments import refuse
+from ..records.masked import without_mask
 
 
 _Made = TypeVar("_Made")

@@ -12,8 +12,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt32
 
 from .._arguments import DType, Numbers, Raster, Scalar, Shape, Size, as_dtype, as_raster, as_size, nonzero
-from ..core.records.class_names import counted
 from ..core.running.unroll_arguments import refuse
+from ..records.class_names import counted
 from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
 from ._steps import EXACT_STEPS, Milliseconds, as_indices, as_times, is_single, milliseconds, step_of
 

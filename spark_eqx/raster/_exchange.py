@@ -8,7 +8,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._arguments import Raster, Shape, as_raster
-from ..core.records.class_names import counted
+from ..records.class_names import counted
 from ._bits import NO_SIGNS, check_entries
 from ._steps import EXACT_STEPS, is_single, step_of
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from .._arguments import Raster, Scalar, Shape
-from ..core.masked import without_mask
+from ..records.masked import without_mask
 from ._exchange import as_counts, events_of, package, raster_of, shape_of_units, steps_of
 from ._steps import as_indices, as_times, is_single, known_milliseconds, rounding, steps_until
 

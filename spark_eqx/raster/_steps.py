@@ -10,10 +10,10 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from .._arguments import DType, Numbers, Scalar, as_number
-from ..core.masked import without_mask
-from ..core.numbers import concrete, is_integer
-from ..core.records.checks import positive
-from ..core.records.fields import shown
+from ..records.checks import positive
+from ..records.fields import shown
+from ..records.masked import without_mask
+from ..records.numbers import concrete, is_integer
 
 
 # In float32 a larger number of steps cannot be distinguished. A time, `dt` and their quotient each have a relative

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from ..core.records.class_names import counted
+from ..records.class_names import counted
 
 
 class Samples(NamedTuple):

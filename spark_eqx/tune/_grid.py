@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..core.masked import without_mask
-from ..core.records.class_names import nearest
-from ..core.records.kinds import Kind, number
 from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
+from ..records.class_names import nearest
+from ..records.kinds import Kind, number
+from ..records.masked import without_mask
 
 
 # The columns of the table that follow the columns of the grid.

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from ..core.records.class_names import counted
+from ..records.class_names import counted
 
 
 class Progress:

@@ -14,16 +14,16 @@ from jaxtyping import Array, Bool, Float
 
 from .._arguments import Key, Scalar, Signal, as_number, as_signal
 from ..core.module import SparkModule
-from ..core.numbers import state_dtype
 from ..core.payloads import FloatArray
 from ..core.ports import Port
-from ..core.records.checks import non_negative, positive
-from ..core.records.class_names import counted
-from ..core.records.kinds import number
 from ..core.running.keys import check_key
 from ..measure import snr
 from ..measure._signals import signal_pair
 from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
+from ..records.checks import non_negative, positive
+from ..records.class_names import counted
+from ..records.kinds import number
+from ..records.numbers import state_dtype
 from ._channels import indices, named, scored_samples
 from ._grid import MEASURED, as_column, as_field, check_settings, combinations, of_one_program
 from ._progress import Progress

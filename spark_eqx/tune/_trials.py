@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ..core.module import SparkModule
-from ..core.numbers import state_dtype
 from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
+from ..records.numbers import state_dtype
 from ._channels import Samples, Scored
 
 

@@ -10,8 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ..exact import pin
-from ..numbers import Keys, Steps
-from ..ports import Output, Payloads, Specs
+from ..ports import Keys, Output, Payloads, Specs, Steps
 from ..static import SplitTree
 from .keys import step_keys
 from .sharding import shard_like, vary_like

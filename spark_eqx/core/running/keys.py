@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray, Shaped, UInt32
 
-from ..numbers import Keys
+from ..ports import Keys
 
 
 # `fold_in` takes 32 bits: the steps have the numbers from 0 on, and `init` has the last one.

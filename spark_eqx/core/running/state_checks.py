@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import PRNGKeyArray, PyTree
 
-from ..numbers import Keys, Steps
+from ...records.class_names import counted
 from ..payloads import SparkPayload
-from ..ports import Output, Payloads, Port, Specs, specs_of
-from ..records.class_names import counted
+from ..ports import Keys, Output, Payloads, Port, Specs, Steps, specs_of
 
 
 _FunctionT = TypeVar("_FunctionT", bound=Callable)

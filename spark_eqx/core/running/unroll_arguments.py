@@ -12,9 +12,8 @@ from jax import Array
 from jax.core import Tracer
 from jaxtyping import PyTree
 
-from ..numbers import Steps
-from ..ports import Payloads
-from ..records.class_names import counted
+from ...records.class_names import counted
+from ..ports import Payloads, Steps
 from .keys import MOST_STEPS
 
 

@@ -4,7 +4,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ...core.exact import derived
-from ...core.numbers import Number
+from ...records.numbers import Number
 
 
 def newest_weight(dt: Number, tau: Number, *, dtype: DTypeLike, shape: tuple[int, ...]) -> Float[Array, "..."]:

@@ -7,11 +7,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from ...core.numbers import Number, check_broadcasts
-from ...core.records.checks import Check
-from ...core.records.kinds import Kind, number
-from ...core.records.record import parameter
 from ...core.specs import InputSpec
+from ...records.checks import Check
+from ...records.kinds import Kind, number
+from ...records.numbers import Number, check_broadcasts
+from ...records.record import parameter
 from .base import TimedInterfaceConfig
 
 

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ...core.numbers import broadcasts
-from ...core.records.class_names import is_own
+from ...records.class_names import is_own
+from ...records.numbers import broadcasts
 
 
 Ends: TypeAlias = tuple[np.ndarray, np.ndarray]

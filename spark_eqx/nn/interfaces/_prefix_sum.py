@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Shaped
 
-from ...core.numbers import Steps
+from ...core.ports import Steps
 
 
 _GROUP = 4

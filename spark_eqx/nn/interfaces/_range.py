@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ...core.numbers import Number, as_array, concrete, together
+from ...records.numbers import Number, as_array, concrete, together
 
 
 class Range(NamedTuple):

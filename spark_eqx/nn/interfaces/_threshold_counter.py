@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ...core.exact import rounded_as_written
-from ...core.numbers import Number, as_array
+from ...records.numbers import Number, as_array
 
 
 class Count(eqx.Module):

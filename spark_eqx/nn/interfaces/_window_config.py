@@ -5,11 +5,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from ...core.numbers import Number
-from ...core.records.checks import positive
-from ...core.records.class_names import counted
-from ...core.records.kinds import constant
-from ...core.records.record import parameter
+from ...records.checks import positive
+from ...records.class_names import counted
+from ...records.kinds import constant
+from ...records.numbers import Number
+from ...records.record import parameter
 from .base import TimedInterfaceConfig
 
 

@@ -2,9 +2,9 @@ import numpy as np
 
 from ...core.config import SparkConfig
 from ...core.module import ConfigT, SparkModule, StateT
-from ...core.numbers import Number, check_broadcasts
-from ...core.records.checks import positive
-from ...core.records.record import parameter
+from ...records.checks import positive
+from ...records.numbers import Number, check_broadcasts
+from ...records.record import parameter
 
 
 class InterfaceConfig(SparkConfig):

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...core.numbers import Number, as_array, together
-from ...core.records.checks import Check, positive
-from ...core.records.record import Parameters, parameter
+from ...records.checks import Check, positive
+from ...records.numbers import Number, as_array, together
+from ...records.record import Parameters, parameter
 
 
 Numbers: TypeAlias = int | Number | np.ndarray | np.generic

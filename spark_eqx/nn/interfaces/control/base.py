@@ -3,8 +3,8 @@ from typing import Any, TypedDict, TypeVar
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ....core.module import StateT, call
-from ....core.numbers import Keys, Steps
 from ....core.payloads import SparkPayload
+from ....core.ports import Keys, Steps
 from ....core.running.compiled import run_at_once
 from ....core.running.state_checks import needs_state
 from ..base import Interface, InterfaceConfig

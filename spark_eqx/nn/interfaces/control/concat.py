@@ -9,10 +9,10 @@ from jaxtyping import PRNGKeyArray
 
 from ....core.payloads import SparkPayload
 from ....core.ports import Port
-from ....core.records.checks import Check, positive
-from ....core.records.class_names import counted
-from ....core.records.record import parameter
 from ....core.specs import InputSpec
+from ....records.checks import Check, positive
+from ....records.class_names import counted
+from ....records.record import parameter
 from .base import ConstantInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 

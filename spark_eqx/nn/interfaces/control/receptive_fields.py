@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import pin
-from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray
 from ....core.ports import Port
-from ....core.records.checks import Check, finite, positive
-from ....core.records.record import parameter
 from ....core.specs import InputSpec
+from ....records.checks import Check, finite, positive
+from ....records.numbers import Number, as_array, state_dtype
+from ....records.record import parameter
 from .._outside import warn_outside
 from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
 from .base import ConstantInterface, ControlInterfaceConfig, ControlInterfaceOutput

@@ -11,10 +11,10 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from ....core.module import call
 from ....core.payloads import SparkPayload
 from ....core.ports import Port
-from ....core.records.checks import positive
-from ....core.records.record import parameter
 from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
+from ....records.checks import positive
+from ....records.record import parameter
 from .base import ConstantInterface, ControlInterfaceConfig
 
 

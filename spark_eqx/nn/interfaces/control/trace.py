@@ -8,13 +8,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import rounded_as_written
 from ....core.module import call
-from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray
 from ....core.ports import Port
-from ....core.records.checks import finite, positive
-from ....core.records.record import parameter
 from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
+from ....records.checks import finite, positive
+from ....records.numbers import Number, as_array, state_dtype
+from ....records.record import parameter
 from .._exponential_average import newest_weight
 from ..base import TimedInterfaceConfig
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput

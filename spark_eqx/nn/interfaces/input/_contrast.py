@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray
-from ....core.records.checks import finite, positive
-from ....core.records.record import parameter
+from ....records.checks import finite, positive
+from ....records.numbers import Number, as_array, state_dtype
+from ....records.record import parameter
 from .._range import ANY_FINITE, Range
 from ..output.contrast import ContrastDecoder
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput

@@ -12,8 +12,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ....core.numbers import as_array
 from ....core.payloads import FloatArray
+from ....records.numbers import as_array
 from .._kernels import KernelConfig
 from .._range import ANY_FINITE, Range
 from ..output.filter import FilterDecoder

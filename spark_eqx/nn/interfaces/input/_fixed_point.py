@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, UInt32
 
 from ....core.exact import derived
-from ....core.numbers import Number
+from ....records.numbers import Number
 
 
 def in_units(

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from ....core.numbers import Keys, Steps
 from ....core.payloads import FloatArray
+from ....core.ports import Keys, Steps
 from ....surrogate import AbstractSurrogate
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 

@@ -13,9 +13,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from ....core.exact import derived
-from ....core.numbers import Number, as_array, concrete, together
-from ....core.records.checks import non_negative, positive
-from ....core.records.record import parameter
+from ....records.checks import non_negative, positive
+from ....records.numbers import Number, as_array, concrete, together
+from ....records.record import parameter
 from .base import RateConfig, time_to_charge
 
 

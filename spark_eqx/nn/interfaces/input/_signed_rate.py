@@ -7,8 +7,8 @@ from jaxtyping import Array, Bool, Float
 
 from ....core.exact import derived
 from ....core.module import StateT
-from ....core.numbers import as_array
-from ....core.records.record import parameter
+from ....records.numbers import as_array
+from ....records.record import parameter
 from .._range import SIGNED, ZERO_TO_ONE, Range
 from .base import RateConfig, RateSpiker, excitation, saturate
 

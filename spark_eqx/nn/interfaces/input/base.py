@@ -9,13 +9,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ....core.module import StateT, call
-from ....core.numbers import Number, check_broadcasts, state_dtype, together
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
-from ....core.records.checks import positive
-from ....core.records.record import parameter
 from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
+from ....records.checks import positive
+from ....records.numbers import Number, check_broadcasts, state_dtype, together
+from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, ATan
 from .._outside import warn_outside
 from .._range import ZERO_TO_ONE, Range

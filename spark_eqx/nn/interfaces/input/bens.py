@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from ....core.numbers import Number, as_array
-from ....core.records.checks import non_negative
-from ....core.records.record import parameter
+from ....records.checks import non_negative
+from ....records.numbers import Number, as_array
+from ....records.record import parameter
 from ._deconvolution import DeconvolutionSpiker, DeconvolutionSpikerConfig
 
 

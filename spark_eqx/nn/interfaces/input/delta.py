@@ -6,11 +6,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ....core.masked import without_mask
-from ....core.numbers import Keys, Number, Steps, broadcasts, concrete, state_dtype
 from ....core.payloads import FloatArray
-from ....core.records.checks import positive
-from ....core.records.kinds import number
+from ....core.ports import Keys, Steps
+from ....records.checks import positive
+from ....records.kinds import number
+from ....records.masked import without_mask
+from ....records.numbers import Number, broadcasts, concrete, state_dtype
 from .._prefix_sum import prefix_sum
 from ._contrast import ContrastSpiker, ContrastSpikerConfig, ContrastSpikerState
 

@@ -8,10 +8,11 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ....core.numbers import Keys, Number, Steps, as_array
 from ....core.payloads import FloatArray
-from ....core.records.checks import Check
-from ....core.records.record import parameter
+from ....core.ports import Keys, Steps
+from ....records.checks import Check
+from ....records.numbers import Number, as_array
+from ....records.record import parameter
 from ..output.latency import LatencyConfig, LatencyDecoder
 from ._latched_encoder import count_windows, in_windows, newly, out_of_windows
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....core.numbers import Keys, Steps
 from ....core.payloads import FloatArray
+from ....core.ports import Keys, Steps
 from ....core.running.compiled import scan
 from ._membrane import LeakyConfig, LinearSpikerState, advance, linear_rate, linear_signal, pack, slowest_rise, unpack
 from .base import InputInterface, InputInterfaceOutput, RateSpiker, excitation

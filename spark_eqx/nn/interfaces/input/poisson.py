@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped, UInt32
 
-from ....core.numbers import Keys, Steps
 from ....core.payloads import FloatArray
-from ....core.records.checks import Check
-from ....core.records.class_names import counted
-from ....core.records.record import parameter
+from ....core.ports import Keys, Steps
+from ....records.checks import Check
+from ....records.class_names import counted
+from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
 from ._signed_rate import SignedConfig, SignedSpiker, spikes_per_step
 from ._threefry import JAX_ROUNDS, is_fused, random_words, random_words_of_steps

@@ -5,9 +5,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
-from ....core.numbers import Number, as_array
-from ....core.records.checks import Check
-from ....core.records.record import parameter
+from ....records.checks import Check
+from ....records.numbers import Number, as_array
+from ....records.record import parameter
 from .._window_config import WindowConfig
 from ..output.rank_order import RankOrderDecoder
 from ._latched_encoder import Fired, WindowSpiker, newly

@@ -8,10 +8,11 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int8, PRNGKeyArray, UInt32
 
-from ....core.numbers import Keys, Number, Steps
 from ....core.payloads import FloatArray
-from ....core.records.checks import Check
-from ....core.records.record import parameter
+from ....core.ports import Keys, Steps
+from ....records.checks import Check
+from ....records.numbers import Number
+from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
 from .._prefix_sum import prefix_sum
 from ._fixed_point import fixed_point_product, in_units, rounded_up

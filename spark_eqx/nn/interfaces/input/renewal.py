@@ -10,10 +10,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import derived, rounded_as_written
-from ....core.numbers import Number, as_array
 from ....core.payloads import FloatArray
-from ....core.records.checks import non_negative, positive
-from ....core.records.record import parameter
+from ....records.checks import non_negative, positive
+from ....records.numbers import Number, as_array
+from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
 from ._signed_rate import proportional_rate, proportional_signal, spikes_per_step
 from ._threefry import JAX_ROUNDS, random_words

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ....core.numbers import as_array
+from ....records.numbers import as_array
 from ._contrast import ContrastSpiker, ContrastSpikerConfig
 
 

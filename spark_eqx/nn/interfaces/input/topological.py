@@ -7,10 +7,10 @@ from jaxtyping import Array, Float
 
 from ....core.exact import pin, rounded_as_written
 from ....core.module import StateT
-from ....core.numbers import Number, as_array, concrete, state_dtype
-from ....core.records.checks import at_least_two, binary, finite, positive
-from ....core.records.kinds import zero_one
-from ....core.records.record import parameter
+from ....records.checks import at_least_two, binary, finite, positive
+from ....records.kinds import zero_one
+from ....records.numbers import Number, as_array, concrete, state_dtype
+from ....records.record import parameter
 from .._range import Range, check_range, check_width, place_in_range, range_of
 from .._window_config import default_window
 from ..output.population import PER_COMPONENT, PopulationDecoder, PopulationDecoderConfig, TopologicalEncoder

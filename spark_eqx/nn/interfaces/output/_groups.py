@@ -12,8 +12,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 from ....core.exact import derived
-from ....core.numbers import Number, Steps
+from ....core.ports import Steps
 from ....core.running.compiled import scan
+from ....records.numbers import Number
 from .base import OutputInterfaceOutput, finite_or_nan
 
 

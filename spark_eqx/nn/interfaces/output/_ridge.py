@@ -10,12 +10,12 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree, Shaped
 
-from ....core.masked import without_mask
 from ....core.module import SparkModule
-from ....core.numbers import state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Port
-from ....core.records.class_names import counted
+from ....records.class_names import counted
+from ....records.masked import without_mask
+from ....records.numbers import state_dtype
 
 
 def ridge(

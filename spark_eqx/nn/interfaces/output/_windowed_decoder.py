@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from ....core.numbers import state_dtype
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.specs import InputSpec
+from ....records.numbers import state_dtype
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
 

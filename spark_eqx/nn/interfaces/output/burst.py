@@ -4,10 +4,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ....core.records.checks import positive
-from ....core.records.class_names import counted
-from ....core.records.kinds import constant
-from ....core.records.record import parameter
+from ....records.checks import positive
+from ....records.class_names import counted
+from ....records.kinds import constant
+from ....records.record import parameter
 from .._window_config import WindowConfig, whole_steps
 from ._windowed_decoder import WindowDecoder
 from .base import OutputInterfaceConfig

@@ -4,11 +4,11 @@ from typing import final
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from ....core.numbers import Number, as_array, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
-from ....core.records.checks import finite, positive
-from ....core.records.record import parameter
 from ....core.specs import InputSpec
+from ....records.checks import finite, positive
+from ....records.numbers import Number, as_array, state_dtype
+from ....records.record import parameter
 from .._threshold_counter import Count, add, count, level
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 

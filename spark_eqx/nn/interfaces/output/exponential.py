@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ....core.exact import rounded_linear
-from ....core.numbers import Keys, Number, Steps, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
-from ....core.records.checks import positive
-from ....core.records.class_names import counted
-from ....core.records.record import parameter
+from ....core.ports import Keys, Steps
 from ....core.specs import InputSpec
+from ....records.checks import positive
+from ....records.class_names import counted
+from ....records.numbers import Number, state_dtype
+from ....records.record import parameter
 from .._exponential_average import exponential_average
 from ._groups import even_sizes, group_sums, spike_weights, sums_then
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput

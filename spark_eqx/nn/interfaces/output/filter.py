@@ -5,9 +5,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
-from ....core.numbers import Keys, Steps, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
+from ....core.ports import Keys, Steps
 from ....core.specs import InputSpec
+from ....records.numbers import state_dtype
 from .._kernels import KernelConfig
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 

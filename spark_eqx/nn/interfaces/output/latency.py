@@ -7,9 +7,9 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ....core.numbers import broadcasts
-from ....core.records.record import parameter
 from ....core.specs import InputSpec
+from ....records.numbers import broadcasts
+from ....records.record import parameter
 from .._window_config import WindowConfig
 from ..curves import AbstractCurve, Linear
 from ._windowed_decoder import WindowDecoder, WindowDecoderState

@@ -8,12 +8,13 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ...._arguments import as_number
 from ....core.exact import derived, ordered_product, rounded_as_written, scaled, slices
-from ....core.numbers import Keys, Number, Steps, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
-from ....core.records.checks import positive
-from ....core.records.class_names import counted
-from ....core.records.record import parameter
+from ....core.ports import Keys, Steps
 from ....core.specs import InputSpec
+from ....records.checks import positive
+from ....records.class_names import counted
+from ....records.numbers import Number, state_dtype
+from ....records.record import parameter
 from .._exponential_average import exponential_average
 from ._groups import sums_then
 from ._ridge import ridge

@@ -12,10 +12,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ....core.exact import ordered_product, pin, rounded_as_written, slices
 from ....core.module import ConfigT, StateT
-from ....core.numbers import Keys, Steps, as_array, same_step
 from ....core.payloads import FloatArray, SpikeArray
-from ....core.records.kinds import Record
-from ....core.records.record import parameter
+from ....core.ports import Keys, Steps
+from ....records.kinds import Record
+from ....records.numbers import as_array, same_step
+from ....records.record import parameter
 from .._window_config import WindowConfig
 from ..base import Interface
 from ._windowed_decoder import WindowDecoder, WindowDecoderState

@@ -5,10 +5,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ....core.exact import derived
-from ....core.numbers import Number
-from ....core.records.checks import Check
-from ....core.records.record import parameter
 from ....core.specs import InputSpec
+from ....records.checks import Check
+from ....records.numbers import Number
+from ....records.record import parameter
 from .._window_config import WindowConfig
 from ._windowed_decoder import WindowDecoder, WindowDecoderState
 from .base import OutputInterfaceConfig

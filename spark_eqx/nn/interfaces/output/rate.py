@@ -8,10 +8,11 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from ....core.module import SparkModule
-from ....core.numbers import Keys, Steps, as_array, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
-from ....core.records.record import parameter
+from ....core.ports import Keys, Steps
 from ....core.specs import InputSpec
+from ....records.numbers import as_array, state_dtype
+from ....records.record import parameter
 from .._prefix_sum import prefix_sum
 from .._window_config import WindowConfig
 from ._sliding import Raster, from_frames, shifted, silence, to_frames

@@ -9,13 +9,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import rounded_linear
 from ....core.module import call
-from ....core.numbers import Keys, Number, Steps, state_dtype
 from ....core.payloads import FloatArray, SpikeArray
-from ....core.ports import Port
-from ....core.records.checks import positive
-from ....core.records.record import parameter
+from ....core.ports import Keys, Port, Steps
 from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
+from ....records.checks import positive
+from ....records.numbers import Number, state_dtype
+from ....records.record import parameter
 from .._exponential_average import exponential_average
 from ._groups import group_sums, spike_weights, sums_then
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput

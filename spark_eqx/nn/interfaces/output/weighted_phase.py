@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ....core.records.checks import Check
-from ....core.records.record import parameter
+from ....records.checks import Check
+from ....records.record import parameter
 from ..base import TimedInterfaceConfig
 from ._windowed_decoder import WindowDecoder
 from .base import OutputInterfaceConfig

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..numbers import is_of_jax
 from .class_names import name_of
+from .numbers import is_of_jax
 
 
 def encode(value: Any) -> Any:

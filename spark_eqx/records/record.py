@@ -12,12 +12,11 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ..masked import without_mask
-from ..static import distinct
 from . import class_names
-from .fields import expected, inherit_metadata, meets, parameter as parameter, shown
+from .fields import distinct, expected, inherit_metadata, meets, parameter as parameter, shown
 from .from_annotation import kind_of
 from .kinds import Kind
+from .masked import without_mask
 from .plain import encode
 
 

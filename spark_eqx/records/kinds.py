@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ..numbers import is_of_jax
 from .class_names import find_class
+from .numbers import is_of_jax
 from .plain import decode_array
 
 

@@ -2,15 +2,16 @@
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..numbers import concrete
 from .checks import Check
 from .kinds import Kind
+from .numbers import concrete
 
 
 def parameter(
@@ -99,3 +100,10 @@ def meets(stored: Any, check: Check | None) -> bool:
     )
     value: Any = concrete(stored) if number else stored
     return value is None or bool(np.all(check.holds(value)))
+
+
+def distinct(value: Hashable) -> Hashable:
+    """A key under which 1, 1.0 and True differ, and 0.0 and -0.0: they compare equal but compile to other programs."""
+    if isinstance(value, tuple):
+        return tuple(map(distinct, value))
+    return type(value), math.copysign(1, value) if isinstance(value, float) else None

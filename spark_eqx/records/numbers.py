@@ -1,7 +1,7 @@
 """Numbers that are constants or JAX arrays, and what is computed from them."""
 
 import itertools
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,15 +12,6 @@ from jaxtyping import Array, Float, Shaped
 
 # A constant (a Python or NumPy number, or nested tuples of them) or a JAX array to differentiate, map over or shard.
 Number: TypeAlias = float | tuple | Float[Array, "..."]
-
-# A number of time steps. It may also be a symbol of `jax.export`, to which JAX gives the type `int`, too.
-if TYPE_CHECKING:
-    Steps: TypeAlias = int
-else:
-    Steps: TypeAlias = Any
-
-# The keys of the steps of a sequence, typed or raw; `None` if the sequence has no key.
-Keys: TypeAlias = Shaped[Array, "steps ..."] | None
 
 
 def concrete(value: Any) -> np.ndarray | None:
