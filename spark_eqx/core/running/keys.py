@@ -37,7 +37,7 @@ def check_key(owner: str, key: Any) -> None:
         )
 
 
-def is_typed(key: Array | np.ndarray) -> bool:
+def is_typed(key: Array | np.ndarray | jax.ShapeDtypeStruct) -> bool:
     return jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
 
 

@@ -9,11 +9,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ...records.class_names import counted
 from ..payloads import SparkPayload
 from ..ports import Keys, Output, Payloads, Port, Specs, Steps, specs_of
+from .keys import is_typed
 
 
 _FunctionT = TypeVar("_FunctionT", bound=Callable)
@@ -98,16 +100,22 @@ def check_state(module: Runnable, payload: Payloads, state: PyTree) -> None:
     """Compare the state with the one that `build` would return. At trace time only."""
     # A state of another shape might broadcast, and the result would be wrong without an error.
     specs = specs_of(module.ports, payload)
-    build = lambda key: eqx.filter_eval_shape(lambda: module.build(specs, key=key))
-    expected = build(jr.key(0))
-    if _signature(expected) == _signature(state):
-        return
-    # A state may hold a key, and keys are of several kinds.
-    kinds = (jr.PRNGKey(0), *(jr.key(0, impl=name) for name in ("rbg", "unsafe_rbg")))
-    if all(_signature(build(key)) != _signature(state) for key in kinds):
+    expected = eqx.filter_eval_shape(lambda: module.build(specs, key=jr.key(0)))
+    (leaves, structure), (wanted, other) = jax.tree.flatten(state), jax.tree.flatten(expected)
+    if structure != other or not all(map(_is_like, leaves, wanted)):
         given = (f"`{name}` ({', '.join(map(str, jax.tree.leaves(each)))})" for name, each in specs.items())
         raise ValueError(
             f"{type(module).__name__}: `state` does not fit {', '.join(given)}: expected {describe(expected)}, "
             f"got {describe(state)}. States come from `init` with the payload of one step, `x[0]` of a sequence `x`, "
             "and from the last step."
         )
+
+
+def _is_like(leaf: ArrayLike, expected: jax.ShapeDtypeStruct) -> bool:
+    """Whether a leaf has the expected shape and dtype, where keys of all kinds count as one dtype."""
+    shape, dtype = jnp.shape(leaf), jnp.result_type(leaf)
+    if is_typed(expected) and dtype == jnp.uint32:  # A raw key has one axis more.
+        return shape[:-1] == expected.shape
+    return shape == expected.shape and (
+        dtype == expected.dtype or (is_typed(expected) and jnp.issubdtype(dtype, jax.dtypes.prng_key))
+    )
