@@ -134,6 +134,11 @@ def load_reference():
 reference = load_reference()
 
 
+@pytest.mark.parametrize("page", reference.PAGES, ids=lambda page: page.stem)
+def test_entries_of_the_api_pages_are_generated(page):
+    assert "::: spark_eqx" in reference.expand(page.read_text())
+
+
 def test_documented_objects_have_a_signature_and_a_text():
     for page in reference.PAGES:
         for path, named in reference.documented(page.read_text()).items():

@@ -347,7 +347,8 @@ def test_every_encoder_is_checked():
     classes = {
         each for each in vars(interfaces).values() if isinstance(each, type) and issubclass(each, InputInterface)
     }
-    assert {cls for cls in classes if getattr(cls, "__final__", False)} == set(CHECKS)
+    encoders = {cls for cls in classes if getattr(cls, "__final__", False)}
+    assert encoders == set(CHECKS), "each encoder needs an entry in CHECKS, with a bound for its default decoder"
 
 
 # The checks of random spikes take the longest.

@@ -9,6 +9,8 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+
 import spark_eqx as spark
 from spark_eqx.core import Parameters
 from spark_eqx.nn import interfaces
@@ -142,7 +144,7 @@ def state_of(module: Any) -> type | None:
             for argument in typing.get_args(base):
                 if argument is types.NoneType:
                     return None
-                if inspect.isclass(argument) and not issubclass(argument, spark.SparkConfig):
+                if inspect.isclass(argument) and issubclass(argument, eqx.Module):
                     return argument
     raise TypeError(f"{module.__name__} names no state.")
 
@@ -150,7 +152,12 @@ def state_of(module: Any) -> type | None:
 def link(named: type) -> str:
     """A link to the entry of an object, wherever it is."""
     paths = [path for page in PAGES for path in ENTRY.findall(page.read_text())]
-    path = next(path for path in paths if pkgutil.resolve_name(path) is named)
+    path = next((path for path in paths if pkgutil.resolve_name(path) is named), None)
+    if path is None:
+        raise LookupError(
+            f"{named.__name__} has no entry in docs/api. Add `::: {named.__module__}.{named.__name__}`, for a state under "
+            "the heading `States`."
+        )
     return f"[`{named.__name__}`][{path}]"
 
 
