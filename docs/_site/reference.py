@@ -9,6 +9,8 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+
 import spark_eqx as spark
 from spark_eqx.core import Parameters
 from spark_eqx.nn import interfaces
@@ -142,7 +144,8 @@ def state_of(module: Any) -> type | None:
             for argument in typing.get_args(base):
                 if argument is types.NoneType:
                     return None
-                if inspect.isclass(argument) and not issubclass(argument, spark.SparkConfig):
+                state = inspect.isclass(argument) and issubclass(argument, eqx.Module)
+                if state and not issubclass(argument, spark.SparkConfig):
                     return argument
     raise TypeError(f"{module.__name__} names no state.")
 
