@@ -58,6 +58,7 @@ DECODERS: dict[str, Any] = {
     "rate": i.PoissonSpiker().decoder(),
     "exponential": i.ExponentialIntegrator(num_outputs=4),
     "tanh": i.TanhIntegrator(),
+    "population": i.TopologicalPoissonSpiker(resolution=UNITS).decoder(),
     "contrast": i.StepForwardSpiker().decoder(),
     "filter": i.HoughSpiker(kernel=KERNEL).decoder(),
     "latency": i.LatencySpiker().decoder(),
@@ -80,7 +81,14 @@ def raster(*shape: int) -> spark.SpikeArray:
 
 
 def payload(name: str, decodes: bool, *shape: int) -> Any:
+    if name == "tanh":
+        spikes = raster(*shape)
+        return {"x_spikes": spikes, "y_spikes": spikes[..., ::-1]}
     return raster(*shape) if decodes else signal(*shape)
+
+
+def at(tree: Any, index: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -95,23 +103,23 @@ def gates(steps: int) -> dict[str, bool]:
     for decodes, modules in ((False, ENCODERS), (True, DECODERS)):
         for name, module in modules.items():
             x = payload(name, decodes, steps, UNITS)
-            state = module.init(x[0], key=KEY)
+            state = module.init(at(x, 0), key=KEY)
             whole = spark.unroll(module, x, state, key=KEY)
             outputs, now = [], state
             for t in range(steps):
-                output, now = module(x[t], now, key=jr.fold_in(KEY, t))
+                output, now = module(at(x, t), now, key=jr.fold_in(KEY, t))
                 outputs.append(output)
             stepped = jax.tree.map(lambda *each: jnp.stack(each), *outputs)
             half = steps // 2
-            first, between = spark.unroll(module, x[:half], state, key=KEY)
-            second, last = spark.unroll(module, x[half:], between, key=KEY, start=half)
+            first, between = spark.unroll(module, at(x, slice(half)), state, key=KEY)
+            second, last = spark.unroll(module, at(x, slice(half, None)), between, key=KEY, start=half)
             chunks = jax.tree.map(lambda *each: jnp.concatenate(each), first, second)
             batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf[::-1]]), x)
             mapped, _ = jax.vmap(lambda x: spark.unroll(module, x, state, key=KEY))(batch)
             kind = "decoder" if decodes else "encoder"
             held[f"{kind} {name}: step = unroll"] = same((stepped, now), whole)
             held[f"{kind} {name}: chunks = whole"] = same((chunks, last), whole)
-            held[f"{kind} {name}: vmap = one"] = same(jax.tree.map(lambda leaf: leaf[0], mapped), whole[0])
+            held[f"{kind} {name}: vmap = one"] = same(at(mapped, 0), whole[0])
             held[f"{kind} {name}: repeatable"] = same(spark.unroll(module, x, state, key=KEY), whole)
     held["poisson: the same spikes as on the CPU"] = same(poisson_spikes(None), poisson_spikes(jax.devices("cpu")[0]))
     held["linear: the counts of its rate"] = counts_follow_the_rate()
@@ -162,7 +170,7 @@ def measure(name: str, module: Any, decodes: bool, shape: tuple[int, int, int], 
     """Forward and backward times of a module over `(steps, examples, UNITS)`."""
     steps, examples, units = shape
     x = payload(name, decodes, examples, steps, units)
-    state = module.init(x[0, 0], key=KEY)
+    state = module.init(at(x, (0, 0)), key=KEY)
 
     def forward(x: Any) -> Any:
         keys = jr.split(KEY, examples)

@@ -108,7 +108,8 @@ LIMITS = (
     "most have no refractory period. The docstrings in `benchmarks/contestants/` contain each equation, and the "
     "results contain the mean of each output.\n"
     "- PyTorch's libraries run eagerly, as their documentation shows; `torch.compile` is not tried.\n"
-    "- Only a CPU is measured."
+    "- Only a CPU is measured, because no accelerator was at hand for this version. On one, "
+    "`python benchmarks/accelerator.py` checks the results of every encoder and decoder, and times them."
 )
 
 

@@ -155,8 +155,8 @@ def link(named: type) -> str:
     path = next((path for path in paths if pkgutil.resolve_name(path) is named), None)
     if path is None:
         raise LookupError(
-            f"{named.__name__} has no entry in docs/api. Add `::: {named.__module__}.{named.__name__}`, for a state under "
-            "the heading `States`."
+            f"{named.__name__} has no entry in docs/api. Add `::: {named.__module__}.{named.__name__}`, for a state "
+            "under the heading `States`."
         )
     return f"[`{named.__name__}`][{path}]"
 

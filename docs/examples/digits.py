@@ -192,12 +192,11 @@ class Network(eqx.Module):
             return (hidden_potential, output_potential), (hidden, output)
 
         encoder, signal = self.encoder(), self.white * image
-        state = encoder.init(signal, key=key)
-        encoded, _ = spark.unroll(encoder, signal, state, steps=STEPS, key=key)
+        encoded, _ = spark.unroll(encoder, signal, steps=STEPS, key=key)
         spikes = encoded["spikes"].value.reshape(STEPS, -1)
         start = self.hidden.init(), self.output.init()
         _, (hidden, output) = lax.scan(step, start, spikes)
-        decoded, _ = spark.unroll(self.decoder, output, self.decoder.init(output[0]))
+        decoded, _ = spark.unroll(self.decoder, output)
         return Activity(spikes, hidden, output, decoded["signal"].value)
 
 

@@ -132,7 +132,7 @@ def travel(setting: Setting, parameters: Parameters, recording: Recording) -> Tr
     given = signal
     if setting.encoder == "linear":  # a topological encoder adds an axis of units
         given = jnp.broadcast_to(signal[:, None], (len(signal), setting.units))
-    encoded, _ = spark.unroll(encoder, given, encoder.init(given[0]), key=jr.key(0))
+    encoded, _ = spark.unroll(encoder, given, key=jr.key(0))
     spikes = encoded["spikes"].value
     integrator = ExponentialIntegrator(
         num_outputs=setting.units,
@@ -141,7 +141,7 @@ def travel(setting: Setting, parameters: Parameters, recording: Recording) -> Tr
         shuffle=False,
         dt=DT,
     )
-    decoded, _ = spark.unroll(integrator, spikes, integrator.init(spikes[0]))
+    decoded, _ = spark.unroll(integrator, spikes)
     constant = jnp.ones((len(signal), 1))
     traces = jnp.concatenate([decoded["signal"].value, constant], axis=1)
 

@@ -83,7 +83,7 @@ def make_program(name: str) -> Any:
     def program(signal, max_freq, key):
         def loss_fn(signal, max_freq):
             spiker = ENCODERS[name](max_freq=max_freq, dt=DT, **FIXED.get(name, {}))
-            output, _ = spark.unroll(spiker, signal, spiker.init(signal[0]), key=key)
+            output, _ = spark.unroll(spiker, signal, key=key)
             spikes = output["spikes"].spikes
             return jnp.mean(jnp.square(spikes.mean(0))), spikes
 

@@ -70,7 +70,7 @@ class Result(NamedTuple):
 def examine(spiker: LinearSpiker) -> Result:
     """One encoder."""
     held = jnp.asarray(HELD)
-    encoded, _ = spark.unroll(spiker, held, spiker.init(held), steps=STEPS)
+    encoded, _ = spark.unroll(spiker, held, steps=STEPS)
     rates = measure.rate(encoded["spikes"], dt=DT)
 
     signal = slow_signal()
@@ -87,7 +87,7 @@ def examine(spiker: LinearSpiker) -> Result:
         dt=DT,
     )
     spikes = encoded["spikes"].value
-    decoded, _ = spark.unroll(integrator, spikes, integrator.init(spikes[0]))
+    decoded, _ = spark.unroll(integrator, spikes)
     fraction = jnp.maximum(decoded["signal"].value[START + LATENCY :, 0], 1e-3)
     original = signal[START:-LATENCY]
     late, mean = spiker.signal(fraction * spiker.config.max_freq), original.mean()

@@ -29,7 +29,7 @@ print("images:", train_images.shape, "and", test_images.shape, "held out")
 # --8<-- [start:encoder]
 encoder = LinearSpiker(max_freq=500.0, tau=20.0, cd=1.0)
 image = train_images[0]
-output, _ = spark.unroll(encoder, image, encoder.init(image), steps=25)
+output, _ = spark.unroll(encoder, image, steps=25)
 spikes = output["spikes"].spikes
 print("spikes of one image:", spikes.shape, "of which", int(spikes.sum()), "are 1")
 # --8<-- [end:encoder]
@@ -80,10 +80,10 @@ class Network(eqx.Module):
             fired, second = self.readout(hidden, potentials[1])
             return (first, second), fired
 
-        encoded, _ = spark.unroll(encoder, image, encoder.init(image), steps=25)
+        encoded, _ = spark.unroll(encoder, image, steps=25)
         start = self.hidden.init(), self.readout.init()
         _, fired = jax.lax.scan(step, start, encoded["spikes"].value)
-        decoded, _ = spark.unroll(self.decoder, fired, self.decoder.init(fired[0]))
+        decoded, _ = spark.unroll(self.decoder, fired)
         return decoded["signal"].value[-1]  # the scores after the last step
 
 
