@@ -127,7 +127,7 @@ def as_number(function: str, argument: str, value: Any, unit: str, check: Check)
 
 def as_size(function: str, argument: str, value: Size, unit: str) -> int:
     """The number of steps, events or taps passed to a public function, checked."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, int | np.integer):
         raise TypeError(f"{function}: `{argument}` must be an integer [{unit}], static under `jax.jit`, got {value!r}.")
     if value < 0:
         raise ValueError(f"{function}: `{argument}` must be 0 or more [{unit}], got {value!r}.")

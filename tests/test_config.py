@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,6 +12,7 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx import SparkConfig, parameter
+from spark_eqx.core import kinds
 from spark_eqx.nn import interfaces
 from spark_eqx.nn.interfaces import (
     ConcatConfig,
@@ -23,6 +25,8 @@ from spark_eqx.nn.interfaces import (
     TopologicalLinearSpikerConfig,
     TopologicalPoissonSpikerConfig,
 )
+
+from .helpers import x64
 
 
 CONFIGS = [
@@ -214,3 +218,46 @@ def test_defaults_are_sparks():
         True,
         True,
     )
+
+
+def test_default_that_is_an_array_is_made_for_each_config():
+    array = kinds.Kind("an array", lambda value: jnp.asarray(value, float))
+
+    class Weighted(SparkConfig):
+        weights: Any = parameter(default=(1.0, 2.0), kind=array)
+
+    traced = jax.jit(lambda x: Weighted().weights.sum() + x)(1.0)
+    assert float(traced) == 4.0
+    assert Weighted().weights.dtype == jnp.float32
+    with x64():
+        assert Weighted().weights.dtype == jnp.float64
+
+
+def test_post_init_is_refused():
+    with pytest.raises(TypeError, match="Doubled: `__post_init__` is not called. Define `__check_init__`"):
+
+        class Doubled(SparkConfig):
+            a: float = 1.0
+
+            def __post_init__(self):
+                pass
+
+
+@pytest.mark.parametrize("value", [np.timedelta64(5, "ns"), np.timedelta64(5, "ms"), np.array([5], "m8[ns]")])
+def test_durations_are_not_numbers(value):
+    with pytest.raises(TypeError, match="`dt` must be a number or a JAX array of floats"):
+        LinearSpiker(dt=value)
+    with pytest.raises(TypeError, match="`order` must be an integer"):
+        interfaces.RenewalSpiker(order=value)
+    linear = LinearSpiker()
+    with pytest.raises(ValueError, match="unroll: `steps` must be an integer"):
+        linear.unroll(jnp.ones(3), linear.init(jnp.ones(3)), steps=value)
+
+
+def test_signs_of_zeros_are_different_constants():
+    class Held(SparkConfig):
+        value: Any = None
+
+    for one, other in ((np.float32(0.0), np.float32(-0.0)), (0j, complex(0, -0.0)), (1, True), (0.0, -0.0)):
+        structures = [jax.tree.structure(Held(value=each)) for each in (one, other)]
+        assert structures[0] != structures[1]

@@ -22,7 +22,7 @@ from spark_eqx.core import kinds, positive
 from spark_eqx.nn.interfaces import Concat, ExponentialIntegrator, LinearSpiker, OutputInterface, OutputInterfaceConfig
 from spark_eqx.surrogate import AbstractSurrogate
 
-from .helpers import tree_equal
+from .helpers import assert_equal, tree_equal
 from .user_modules import LIF, LatencyConfig, NoisyLatencySpiker
 
 
@@ -559,3 +559,22 @@ def test_nested_record_of_an_earlier_definition_is_rejected():
     outer: Any = type("Outer", (spark.SparkConfig,), {"__annotations__": {"inner": new}})
     with pytest.raises(TypeError, match="Outer: `inner` must be an instance of Inner.*was it defined a second time"):
         outer(inner=old())
+
+
+def test_sequence_without_a_state_begins_with_the_init_of_its_module():
+    class Ahead(spark.SparkModule[spark.SparkConfig, Any]):
+        port: ClassVar[spark.Port] = spark.Port("signal", spark.FloatArray)
+
+        def build(self, input_specs, *, key=None):
+            return jnp.zeros(self.spec(input_specs).shape)
+
+        def init(self, *payloads, key=None, **named):
+            return super().init(*payloads, key=key, **named) + 7
+
+        def step(self, payload, state, *, key):
+            return {"signal": payload}, state + 1
+
+    x = jnp.ones((4, 3))
+    assert_equal(spark.unroll(Ahead(), x), spark.unroll(Ahead(), x, Ahead().init(x[0])))
+    assert_equal(spark.unroll(Ahead(), x[0], steps=4), spark.unroll(Ahead(), x[0], Ahead().init(x[0]), steps=4))
+    np.testing.assert_array_equal(spark.unroll(Ahead(), x)[1], 11)

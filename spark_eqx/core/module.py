@@ -27,7 +27,7 @@ from .ports import (
     gather,
     specs_of,
 )
-from .running.compiled import frame_of, run_build, run_sequence, run_step, run_step_by_step
+from .running.compiled import frame_of, run_sequence, run_step, run_step_by_step
 from .running.keys import check_key, init_key
 from .running.sharding import shard_like, vary_like
 from .running.state_checks import needs_state
@@ -155,7 +155,7 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         payload = gather(self._name, self.ports, payloads, named)
         cls = type(self)
         cls._warn(self, payload)
-        state = run_build(self, specs_of(self.ports, payload), init_key(key))
+        state = cls.build(self, specs_of(self.ports, payload), key=init_key(key))
         return shard_like(vary_like(state, (payload, self, key)), functools.partial(cls.step, self), payload)
 
     def output_specs(self, input_specs: Mapping[str, PyTree]) -> dict[str, InputSpec]:
@@ -185,7 +185,7 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         type(self)._warn(self, payload)
         length = count_steps(self._name, by_port(self.ports, payload), steps)
         if state is FRESH:
-            state = run_build(self, specs_of(self.ports, frame_of(payload, steps is not None)), init_key(key))
+            state = self._fresh(payload, steps is not None, key)
         chunk, start = chunk_length(checkpoint, length), first_step(start, length)
         return run_sequence(SplitTree(self), payload, state, key, start, steps is not None, length, chunk)
 
@@ -231,6 +231,13 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
     @property
     def _name(self) -> str:
         return type(self).__name__
+
+    def _fresh(self, payload: Payloads, held: bool, key: PRNGKeyArray | None) -> StateT:
+        """The state of `init` for one step of a payload."""
+        cls = type(self)
+        if cls.init is SparkModule.init:  # It needs the shapes only, which a sequence of no steps has, too.
+            return cls.build(self, specs_of(self.ports, frame_of(payload, held)), key=init_key(key))
+        return cls.init(self, payload if held else jax.tree.map(lambda leaf: leaf[0], payload), key=key)
 
     def validate(self, payload: Payloads) -> Payloads:
         """Hook for checks of values at run time; returns the checked payload."""

@@ -159,9 +159,9 @@ def _arrange(
     missing = [port.name for port in ports if port.name not in given and not port.optional]
     unknown = [name for name in given if name not in names]
     if unknown and len(names) > 1:
-        raise ValueError(f"{owner}: there is no port {unknown[0]!r}{nearest(unknown[0], names)}")
+        raise ValueError(f"{owner}: there is no port {unknown[0]!r}{nearest(str(unknown[0]), names)}")
     if missing:
-        raise ValueError(f"{owner}: no {noun} for port {missing[0]!r}; got {noun}s for {sorted(given)}.")
+        raise ValueError(f"{owner}: no {noun} for port {missing[0]!r}; got {noun}s for {sorted(map(str, given))}.")
     if unknown:
         raise ValueError(f"{owner}: there is no port {unknown[0]!r}; the only port is {names[0]!r}.")
     arranged = {}

@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -106,4 +105,4 @@ def distinct(value: Hashable) -> Hashable:
     """A key under which 1, 1.0 and True differ, and 0.0 and -0.0: they compare equal but compile to other programs."""
     if isinstance(value, tuple):
         return tuple(map(distinct, value))
-    return type(value), math.copysign(1, value) if isinstance(value, float) else None
+    return type(value), repr(value) if isinstance(value, float | complex | np.number) else None

@@ -56,13 +56,16 @@ def _integer(value: Given) -> int | NotImplementedType:
 
 
 def _no_bool(value: Given) -> bool:
-    return not isinstance(value, bool | np.bool_)
+    """Whether a value is neither a boolean nor a duration, which Python and NumPy count among the integers."""
+    return not isinstance(value, bool | np.bool_ | np.timedelta64)
 
 
 def _nested(value: Given, scalar: Callable) -> Given:
     """Python and NumPy numbers by `scalar`; sequences and NumPy arrays as nested tuples of the same, none ragged."""
     # Constants are part of the structure of a pytree, which must be hashable; NumPy arrays are not.
     if isinstance(value, np.ndarray):
+        if value.dtype.kind in "mM":  # Their lists are of plain integers.
+            return NotImplemented
         value = value.tolist()
     if isinstance(value, list | tuple):
         values = tuple(_nested(each, scalar) for each in value)
@@ -130,7 +133,7 @@ number = Kind("a number or a JAX array of floats", _number, broadcasts=True)
 constant = Kind("one constant number", _real)
 integer = Kind("an integer", _integer)
 integers = Kind("a sequence of integers", _integers)
-flag = Kind("True or False", lambda value: NotImplemented if _no_bool(value) else bool(value))
+flag = Kind("True or False", lambda value: bool(value) if isinstance(value, bool | np.bool_) else NotImplemented)
 text = Kind("a string", lambda value: value if isinstance(value, str) else NotImplemented)
 zero_one = Kind("0 or 1, or a constant array of them", _zero_one, broadcasts=True)
 dtype_like = Kind("a floating-point, boolean or signed integer dtype of JAX", _dtype)

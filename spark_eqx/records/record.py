@@ -59,7 +59,8 @@ def _checked_init(cls: "type[Parameters]") -> Callable[..., None]:
                 text = f"{cls.__name__}: `{name}` must be {expected(kind, meta)}, got {shown(value)}.{hint}"
                 raise (TypeError if wrong else ValueError)(text)
             object.__setattr__(self, name, stored)
-            if name not in kwargs and field.default is not dataclasses.MISSING:
+            # An array may be a tracer, and its dtype depends on the setting of double precision.
+            if name not in kwargs and field.default is not dataclasses.MISSING and not _holds_arrays(stored):
                 defaults[name] = stored
         for check in checks:
             check(self)
@@ -91,6 +92,8 @@ class Parameters:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         # The dataclass is made here, so that a user's subclass needs no decorator that could be forgotten.
+        if "__post_init__" in vars(cls):
+            raise TypeError(f"{cls.__name__}: `__post_init__` is not called. Define `__check_init__` instead.")
         inherit_metadata(cls)
         dataclasses.dataclass(frozen=True, kw_only=True, repr=False, eq=False)(cls)
         own = [field for field in dataclasses.fields(cls) if field.name in inspect.get_annotations(cls)]

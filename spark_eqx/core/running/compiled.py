@@ -10,26 +10,11 @@ from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ..exact import pin
-from ..ports import Keys, Output, Payloads, Specs, Steps
+from ..ports import Keys, Output, Payloads, Steps
 from ..static import SplitTree
 from .keys import step_keys
 from .sharding import shard_like, vary_like
 from .state_checks import Runnable, check_returned, check_state
-
-
-def run_build(module: Runnable, specs: dict[str, Specs], key: PRNGKeyArray | None) -> PyTree:
-    """The state that `build` returns, compiled once for each set of specs.
-
-    A `build` may check the values of arrays. A module that holds arrays therefore runs it as it is.
-    """
-    if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(module)):
-        return module.build(specs, key=key)
-    return _build(SplitTree(module), SplitTree(specs), key).tree
-
-
-@jax.jit
-def _build(module: SplitTree, specs: SplitTree, key: PRNGKeyArray | None) -> SplitTree:
-    return SplitTree(module.tree.build(specs.tree, key=key))
 
 
 # Compiled even when called eagerly: XLA contracts a product and a sum into one rounding, op-by-op execution does not,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 from jax import Array, lax
 from jax.core import Tracer
@@ -32,10 +33,14 @@ def shard_like(state: PyTree, step: Callable, payload: PyTree, held: bool = True
     if not hasattr(jax.sharding, "reshard") or not any(map(_spec, jax.tree.leaves(payload))):
         return state
     frames = jax.tree.map(lambda leaf: _frame(leaf, held), payload)
-    try:
-        return _settle(state, step, frames)
-    except Exception:  # JAX refuses to mix shardings by an error that it does not export, `ShardingTypeError`.
-        return _settle(_guess(state, frames), step, frames)
+    for beginning in (state, _guess(state, frames)):
+        try:
+            return _settle(beginning, step, frames)
+        # JAX refuses to mix shardings by an error that it does not export, `ShardingTypeError`. Other errors may be due
+        # to the key of this trial, which is not the key of the caller. The step itself raises those that are not.
+        except Exception:
+            continue
+    return state
 
 
 def _varying(leaf: PyTree) -> set[str]:
@@ -83,7 +88,7 @@ def _guess(state: PyTree, frames: PyTree) -> PyTree:
 
     def place(leaf):
         for frame in jax.tree.leaves(frames):
-            if leaf.shape[: frame.ndim] == frame.shape:
+            if jnp.shape(leaf)[: frame.ndim] == frame.shape:
                 return _reshard(leaf, frame)
         return leaf
 

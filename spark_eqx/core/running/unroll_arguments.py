@@ -71,7 +71,8 @@ def refuse(tree: PyTree, wrong: bool | np.bool_ | Array, text: str, got: Callabl
 
 
 def _whole(name: str, value: Any, least: int, others: str = "") -> Steps:
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64)
+    if whole and value >= least:
         return int(value)
     from jax import export  # imported when needed, because it takes a while to import
 
