@@ -106,7 +106,7 @@ class SparkPayload(eqx.Module):
     def __jax_array__(self) -> Array:
         return self.value
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs, **kwargs) -> ArrayLike:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs, **kwargs) -> Any:
         """Reductions such as `numpy.sum` are functions of `value`; NumPy's elementwise functions are refused."""
         if method != "reduce" or "out" in kwargs:
             raise _undefined(self, f"numpy.{ufunc.__name__}")
