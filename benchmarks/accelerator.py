@@ -1,11 +1,11 @@
-"""Gates and times of every encoder and decoder on the default device of JAX, such as a GPU.
+"""Correctness gates and times of every encoder and decoder on the default device of JAX, such as a GPU.
 
     python benchmarks/accelerator.py            # at most 8 minutes, writes results/accelerator-<device>.json
-    python benchmarks/accelerator.py --small    # a minute or two: small shapes, for a CPU
+    python benchmarks/accelerator.py --small    # one or two minutes, with small shapes for a CPU
 
-It needs JAX and spark_eqx only. The gates come first: a time of wrong spikes is worth nothing. If a gate fails, the
-program says which and exits with 1. Times are the medians of calls that wait for their result, next to the time of a
-copy of an output of the same size on the same device.
+It needs JAX and spark_eqx only. The gates run first, because the time of a program with wrong spikes is meaningless. If
+a gate fails, the program prints its name and exits with status 1. Times are medians over calls that wait for their
+result. Each is printed next to the time of copying an output of the same size on the same device.
 """
 
 import argparse
@@ -71,7 +71,7 @@ DECODERS: dict[str, Any] = {
 
 
 def signal(*shape: int) -> spark.FloatArray:
-    """A random walk between 0 and 1: an input that every code encodes."""
+    """The sine of a random walk, scaled to the range from 0 to 1: an input that every code encodes."""
     steps = jr.uniform(jr.key(1), shape, minval=-0.1, maxval=0.1)
     return spark.FloatArray(0.5 + 0.5 * jnp.sin(jnp.cumsum(steps, axis=0)))
 
@@ -92,13 +92,13 @@ def at(tree: Any, index: Any) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two trees hold the same bits."""
+    """Whether two trees have the same leaves, bit for bit."""
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     return all(np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True) for a, b in pairs)
 
 
 def gates(steps: int) -> dict[str, bool]:
-    """What must hold before a time means anything, by name."""
+    """The properties that must hold before a time is meaningful, and whether each of them holds."""
     held: dict[str, bool] = {}
     for decodes, modules in ((False, ENCODERS), (True, DECODERS)):
         for name, module in modules.items():
@@ -129,13 +129,13 @@ def gates(steps: int) -> dict[str, bool]:
 
 def poisson_spikes(device: Any) -> Any:
     with jax.default_device(device):
-        # The signal is made of integers, so that both devices begin with the same bits.
+        # The signal is computed from integers, so that both devices start with the same bits.
         x = spark.FloatArray(jnp.arange(1024, dtype=jnp.float32) / 1024)
         return jax.device_get(spark.unroll(i.PoissonSpiker(), x, steps=200, key=KEY)[0])
 
 
 def counts_follow_the_rate() -> bool:
-    """A held signal fires at the rate of the closed form, to one spike at either end."""
+    """Whether a held signal fires at the rate of the closed form. Each count may differ by one spike, plus 0.1 %."""
     encoder, x, steps = i.LinearSpiker(), spark.FloatArray(jnp.linspace(0, 1, 257)), 5000
     counts = spark.unroll(encoder, x, steps=steps)[0]["spikes"].spikes.sum(0)
     expected = encoder.rate(x) * steps / 1000
@@ -146,13 +146,13 @@ def check_raises() -> bool:
     encoder = i.PoissonSpiker(check_signal=True)
     try:
         jax.block_until_ready(spark.unroll(encoder, spark.FloatArray(jnp.array([0.5, 2.0])), steps=3, key=KEY))
-    except Exception as error:  # the type depends on the version of Equinox
+    except Exception as error:  # the type of the error depends on the version of Equinox
         return "within its range" in str(error)
     return False
 
 
 def seconds(run: Callable[[], Any], least: float) -> float:
-    """The median time of a call that waits for its result."""
+    """The median time [s] of a call that waits for its result."""
     times: list[float] = []
     while len(times) < 3 or sum(times) < least:
         start = time.perf_counter()
@@ -205,9 +205,9 @@ def measure(name: str, module: Any, decodes: bool, shape: tuple[int, int, int], 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="small shapes, for a CPU")
-    parser.add_argument("--minutes", type=float, default=8.0, help="stop measuring after this time")
-    parser.add_argument("--out", type=Path, help="the JSON to write")
+    parser.add_argument("--small", action="store_true", help="small shapes for a CPU")
+    parser.add_argument("--minutes", type=float, default=8.0, help="stop measuring after this number of minutes")
+    parser.add_argument("--out", type=Path, help="the JSON file to write")
     arguments = parser.parse_args()
     start, device = time.perf_counter(), jax.devices()[0]
 

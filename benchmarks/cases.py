@@ -1,4 +1,4 @@
-"""What is measured: the cases, and the arrays that all contestants of a case are given."""
+"""The benchmark cases, and the arrays that all contestants of a case receive."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ import numpy as np
 SHAPES = [(1000, 1, 100), (100, 64, 784), (1000, 32, 700), (256, 256, 700), (100, 1, 100_000)]
 QUICK_SHAPES = [(1000, 1, 100), (100, 16, 784)]
 SEED = 0
-# Works that are given spikes, or one kind of signal only.
+# The names of these cases omit the kind of signal, because their input is spikes or always one kind of signal.
 ONE_KIND = (
     *("topological", "integrator", "gradient", "pack", "unpack", "step", "memory", "compile"),
     *("receptive-fields", "rate-decoder"),
@@ -19,11 +19,11 @@ ONE_KIND = (
 
 
 class LIF(NamedTuple):
-    """Leaky integrate-and-fire, `tau dV/dt = -V + gain x`, threshold 1: what every library is asked to run."""
+    """The leaky integrate-and-fire unit that every library runs: `tau dV/dt = -V + gain x`, with threshold 1."""
 
     tau: float = 100.0  # ms
     dt: float = 1.0  # ms
-    cd: float = 2.0  # ms of refractory period, for those that have one
+    cd: float = 2.0  # ms, refractory period in the libraries that have one
     max_freq: float = 100.0  # Hz, at x = 1
 
     @property
@@ -36,7 +36,7 @@ class LIF(NamedTuple):
 
 
 class Readout(NamedTuple):
-    """Group sums and two exponential moving averages: what every decoder is asked to run."""
+    """The decoder that every library runs: group sums, followed by two exponential moving averages."""
 
     outputs: int
     order: str  # "ordered" or "shuffled"
@@ -49,13 +49,13 @@ class Readout(NamedTuple):
         return -math.expm1(-self.dt / self.tau)
 
     def sizes(self, units: int) -> np.ndarray:
-        """Units in each group: they differ by at most one."""
+        """The number of units in each group. These numbers differ by at most one."""
         return np.full(self.outputs, units // self.outputs) + (np.arange(self.outputs) < units % self.outputs)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One piece of work on one set of arrays. Plain data, so that it travels to the workers as JSON."""
+    """One kind of work on one set of arrays. Its fields are plain data, so that workers can receive it as JSON."""
 
     work: str
     steps: int
@@ -63,7 +63,7 @@ class Case:
     units: int
     signal: str = "varying"  # or "held"
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    libraries: tuple[str, ...] | None = None  # None: everybody who can
+    libraries: tuple[str, ...] | None = None  # None: every library with a contestant for the work
 
     @property
     def name(self) -> str:
@@ -73,7 +73,7 @@ class Case:
 
     @property
     def size(self) -> int:
-        """Unit-steps."""
+        """The number of unit-steps."""
         return self.steps * self.batch * self.units
 
     @property
@@ -90,7 +90,7 @@ class Case:
 
 
 def inputs(case: Case) -> dict[str, np.ndarray]:
-    """The arrays of a case: the same for everybody, and the same in every run."""
+    """The arrays of a case, which are the same for every contestant and in every run."""
     rng = np.random.default_rng(SEED)
     steps, batch, units = case.shape
     if case.work in ("pack", "unpack"):

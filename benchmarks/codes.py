@@ -1,7 +1,8 @@
 """The comparison of all codes: `python benchmarks/codes.py`, with this library and `.[examples]` installed.
 
-Every encoder with its matched decoder on the same signals; parameters found by the same search, under the same caps on
-spikes per second. Writes `benchmarks/results/comparison.json`, the page `docs/codes.md` and its figure.
+Every encoder runs with its matched decoder on the same signals. The same search finds the parameters of each code,
+under the same caps on spikes per second. The results are written to `benchmarks/results/comparison.json`, to the page
+`docs/codes.md` and to its figure.
 """
 
 import argparse
@@ -22,8 +23,8 @@ RESULTS = Path(__file__).parent / "results" / "comparison.json"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare all codes on the same signals under the same caps.")
-    parser.add_argument("--quick", action="store_true", help="two signals and a few codes, to see that everything runs")
-    parser.add_argument("--page-only", action="store_true", help="write the page from the results that are there")
+    parser.add_argument("--quick", action="store_true", help="two signals and a few codes, to check that it runs")
+    parser.add_argument("--page-only", action="store_true", help="write the page from existing results")
     arguments = parser.parse_args()
     if arguments.page_only:
         page.write(json.loads(RESULTS.read_text()))
@@ -60,7 +61,10 @@ def main() -> None:
 
 
 def _time_of_a_search(settings: int) -> dict:
-    """Of step-forward thresholds on a signal of 4000 steps, compilation and all, beside a loop over spikify's."""
+    """The time of a search over step-forward thresholds on a signal of 4000 steps, including compilation.
+
+    It is compared with the time of a loop over spikify's step-forward encoder.
+    """
     t = np.arange(4000)
     signal = 0.5 + 0.4 * np.sin(2 * np.pi * t / 1000) + 0.1 * np.sin(2 * np.pi * t / 250)
     thresholds = np.geomspace(0.004, 0.4, settings)

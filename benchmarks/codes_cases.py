@@ -1,7 +1,7 @@
-"""The cases of the suite `codes`, and their arrays: a signal over time, held or varying; one window of static values.
+"""The cases of the suite `codes`, and their arrays: signals over time, held or varying, and windows of static values.
 
-A long signal has many windows; a code that says one value a window says the first of each. For the peers, which encode
-static values, these are picked out in advance.
+A long signal has many windows. A code that emits one value per window encodes the first value of each. The peers encode
+static values, so that these first values are selected for them in advance.
 """
 
 from typing import NamedTuple
@@ -15,13 +15,13 @@ STATIC, QUICK_STATIC = (64, 784), (8, 784)
 SMALL, QUICK_SMALL = (1000, 1, 100), (200, 1, 20)
 FIELDS, QUICK_FIELDS = (100, 32, 700), (10, 8, 100)
 
-# Steps of a window: of the static cases, and of the long ones.
+# The number of steps per window, in the static cases and in the long ones.
 WINDOWS = {work: ((16, 64), 50) for work in ("latency", "phase", "burst", "rank-order")}
-WINDOWS["weighted-phase"] = (8, 16), 8  # binary digits; a float32 has no 64
+WINDOWS["weighted-phase"] = (8, 16), 8  # binary digits, of which a float32 has fewer than 64
 
 
 class Burst(NamedTuple):
-    """What every library's burst code is asked for; intervals count the steps from one spike to the next."""
+    """The settings of every library's burst code. Intervals count the steps from one spike to the next."""
 
     max_spikes: int = 5
     min_interval: int = 2
@@ -29,8 +29,9 @@ class Burst(NamedTuple):
 
 
 CONTRAST = ("delta", "step-forward", "send-on-delta", "moving-window")
-IN_PYTHON = ("step-forward", "moving-window")  # spikify's loops over time and units, too slow for the large shape
-THRESHOLD, AVERAGED = 0.02, 5  # of the contrast codes; steps of the moving window
+# spikify loops over time and units in Python, which is too slow for the large shape.
+IN_PYTHON = ("step-forward", "moving-window")
+THRESHOLD, AVERAGED = 0.02, 5  # threshold of the contrast codes; samples in the moving window
 
 ENCODERS = ("regular", "renewal", "poisson-signed", *WINDOWS, *CONTRAST)
 TITLES = {
@@ -104,21 +105,22 @@ def cases(quick: bool) -> list[Case]:
 
 
 def inputs(case: Case) -> dict[str, np.ndarray]:
-    """The arrays of a case: the same for everybody, and the same in every run."""
+    """The arrays of a case, which are the same for every contestant and in every run."""
     draw = np.random.default_rng(SEED).random(case.shape[1:] if case.signal == "held" else case.shape, np.float32)
     if case.work == "rate-decoder":
         return {"spikes": draw < 0.05}
     if case.work == "poisson-signed":
         return {"signal": 2 * draw - 1}
     if case.work in CONTRAST:
-        frequency, phase = draw[:2]  # of each unit
+        frequency, phase = draw[:2]  # per unit
         turns = (0.005 + 0.035 * frequency) * np.arange(case.steps, dtype=np.float32)[:, None, None] + phase
         return {"signal": (0.5 + 0.4 * np.sin(2 * np.pi * turns)).astype(np.float32)}
-    if case.work == "weighted-phase":  # SpikingJelly refuses what has more digits before the point than it has steps
+    # SpikingJelly accepts only values up to `1 - 2**-steps`.
+    if case.work == "weighted-phase":
         return {"signal": draw * np.float32(1 - 2.0 ** -case.options["window"])}
     return {"signal": draw}
 
 
 def openings(case: Case, signal: np.ndarray) -> np.ndarray:
-    """The values that the windows of a signal say: `(windows, batch, units)`; one window for a held signal."""
+    """The values that the windows of a signal encode: `(windows, batch, units)`. A held signal has one window."""
     return signal[None] if case.signal == "held" else signal[:: case.options["window"]]

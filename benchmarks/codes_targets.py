@@ -9,12 +9,12 @@ from targets import cost, least
 
 BAR = 1.5  # times as fast as the best peer
 LOOP_FREE = ("regular", *(work for work in WINDOWS if work != "rank-order"), "delta")
-ALONE = ("renewal", "send-on-delta")  # no peer has one
+ALONE = ("renewal", "send-on-delta")  # no peer has these codes
 MOST = 3.0  # times the cost of PoissonSpiker, for the codes without a loop over time
 
 
 def targets(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each target with what was measured, and whether it is met. `None`: not measured in this run."""
+    """Each target with the measured values, and whether it is met. `None` stands for values that were not measured."""
     found = []
     for work, title in TITLES.items():
         for memory in ("fresh", "reused"):

@@ -1,4 +1,4 @@
-"""Which results may be compared with which."""
+"""The rules for comparing results."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,10 +9,10 @@ Result = dict[str, Any]
 
 
 def comparable(entry: Result, results: list[Result], role: str) -> list[Result]:
-    """One result of each contestant of a role: like for like where it has that, else in the form that it has.
+    """One result per contestant of a role: with the dtype and memory of `entry` if possible, otherwise the nearest.
 
-    A library that makes no bool spikes is compared in float32, one that takes no output buffer with fresh outputs. One
-    that makes spikes of one byte only is not compared with float32 spikes: they are four times the memory.
+    A library without bool spikes is compared in float32, and a library without output buffers with fresh outputs. A
+    library whose spikes always take one byte is not compared with float32 spikes, which take four times the memory.
     """
     wanted: dict[tuple[str, str], Result] = {}
 
@@ -28,12 +28,12 @@ def comparable(entry: Result, results: list[Result], role: str) -> list[Result]:
 
 
 def best(results: Iterable[Result]) -> Result | None:
-    """The fastest."""
+    """The fastest result, or `None` if there are no results."""
     return min(results, key=lambda each: each["median_ms"], default=None)
 
 
 def add_ratios(results: list[Result]) -> None:
-    """To each of ours: the best peer and the floor, and their times over ours. Above 1: we are faster."""
+    """Add to our results the best peer, the floor, and their times divided by ours. Above 1, we are faster."""
     for entry in results:
         if entry["role"] != "ours":
             continue
@@ -53,7 +53,7 @@ def ratios(
     role: str = "peer",
     where: Callable[[dict, Result], bool] = lambda case, entry: True,
 ) -> dict[str, float]:
-    """For each of our results for a work: the time of the best of those that it is compared with, over ours."""
+    """For each of our results for a kind of work, the time of the best comparable result divided by ours."""
     found = {}
     for case in report["cases"]:
         for entry in case["results"] if case["work"] == work else []:
@@ -61,7 +61,7 @@ def ratios(
                 if other := best(each for each in comparable(entry, case["results"], role) if against(each)):
                     label = f"{case['name']}, {entry['dtype']}, {entry['memory']}"
                     ratio = other["median_ms"] / entry["median_ms"]
-                    found[label] = max(ratio, found.get(label, 0.0))  # of several ways of ours, the best
+                    found[label] = max(ratio, found.get(label, 0.0))  # the best of our contestants counts
     return found
 
 

@@ -1,4 +1,4 @@
-"""What the pages say first: five findings and one small table, computed from the results."""
+"""The first section of each page: five findings and one small table, computed from the results."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +12,8 @@ from targets import CACHE, JAX, LARGE, ON_PYTORCH
 
 Report = dict[str, Any]
 BUILT_ON = {"PyTorch": ON_PYTORCH, "JAX": ("spyx", "braintools"), "NumPy": ("spikify", "nengo")}
-PACKAGES = (*ON_PYTORCH, *JAX)  # libraries of spiking networks, as their documentation shows them
-ROWS = {  # work and dtype -> what it is
+PACKAGES = (*ON_PYTORCH, *JAX)  # libraries for spiking networks, used as their documentation shows
+ROWS = {  # work and dtype -> label of the row
     ("poisson", "float32"): "random spikes, float32",
     ("poisson", "bool"): "random spikes, bool",
     ("linear", "float32"): "leaky integrator, float32",
@@ -23,7 +23,7 @@ ROWS = {  # work and dtype -> what it is
 
 
 def interfaces(report: Report) -> list[str]:
-    """The findings of the suite `interfaces`, without those that were not measured."""
+    """The findings of the suite `interfaces`. Findings that were not measured are left out."""
     numpy = lambda other: (other["library"], other["name"]) == ("numpy", "Generator.random < p")
     reused, fresh = (ratios(report, "poisson", numpy, where=_large(memory)) for memory in ("reused", "fresh"))
     encoded = [ratios(report, "linear", _of(who), where=_large()) for who in (ON_PYTORCH, ("torch",))]
@@ -96,7 +96,7 @@ def codes(report: Report) -> list[str]:
 
 
 def interfaces_table(report: Report) -> str:
-    """One shape, as libraries are used: with fresh outputs."""
+    """A table for one shape, with fresh outputs, because that is how the libraries are usually called."""
     libraries = _present(report, PACKAGES)
     cases = [case for case in report["cases"] if case["work"] == "gradient"]
     shape = _shape(max(cases, key=lambda case: case["size"])) if cases else ""
@@ -117,7 +117,7 @@ def interfaces_table(report: Report) -> str:
 
 
 def codes_table(report: Report) -> str:
-    """One row for each code, one column for each library that has some."""
+    """A table with one row per code, and one column per library that has any of the codes."""
     libraries = _present(report, (*BUILT_ON["PyTorch"], *BUILT_ON["JAX"], *BUILT_ON["NumPy"]))
     against = [_by_title(report, _of((library,))) for library in libraries]
     rows = []
@@ -133,7 +133,7 @@ def codes_table(report: Report) -> str:
 
 
 def _losses(report: Report) -> str | None:
-    """Where the best peer is faster, by kind of work."""
+    """The number of results in which the best peer is faster, by kind of work."""
     counts: dict[str, list[int]] = {}
     for case in report["cases"]:
         ratio = [each["ratio_to_best_peer"] for each in case["results"] if "ratio_to_best_peer" in each]
@@ -153,7 +153,7 @@ def _losses(report: Report) -> str | None:
 
 
 def _by_title(report: Report, against: Callable[[Result], bool], role: str = "peer") -> dict[str, float]:
-    """Their time over ours for each kind of work, where it was measured."""
+    """Their times divided by ours, as a geometric mean for each kind of work that was measured."""
     found = {title: ratios(report, work, against, role=role) for work, title in TITLES.items()}
     return {title: geometric_mean(each.values()) for title, each in found.items() if each}
 
@@ -163,7 +163,7 @@ def _all(report: Report, against: Callable[[Result], bool]) -> dict[str, float]:
 
 
 def _fresh_over_reused(report: Report, dtype: str) -> dict[str, float]:
-    """Our own times for large outputs of random spikes and of leaky integrators."""
+    """Our times for large outputs of random spikes and leaky integrators: fresh outputs divided by reused ones."""
     found = {}
     for case in report["cases"]:
         if case["work"] in ("poisson", "linear") and case["size"] * (4 if dtype == "float32" else 1) >= CACHE:
@@ -177,7 +177,7 @@ def _fresh_over_reused(report: Report, dtype: str) -> dict[str, float]:
 
 
 def _nanoseconds(report: Report, work: str) -> float | None:
-    """Of a unit-step of the longest case, at best."""
+    """The shortest time of one unit-step in the longest case [ns]."""
     cases = [case for case in report["cases"] if case["work"] == work]
     longest = max((case["size"] for case in cases), default=0)
     results = [each for case in cases if case["size"] == longest for each in case["results"] if each["role"] == "ours"]
@@ -206,7 +206,7 @@ def _measured(*findings: str | None) -> list[str]:
 
 
 def _say(text: str, *values: str | None) -> str | None:
-    """`None` where something was not measured."""
+    """The text with its values, or `None` if a value was not measured."""
     return None if None in values else text.format(*values)
 
 
@@ -234,5 +234,5 @@ def _times(value: float) -> str:
 
 
 def _number(value: float) -> str:
-    """Two digits."""
+    """The value with two digits, or as an integer from 10 on."""
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,4 +1,4 @@
-"""The plot of a page: the time of the best peer over ours, by kind of work and shape."""
+"""The plot of a page: the time of the best peer divided by ours, by kind of work and shape."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 10
 
 
 def draw(results: dict[str, Any]) -> list[Path]:
-    """In both styles of the site."""
+    """Draw the plot in both styles of the site, and return the paths."""
     suite, written = suite_of(results), []
     panels = {title: rows for work, title in suite.marks.items() if (rows := _rows(results, work))}
     for name, style in STYLES.items():
@@ -32,7 +32,7 @@ def draw(results: dict[str, Any]) -> list[Path]:
 
 
 def _rows(results: dict[str, Any], work: str) -> dict[str, dict[tuple[str, str], list[float]]]:
-    """Of each shape, the ratios of all its cases by dtype and kind of output."""
+    """For each shape, the ratios of all its cases by dtype and kind of output."""
     rows: dict[str, dict[tuple[str, str], list[float]]] = {}
     for case in results["cases"]:
         for entry in case["results"] if case["work"] == work else []:
@@ -43,7 +43,7 @@ def _rows(results: dict[str, Any], work: str) -> dict[str, dict[tuple[str, str],
 
 
 def _figure(panels: dict[str, dict[str, dict[tuple[str, str], list[float]]]]) -> Any:
-    """One panel for each kind of work, one row for each shape, one lane for each dtype and kind of output."""
+    """A figure with one panel per kind of work, one row per shape, and one lane per dtype and kind of output."""
     sizes = [len(rows) for rows in panels.values()]
     figure, axes = plt.subplots(
         len(panels),
@@ -81,7 +81,7 @@ def _figure(panels: dict[str, dict[str, dict[tuple[str, str], list[float]]]]) ->
 
 
 def _mark(ax: Any, ratios: list[float], y: float, dtype: str, memory: str, **kwargs: Any) -> Any:
-    """A dot at the geometric mean, hollow for a reused output; a bar from the least to the most."""
+    """Draw a dot at the geometric mean, hollow if outputs are reused, and a bar over the range of the ratios."""
     colour = COLOURS[dtype]
     if ratios:
         ax.plot([min(ratios), max(ratios)], [y, y], color=colour, linewidth=2, alpha=0.5, zorder=1)

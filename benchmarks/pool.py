@@ -1,4 +1,4 @@
-"""The worker processes, seen from the one that drives them."""
+"""The worker processes, as seen by the process that controls them."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 
-# Library -> environment (None: the interpreter that runs the benchmarks), and the distributions whose versions count.
+# Library -> environment (None: the interpreter that runs the benchmarks), and the distributions to report.
 LIBRARIES: dict[str, tuple[str | None, list[str]]] = {
     "spark_eqx": (None, ["spark-eqx", "jax", "jaxlib", "equinox"]),
     "jax": (None, ["jax", "jaxlib"]),
@@ -33,7 +33,7 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """One worker process. Works only while it is asked something, so that only one works at a time."""
+    """One worker process. It works only while it answers a request, so that only one process works at a time."""
 
     def __init__(self, library: str, package: str, environments: Path, log: Path):
         environment, self.distributions = LIBRARIES[library]
@@ -41,7 +41,7 @@ class Worker:
         if not python.exists():
             raise WorkerError(f"no environment {environment!r}; `python benchmarks/setup_peers.py` makes it")
         self.log = log
-        # Nothing is set that a user would not set: threads, allocator and huge pages are the defaults of each library.
+        # Threads, allocator and huge pages keep the defaults of each library, because users would not change them.
         variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         variables["JAX_PLATFORMS"] = "cpu"
         with log.open("w") as errors:

@@ -1,4 +1,4 @@
-"""The pages and their plots from the results: `python benchmarks/report.py results/cpu.json` writes one again."""
+"""Write the pages and plots from the results. `python benchmarks/report.py results/cpu.json` rewrites one page."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ FINDINGS = {
 
 
 def write_page(results: dict[str, Any], source: Path) -> None:
-    """The page of a suite, its targets, and its plot where matplotlib is installed."""
+    """Write the page of a suite, its targets and, if matplotlib is installed, its plot."""
     suite = suite_of(results)
     suite.page.write_text(page(results, source))
     suite.missed.write_text(targets_page(results, source))
@@ -67,7 +67,7 @@ def plot_text(suite: Suite) -> str:
 
 
 def targets_page(results: dict[str, Any], source: Path) -> str:
-    """For those who work on the speed: what was aimed at, and by which cases it was missed."""
+    """A page for developers who work on the speed: the targets, and the cases that missed them."""
     suite = suite_of(results)
     parts = [
         f"# Targets of the {suite.name}\n\nWritten by `report.py` from `results/{source.name}`. A ratio is the time of "

@@ -1,7 +1,7 @@
 """The benchmarks: `python benchmarks/run.py`, with this library installed.
 
-Runs us and the peers in turn, in one run, on the same arrays; see `README.md`. Exit status 0 even where a target is
-missed: the report says which.
+It runs this library and its peers in turn, in one run, on the same arrays; see `README.md`. The exit status is 0 even
+if a target is missed. The report lists the missed targets.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pool import Worker, WorkerError
 from suites import INTERFACES, SUITES, Suite
 
 
-LEAST_SECONDS = 0.05  # of one turn
+LEAST_SECONDS = 0.05  # the shortest duration of a turn
 QUICK_SECONDS = 0.02
 
 
@@ -78,17 +78,17 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Benchmarks of this library beside its peers.")
+    parser = argparse.ArgumentParser(description="Benchmarks of this library and its peers.")
     parser.add_argument(
-        "--suite", choices=SUITES, default=INTERFACES.name, help="what is measured (%(default)s, or the other)"
+        "--suite", choices=SUITES, default=INTERFACES.name, help="the suite to run (default: %(default)s)"
     )
-    parser.add_argument("--quick", action="store_true", help="small shapes, 3 rounds: to see that everything runs")
-    parser.add_argument("--cases", nargs="+", default=[], metavar="WORD", help="only cases whose name has one of these")
-    parser.add_argument("--rounds", type=int, help="rounds in alternation (7; with --quick 3)")
-    parser.add_argument("--json", type=Path, help="where the results go; a full run: into benchmarks/results/")
+    parser.add_argument("--quick", action="store_true", help="small shapes and 3 rounds, to check that it runs")
+    parser.add_argument("--cases", nargs="+", default=[], metavar="WORD", help="only cases whose name contains a WORD")
+    parser.add_argument("--rounds", type=int, help="number of rounds (default: 7, or 3 with --quick)")
+    parser.add_argument("--json", type=Path, help="the file of results (default for a full run: in results/)")
     parser.add_argument("--page", action="store_true", help="write the page in docs/ and its plot from the results")
     parser.add_argument(
-        "--environments", type=Path, default=setup_peers.DEFAULT, help="the peers' virtual environments (%(default)s)"
+        "--environments", type=Path, default=setup_peers.DEFAULT, help="folder of the peers' environments (%(default)s)"
     )
     arguments = parser.parse_args()
     if arguments.json is None and not arguments.quick and not arguments.cases:
@@ -105,7 +105,7 @@ def _wanted(case: Case, words: list[str]) -> bool:
 def start_workers(
     suite: Suite, environments: Path, folder: Path
 ) -> tuple[dict[str, Worker], dict, dict, dict[str, str]]:
-    """The workers by library, what each takes part in, the versions, and who is absent and why."""
+    """The workers, the contestants and the versions by library, and the reasons why libraries are absent."""
     pool, contestants, versions, absent = {}, {}, {}, {}
     for library in suite.libraries:
         try:
@@ -122,13 +122,13 @@ def start_workers(
 def run_case(
     case: Case, data: dict, pool: dict[str, Worker], contestants: dict, rounds: int, least: float, folder: Path
 ) -> dict[str, Any]:
-    """All contestants of one case, prepared first, then timed in alternation."""
+    """Prepare all contestants of a case, and then time them in alternation."""
     before = other_load()
     arrays = folder / "arrays.npz"
     np.savez(arrays, **data)
     entries, facts, absent = prepare(case, pool, contestants, str(arrays))
     for number in range(rounds):
-        first = number * len(entries) // rounds  # another one begins each round
+        first = number * len(entries) // rounds  # each round begins with another contestant
         for entry in entries[first:] + entries[:first]:
             try:
                 answer = pool[entry["library"]].ask("turn", id=entry["id"], least=least)
@@ -153,7 +153,7 @@ def run_case(
 
 
 def prepare(case: Case, pool: dict[str, Worker], contestants: dict, arrays: str) -> tuple[list, list, list]:
-    """What will be timed, what was measured otherwise, and who is absent and why."""
+    """The contestants to time, the measurements that are not times, and the absent contestants with the reasons."""
     entries, facts, absent = [], [], []
     for library, worker in pool.items():
         if case.libraries is not None and library not in case.libraries:
@@ -197,7 +197,7 @@ def _absence(entry: dict, reason: str) -> dict[str, str]:
 
 
 def summary(entry: dict, case: Case) -> dict[str, Any]:
-    """Median and spread (the distance of the quartiles) over the rounds."""
+    """The median and the interquartile range over the rounds."""
     rounds = entry.pop("rounds_ms")
     del entry["id"]
     low, middle, high = np.percentile(rounds, [25, 50, 75]).tolist()
@@ -212,11 +212,11 @@ def summary(entry: dict, case: Case) -> dict[str, Any]:
 
 
 def other_load(seconds: float = 0.1) -> float:
-    """How many cores other programs keep busy while all workers wait; 0.0 where the system does not say."""
+    """The number of cores that other programs use while all workers wait; 0.0 if the system does not report it."""
 
     def busy() -> float:
         ticks = [int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # all but idle and waiting for disks
+        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # not idle and not waiting for disks
 
     try:
         start = busy()

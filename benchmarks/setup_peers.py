@@ -1,11 +1,12 @@
 """Make the virtual environments of the peers: `python benchmarks/setup_peers.py`.
 
-Each environment is made bare and filled from pinned files, `requirements/NAME.txt` and, without their dependencies,
-`requirements/NAME-no-deps.txt`: libraries that ask for packages which the benchmarks never import (and that may bring
-another build of PyTorch). What cannot be installed is said and left out; the benchmarks then report it as absent.
+Each environment starts empty and is filled from two pinned files. The packages of `requirements/NAME.txt` are installed
+with their dependencies. Those of `requirements/NAME-no-deps.txt` are installed without, because they require packages
+that the benchmarks never import and that may bring another build of PyTorch. If a package cannot be installed, the
+program prints its name and continues. The benchmarks then report the library as absent.
 
-The environment `clients` is not for the benchmarks. It also gets this library, in place: `tests/test_clients.py` runs
-those pages of `docs/clients/` in it whose packages are not installed where the tests run.
+The environment `clients` is not for the benchmarks. It also contains this library, as an editable install.
+`tests/test_clients.py` uses it to run the pages of `docs/clients/` whose packages are missing where the tests run.
 """
 
 import argparse
@@ -19,29 +20,29 @@ from pathlib import Path
 HERE = Path(__file__).parent
 DEFAULT = HERE.parent / ".venv-bench"
 
-# Environment -> the Python that it needs.
+# Environment -> the version of Python that it needs.
 ENVIRONMENTS = {"torch": "3.11", "jax": "3.11", "codes": "3.11", "spark": "3.12", "clients": "3.11"}
 
-# Norse's source distribution takes its version from git, where there is none.
+# Norse's source distribution takes its version from git, but it is not a git repository.
 BUILD_VARIABLES = {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_NORSE": "1.1.0"}
 
 
 def find_python(version: str, given: dict[str, str]) -> str | None:
-    """An interpreter of a version: as given, the running one, one on the path, or one of pyenv's."""
+    """An interpreter of this version: the given one, the running one, one on the path, or one of pyenv."""
     if version in given:
         return given[version]
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
     pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
     for found in (shutil.which(f"python{version}"), *map(str, reversed(pyenv))):
-        # One of pyenv's stand-ins is on the path even where the version is not active, and then does not run.
+        # pyenv puts a shim on the path even if the version is not active. Such a shim fails when it is run.
         if found and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0:
             return found
     return None
 
 
 def make(name: str, python: str, folder: Path, pip_arguments: list[str]) -> bool:
-    """Make one environment; whether every file of requirements could be installed."""
+    """Make one environment. Returns whether all requirements could be installed."""
     environment = folder / name
     subprocess.run([python, "-m", "venv", "--clear", environment], check=True)
     complete = True
@@ -50,7 +51,7 @@ def make(name: str, python: str, folder: Path, pip_arguments: list[str]) -> bool
         install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", *pip_arguments, *extra]
         variables = os.environ | BUILD_VARIABLES
         if lines and subprocess.run([*install, *lines], env=variables).returncode:
-            # One by one, so that one that fails takes no other with it.
+            # The requirements are installed one by one, so that a failure affects only one of them.
             for line in lines:
                 if subprocess.run([*install, line], env=variables).returncode:
                     print(f"{name}: could not install {line}", file=sys.stderr)
@@ -70,17 +71,17 @@ def _lines(file: Path) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the virtual environments of the peers.")
-    parser.add_argument("names", nargs="*", default=list(ENVIRONMENTS), help=f"which (all: {', '.join(ENVIRONMENTS)})")
-    parser.add_argument("--folder", type=Path, default=DEFAULT, help="where (%(default)s)")
+    parser.add_argument("names", nargs="*", default=list(ENVIRONMENTS), help=f"default: {', '.join(ENVIRONMENTS)}")
+    parser.add_argument("--folder", type=Path, default=DEFAULT, help="where to make them (default: %(default)s)")
     parser.add_argument(
         "--python",
         action="append",
         default=[],
         metavar="VERSION=PATH",
-        help="an interpreter, as in 3.12=/usr/bin/python3",
+        help="the interpreter of a version, such as 3.12=/usr/bin/python3",
     )
     parser.add_argument(
-        "--pip", action="append", default=[], metavar="ARGUMENT", help="an argument for pip, repeatable"
+        "--pip", action="append", default=[], metavar="ARGUMENT", help="an argument for pip; may be repeated"
     )
     arguments = parser.parse_args()
     given = dict(each.split("=", 1) for each in arguments.python)

@@ -1,4 +1,4 @@
-"""The two suites: what is measured, who takes part, and what the pages say about it."""
+"""The two suites: their cases, their libraries, and the texts of their pages."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,20 +15,21 @@ from pool import LIBRARIES
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
-STYLES = {"light": "default", "dark": "dark_background"}  # of the site, and of matplotlib
+STYLES = {"light": "default", "dark": "dark_background"}  # style of the site -> style of matplotlib
 
 
 class Suite(NamedTuple):
     """One set of cases, with a page and a file of results of its own.
 
-    - `titles`, `notes`, `baselines`: by work, the heading and the sentence of its table, and what our own library is
-      compared with. `marks`: what stands for a work in the plot.
+    - `titles`, `notes`: for each kind of work, the heading and the introduction of its table.
+    - `baselines`: for each kind of work, the heading of the column that compares our library with our own baseline.
+    - `marks`: for each kind of work in the plot, the title of its panel.
     """
 
     name: str
     title: str
-    about: str  # the page's first words
-    package: str  # of the contestants: one module a library
+    about: str  # the first paragraph of the page
+    package: str  # the package of the contestants, with one module per library
     cases: Callable[[bool], list[Case]]
     inputs: Callable[[Case], dict[str, np.ndarray]]
     targets: Callable[[dict[str, Any]], list[dict[str, Any]]]
@@ -53,7 +54,7 @@ class Suite(NamedTuple):
 
     @property
     def reasons(self) -> Path:
-        """Written by hand: what limits the cases that we lose, and what was tried."""
+        """A hand-written file: the reasons why others are faster in some cases, and the attempts to improve these."""
         return HERE / f"{self.page.stem.replace('benchmarks', 'reasons')}.md"
 
 

@@ -23,7 +23,7 @@ NAMES = {
     "spikify": "spikify",
     "nengo": "nengo",
 }
-NAIVE = ("linear", "gradient", "regular")  # works in which plain JAX is the recurrence that one writes first
+NAIVE = ("linear", "gradient", "regular")  # works whose contestant in plain JAX is the naive recurrence
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -35,7 +35,7 @@ def folded(title: str, text: str) -> str:
 
 
 def losses_page(results: dict[str, Any]) -> str:
-    """Every case in which the best peer is faster, folded away."""
+    """A folded table of all results in which the best peer is faster."""
     rows = [
         (entry["ratio_to_best_peer"], case["name"], entry)
         for case in results["cases"]
@@ -60,9 +60,9 @@ def _peer(name: str) -> str:
 
 
 def work_page(baseline: str, cases: list[dict[str, Any]]) -> str:
-    """One row for each of our results of a work, one column for each library that takes part.
+    """A table with one row for each of our results for a kind of work, and one column per library.
 
-    `baseline` is what our own library is compared with.
+    `baseline` is the heading of the column that compares our library with our own baseline.
     """
     work, kinds = cases[0]["work"], {case["signal"] for case in cases}
     present = {each["library"] for case in cases for each in case["results"] if each["role"] in ("peer", "baseline")}
@@ -90,7 +90,7 @@ def work_page(baseline: str, cases: list[dict[str, Any]]) -> str:
 
 
 def _shape(case: dict[str, Any], kinds: Collection[str] = ()) -> str:
-    """Also the kind of signal, where there are several."""
+    """The shape and the options of a case, and its kind of signal if there are several `kinds`."""
     text = f"({case['steps']}, {case['batch']}, {case['units']})"
     options = {
         **{"outputs": "K = {}", "order": "{}", "tau": "tau {:g}", "dt": "dt {:g}", "module": "{}"},
@@ -99,7 +99,7 @@ def _shape(case: dict[str, Any], kinds: Collection[str] = ()) -> str:
     parts = [options[key].format(value) for key, value in case["options"].items() if key in options]
     if len(kinds) > 1:
         parts.append(case["signal"])
-    return ", ".join([text, *parts]).replace(" ", "\N{NO-BREAK SPACE}")  # tables scroll, their lines do not break
+    return ", ".join([text, *parts]).replace(" ", "\N{NO-BREAK SPACE}")  # wide tables scroll sideways
 
 
 def _time(entry: dict[str, Any]) -> str:
@@ -107,7 +107,7 @@ def _time(entry: dict[str, Any]) -> str:
 
 
 def _plain(value: float) -> str:
-    """Two digits or more, without an exponent."""
+    """The value with at least two digits and without an exponent."""
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}" if value >= 0.001 else f"{value:.4f}"
 
 

@@ -1,4 +1,4 @@
-"""The targets, computed from the results. A ratio is another's time over ours; a cost is ours over another's."""
+"""The targets, computed from the results. A ratio is another library's time divided by ours; a cost is the inverse."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from compare import Result, geometric_mean, ratios
 
 
 LARGE = 1_000_000  # unit-steps
-CACHE = 32e6  # bytes of output from which nothing stays in a cache
+CACHE = 32e6  # bytes; larger outputs do not stay in a cache
 PYTORCH = ("torch", "snntorch", "norse", "spikingjelly")
 PYTORCH_TEXT = "best of torch, snnTorch, Norse, SpikingJelly"
 ON_PYTORCH, ON_PYTORCH_TEXT = PYTORCH[1:], "best of snnTorch, Norse, SpikingJelly"
@@ -19,7 +19,7 @@ Target = dict[str, Any]
 
 
 def targets(report: Report) -> list[Target]:
-    """Each target with what was measured, and whether it is met. `None`: not measured in this run."""
+    """Each target with the measured values, and whether it is met. `None` stands for values that were not measured."""
     found = []
     for group in (poisson, linear, topological, integrator, gradient, memory, packing, step, scaling):
         found += group(report)
@@ -152,7 +152,7 @@ def least(work: str, against: str, found: dict[str, float], bar: str, least: flo
 
 
 def _reported(work: str, against: str, found: dict[str, float]) -> Target:
-    """No target: said all the same."""
+    """A result that is listed although it has no target."""
     return _target(work, against, "none", _range(found) if found else None, None, found)
 
 

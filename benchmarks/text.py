@@ -5,7 +5,7 @@ from typing import Any
 
 
 def to_json(results: dict[str, Any]) -> str:
-    """Short enough to be kept in git: four digits, the rounds on one line."""
+    """The results as JSON that is short enough for git: numbers have four digits, and the rounds are on one line."""
 
     def short(value):
         if isinstance(value, float):

@@ -6,9 +6,9 @@ from typing import Any
 
 
 def turn(run: Callable[[], Any], least: float, most_calls: int = 10_000) -> list[float]:
-    """Seconds of each call, for at least `least` seconds and one call.
+    """The duration of each call [s], in a turn of at least `least` seconds and at least one call.
 
-    Short calls get one before them that does not count, since another process has had the caches.
+    If the calls are short, the first one does not count, because another process has used the caches before it.
     """
     times: list[float] = []
     first = _call(run)
@@ -23,5 +23,5 @@ def turn(run: Callable[[], Any], least: float, most_calls: int = 10_000) -> list
 
 def _call(run: Callable[[], Any]) -> float:
     start = time.perf_counter()
-    run()  # the output is dropped here: allocating and freeing it are part of the work
+    run()  # the output is dropped here, because allocating and freeing it are part of the work
     return time.perf_counter() - start

@@ -1,13 +1,14 @@
-"""A worker process: one library, in that library's own environment. Started by `pool.py`.
+"""A worker process, which runs one library in that library's own environment. `pool.py` starts it.
 
-`python worker.py MODULE`, one of `contestants`, answers requests, one line of JSON each, on its standard output:
+`python worker.py MODULE`, where `MODULE` is a module of `contestants`, reads requests from standard input and writes
+answers to standard output. Each request and each answer is one line of JSON:
 
-- `{"do": "hello"}`: the versions, and what the library takes part in.
-- `{"do": "prepare", "id", "contestant", "case", "arrays", "dtype", "memory"}`: load the arrays, set up, run once.
-- `{"do": "turn", "id", "least"}`: the seconds of each call of one turn.
-- `{"do": "release"}`: forget all that was prepared.
+- `{"do": "hello"}`: return the versions and the contestants of the library.
+- `{"do": "prepare", "id", "contestant", "case", "arrays", "dtype", "memory"}`: load the arrays, set up and run once.
+- `{"do": "turn", "id", "least"}`: run one turn and return the duration of each call [s].
+- `{"do": "release"}`: drop everything that was prepared.
 
-Uses the standard library, NumPy and the library itself.
+The process imports only the standard library, NumPy and the library itself.
 """
 
 import dataclasses
@@ -41,7 +42,7 @@ class Worker:
         return {"versions": versions, "contestants": rows}
 
     def prepare(self, id: str, contestant: int, case: dict, arrays: str, dtype: str, memory: str) -> dict[str, Any]:
-        """At least one call before any is timed: it compiles, and its output says what was computed."""
+        """Set up a contestant and call it once, so that it is compiled before it is timed. Describes its output."""
         fields = {field.name for field in dataclasses.fields(Case)}
         one = Case(**{key: value for key, value in case.items() if key in fields})
         if arrays not in self.data:
@@ -70,7 +71,7 @@ class Worker:
 
 
 def main() -> None:
-    # Libraries print what they like; only answers go to the real standard output.
+    # Libraries may print anything, so that their output is redirected, and only answers go to standard output.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     worker = None

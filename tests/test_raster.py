@@ -260,7 +260,7 @@ def test_events_dtypes():
         assert_equal(from_events(events.times, events.units, (np.int64(40), 6), dtype=dtype), raster)
 
 
-# Of the up to 2**21 steps, the last ones have the largest error, and odd numbers have the most bits.
+# Among the up to 2**21 steps, the last ones have the largest error, and odd numbers have the most bits.
 FIRST = 2**21 - 2**18
 
 

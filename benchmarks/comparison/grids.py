@@ -1,4 +1,4 @@
-"""The codes, and the parameters that are searched."""
+"""The codes, and the grids of parameters to search."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,9 +12,9 @@ from .peers import kernels
 
 
 class Search(NamedTuple):
-    """One grid; a code may have several, where the decoder has parameters too."""
+    """One grid. A code may have several, for instance if its decoder has parameters, too."""
 
-    encoder: Callable[[float], Any]  # of the first value of the signal
+    encoder: Callable[[float], Any]  # a function of the first value of the signal
     grid: dict[str, Any]
     decoder: Callable[[Any], Any] | None = None
 
@@ -28,7 +28,8 @@ def _decoded_over(window: float) -> Callable[[Any], Any]:
     return lambda encoder: encoder.decoder(window=window)
 
 
-DECODED_OVER = {window: _decoded_over(window) for window in WINDOWS}  # the same functions for all: one program
+# All searches share these functions, because a program is compiled again for each new function.
+DECODED_OVER = {window: _decoded_over(window) for window in WINDOWS}
 
 
 def _rate(make: Callable[[float], Any], **grid: Any) -> list[Search]:
@@ -37,7 +38,7 @@ def _rate(make: Callable[[float], Any], **grid: Any) -> list[Search]:
 
 
 def _kernels() -> list[np.ndarray]:
-    """Of one length each: a program takes kernels of one shape."""
+    """The kernels, stacked by length, because a compiled program takes kernels of one shape."""
     found: dict[int, list[np.ndarray]] = {}
     for taps, cutoff, gain in kernels():
         found.setdefault(taps, []).append(fir.lowpass(taps, cutoff, gain=gain))
@@ -55,7 +56,7 @@ WINDOW = {
     "Phase": [Search(lambda _: of.PhaseSpiker(), {"window": [4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0]})],
     "Weighted phase": [Search(lambda _: of.WeightedPhaseSpiker(), {"bits": [2, 3, 4, 5, 6, 8, 10]})],
     "Burst": [
-        # The number by its value: a loop's variable has its last one when the encoder is made.
+        # The default argument keeps the number of this iteration. When the encoder is made, the loop has ended.
         Search(
             lambda _, n=n: of.BurstSpiker(max_spikes=n, min_interval=1.0, max_interval=2.0, window=64.0),
             {"window": windows},

@@ -19,10 +19,10 @@ from spark_eqx import tune
 from .grids import Search
 
 
-CAPS = 50.0, 100.0, 200.0  # of each signal [spikes/s]
+CAPS = 50.0, 100.0, 200.0  # upper limits on the firing rate of each signal [spikes/s]
 LONGEST_DELAY = 250.0  # ms
 KEY = jr.key(0)
-BATCH = 256  # signals whose time is measured
+BATCH = 256  # the number of signals in a timed call
 
 
 class Best(NamedTuple):
@@ -32,14 +32,14 @@ class Best(NamedTuple):
     spikes_per_s: float
     efficiency: float  # share of the steps without a spike
     delay: float  # ms
-    lossy: float  # dB, after 5 % of the spikes are lost
-    jittered: float  # dB, after each is moved by a normal variate of 1 ms
-    cost: float  # ns for a step of a signal, encoded and decoded
+    lossy: float  # dB, with 5 % of the spikes dropped
+    jittered: float  # dB, with each spike moved by a normal variate of 1 ms
+    cost: float  # ns per time step of a signal, encoding and decoding
     setting: str
 
 
 def static_score(signal: Any, decoded: Any) -> Any:
-    """The score of values that are held [dB]: their variance over the mean squared error at the end."""
+    """The score of held values [dB]: their variance divided by the mean squared error in the last step."""
     return 10 * jnp.log10(jnp.var(signal[-1]) / jnp.mean(jnp.square(signal[-1] - decoded[-1])))
 
 
@@ -55,13 +55,13 @@ def search_all(searches: list[Search], signal: np.ndarray, static: bool) -> list
 
 
 def _search_static(search: Search, signal: np.ndarray) -> tune.SearchResult:
-    """One setting after another: `tune.search` leaves out channels that are constant, and scores one at a time."""
+    """Score one setting after another. `tune.search` leaves out constant channels and scores each channel alone."""
     base = search.encoder(float(signal[0, 0]))
     values = jnp.asarray(signal)
     settings = list(itertools.product(*search.grid.values()))
     rows = []
     for setting in settings:
-        # As JAX arrays, numbers that set no shape do not compile another program.
+        # Numbers that set no shape are JAX arrays, so that a new value does not trigger a recompilation.
         fields = {
             name: jnp.float32(value) if name in ("max_freq", "tau", "sigma") else _plain(value)
             for name, value in zip(search.grid, setting, strict=True)
@@ -77,7 +77,7 @@ def _search_static(search: Search, signal: np.ndarray) -> tune.SearchResult:
 
 
 def frontier(found: list[tuple[Search, tune.SearchResult]]) -> tuple[list[float], list[float]]:
-    """The best scores with at most a given number of spikes per second."""
+    """The spikes per second at which the best score rises, and the best score up to each of these rates."""
     rate = np.concatenate([result.table["spikes_per_s"] for _, result in found])
     score = np.concatenate([result.table["score"] for _, result in found])
     order = np.argsort(rate, kind="stable")
@@ -122,21 +122,22 @@ def _described(fields: dict[str, Any], decoder: Any, search: Search) -> str:
     return ", ".join(parts + ([f"decoded over {decoder.config.window:g} ms"] if search.decoder is not None else []))
 
 
-Disturbance = Callable[[spark.SpikeArray, Any], spark.SpikeArray]  # of a raster, with a key
+Disturbance = Callable[[spark.SpikeArray, Any], spark.SpikeArray]  # a function of a raster and a key
 
 
 def _lossy(spikes: spark.SpikeArray, key: Any) -> spark.SpikeArray:
-    """One spike in twenty is lost."""
+    """Drop each spike with a probability of 5 %."""
     kept = jr.bernoulli(key, 0.95, spikes.shape)
     return spark.SpikeArray(jnp.where(kept, spikes.spikes, 0), spikes.inhibition_mask)
 
 
 def _jittered(spikes: spark.SpikeArray, key: Any) -> spark.SpikeArray:
-    """Each spike is moved by a normal variate of 1 ms; those of one sign that meet are one."""
+    """Move each spike by a normal variate of 1 ms. Spikes of one sign that land in one step become one spike."""
     steps = len(spikes.spikes)
     moved = jnp.round(jr.normal(key, spikes.shape)).astype(jnp.int32)
     to = jnp.clip(jnp.arange(steps).reshape(-1, *(1 for _ in spikes.shape[1:])) + moved, 0, steps - 1)
-    to = jnp.where(spikes.spikes != 0, to, steps)  # silence goes nowhere
+    # Entries without a spike are moved past the last step, where `mode="drop"` ignores them.
+    to = jnp.where(spikes.spikes != 0, to, steps)
     signs = jnp.sign(spikes.value)
     value = jnp.zeros_like(signs).at[(to, *jnp.indices(spikes.shape)[1:])].add(signs, mode="drop")
     value = jnp.clip(value, -1, 1)
@@ -166,7 +167,7 @@ def _round_trip(encoder: Any, decoder: Any, signal: Any, disturb: Disturbance, k
 
 
 def _disturbed(encoder: Any, decoder: Any, signal: np.ndarray, lag: int, static: bool, disturb: Disturbance) -> float:
-    """The mean over five disturbances."""
+    """The mean score over five disturbances with different keys."""
     scores = []
     for seed in range(5):
         decoded = _round_trip(encoder, decoder, jnp.asarray(signal), disturb, jr.key(seed))

@@ -13,7 +13,7 @@ HEADER = "| code | SNR [dB] | spikes/s | silent steps | delay [ms] | 5 % lost | 
 
 
 def write(results: dict[str, Any]) -> None:
-    """Replace what is between the markers of `docs/codes.md`, and draw the figure in both styles."""
+    """Replace the text between the markers of `docs/codes.md`, and draw the figure in both styles."""
     path = DOCS / "codes.md"
     before, rest = path.read_text().split("<!-- results -->", 1)
     _, after = rest.split("<!-- end of results -->", 1)
@@ -22,7 +22,7 @@ def write(results: dict[str, Any]) -> None:
 
 
 def table(results: dict[str, Any]) -> str:
-    """A summary over signals, then the tables of each signal, of which that of the middle cap is open."""
+    """A summary over all signals, followed by the tables of each signal. The table of the middle cap is unfolded."""
     parts = [_summary(results)]
     for signal, codes in results["signals"].items():
         parts.append(f"### {signal.capitalize()}")
@@ -41,7 +41,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def _search(search: dict[str, Any]) -> str:
-    """What the search took, beside a loop over a peer."""
+    """The time of the search, compared with a loop over a peer."""
     beside = "" if search["ratio"] is None else f". This is {search['ratio']:.0f} times as fast as a loop over spikify"
     return (
         f"### The search\n\nA search over {search['settings']} thresholds of the step-forward code, on a signal of "
@@ -72,7 +72,7 @@ def _summary(results: dict[str, Any]) -> str:
 
 
 def draw(results: dict[str, Any]) -> None:
-    """SNR against spikes per second, a line a code, a panel a signal."""
+    """Plot the SNR against the spikes per second, with one line per code and one panel per signal."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -99,7 +99,7 @@ def draw(results: dict[str, Any]) -> None:
 
 
 def _styles() -> Iterator[tuple[str, dict[str, Any]]]:
-    """A colour a family of codes, and in it a kind of line for each."""
+    """One colour per family of codes, and one style of line per code of a family."""
     static = {code: each for code, each in grids.STATIC.items() if code not in grids.CODES}
     families = grids.RATE, grids.WINDOW | static, grids.POPULATION, grids.CONTRAST, grids.DECONVOLUTION
     lines = ("solid", "dashed", "dotted", "dashdot", (0, (8, 2, 1, 2, 1, 2)))

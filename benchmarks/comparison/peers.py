@@ -1,7 +1,7 @@
-"""The same codes of other packages: their own encoders and decoders, in their loops and their environments.
+"""The same codes in other packages, with their own encoders, decoders and loops, in their own environments.
 
-`python peers.py REQUEST.json` is run by the Python of each environment that `setup_peers.py` makes and prints, for the
-packages that it finds there, the best SNR [dB] of each code on each signal within each cap.
+`python peers.py REQUEST.json` is run with the Python of an environment that `setup_peers.py` makes. For each package
+that is installed there, it prints the best SNR [dB] of each code on each signal within each cap.
 """
 
 import json
@@ -18,13 +18,13 @@ import numpy as np
 
 
 ENVIRONMENTS = Path(__file__).parents[2] / ".venv-bench"
-# What a spike of the deconvolution codes adds up to; the kernels of these packages have 1, so that signals are scaled.
+# The sums of the kernels of the deconvolution codes. In these packages kernels sum to 1, so that signals are scaled.
 GAINS = (2.0, 4.0, 8.0, 16.0)
 Trials = Iterator[tuple[np.ndarray, int]]
 
 
 def measure(signals: dict[str, np.ndarray], **settings: Any) -> dict[str, dict[str, dict[str, float | None]]]:
-    """By signal, package and code, and cap."""
+    """The best SNR [dB] by signal, by package and code, and by cap."""
     found: dict[str, dict] = {name: {} for name in signals}
     request = {"signals": {name: x.tolist() for name, x in signals.items()}} | settings
     for environment in ("codes", "torch"):
@@ -34,7 +34,7 @@ def measure(signals: dict[str, np.ndarray], **settings: Any) -> dict[str, dict[s
 
 
 def seconds_per_setting(signal: np.ndarray, thresholds: np.ndarray) -> float | None:
-    """What a loop over spikify's step-forward encoder and its decoder takes for one threshold."""
+    """The time [s] that a loop over spikify's step-forward encoder and its decoder takes for one threshold."""
     return _ask("codes", {"timed": signal.tolist(), "thresholds": thresholds.tolist()})
 
 
@@ -52,7 +52,7 @@ def _ask(environment: str, request: dict[str, Any]) -> Any:
 
 def main() -> None:
     given = json.loads(Path(sys.argv[1]).read_text())
-    answers, sys.stdout = sys.stdout, open(os.devnull, "w")  # packages print what they like
+    answers, sys.stdout = sys.stdout, open(os.devnull, "w")  # packages may print anything
     if "timed" in given:
         trials = _spikify(np.asarray(given["timed"]), given["thresholds"])["spikify: step forward"]
         start = time.perf_counter()
@@ -117,7 +117,7 @@ def _spike_encoding(x: np.ndarray, thresholds: list[float]) -> dict[str, Trials]
             yield np.ravel(converter.decode(spikes, float(x[0])).numpy()), int(spikes.abs().sum())
 
     def deconvolution() -> Trials:
-        # Each trial takes it seconds: the ranges that its own `optimize` searches, coarsely.
+        # A trial takes seconds, so that the grid is coarse. It covers the ranges of the package's own `optimize`.
         for gain in GAINS:
             for cutoff in (0.01, 0.04):
                 for level in (0.1, 1.0):
@@ -130,14 +130,14 @@ def _spike_encoding(x: np.ndarray, thresholds: list[float]) -> dict[str, Trials]
 
 
 def kernels() -> Iterator[tuple[int, float, float]]:
-    """Taps, cutoff [Hz] and gain, for our codes and theirs. A signal of 1 is `1 / gain` spikes a step."""
+    """Taps, cutoff [Hz] and gain, for our codes and the peers'. A signal of 1 becomes `1 / gain` spikes per step."""
     for taps in (8, 16, 32, 64):
         for cutoff in [f for f in (5.0, 10.0, 20.0, 40.0) if f > 150 / taps] or [40.0]:
             yield from ((taps, cutoff, gain) for gain in GAINS)
 
 
 def _snr(signal: np.ndarray, decoded: np.ndarray, longest: int) -> float:
-    """As of our codes [dB]: at the delay, up to `longest` steps, at which the error is least."""
+    """The SNR [dB], as for our codes: at the delay of at most `longest` steps that has the smallest error."""
     kept = len(signal) - longest
     x = signal[:kept]
     error = min(np.sum((x - decoded[lag : lag + kept]) ** 2) for lag in range(longest + 1))

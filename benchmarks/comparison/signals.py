@@ -1,5 +1,8 @@
-"""The signals: the first four are those of Petro et al. (2020), "Selection and optimization of temporal spike encoding
-methods for spiking neural networks"; from 0 to 1, a step a millisecond."""
+"""The signals, scaled to the range from 0 to 1, with one time step per millisecond.
+
+The first four signals are those of Petro et al. (2020), "Selection and optimization of temporal spike encoding methods
+for spiking neural networks".
+"""
 
 import numpy as np
 
@@ -8,7 +11,7 @@ STEPS = 2800
 
 
 def signals() -> dict[str, np.ndarray]:
-    """By name, of shape (steps, 1)."""
+    """The signals by name, each of shape (steps, 1)."""
     rng = np.random.default_rng(0)
     t = np.arange(STEPS) / 1000  # s
     found = {
@@ -23,13 +26,13 @@ def signals() -> dict[str, np.ndarray]:
 
 
 def static_values() -> np.ndarray:
-    """Values that are held, of shape (steps, values)."""
+    """Held values, of shape (steps, values)."""
     values = np.random.default_rng(1).uniform(0, 1, 32)
     return np.repeat(values[None], 800, axis=0).astype(np.float32)
 
 
 def _events(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Pulses with a sharp start and a tail of 40 ms, five a second."""
+    """Pulses with a sharp start and a tail of 40 ms, five per second."""
     starts, sizes = rng.uniform(0, t[-1], 14), rng.uniform(0.3, 1, 14)
     after = t[:, None] - starts
     pulses = np.where(after > 0, after / 0.02 * np.exp(1 - after / 0.02), 0)
@@ -43,7 +46,7 @@ def _band_limited(rng: np.random.Generator, cutoff: float) -> np.ndarray:
 
 
 def _electrocardiogram(t: np.ndarray) -> np.ndarray:
-    """Of PyWavelets, some 8 beats, taken as 360 samples a second."""
+    """The electrocardiogram of PyWavelets, about 8 beats, read as 360 samples per second."""
     import pywt
 
     recorded = pywt.data.ecg().astype(float)

@@ -1,1 +1,1 @@
-"""Who takes part. One module a library, imported only in the worker process of that library's environment."""
+"""The contestants. Each library has one module, which only the worker process in that library's environment imports."""

@@ -9,13 +9,13 @@ Data = dict[str, np.ndarray]
 
 
 class Contestant(NamedTuple):
-    """One way to do one piece of work.
+    """One implementation of one kind of work.
 
     - `prepare(case, data, dtype, memory)` returns a function without arguments that does the work once, waits until
-      it is done, and returns the output. Everything a user would do once is done before. It raises `Absent` where
-      the library has nothing for the case.
-    - `role`: "ours"; "peer"; "floor", the least that touching the output can cost; "baseline", something of our own
-      to compare with; "fact" for measurements that are not times, whose `prepare` returns a dictionary of numbers.
+      it is done, and returns the output. Work that a user would do only once is done in `prepare`. It raises `Absent`
+      if the library has nothing for the case.
+    - `role`: "ours"; "peer"; "floor", the least time that touching the output can take; "baseline", a program to
+      compare ours with; "fact", a measurement that is not a time, whose `prepare` returns a dictionary of numbers.
     """
 
     work: str
@@ -43,9 +43,9 @@ def contestant(
 ) -> Callable[[Any], Any]:
     """Register a contestant; its docstring gives the equation that it runs.
 
-    - `dtypes`: what the spikes can come out in: "float32", "bool" (or any type of one byte).
-    - `memory`: "fresh", an output allocated by each call and dropped before the next; "reused", an output that the
-      caller hands over (`out=`, or a donated buffer).
+    - `dtypes`: the dtypes in which spikes can be returned: "float32", or "bool" (which includes any type of one byte).
+    - `memory`: "fresh" if each call allocates its output, which is dropped before the next call; "reused" if the caller
+      passes the output (`out=`, or a donated buffer).
     """
 
     def register(prepare):

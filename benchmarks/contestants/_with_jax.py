@@ -1,4 +1,4 @@
-"""What contestants on JAX share."""
+"""Helpers for the contestants on JAX."""
 
 import functools
 
@@ -11,7 +11,7 @@ STORED = {"float32": np.float32, "bool": np.uint8, "packed": np.uint32}
 
 
 def timed(function, memory, *arguments):
-    """`jax.jit(function)` on `arguments`; where the output is reused, each call donates it to the next."""
+    """A function that calls `jax.jit(function)` on `arguments`. A reused output is donated to the next call."""
     if memory == "fresh":
         compiled = jax.jit(function)
         return lambda: jax.block_until_ready(compiled(*arguments))
@@ -37,7 +37,7 @@ def floor(case, data, dtype, memory):
 
 
 def forward_and_backward(forward):
-    """`forward`'s spikes, and the gradient to the signal of the sum of the spikes times given weights."""
+    """A function that returns the spikes of `forward` and the gradient of their weighted sum to the signal."""
 
     def run(signal, weights, *arguments):
         spikes, pull_back = jax.vjp(lambda signal: forward(signal, *arguments), signal)
@@ -47,14 +47,14 @@ def forward_and_backward(forward):
 
 
 def timed_gradient(forward, signal, data, *arguments, spikes=True):
-    """`forward_and_backward`, compiled, with the spikes or without; of what it returns, the gradient."""
+    """Compile `forward_and_backward`, with or without its spikes. The function returns the gradient only."""
     both, signal, weights = forward_and_backward(forward), jnp.asarray(signal), jnp.asarray(data["weights"])
     run = jax.jit(both if spikes else lambda *each: both(*each)[1:])
     return lambda: jax.block_until_ready(run(signal, weights, *arguments))[-1]
 
 
 def temporary_rasters(forward, signal, data, *arguments):
-    """What `forward_and_backward` allocates besides arguments and results, by XLA's own account, in float32 rasters."""
+    """The memory of `forward_and_backward` besides arguments and results, according to XLA, in float32 rasters."""
     signal, weights = jnp.asarray(signal), jnp.asarray(data["weights"])
     program = jax.jit(forward_and_backward(forward)).lower(signal, weights, *arguments).compile()
     return {"rasters": program.memory_analysis().temp_size_in_bytes / weights.nbytes}

@@ -1,4 +1,4 @@
-"""What contestants on NumPy share."""
+"""Helpers for the contestants on NumPy."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What contestants of this library share."""
+"""Helpers for the contestants of this library."""
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -12,7 +12,7 @@ BOTH = {"role": "ours", "dtypes": ("float32", "bool"), "memory": ("fresh", "reus
 
 
 def whole_sequence(module, example, steps=None):
-    """The function that a user would compile: a signal, a state and a key in, the spikes out."""
+    """The function that a user would compile, from a signal, a state and a key to spikes; and the initial state."""
 
     def run(signal, state, key):
         output, _ = spark.unroll(module, signal, state, steps=steps, key=key)

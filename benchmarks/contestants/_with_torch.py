@@ -1,10 +1,10 @@
-"""What contestants on PyTorch share."""
+"""Helpers for the contestants on PyTorch."""
 
 import torch
 
 
 def timed_gradient(forward, signal, data):
-    """`forward`'s spikes, and the gradient to the signal of the sum of the spikes times given weights."""
+    """A function that computes the spikes of `forward` and the gradient of their weighted sum to the signal."""
     signal, weights = signal.requires_grad_(), torch.from_numpy(data["weights"])
 
     def run():

@@ -1,4 +1,4 @@
-"""Plain JAX: what a user would write by hand, and the floor."""
+"""Plain JAX: programs that a user would write by hand, and the floor."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ contestant("unpack", "a + 1", role="floor", dtypes=("bool",), memory=("fresh", "
 
 @contestant("poisson", "jax.random.bernoulli", **BOTH)
 def bernoulli(case, data, dtype, memory):
-    """`jax.random.bernoulli(key, p, (T, ...))`: `uniform < p`, one key for the whole raster."""
+    """`jax.random.bernoulli(key, p, (T, ...))`: `uniform < p` with one key for the whole raster."""
     p = jnp.asarray(0.1 * data["signal"])
     return timed(lambda key, p: jr.bernoulli(key, p, case.shape).astype(dtype), memory, jr.key(0), p)
 
@@ -43,10 +43,10 @@ def naive_step(lif, dtype):
 
 @contestant("linear", "naive recurrence, potential and timer", role="baseline", **BOTH)
 def naive(case, data, dtype, memory):
-    """What is written down first: a spike is a step long and nothing is carried over from within a step.
+    """The recurrence that users write first: a spike takes a whole step, and no time within a step is carried over.
 
-    `V <- V e^(-dt/tau) + (1 - e^(-dt/tau)) g x` unless refractory; `V > 1` fires, sets `V = 0` and the timer to `cd`.
-    The potential and the timer are carried through `lax.scan`.
+    `V <- V e^(-dt/tau) + (1 - e^(-dt/tau)) g x` unless refractory. A unit with `V > 1` fires, which sets `V` to 0 and
+    the timer to `cd`. The potential and the timer are carried through `lax.scan`.
     """
     signal = jnp.asarray(data["signal"])
     step = naive_step(case.lif, dtype)
@@ -59,7 +59,7 @@ def naive(case, data, dtype, memory):
 
 
 def naive_differentiable(lif):
-    """The recurrence of `naive`, with a sigmoid's derivative for the spike's."""
+    """The recurrence of `naive`, with the derivative of a sigmoid as the derivative of a spike."""
     gain = (1 - lif.decay) * lif.gain
 
     def step(state, x):
@@ -81,7 +81,7 @@ def naive_differentiable(lif):
 
 @contestant("gradient", "naive recurrence, potential and timer", role="baseline")
 def gradient(case, data, dtype, memory):
-    """The recurrence of `naive`; backward with the derivative of a sigmoid, the reset without gradient."""
+    """The recurrence of `naive`. The backward pass uses the derivative of a sigmoid; the reset has no gradient."""
     return timed_gradient(naive_differentiable(case.lif), data["signal"], data)
 
 
@@ -93,7 +93,7 @@ def memory(case, data, dtype, memory):
 
 @contestant("step", "jax.jit by hand, the same formula", role="peer")
 def step(case, data, dtype, memory):
-    """The formula of `LinearSpiker` (see `numpy.py`), compiled by `jax.jit`; the state is a tuple of two arrays."""
+    """The formula of `LinearSpiker` (see `numpy.py`), compiled by `jax.jit`. The state is a tuple of two arrays."""
     lif = case.lif
 
     @jax.jit

@@ -1,4 +1,4 @@
-"""Norse. Times are in seconds there."""
+"""Norse, which takes times in seconds."""
 
 import torch
 from norse.torch.functional.encode import poisson_encode, poisson_encode_step
@@ -10,7 +10,7 @@ from ._with_torch import timed_gradient
 
 @contestant("poisson", "poisson_encode")
 def poisson(case, data, dtype, memory):
-    """`rand(T, ...) < dt f_max x`; for a varying signal `poisson_encode_step` on all steps at once."""
+    """`rand(T, ...) < dt f_max x`; for a varying signal, `poisson_encode_step` on all steps at once."""
     x = torch.from_numpy(data["signal"])
     if case.signal == "held":
         return lambda: poisson_encode(x, case.steps, f_max=100, dt=0.001)
@@ -23,9 +23,9 @@ def parameters(case):
 
 @contestant("linear", "lif_current_encoder")
 def linear(case, data, dtype, memory):
-    """`V <- V + dt/tau (g x - V)`, `V > 1` fires and sets `V = 0`; no refractory period. `g x` is given.
+    """`V <- V + dt/tau (g x - V)`, `V > 1` fires and sets `V = 0`, without a refractory period.
 
-    The loop of `constant_current_lif_encode`, with another current at each step.
+    `g x` is computed in advance. This is the loop of `constant_current_lif_encode`, with one current per step.
     """
     current, p, dt = case.lif.gain * torch.from_numpy(data["signal"]), parameters(case), case.lif.dt / 1000
 
@@ -42,7 +42,7 @@ def linear(case, data, dtype, memory):
 
 @contestant("gradient", "lif_current_encoder")
 def gradient(case, data, dtype, memory):
-    """The recurrence of `linear`; backward with Norse's default surrogate (SuperSpike), through the reset."""
+    """The recurrence of `linear`. The gradient uses Norse's default surrogate (SuperSpike), also through the reset."""
     p, dt = parameters(case), case.lif.dt / 1000
 
     def forward(current):

@@ -17,7 +17,7 @@ contestant("unpack", "a + 1", role="floor", dtypes=("bool",), memory=("fresh", "
 
 @contestant("poisson", "Generator.random < p", **BOTH)
 def uniform(case, data, dtype, memory):
-    """`u < p` with a float32 uniform `u` for each unit and step; `p` is given."""
+    """`u < p` with a float32 uniform `u` for each unit and step; `p` is computed in advance."""
     rng, p = np.random.default_rng(0), 0.1 * data["signal"]
     if memory == "fresh":
         if dtype == "bool":
@@ -35,7 +35,7 @@ def uniform(case, data, dtype, memory):
 
 @contestant("poisson", "16-bit integers < threshold", dtypes=("float32", "bool"))
 def integers(case, data, dtype, memory):
-    """`k < 65536 p` with 16 random bits `k` for each unit and step; `p` is kept to 2^-16, the threshold is given."""
+    """`k < 65536 p` with 16 random bits `k` per unit and step; the threshold, and with it `p` to 2^-16, is given."""
     rng, threshold = np.random.default_rng(0), (0.1 * data["signal"] * 65536).astype(np.uint16)
 
     def run():
@@ -89,8 +89,8 @@ def _scale(case):
 def step(case, data, dtype, memory):
     """One step of a leaky integrator whose threshold crossing is solved within the step.
 
-    With `a` the ms of the step outside the refractory period: `V + (g x - V) (1 - e^(-a/tau)) > 1` fires, at
-    `tau ln((g x - V) / (g x - 1))`; what is left of the step after that and after `cd` charges the unit again.
+    Let `a` be the part of the step outside the refractory period [ms]. If `V + (g x - V) (1 - e^(-a/tau)) > 1`, the
+    unit fires at `tau ln((g x - V) / (g x - 1))`. In the rest of the step after the spike and `cd`, it charges again.
     """
     lif, f = case.lif, np.float32
     dt, tau, cd, gain = f(lif.dt), f(lif.tau), f(lif.cd), f(lif.gain)
@@ -119,14 +119,14 @@ def step(case, data, dtype, memory):
 
 @contestant("pack", "packbits(axis=0)", dtypes=("packed",))
 def pack_time(case, data, dtype, memory):
-    """Eight steps of one unit to a byte, along time."""
+    """Pack eight steps of one unit into a byte, along time."""
     spikes = data["spikes"]
     return lambda: np.packbits(spikes, axis=0)
 
 
 @contestant("pack", "packbits(axis=-1)", dtypes=("packed",))
 def pack_units(case, data, dtype, memory):
-    """Eight units of one step to a byte, along units: contiguous."""
+    """Pack eight units of one step into a byte, along units, which are contiguous."""
     spikes = data["spikes"]
     return lambda: np.packbits(spikes, axis=-1)
 

@@ -10,7 +10,7 @@ from ._with_torch import timed_gradient
 
 @contestant("poisson", "spikegen.rate")
 def poisson(case, data, dtype, memory):
-    """`torch.bernoulli(clamp(p, 0, 1))`; a held signal is repeated first."""
+    """`torch.bernoulli(clamp(p, 0, 1))`. A held signal is repeated first."""
     p = torch.from_numpy(0.1 * data["signal"])
     if case.signal == "held":
         return lambda: spikegen.rate(p, num_steps=case.steps)
@@ -18,7 +18,7 @@ def poisson(case, data, dtype, memory):
 
 
 def unrolled(case, current):
-    """`Leaky`: `V <- beta V (1 - s) + x`, `s = V > 1` for the next step; no refractory period."""
+    """`Leaky`: `V <- beta V (1 - s) + x`, `s = V > 1` for the next step, without a refractory period."""
     neuron = snn.Leaky(beta=case.lif.decay, threshold=1.0, reset_mechanism="zero")
     potential = torch.zeros(current.shape[1:])
     spikes = []
@@ -30,7 +30,7 @@ def unrolled(case, current):
 
 @contestant("linear", "Leaky")
 def linear(case, data, dtype, memory):
-    """See `unrolled`; `x` times `(1 - beta) g` is given."""
+    """The recurrence of `unrolled`; `x` times `(1 - beta) g` is computed in advance."""
     current = (1 - case.lif.decay) * case.lif.gain * torch.from_numpy(data["signal"])
 
     @torch.no_grad()
@@ -42,6 +42,6 @@ def linear(case, data, dtype, memory):
 
 @contestant("gradient", "Leaky")
 def gradient(case, data, dtype, memory):
-    """See `unrolled`; backward with snnTorch's default surrogate, the reset without gradient."""
+    """The recurrence of `unrolled`, with snnTorch's default surrogate. The reset has no gradient."""
     current = (1 - case.lif.decay) * case.lif.gain * torch.from_numpy(data["signal"])
     return timed_gradient(lambda current: unrolled(case, current), current, data)

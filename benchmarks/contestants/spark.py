@@ -1,4 +1,4 @@
-"""Spark 1.2.2, the library whose interfaces these are; in float32, compiled, in `lax.scan`."""
+"""Spark 1.2.2, whose interfaces spark_eqx rebuilds. It runs in float32, compiled, in `lax.scan`."""
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,10 @@ from ._registry import contestant
 
 
 def timed(module, case, data):
-    """The module's state through `lax.scan`. Spikes come out as one byte each, the library's own encoding."""
+    """Carry the state through `lax.scan`. The spikes have the library's own encoding of one byte per spike."""
     signal = jnp.asarray(data["signal"])
     held = case.signal == "held"
-    module(signal=spark.FloatArray(signal if held else signal[0]))  # the first call builds it
+    module(signal=spark.FloatArray(signal if held else signal[0]))  # the first call builds the module
     graph, state = spark.split(module)
 
     @jax.jit
@@ -36,5 +36,5 @@ def poisson(case, data, dtype, memory):
 
 @contestant("linear", "LinearSpiker", dtypes=("bool",))
 def linear(case, data, dtype, memory):
-    """`V <- e^(-dt/tau) V + dt tau (1 - e^(-dt/tau)) g x` unless refractory, `V > tau` fires and sets `V = 0`."""
+    """`V <- e^(-dt/tau) V + dt tau (1 - e^(-dt/tau)) g x` unless refractory; `V > tau` fires and sets `V = 0`."""
     return timed(LinearSpiker(dtype=jnp.float32), case, data)

@@ -25,19 +25,19 @@ def poisson(case, data, dtype, memory):
 
 @contestant("poisson", "PoissonSpiker, 13 rounds", **{**BOTH, "role": "baseline"})
 def poisson_13(case, data, dtype, memory):
-    """The same with another stream: Threefry-2x32 with 13 rounds instead of 20."""
+    """The same code with other random numbers: Threefry-2x32 with 13 rounds instead of 20."""
     return encoder(PoissonSpiker(dtype=dtype, rounds=13), case, data, memory)
 
 
 @contestant("linear", "LinearSpiker", **BOTH)
 def linear(case, data, dtype, memory):
-    """`tau dV/dt = -V + g x`, threshold 1, refractory period; solved exactly within the step."""
+    """`tau dV/dt = -V + g x` with threshold 1 and a refractory period, solved exactly within the step."""
     return encoder(LinearSpiker(tau=case.lif.tau, dt=case.lif.dt, dtype=dtype), case, data, memory)
 
 
 @contestant("scaling", "whole sequence", **{**BOTH, "memory": ("reused",)})
 def scaling(case, data, dtype, memory):
-    """The same per unit-step, for longer and longer sequences."""
+    """A code on sequences of increasing length, to compare the cost per unit-step."""
     module = {"PoissonSpiker": PoissonSpiker, "LinearSpiker": LinearSpiker}[case.options["module"]](dtype=dtype)
     return encoder(module, case, data, memory)
 
@@ -59,7 +59,7 @@ def as_many_outputs(case, data, dtype, memory):
 
 @contestant("integrator", "ExponentialIntegrator", role="ours", dtypes=("float32", "bool"))
 def integrator(case, data, dtype, memory):
-    """Group sums, then twice `y += (1 - exp(-dt / tau)) (z - y)`; the batch is a `vmap`, the groups are shared."""
+    """Group sums, then twice `y += (1 - exp(-dt / tau)) (z - y)`; `vmap` adds the batch, and groups are shared."""
     spikes = jnp.asarray(data["spikes"].astype(dtype))
     module = ExponentialIntegrator(num_outputs=case.readout.outputs, shuffle=case.readout.order == "shuffled")
     state = module.init(spikes[0, 0], key=jr.key(0))
@@ -72,14 +72,14 @@ def integrator(case, data, dtype, memory):
 
 @contestant("gradient", "LinearSpiker, spikes and gradient", role="ours")
 def gradient(case, data, dtype, memory):
-    """`LinearSpiker` as above; backward with the derivative of `arctan`, the reset without gradient."""
+    """`LinearSpiker` as above. The backward pass uses the derivative of `arctan`, and the reset has no gradient."""
     run, state = whole_sequence(LinearSpiker(), data["signal"][0])
     return timed_gradient(run, data["signal"], data, state, None)
 
 
 @contestant("gradient", "LinearSpiker, gradient alone", role="baseline")
 def gradient_alone(case, data, dtype, memory):
-    """The same where nothing else needs the spikes, so that the compiler leaves them out."""
+    """The same without returning the spikes, so that the compiler can leave them out."""
     run, state = whole_sequence(LinearSpiker(), data["signal"][0])
     return timed_gradient(run, data["signal"], data, state, None, spikes=False)
 
@@ -92,7 +92,7 @@ def memory(case, data, dtype, memory):
 
 
 def rows(case, data):
-    """NumPy signals for a closed loop, a new one for each step."""
+    """NumPy signals for a closed loop, one per step."""
     return [np.ascontiguousarray(row) for row in data["signal"]]
 
 
@@ -110,7 +110,7 @@ def closed_loop(step, state, signals):
 
 @contestant("step", "LinearSpiker, jax.jit with the module as an argument", role="ours")
 def step_argument(case, data, dtype, memory):
-    """One step of `LinearSpiker`, NumPy in and out."""
+    """One step of `LinearSpiker`, with NumPy input and output."""
     signals = rows(case, data)
     module = LinearSpiker()
 
@@ -124,7 +124,7 @@ def step_argument(case, data, dtype, memory):
 
 @contestant("step", "LinearSpiker, jax.jit with the module closed over", role="ours")
 def step_closed_over(case, data, dtype, memory):
-    """One step of `LinearSpiker`, NumPy in and out."""
+    """One step of `LinearSpiker`, with NumPy input and output."""
     signals = rows(case, data)
     module = LinearSpiker()
 
@@ -138,7 +138,7 @@ def step_closed_over(case, data, dtype, memory):
 
 @contestant("step", "LinearSpiker, called as it is", role="baseline")
 def step_eager(case, data, dtype, memory):
-    """One step of `LinearSpiker`, NumPy in and out, without `jax.jit` around it."""
+    """One step of `LinearSpiker` without `jax.jit` around it, with NumPy input and output."""
     signals = rows(case, data)
     module = LinearSpiker()
 
@@ -150,7 +150,7 @@ def step_eager(case, data, dtype, memory):
 
 
 def compile_facts(make, repeats=5):
-    """Milliseconds to trace, to lower and to compile, each time with empty caches; the median of `repeats`."""
+    """The times to trace, to lower and to compile [ms], with empty caches; each is the median of `repeats`."""
     stages = {"trace_ms": [], "lower_ms": [], "compile_ms": []}
     for _ in range(repeats):
         jax.clear_caches()
@@ -210,7 +210,7 @@ def compile_integrator(case, data, dtype, memory):
 
 @contestant("compile", "LinearSpiker, how often it is traced", role="fact")
 def traces(case, data, dtype, memory):
-    """Traces of a function that takes the module as an argument, in three calls."""
+    """The number of traces, in three calls, of a function that takes the module as an argument."""
     count = 0
 
     @jax.jit
@@ -244,7 +244,7 @@ def raster_module():
 
 @contestant("pack", "raster.pack", role="ours", dtypes=("packed",), memory=("fresh", "reused"))
 def pack(case, data, dtype, memory):
-    """32 steps of one unit to a word of 32 bits, along time."""
+    """Pack 32 steps of one unit into a word of 32 bits, along time."""
     return timed(raster_module().pack, memory, jnp.asarray(data["spikes"]))
 
 

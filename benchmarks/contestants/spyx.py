@@ -13,7 +13,7 @@ from ._with_jax import timed_gradient
 
 @contestant("poisson", "rate_code", dtypes=("bool",))
 def poisson(case, data, dtype, memory):
-    """`jax.random.bernoulli(key, x p_max)` on the signal in float16, repeated along time; one byte a spike."""
+    """`jax.random.bernoulli(key, x p_max)` on the signal in float16, repeated along time; one byte per spike."""
     if case.signal != "held":
         raise Absent("rate_code repeats one signal")
     signal, key = jnp.asarray(data["signal"])[:, None], jr.key(0)
@@ -22,14 +22,14 @@ def poisson(case, data, dtype, memory):
 
 
 def unrolled(case):
-    """`LIF`: `s = V > 1`, then `V <- beta V + x - s`; no refractory period."""
+    """`LIF`: `s = V > 1`, then `V <- beta V + x - s`, without a refractory period."""
     neuron = spyx.nn.LIF((case.units,), beta=case.lif.decay, rngs=nnx.Rngs(0))
     return lambda current: spyx.nn.run(neuron, current)[0]
 
 
 @contestant("linear", "LIF, run")
 def linear(case, data, dtype, memory):
-    """See `unrolled`; `x` times `(1 - beta) g` is given."""
+    """The recurrence of `unrolled`; `x` times `(1 - beta) g` is computed in advance."""
     current = jnp.asarray((1 - case.lif.decay) * case.lif.gain * data["signal"])
     run = jax.jit(unrolled(case))
     return lambda: jax.block_until_ready(run(current))
@@ -37,5 +37,5 @@ def linear(case, data, dtype, memory):
 
 @contestant("gradient", "LIF, run")
 def gradient(case, data, dtype, memory):
-    """See `unrolled`; backward with Spyx's default surrogate, through the reset."""
+    """The recurrence of `unrolled`. The gradient uses Spyx's default surrogate and flows through the reset."""
     return timed_gradient(unrolled(case), (1 - case.lif.decay) * case.lif.gain * data["signal"], data)

@@ -1,4 +1,4 @@
-"""PyTorch by hand."""
+"""Hand-written PyTorch."""
 
 import torch
 
@@ -11,7 +11,7 @@ BOTH = {"dtypes": ("float32", "bool"), "memory": ("fresh", "reused")}
 
 @contestant("poisson", "rand < p", **BOTH)
 def rand(case, data, dtype, memory):
-    """`u < p` with a float32 uniform `u` for each unit and step; `p` is given."""
+    """`u < p` with a float32 uniform `u` for each unit and step; `p` is computed in advance."""
     p = torch.from_numpy(0.1 * data["signal"])
     if memory == "fresh":
         if dtype == "bool":
@@ -29,7 +29,7 @@ def rand(case, data, dtype, memory):
 
 @contestant("poisson", "bernoulli", **BOTH)
 def bernoulli(case, data, dtype, memory):
-    """`Tensor.bernoulli_(p)`: a draw for each unit and step, without a raster of uniforms; `p` is given."""
+    """`Tensor.bernoulli_(p)`: one draw per unit and step, without a raster of uniforms; `p` is given."""
     p = torch.from_numpy(0.1 * data["signal"])
     out = torch.empty(case.shape, dtype=getattr(torch, dtype))
     return lambda: (torch.empty_like(out) if memory == "fresh" else out).bernoulli_(p)
@@ -51,7 +51,7 @@ class ATan(torch.autograd.Function):
 
 @contestant("linear", "loop by hand")
 def linear(case, data, dtype, memory):
-    """`V <- V + (1 - e^(-dt/tau)) (g x - V)`, `V > 1` fires and sets `V = 0`; no refractory period. `g x` is given."""
+    """`V <- V + (1 - e^(-dt/tau)) (g x - V)`, `V > 1` fires and sets `V = 0`. No refractory period; `g x` is given."""
     current, k = case.lif.gain * torch.from_numpy(data["signal"]), 1 - case.lif.decay
 
     @torch.no_grad()
@@ -70,7 +70,7 @@ def linear(case, data, dtype, memory):
 
 @contestant("linear", "loop by hand, in place", **BOTH)
 def linear_in_place(case, data, dtype, memory):
-    """The same, with nothing allocated in the loop: three operations a step."""
+    """The same recurrence with three operations per step, none of which allocates memory."""
     current, k = case.lif.gain * torch.from_numpy(data["signal"]), 1 - case.lif.decay
     kept = torch.zeros(case.shape, dtype=getattr(torch, dtype))
     quiet = torch.zeros(current.shape[1:], dtype=torch.bool)
@@ -90,7 +90,7 @@ def linear_in_place(case, data, dtype, memory):
 
 @contestant("gradient", "loop by hand")
 def gradient(case, data, dtype, memory):
-    """The recurrence of `linear`; backward with the derivative of `arctan`, the reset without gradient."""
+    """The recurrence of `linear`. The backward pass uses the derivative of `arctan`, and the reset has no gradient."""
     current, k = case.lif.gain * torch.from_numpy(data["signal"]), 1 - case.lif.decay
 
     def forward(current):
@@ -135,7 +135,7 @@ def matmul(case, data, dtype, memory):
 
 @contestant("integrator", "sums of slices, or index_add, loop", dtypes=("float32", "bool"))
 def slices(case, data, dtype, memory):
-    """Group sums by reshaping (ordered, even groups), of slices (ordered), or by `index_add_` (shuffled)."""
+    """Group sums by reshaping (ordered groups of one size), by slices (ordered) or by `index_add_` (shuffled)."""
     spikes = torch.from_numpy(data["spikes"]).to(getattr(torch, dtype))
     readout, scale = case.readout, _scale(case)
     sizes, groups = readout.sizes(case.units).tolist(), torch.from_numpy(data["groups"])

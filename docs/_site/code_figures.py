@@ -14,7 +14,7 @@ from spark_eqx import plot
 from spark_eqx.nn import interfaces as of
 
 
-# Codes of a held signal: the spikes of a ramp over 40 units, and to the right the decoded values of 51 signals.
+# Codes of a held signal. Left: the spikes of a ramp over 40 units. Right: the decoded values of 51 signals.
 HELD: dict[str, Callable[[], Any]] = {
     "regular": lambda: of.RegularSpiker(),
     "renewal": lambda: of.RenewalSpiker(order=16, cd=2.0),
@@ -24,7 +24,7 @@ HELD: dict[str, Callable[[], Any]] = {
     "burst": lambda: of.BurstSpiker(window=32.0),
     "rank_order": lambda: of.RankOrderSpiker(window=32.0),
 }
-# Codes of a varying signal: a wave, its spikes, and the decoded wave.
+# Codes of a varying signal. The panels show a wave, its spikes, and the decoded wave.
 VARYING: dict[str, Callable[[], Any]] = {
     "delta": lambda: of.DeltaSpiker(threshold=0.02, start=0.5),
     "step_forward": lambda: of.StepForwardSpiker(threshold=0.05, start=0.5),
@@ -92,7 +92,7 @@ def traces() -> None:
         for signal, style, what in ((once, "-", "(1 in one step)"), (level, "--", "(1 from then on)")):
             output, _ = spark.unroll(trace, signal, trace.init(signal[0]))
             if isinstance(trace, of.SignalAccumulator) and style == "--":
-                continue  # its level is 1 / k
+                continue  # this trace rises to 1 / k, far above the others
             plt.plot(np.arange(100), output["output"].value, style, label=f"{type(trace).__name__} {what}")
     plt.xlabel("time [ms]")
     plt.ylabel("trace")

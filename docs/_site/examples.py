@@ -1,6 +1,7 @@
-"""The output and the figure of an example, light and dark, for its page.
+"""Make the output and the figures of an example, light and dark, for its page.
 
-`python docs/_site/examples.py digits` runs `docs/examples/digits.py` in full and keeps both in `docs/assets`.
+`python docs/_site/examples.py digits` runs `docs/examples/digits.py` in full, and writes the output and the figures to
+`docs/assets`.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ def run(name: str) -> None:
 
 
 def drawn(draw: Any, *args: Any) -> None:
-    """Call the example's own function, in the colours of the site."""
+    """Call the `draw` function of the example with the colours of the site."""
     *results, path, scheme = args
     style, colours = STYLES[scheme]
     more = PLAIN | {"axes.prop_cycle": cycler(color=colours), "savefig.transparent": True}

@@ -1,6 +1,7 @@
-"""The figures of the site, light and dark. `python docs/_site/figures.py FOLDER` draws them alone.
+"""The figures of the site, light and dark. `python docs/_site/figures.py FOLDER` draws them without building the site.
 
-The figure of the start page and the README is kept in the repository: `python docs/_site/figures.py docs/assets start`.
+The figure of the start page and the README is kept in the repository. `python docs/_site/figures.py docs/assets start`
+draws it again.
 """
 
 import io
@@ -115,7 +116,7 @@ def rates():
 
 def round_trip():
     # --8<-- [start:round_trip]
-    wave = jnp.tile(slow_wave()[:, None], 50)  # the same signal to 50 units
+    wave = jnp.tile(slow_wave()[:, None], 50)  # the same signal for 50 units
     encoder = PoissonSpiker(max_freq=300.0)
     decoder = ExponentialIntegrator(num_outputs=1, saturation_freq=300.0, shuffle=False)
     spikes, _ = spark.unroll(encoder, wave, encoder.init(wave[0]), key=jr.key(2))
@@ -194,7 +195,7 @@ STYLES = {
     "dark": ("dark_background", ("#9fa8da", "#ffb74d", "#80cbc4", "#f48fb1", "#bcaaa4", "#ce93d8", "#b0bec5")),
 }
 PLAIN = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": "medium", "font.size": 9}
-SIZE = 5.6, 3.2  # inches: legible on a telephone, where the width is that of the screen
+SIZE = 5.6, 3.2  # inches; legible on a phone, where figures are as wide as the screen
 
 
 def draw(function: Callable[[], None], folder: Path) -> None:
@@ -207,7 +208,7 @@ def draw(function: Callable[[], None], folder: Path) -> None:
             plt.savefig(picture, format="png", dpi=150, transparent=True)
             plt.close("all")
         path = folder / f"{function.__name__}-{name}.png"
-        # Only what changed, or `mkdocs serve` would build again for ever.
+        # Unchanged figures are not written, because `mkdocs serve` would rebuild the site in an endless loop.
         if not path.exists() or path.read_bytes() != picture.getvalue():
             path.write_bytes(picture.getvalue())
 

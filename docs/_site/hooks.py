@@ -1,4 +1,4 @@
-"""Hooks for the contents of the site besides Markdown: figures, the pages of the API, equations."""
+"""MkDocs hooks for contents other than Markdown: the figures, the API pages, and the equations."""
 
 import html
 import re
@@ -19,7 +19,7 @@ import reference  # noqa: E402
 
 
 def on_pre_build(config: Any) -> None:
-    """Draw all figures, by the functions of `spark_eqx.plot`."""
+    """Draw all figures with the functions of `spark_eqx.plot`."""
     figures.draw_all(Path(config.docs_dir) / "assets" / "figures")
 
 
@@ -36,7 +36,7 @@ def path(name: str) -> str:
 
 
 def on_page_content(content: str, page: Any, config: Any, files: Any) -> str:
-    """Docstrings refer to public names without their modules. Equations become MathML, which needs no script."""
+    """Add modules to the public names in docstrings, and convert equations to MathML, which needs no script."""
     del page, config, files
     content = re.sub(r'(<autoref [^>]*identifier=")(\w+)"', lambda found: f'{found[1]}{path(found[2])}"', content)
     for pattern, display in (

@@ -1,4 +1,4 @@
-"""Hooks for the look of the site, beyond its style sheet: titles, the footer, figures, equations."""
+"""MkDocs hooks for the look of the site beyond its style sheet: titles, the footer, figures, equations."""
 
 import re
 import tomllib
@@ -15,10 +15,10 @@ def on_config(config: Any) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Set the title of a window to the page's heading; the navigation has shorter titles.
+    """Set the title of the browser window to the heading of the page, because titles in the navigation are shorter.
 
-    `{{ figure NAME: TEXT }}` becomes a picture of `figures.py`, one for each scheme. HTML comments contain code that
-    only the tests run, and are removed.
+    `{{ figure NAME: TEXT }}` is replaced by a picture of `figures.py` for each colour scheme. HTML comments contain
+    code that only the tests run, and are removed.
     """
     del config, files
     if heading := re.search(r"^# (.*)$", markdown, re.M):
@@ -30,7 +30,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(content: str, page: Any, config: Any, files: Any) -> str:
-    """Pictures open in full size, for small screens. Equations scroll by themselves."""
+    """Link pictures to their full size, for small screens, and let each equation scroll on its own."""
     del page, config, files
     content = re.sub(
         r'<img ([^>]*src="([^"]+)"[^>]*)>', r'<a class="picture" href="\2"><img loading="lazy" \1></a>', content

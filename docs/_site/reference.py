@@ -17,11 +17,11 @@ from spark_eqx.nn import interfaces
 
 
 PAGES = sorted((Path(__file__).parents[1] / "api").glob("*.md"))
-ENTRY = re.compile(r"^::: (\S+)\n(?:    .*\n)*", re.M)  # with its options
+ENTRY = re.compile(r"^::: (\S+)\n(?:    .*\n)*", re.M)  # the entry with its options
 
-# What all interfaces of a kind have comes last.
+# Fields that all interfaces of a kind share are listed last.
 SHARED = [field.name for field in dataclasses.fields(interfaces.InputInterfaceConfig)]
-# Shapes of what goes in and comes out, where they are not `shape`, which is any: expressions of the parameters.
+# Shapes of inputs and outputs as expressions of the parameters, unless they are an arbitrary `shape`.
 TAKES = {"PopulationDecoder": "(*shape, resolution)"}
 GIVES = {
     "TopologicalPoissonSpiker": "(*shape, resolution)",
@@ -59,7 +59,7 @@ def documented(markdown: str) -> dict[str, Any]:
 
 
 def contents(markdown: str) -> str:
-    """The objects of a page, up to its first heading that is for those who write their own."""
+    """The list of the objects of a page, up to the first heading for readers who write their own modules."""
     lines = []
     for heading, path in re.findall(r"^## (.*)$|^::: (\S+)$", markdown, re.M):
         if heading in ("States", "Base classes", "Your own"):
@@ -81,7 +81,7 @@ def summary(named: Any) -> str:
 
 
 def about(named: Any) -> str:
-    """Below the docstring of a class: the ports, the state and the parameters."""
+    """The text below the docstring of a class: the ports, the state and the parameters."""
     parts = []
     config = config_of(named)
     if config is not None:
@@ -150,7 +150,7 @@ def state_of(module: Any) -> type | None:
 
 
 def link(named: type) -> str:
-    """A link to the entry of an object, wherever it is."""
+    """A link to the entry of an object, on whichever page it is."""
     paths = [path for page in PAGES for path in ENTRY.findall(page.read_text())]
     path = next((path for path in paths if pkgutil.resolve_name(path) is named), None)
     if path is None:
@@ -168,7 +168,7 @@ def fields(record: Any) -> list[dataclasses.Field]:
 
 
 def parameters(record: Any) -> str:
-    """The table of a config's (or a surrogate's, a curve's) parameters."""
+    """The table of the parameters of a config, a surrogate or a curve."""
     rows = ["| parameter | default | unit | description | condition |", "|---|---|---|---|---|"]
     for field in fields(record):
         about = field.metadata
@@ -180,7 +180,7 @@ def parameters(record: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as you would write it."""
+    """A value in the form of Python code."""
     if value is dataclasses.MISSING:
         return "dataclasses.MISSING"
     if inspect.isclass(value) or inspect.isfunction(value):
@@ -195,7 +195,7 @@ class Text(str):
 
 
 def signature(called: Any) -> inspect.Signature:
-    """The signature of an object: of a module with the parameters of its config, of a payload or state with shapes."""
+    """The signature of an object: of a module with the fields of its config, of a payload or a state with shapes."""
     config, is_class = config_of(called), inspect.isclass(called)
     record = called if is_class and issubclass(called, Parameters) else config
     if typing.is_typeddict(called):

@@ -1,4 +1,4 @@
-"""For mkdocstrings: signatures as `reference.py` has them, instead of what Python says of `__init__`."""
+"""An extension of mkdocstrings that shows the signatures of `reference.py` instead of Python's `__init__`."""
 
 import inspect
 import sys
@@ -44,5 +44,5 @@ def _parameters(called: Any) -> griffe.Parameters:
 def _listed(called: Any) -> list[inspect.Parameter]:
     try:
         return list(reference.signature(called).parameters.values())
-    except (TypeError, ValueError):  # a class of C, or one that no page has
+    except (TypeError, ValueError):  # a class that is written in C or has no page
         return []

@@ -8,11 +8,11 @@ from ..records.record import Parameters, ParametersT
 
 
 class SparkConfig(Parameters):
-    """Every parameter of a module, once: frozen, checked, printed with units, written as plain JSON.
+    """The parameters of a module: frozen, checked, printed with units, and written as plain JSON.
 
     - Numbers given as Python or NumPy numbers are constants: part of the pytree's structure, folded by the compiler.
-    - Numbers given as JAX arrays are leaves of the pytree: to differentiate, `vmap` over or shard. They may be traced;
-      checks on values apply to concrete values only.
+    - Numbers given as JAX arrays are leaves of the pytree, which you can differentiate, `vmap` over or shard. They may
+      be traced. Checks of values apply to concrete values only.
     - Whatever sets a shape or a branch is static.
 
     Change a field by `dataclasses.replace(config, tau=20.0)`. Fields are made by [`parameter`][].
@@ -22,10 +22,10 @@ class SparkConfig(Parameters):
 
     @classmethod
     def of(cls: type[ParametersT], config: Any, kwargs: Mapping[str, Any]) -> ParametersT:
-        """`config` (`None`: the defaults) with the fields in `kwargs` overridden, for `Module(config, **kwargs)`.
+        """`config`, or the defaults for `None`, with the fields in `kwargs` replaced, as in `Module(config, **kwargs)`.
 
-        **Raises:** `TypeError` if `config` is something else, also a config derived from this one, whose fields would
-            be ignored; and what making a config raises.
+        **Raises:** `TypeError` if `config` is anything else, including a config derived from this one, because its
+            additional fields would be ignored; and the errors of making a config.
         """
         if config is None:
             return cls(**kwargs)
@@ -39,12 +39,12 @@ class SparkConfig(Parameters):
         return dataclasses.replace(config, **kwargs) if kwargs else config
 
     def to_json(self) -> str:
-        """The config as JSON; numbers round-trip exactly."""
+        """The config as JSON. Numbers round-trip exactly."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     @classmethod
     def from_json(cls: type[ParametersT], text: str) -> ParametersT:
-        """The inverse of `to_json`; raises as `from_dict` does."""
+        """The inverse of `to_json`; raises the errors of `from_dict`."""
         return cls.from_dict(read_json(cls, text))
 
 
@@ -58,5 +58,5 @@ def read_json(cls: type, text: Any) -> Any:
         raise TypeError(f"{what}, got {type(text).__name__}: {text!r}. For a file, pass `path.read_text()`.")
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # also for bytes that are no text
+    except (ValueError, RecursionError) as error:  # also for bytes that are not text
         raise ValueError(f"{what}, got {shown(text)} ({error}).") from None

@@ -79,7 +79,7 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         declare_ports(cls)
         if any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls)):
             return
-        # The definition of a class is where its author can mend it, so that what is missing is found here.
+        # Missing parts are reported here, because the author of a class can fix them where it is defined.
         if not hasattr(cls, "ports"):
             raise TypeError(
                 f"{cls.__name__}: `port` is missing. Declare the type of the input, for instance "

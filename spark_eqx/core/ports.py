@@ -79,8 +79,8 @@ class Port(NamedTuple):
 
 def declare_ports(cls: Any) -> None:
     """Derive `ports` from the `port` of a class, or `port`, the first one, from its `ports`."""
-    own = vars(cls)  # a view, which also shows what is set below
-    if "port" in own and "ports" in own:  # properties
+    own = vars(cls)  # a view, which also shows the attributes that are set below
+    if "port" in own and "ports" in own:  # both are properties
         return
     if "port" in own:
         cls.ports = (cls.port,)

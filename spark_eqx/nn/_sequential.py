@@ -22,7 +22,7 @@ from ..records.record import parameter
 class SequentialConfig(SparkConfig):
     """Config of [`Sequential`][]."""
 
-    stages: tuple[SparkModule, ...] = parameter(description="modules, each of which takes what the one before gives")
+    stages: tuple[SparkModule, ...] = parameter(description="modules, each of which takes the output of the one before")
 
     def __check_init__(self):
         if not self.stages:
@@ -37,7 +37,7 @@ class SequentialConfig(SparkConfig):
 
 
 def _time_step(stage: SparkModule) -> Any:
-    """The `dt` [ms] of a stage, or of the first of its own that has one; `None`: there is none, or it is traced."""
+    """The `dt` [ms] of a stage, or of the first stage in it that has one. `None` if there is none or it is traced."""
     if isinstance(stage, Sequential):
         return next((dt for each in stage if (dt := _time_step(each)) is not None), None)
     dt = getattr(stage.config, "dt", None)
@@ -48,18 +48,19 @@ def _time_step(stage: SparkModule) -> Any:
 class Sequential(SparkModule[SequentialConfig, tuple]):
     """A sequence of modules as one module: `Sequential([encoder, layer, decoder])`.
 
-    Each stage takes the one payload of the stage before that fits its port, or its first port where the others are
-    optional; the first stage takes what is given, by port where it has several. The output is that of the last stage.
-    The state is a tuple, one entry a stage.
+    Each stage takes the one output of the stage before that fits its port, or its first port if the others are
+    optional. The first stage takes the payloads that are passed to the `Sequential`, by port if it has several. The
+    output is that of the last stage. The state is a tuple with one entry per stage.
 
     Stage `i`, counted from 0, gets the key `jax.random.fold_in(key, i)`. Here `key` is the key of the step in each
     step, `jax.random.fold_in(key, 2**32 - 1)` in `init`, and the given key in `build`.
 
-    Over time each stage runs alone, by its own whole-sequence form: `unroll(Sequential([a, b]), ...)` equals
-    `unroll(b)` of `unroll(a)`, bit for bit, where each step of a stage that draws has the key above. With `checkpoint`
-    the chunks go through all stages.
+    Over time, each stage runs alone, in its own whole-sequence form: `unroll(Sequential([a, b]), ...)` equals
+    `unroll(b)` of the output of `unroll(a)`, bit for bit, if each step of a random stage has the key above. With
+    `checkpoint`, each chunk passes through all stages.
 
-    `len(module)`, `module[i]` and `for stage in module` give the stages, `module[i:j]` is a `Sequential` of them.
+    `len(module)` is the number of stages. `module[i]` and `for stage in module` return stages, and `module[i:j]`
+    returns a `Sequential`.
     """
 
     def __init__(
@@ -67,10 +68,10 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
     ):
         """**Arguments:**
 
-        - `stages`: a sequence of modules, at least one, of one `dt`.
-        - `config`: a config. Stages that are given beside it take the place of its own.
+        - `stages`: a sequence of at least one module. All stages must have the same `dt`.
+        - `config`: a config. If `stages` are given, too, they replace the stages of the config.
 
-        **Raises:** `TypeError` or `ValueError` for anything else. What does not fit is found by `init`.
+        **Raises:** `TypeError` or `ValueError` for anything else. `init` raises if two stages do not fit together.
         """
         if others or isinstance(stages, SparkModule):
             got = counted(1 + len(others), "argument")
@@ -89,18 +90,18 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
 
     @property
     def port(self) -> Port:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the first stage."""
+        """The port of the first stage."""
         return self[0].port
 
     @property
     def ports(self) -> tuple[Port, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the first stage."""
+        """The ports of the first stage."""
         return self[0].ports
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> tuple:
         """The states of all stages.
 
-        **Raises:** what a stage raises; `TypeError` naming two stages where one does not take what the other gives.
+        **Raises:** the errors of a stage; `TypeError` naming two stages if one does not take the other's output.
         """
         self.spec(input_specs)
         specs, states = input_specs, []
@@ -111,7 +112,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         return tuple(states)
 
     def _between(self, i: int, output: Mapping[str, Any]) -> Any:
-        """Of what stage `i - 1` gives, payloads or their specs, what stage `i` takes."""
+        """The one output of stage `i - 1` that stage `i` takes, a payload or a spec."""
         before, stage = self[i - 1], self[i]
         type_of = lambda each: each.payload_type if isinstance(each, InputSpec) else type(each)
         fitting = [each for each in output.values() if issubclass(type_of(each), stage.port.payload_type)]
@@ -170,8 +171,8 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         return Sequential(stages) if isinstance(i, slice) else stages
 
     def __pdoc__(self, **kwargs: Any) -> Any:
-        """How Equinox prints it: the stages."""
-        import wadler_lindig as wl  # what Equinox prints with
+        """The form in which Equinox prints the module: its stages."""
+        import wadler_lindig as wl  # the printer of Equinox
 
         docs = [wl.pdoc(stage, **kwargs) for stage in self]
         begin, end = wl.TextDoc("Sequential(["), wl.TextDoc("])")
@@ -179,7 +180,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
 
 
 def _as_between_programs(payload: SparkPayload) -> SparkPayload:
-    """The payload, rounded; spikes are 0 and 1, which no rounding changes."""
+    """The payload, rounded. Spikes are not, because they are 0 and 1, which rounding does not change."""
     if isinstance(payload, SpikeArray):
         return payload
     return jax.tree.map(lambda x: rounded_as_written(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, payload)

@@ -1,4 +1,4 @@
-"""Records of parameters: frozen, checked by field, written as JSON, and pytrees whose leaves are JAX arrays.
+"""Records of parameters: frozen pytrees whose leaves are JAX arrays, with checks of each field and a form as JSON.
 
-They know nothing of modules, payloads or time. `spark_eqx.core` exports what you need to write a config.
+Records do not depend on modules, payloads or time. `spark_eqx.core` exports the names that you need to write a config.
 """

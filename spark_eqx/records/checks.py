@@ -9,8 +9,8 @@ import numpy as np
 class Check(NamedTuple):
     """A condition on the values of a parameter.
 
-    - `text`: how it reads in an error, after "must be".
-    - `holds`: a function of a NumPy array of the values, that says which of them meet it.
+    - `text`: the condition in words, as it follows "must be" in an error.
+    - `holds`: a function that takes a NumPy array of values and returns which of them meet the condition.
     """
 
     text: str

@@ -13,7 +13,7 @@ _count = itertools.count()
 
 
 def register(cls: type) -> None:
-    """Remember when a class was defined: of two definitions under one name, the newer is meant."""
+    """Remember the order in which classes are defined: a name refers to its newest definition."""
     # A notebook defines a class anew each time its cell is run, and old modules keep the old class alive.
     _order[cls] = next(_count)
 
@@ -51,7 +51,8 @@ def find_class(base: type, name: str) -> Any:
         )
     module, named, _ = name.rpartition(":")
     hint = "."
-    if not named or any(full.startswith(f"{module}:") for full in known):  # else what is missing is the module
+    # If no class of the module is known, its import is missing, and similar names would mislead.
+    if not named or any(full.startswith(f"{module}:") for full in known):
         hint = nearest(name, known if named else map(_bare, known))
     where = "in the script or notebook that defines it, and no other: put the class into a module"
     known_once = where if module == "__main__" else "once its module is imported"
@@ -66,7 +67,7 @@ def counted(number: Any, noun: str) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of an error about an unknown name: the nearest known name, or all of them."""
+    """The end of an error about an unknown name: the nearest known name, or all known names."""
     names = sorted(set(names))
     close = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}."

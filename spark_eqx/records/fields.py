@@ -23,16 +23,17 @@ def parameter(
 ) -> Any:
     """A field of a config (or a surrogate): its type, unit, one-line description and check, in one place.
 
-    Errors, printing, JSON and the tables of the documentation are made from them.
+    Errors, printed configs, JSON and the tables of the documentation are made from this information.
 
     **Arguments:**
 
-    - `default`: without one the parameter is required. No array: modules would share it.
-    - `kind`: what is taken, how it is stored and written. `None`: what the annotation says. `int`, `bool`, `str`,
-        `Literal["a", "b"]` and `tuple[int, ...]` are constants; `float` a number, or a JAX array of floats to
-        differentiate, map over or shard; an array of jaxtyping is a leaf, whose shape and dtype are checked; a config,
-        a surrogate or any other `equinox.Module` is nested, its arrays are leaves; `type[...]` is a subclass; `| None`
-        makes it optional.
+    - `default`: the default. Without one, the parameter is required. It may not be an array, because all modules would
+        share it.
+    - `kind`: the accepted values, and how they are stored and written. With `None`, the annotation decides. `int`,
+        `bool`, `str`, `Literal["a", "b"]` and `tuple[int, ...]` are constants. `float` is a number, or a JAX array of
+        floats to differentiate, map over or shard. An array of jaxtyping is a leaf, whose shape and dtype are checked.
+        A config, a surrogate or any other `equinox.Module` is nested, and its arrays are leaves. `type[...]` is a
+        subclass. `| None` makes a parameter optional.
     - `unit`: `"ms"`, `"Hz"`, ...
     - `description`: one line.
     - `check`: a condition on the values: [`Check`][].
@@ -62,12 +63,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
-# What the plain data of a record, and the constructor of a module, already have a use for.
+# Names that the plain data of a record and the constructor of a module already use.
 _RESERVED = ("type", "config")
 
 
 def inherit_metadata(cls: type) -> None:
-    """Before a class becomes a dataclass: a new default for a field that is inherited keeps its unit and check.
+    """Keep the unit and the check of an inherited field with a new default; called before `dataclass`.
 
     **Raises:** `TypeError` for a name that cannot be used, and for a default without an annotation, which would do
         nothing.
@@ -81,7 +82,7 @@ def inherit_metadata(cls: type) -> None:
             raise TypeError(f"{cls.__name__}: `{name}` has no annotation, as in `{name}: float = ...`.")
         if name in annotations and name in inherited and plain:
             old = next(all_[name] for base in cls.__mro__[1:] if name in (all_ := inspect.get_annotations(base)))
-            # Another annotation says another kind; the same one may have been given a narrower kind beside it.
+            # The same annotation keeps the inherited kind, because `kind=` may have made it narrower.
             kind = {} if annotations[name] == old else {"type": None}
             metadata = inherited[name].metadata | kind
             setattr(cls, name, dataclasses.field(default=value, metadata=metadata))
@@ -91,7 +92,7 @@ def inherit_metadata(cls: type) -> None:
 
 
 def meets(stored: Any, check: Check | None) -> bool:
-    """Whether a stored value meets a condition. `None` and traced values do."""
+    """Whether a stored value meets a condition. `None` and traced values always do."""
     if check is None or stored is None:
         return True
     number = isinstance(stored, bool | int | float | jax.Array) or (

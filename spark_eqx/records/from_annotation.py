@@ -27,10 +27,10 @@ _PLAIN: dict[Any, Kind] = {
 def kind_of(cls: type, name: str) -> Kind:
     """The kind that the annotation of the field `name` of a class asks for.
 
-    **Raises:** `TypeError` at class definition, naming class and field, for an annotation that says too little.
+    **Raises:** `TypeError` at class definition, naming class and field, for an annotation that determines no kind.
     """
     annotation = inspect.get_annotations(cls)[name]
-    if isinstance(annotation, str):  # as all are under `from __future__ import annotations`
+    if isinstance(annotation, str):  # all are strings under `from __future__ import annotations`
         try:
             annotation = eval(annotation, vars(sys.modules[cls.__module__]), dict(vars(typing)))
         except Exception as error:
@@ -69,12 +69,12 @@ def _of(annotation: Any) -> Kind | None:
     if not isinstance(annotation, type):
         return kinds.anything if callable(annotation) else None
     if issubclass(annotation, np.generic | np.ndarray | list | dict | set):
-        return None  # no constants
+        return None  # no kind stores values of these types
     if issubclass(annotation, AbstractArray) and annotation.array_type is not jax.Array:
         return None
     if issubclass(annotation, AbstractArray) or annotation is jax.Array:
         return kinds.ArrayOf(annotation)
-    if hasattr(annotation, "to_dict") and hasattr(annotation, "from_dict"):  # a record, or a module
+    if hasattr(annotation, "to_dict") and hasattr(annotation, "from_dict"):  # a record or a module
         return kinds.Record(annotation)
     return kinds.anything if annotation in (tuple, object) else kinds.Instance(annotation)
 
@@ -83,7 +83,7 @@ def _of_union(args: tuple[Any, ...]) -> Kind | None:
     rest = [each for each in args if each is not type(None)]
     choices = [each for literal in rest if typing.get_origin(literal) is Literal for each in typing.get_args(literal)]
     others = [each for each in rest if typing.get_origin(each) is not Literal]
-    # Also what `Number` is: a float, tuples of them, or an array.
+    # `Number` is a union, too: a float, a tuple of floats, or an array.
     if float in others and all(each in (int, float, tuple, jax.Array) or _is_float_array(each) for each in others):
         kind = kinds.number
     else:

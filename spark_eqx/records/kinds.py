@@ -61,10 +61,10 @@ def _no_bool(value: Given) -> bool:
 
 
 def _nested(value: Given, scalar: Callable) -> Given:
-    """Python and NumPy numbers by `scalar`; sequences and NumPy arrays as nested tuples of the same, none ragged."""
+    """Convert a number by `scalar`. Sequences and NumPy arrays that are not ragged become nested tuples of numbers."""
     # Constants are part of the structure of a pytree, which must be hashable; NumPy arrays are not.
     if isinstance(value, np.ndarray):
-        if value.dtype.kind in "mM":  # Their lists are of plain integers.
+        if value.dtype.kind in "mM":  # Dates and durations would become integers.
             return NotImplemented
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -85,7 +85,7 @@ def _as_floats(array: jax.Array) -> jax.Array:
 
 
 def _fits_structure(value: Given) -> bool:
-    """Whether a value may be part of a record: a pytree of arrays, another library's module, a hashable constant."""
+    """Whether a value may be part of a record: a pytree of arrays, an `equinox.Module`, or a hashable constant."""
     if isinstance(value, eqx.Module) or any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
         return True
     try:
@@ -119,7 +119,7 @@ def _zero_one(value: Given) -> Given:
 
 
 def _dtype(value: Given) -> np.dtype | NotImplementedType:
-    if value is None or isinstance(value, jax.Array | np.ndarray | eqx.Module):  # NumPy would take a dtype from them
+    if value is None or isinstance(value, jax.Array | np.ndarray | eqx.Module):  # NumPy would use their dtype
         return NotImplemented
     try:
         dtype = np.dtype(value)
@@ -157,20 +157,20 @@ def Choice(*choices: Hashable) -> Kind:
 
 
 def ArrayOf(annotation: Any) -> Kind:
-    """A JAX array that fits an annotation; NumPy arrays become one."""
+    """A JAX array that fits an annotation. NumPy arrays become JAX arrays."""
 
     def convert(value):
         if isinstance(value, np.ndarray) and is_of_jax(value.dtype):  # JAX 0.6 misreads the other byte order
             try:
                 value = jnp.asarray(value)
-            except (TypeError, ValueError):  # of strings, or masked
+            except (TypeError, ValueError):  # an array of strings, or a masked one
                 return NotImplemented
         if isinstance(value, annotation):
             return value
         value = _as_floats(value) if isinstance(value, jax.Array) else value
         return value if isinstance(value, annotation) else NotImplemented
 
-    # Without the module of the class of JAX's arrays, which is private.
+    # The name of the module is removed, because the module of the class of JAX's arrays is private.
     name = re.sub(r"[\w.]+[.](?=Array,)", "", str(getattr(annotation, "__name__", annotation)))
     return Kind(f"an array, {name}", convert)
 
@@ -186,7 +186,7 @@ def Subclass(base: type) -> Kind:
 
 
 def Record(base: type) -> Kind:
-    """An object with `to_dict` and `from_dict`: a nested record of parameters, a module."""
+    """An object with `to_dict` and `from_dict`: a nested record of parameters or a module."""
     return Kind(
         f"an instance of {base.__name__}",
         lambda value: value if isinstance(value, base) else NotImplemented,

@@ -9,7 +9,7 @@ NAN = "numpy.nan"
 
 
 def without_mask(owner: str, argument: str, value: Any, fill: str = "value", remedy: str | None = None) -> Any:
-    """Returns the value; for a masked array, its plain array.
+    """Returns the value. A masked array is returned as a plain array.
 
     `fill` is the fill value that the error suggests: `NAN` in a signal, `"0"` in spikes. A `remedy` replaces that
     suggestion.

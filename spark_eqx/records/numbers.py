@@ -1,4 +1,4 @@
-"""Numbers that are constants or JAX arrays, and what is computed from them."""
+"""Numbers that are constants or JAX arrays, and functions of them."""
 
 import itertools
 from typing import Any, TypeAlias
@@ -23,14 +23,14 @@ def same_step(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two time steps are equal up to rounding to float32."""
     try:
         return bool(np.isclose(one, other, rtol=float(np.finfo(np.float32).eps), atol=0).all())
-    except ValueError:  # they do not broadcast
+    except ValueError:  # the shapes do not broadcast
         return False
 
 
 def together(record: Any, *names: str) -> tuple[np.ndarray | None, ...]:
-    """Numbers of a record that are used together, each as by [`concrete`][].
+    """Numbers of a record that are used together, each in the form of [`concrete`][].
 
-    **Raises:** `ValueError` for two whose shapes do not broadcast.
+    **Raises:** `ValueError` if the shapes of two numbers do not broadcast.
     """
     # NumPy takes longer to broadcast two scalars than a record takes to be made.
     shapes = {name: shape for name in names if (shape := np.shape(getattr(record, name)))}
@@ -48,7 +48,7 @@ def together(record: Any, *names: str) -> tuple[np.ndarray | None, ...]:
 def as_array(
     value: Number | np.ndarray | np.generic, dtype: DTypeLike, shape: tuple[int, ...] = ()
 ) -> Shaped[Array, "..."]:
-    """A number in `dtype`; one that is not a scalar is broadcast to `shape`."""
+    """A number in `dtype`. If it is not a scalar, it is broadcast to `shape`."""
     array = jnp.asarray(value, dtype)
     return array if array.ndim == 0 else jnp.broadcast_to(array, shape)
 
@@ -79,7 +79,7 @@ def is_of_jax(dtype: np.dtype) -> bool:
 
 
 def is_integer(dtype: Any) -> bool:
-    """Whether a dtype is of integers; NumPy counts its durations (timedelta64) among them, JAX has none."""
+    """Whether a dtype is of integers. NumPy's durations (timedelta64) do not count, because JAX has none."""
     return jnp.issubdtype(dtype, jnp.integer) and dtype.kind != "m"
 
 

@@ -24,14 +24,14 @@ ParametersT = TypeVar("ParametersT", bound="Parameters")
 
 
 def _checked_init(cls: "type[Parameters]") -> Callable[..., None]:
-    """The `__init__` of a class of records: fields by name, converted and checked, with errors that name the field."""
+    """The `__init__` of a class of records. Fields are given by name, converted and checked; errors name the field."""
     fields = {field.name: field for field in dataclasses.fields(cls)}
     names, kinds = ", ".join(fields), cls._kinds
     checks = [vars(each)["__check_init__"] for each in reversed(cls.__mro__) if "__check_init__" in vars(each)]
 
-    defaults = {}  # as they are stored; a default is checked when it is first used
+    defaults = {}  # in the stored form; a default is checked when it is first used
 
-    # Checkers of annotations must not see it: a field accepts more types than it stores, and `Kind.convert` checks.
+    # Runtime type checkers must skip this method: fields accept more types than they store. `Kind.convert` checks.
     @typing.no_type_check
     @functools.wraps(cls.__init__)
     def __init__(self, *args, **kwargs):
@@ -59,7 +59,7 @@ def _checked_init(cls: "type[Parameters]") -> Callable[..., None]:
                 text = f"{cls.__name__}: `{name}` must be {expected(kind, meta)}, got {shown(value)}.{hint}"
                 raise (TypeError if wrong else ValueError)(text)
             object.__setattr__(self, name, stored)
-            # An array may be a tracer, and its dtype depends on the setting of double precision.
+            # Arrays are not kept: they may be tracers, and their dtype depends on the setting of double precision.
             if name not in kwargs and field.default is not dataclasses.MISSING and not _holds_arrays(stored):
                 defaults[name] = stored
         for check in checks:
@@ -75,14 +75,14 @@ def _checked_init(cls: "type[Parameters]") -> Callable[..., None]:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False, field_specifiers=(parameter,))
 class Parameters:
-    """Base of frozen dataclasses that are pytrees by what their fields hold.
+    """Base class of frozen dataclasses that are pytrees.
 
-    JAX arrays, nested records and other modules are the children; Python and NumPy values are part of the tree's
-    structure. A module is thus made of arrays only and goes as it is through `jax.jit`, `jax.grad` and `jax.vmap`, with
-    its constants folded by the compiler. Which fields are children is decided when the record is made, and kept through
-    every transformation.
+    JAX arrays, nested records and other modules are the children of the pytree. Python and NumPy values are part of its
+    structure. All leaves of a module are therefore arrays, so that `jax.jit`, `jax.grad` and `jax.vmap` accept it, and
+    the compiler folds its constants. The values decide which fields are children when the record is made, and every
+    transformation keeps this choice.
 
-    Subclasses are dataclasses by inheritance, frozen and by keyword. A method `__check_init__` is called for every
+    Subclasses become frozen, keyword-only dataclasses by inheritance. A method `__check_init__` is called for every
     class of the hierarchy, as in Equinox.
     """
 
@@ -111,7 +111,7 @@ class Parameters:
     def to_dict(self) -> dict[str, Any]:
         """Plain data (numbers, strings, lists, dicts) with the type, `"module:Class"`, under `"type"`.
 
-        **Raises:** `TypeError` naming the field that is no plain data.
+        **Raises:** `TypeError` naming the field that cannot be written as plain data.
         """
         data: dict[str, Any] = {"type": class_names.name_of(type(self))}
         for name in self._kinds:
@@ -126,8 +126,8 @@ class Parameters:
     def from_dict(cls: type[ParametersT], data: dict[str, Any]) -> ParametersT:
         """The inverse of `to_dict`. `data["type"]` must name this class or one derived from it.
 
-        Of a class that was defined several times, as in a notebook, the newest definition is taken. The name of a
-        class alone will do where there is only one.
+        If a class was defined several times, as in a notebook, the newest definition is used. The bare name of a class
+        is enough if only one class has it.
 
         **Raises:** `TypeError` or `ValueError` for an unknown or ambiguous type, an unknown field or a value that does
             not fit.
@@ -153,8 +153,8 @@ class Parameters:
         return eqx.tree_pformat(self)
 
     def __pdoc__(self, **kwargs: Any) -> Any:
-        """How Equinox prints the record: every field, with its unit."""
-        import wadler_lindig as wl  # what Equinox prints with
+        """The form in which Equinox prints the record: every field, with its unit."""
+        import wadler_lindig as wl  # the printer of Equinox
 
         parts: list[wl.AbstractDoc] = []
         for field in dataclasses.fields(self):

@@ -1,1 +1,1 @@
-"""Who takes part in the suite `codes`. One module a library, as above."""
+"""The contestants of the suite `codes`, with one module per library."""

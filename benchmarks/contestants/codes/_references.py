@@ -1,17 +1,18 @@
-"""What the output of each code is, in NumPy and double precision.
+"""The correct output of each code, in NumPy and double precision.
 
-A contestant is compared with it before it is timed, so that times are of the same work.
+The output of a contestant is compared with it before the contestant is timed, so that all contestants do the same work.
 """
 
 import numpy as np
 from codes_cases import AVERAGED, THRESHOLD, Burst, openings
 
 
-ALLOWED = 1e-3  # share of the output that may differ: float32 rounds a value over the edge of a step
+# The share of the output that may differ, because float32 rounds some values across the edge of a step.
+ALLOWED = 1e-3
 
 
 def checked(run, wrong):
-    """`run`, after one call whose output was looked at; `wrong` gives the share of it that is not the code's."""
+    """Returns `run`, after checking its output in one call. `wrong` computes the share of wrong output."""
     share = float(wrong(np.asarray(run())))
     if not share <= ALLOWED:
         raise AssertionError(f"{share:.2%} of the output is not that of the code")
@@ -19,7 +20,7 @@ def checked(run, wrong):
 
 
 def spikes(expected, skip=0):
-    """Which share of the spikes is at another place, in no place or of another sign; the first steps do not count."""
+    """A function that computes the share of spikes that are wrong, without the first `skip` steps."""
 
     def wrong(output):
         assert output.shape == expected.shape, f"the shape is {output.shape}, not {expected.shape}"
@@ -29,36 +30,42 @@ def spikes(expected, skip=0):
 
 
 def numbers(expected):
-    """Which share of the numbers is another one. The shape may be another."""
+    """A function that computes the share of numbers that are wrong. The shape may differ."""
     return lambda output: np.mean(np.abs(output.reshape(expected.shape) - expected) > 1e-4)
 
 
 def signals(case, data):
-    """The values that windows say, in double precision."""
+    """The values that the windows encode, in double precision."""
     return openings(case, data["signal"]).astype(np.float64)
 
 
 def raster(case, times):
-    """One spike in each window: `(windows, batch, units)` steps, and the same windows again where they are too few."""
+    """One spike per window, at `times` of shape `(windows, batch, units)`. Windows are repeated if they are too few."""
     window = case.options["window"]
     return repeated(case, times[:, None] == np.arange(window)[:, None, None])
 
 
 def repeated(case, windows):
-    """`(windows, window, batch, units)` as one sequence, from the beginning again while it is too short."""
+    """Windows of shape `(windows, window, batch, units)` as one sequence, repeated to the length of the case."""
     row = windows.reshape(-1, *windows.shape[2:])
     return np.tile(row, (case.steps // len(row), 1, 1))
 
 
 def rates(case, data):
-    """0 where every unit has a spike each time that `sum(x) / 10` passes a whole number, within one; 100 Hz at 1."""
+    """A function that computes the share of units with a wrong count of spikes.
+
+    A unit fires each time that `sum(x) / 10` passes a whole number, which is 100 Hz at 1. The count may differ by one.
+    """
     x = data["signal"].astype(np.float64)
     due = 0.1 * (case.steps * x if case.signal == "held" else x.sum(0))
     return lambda output: np.mean(np.abs(output.astype(np.float64).sum(0) - due) > 1.001)
 
 
 def random(case, data):
-    """0 where the mean of `|s|` is that of `|x| / 10` within six standard deviations, and the signs are those of x."""
+    """A function that is 0 for random spikes `s` with the signs of `x`.
+
+    The mean of `|s|` must be that of `|x| / 10`, up to six standard deviations.
+    """
     x = data["signal"].astype(np.float64)
     p = 0.1 * np.abs(x)
 
@@ -70,7 +77,7 @@ def random(case, data):
 
 
 def latency(case, data):
-    """The step nearest to `(1 - x) (W - 1)`; for a varying signal the first in which `x` is above the curve."""
+    """A spike at the step nearest to `(1 - x) (W - 1)`, or at the first at which a varying `x` is above the curve."""
     last = case.options["window"] - 1
     if case.signal == "held":
         return raster(case, np.round((1 - signals(case, data)) * last))
@@ -81,13 +88,13 @@ def latency(case, data):
 
 
 def phase(case, data):
-    """The step nearest to `x W`, on a circle."""
+    """A spike at the step nearest to `x W`, modulo `W`."""
     window = case.options["window"]
     return raster(case, np.floor(signals(case, data) * window + 0.5) % window)
 
 
 def burst(case, data):
-    """`ceil(N x)` spikes from the first step on, every `ceil(longest - x (longest - shortest))` steps."""
+    """`ceil(N x)` spikes from the first step on, one every `ceil(longest - x (longest - shortest))` steps."""
     x, (most, shortest, longest) = signals(case, data), Burst()
     count, interval = np.ceil(most * x), np.ceil(longest - x * (longest - shortest))
     step = np.arange(case.options["window"])[:, None, None]
@@ -96,26 +103,26 @@ def burst(case, data):
 
 
 def rank_order(case, data, span=None):
-    """The k-th largest of n values at `k W // n`; with `span` in place of `W`."""
+    """The k-th largest of n values spikes at step `k W // n`. If `span` is given, it replaces `W`."""
     ranks = np.argsort(np.argsort(-signals(case, data), kind="stable"), kind="stable")
     return raster(case, ranks * (span or case.options["window"]) // case.units)
 
 
 def weighted_phase(case, data):
-    """The binary digits of the value, the highest first."""
+    """The binary digits of the value, most significant first."""
     bits = case.options["window"]
     whole = np.floor(signals(case, data) * 2**bits).astype(np.int64)
     return repeated(case, whole[:, None] >> np.arange(bits)[::-1, None, None] & 1 == 1)
 
 
 def delta(case, data):
-    """The sign of what the signal has moved by since the last step, where that is more than the threshold."""
+    """The sign of the change of the signal since the last step, where the change exceeds the threshold."""
     v = np.diff(data["signal"].astype(np.float64), axis=0, prepend=data["signal"][:1])
     return np.where(np.abs(v) > THRESHOLD, np.sign(v), 0)
 
 
 def follower(follow):
-    """The contrast code whose base becomes `follow(base, x, spikes)`."""
+    """The contrast code whose base is updated to `follow(base, x, spikes)` in each step."""
 
     def expected(case, data):
         signal = data["signal"].astype(np.float64)
@@ -133,7 +140,7 @@ send_on_delta = follower(lambda base, x, spikes: np.where(spikes, x, base))
 
 
 def moving_window(case, data):
-    """The sign of the distance from the mean of the samples before, where that is more than the threshold."""
+    """The sign of the difference from the mean of the preceding samples, where it exceeds the threshold."""
     signal = data["signal"].astype(np.float64)
     before = np.stack([np.roll(signal, shift, 0) for shift in range(1, AVERAGED + 1)])
     v = signal - before.mean(0)
@@ -154,7 +161,7 @@ def receptive_fields(case, data):
 
 
 def decoded_rates(case, data):
-    """The mean of the last `window` steps, at the start of those that have been, over that of 100 Hz; at most 1."""
+    """The mean rate over the last `window` steps (fewer at the start), divided by 100 Hz and limited to 1."""
     window, sums = case.options["window"], np.cumsum(data["spikes"], 0, dtype=np.float32)
     sums[window:] -= sums[:-window].copy()
     return np.minimum(sums / np.minimum(np.arange(1, case.steps + 1), window)[:, None, None] * 10, 1)

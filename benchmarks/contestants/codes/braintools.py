@@ -15,7 +15,7 @@ brainstate.environ.set(dt=1.0)
 
 @contestant("rate", "RateEncoder")
 def rate(case, data, dtype, memory):
-    """`bernoulli(x f_max dt / 1000)`, compiled by brainstate, whose generator is a state."""
+    """`bernoulli(x f_max dt / 1000)`, compiled by brainstate, which keeps the random generator as a state."""
     x, encoder = jnp.asarray(data["signal"]), braintools.RateEncoder(gain=100.0)
     encode = brainstate.transform.jit(lambda x: encoder(x, case.steps))
     return checked(lambda: jax.block_until_ready(encode(x)), random(case, data))
@@ -23,16 +23,16 @@ def rate(case, data, dtype, memory):
 
 @contestant("rate", "PoissonEncoder")
 def poisson(case, data, dtype, memory):
-    """`poisson(x f_max dt / 1000) > 0`, compiled by brainstate, whose generator is a state."""
+    """`poisson(x f_max dt / 1000) > 0`, compiled by brainstate, which keeps the random generator as a state."""
     x, encoder = jnp.asarray(data["signal"]), braintools.PoissonEncoder(normalize=True, max_rate=100.0)
     encode = brainstate.transform.jit(lambda x: encoder(x, case.steps))
-    # `1 - e^-p` is less than p: by 3 %, for p from 0 to 0.1.
+    # The probability is `1 - e^-p`, which is 3 % less than `p` on average, for `p` from 0 to 0.1.
     return checked(lambda: jax.block_until_ready(encode(x)), lambda output: abs(output.mean() / 0.0484 - 1) > 0.05)
 
 
 @contestant("latency", "LatencyEncoder, linear")
 def linear(case, data, dtype, memory):
-    """The step nearest to `(W - 1) (1 - x)`; compiled."""
+    """A spike at the step nearest to `(W - 1) (1 - x)`; compiled."""
     if case.signal != "held":
         raise Absent("LatencyEncoder encodes static values, and no signal that varies")
     window, x = case.options["window"], jnp.asarray(data["signal"])
@@ -49,7 +49,7 @@ def linear(case, data, dtype, memory):
 
 @contestant("rank-order", "RankOrderEncoder, by ranks")
 def ranks(case, data, dtype, memory):
-    """The k-th largest of n values at `k (W - 1) // n`; of one example, so mapped over them, and compiled."""
+    """The k-th largest of n values spikes at step `k (W - 1) // n`; mapped over examples, and compiled."""
     window, x = case.options["window"], jnp.asarray(openings(case, data["signal"]))
     encoder = braintools.RankOrderEncoder(use_values=False, normalize=False)
     examples = jax.vmap(lambda x: encoder(x, window), out_axes=1)

@@ -1,4 +1,4 @@
-"""Plain JAX: the floor, and what a user would write by hand."""
+"""Plain JAX: the floor, and programs that a user would write by hand."""
 
 import jax.numpy as jnp
 from codes_cases import TITLES
@@ -18,7 +18,7 @@ for work in TITLES:
 
 @contestant("regular", "naive sum, in a scan", role="baseline", **BOTH)
 def regular(case, data, dtype, memory):
-    """`v <- v + p`; `v >= 1` fires and takes 1 away. In float32, where it drifts."""
+    """`v <- v + p`. If `v >= 1`, the unit fires and `v` decreases by 1. In float32 the sum drifts."""
     held = case.signal == "held"
 
     def run(signal):
@@ -34,7 +34,7 @@ def regular(case, data, dtype, memory):
 
 @contestant("rate-decoder", "cumsum and a difference", dtypes=("float32", "bool"))
 def rate_decoder(case, data, dtype, memory):
-    """Running sums in int32, their difference over a window, over the number of steps, and at most 1."""
+    """Running sums in int32. Their difference over a window is divided by the number of steps; at most 1."""
     window, raster = case.options["window"], jnp.asarray(data["spikes"].astype(dtype))
     scale = (10 / jnp.minimum(jnp.arange(1, case.steps + 1), window)).astype(jnp.float32)[:, None, None]
 
@@ -48,7 +48,7 @@ def rate_decoder(case, data, dtype, memory):
 
 @contestant("rate-decoder", "a running count, in a scan", dtypes=("float32", "bool"))
 def rate_decoder_scan(case, data, dtype, memory):
-    """The count of the window, plus the new spikes, minus those that leave; the rest as above."""
+    """The count of the window, plus the new spikes, minus those that leave it, scaled as above."""
     window, raster = case.options["window"], jnp.asarray(data["spikes"].astype(dtype))
     scale = (10 / jnp.minimum(jnp.arange(1, case.steps + 1), window)).astype(jnp.float32)
 

@@ -9,7 +9,7 @@ from ._references import checked, rates
 
 @contestant("regular", "RegularSpiking, step")
 def regular(case, data, dtype, memory):
-    """`v <- v + p`; `floor(v)` spikes, which are taken away. The neuron type's own step, in a loop over time."""
+    """`v <- v + p`, then `floor(v)` spikes, which are subtracted. A loop over time calls the neuron type's `step`."""
     neuron = nengo.RegularSpiking(nengo.RectifiedLinear(), amplitude=0.001)
     current = 100 * data["signal"].reshape(-1, case.batch * case.units)  # one row for a held signal
     rows = np.broadcast_to(current, (case.steps, current.shape[1]))

@@ -1,4 +1,4 @@
-"""Norse. Times are in seconds there."""
+"""Norse, which takes times in seconds."""
 
 import torch
 from norse.torch.functional.encode import (
@@ -22,7 +22,7 @@ def rate(case, data, dtype, memory):
 
 @contestant("poisson-signed", "signed_poisson_encode")
 def poisson_signed(case, data, dtype, memory):
-    """`sign(x) (rand(T, ...) < dt f_max |x|)`; varying: `signed_poisson_encode_step` on all steps at once."""
+    """`sign(x) (rand(T, ...) < dt f_max |x|)`; a varying signal takes `signed_poisson_encode_step`."""
     x = torch.from_numpy(data["signal"])
     if case.signal == "held":
         run = lambda: signed_poisson_encode(x, case.steps, f_max=100, dt=0.001)
@@ -33,7 +33,7 @@ def poisson_signed(case, data, dtype, memory):
 
 @contestant("receptive-fields", "population_encode")
 def population(case, data, dtype, memory):
-    """`exp(-(x - c)^2 / (2 sigma^2))` with centres from 0 to `scale`: the signal is given in units of their range."""
+    """`exp(-(x - c)^2 / (2 sigma^2))` with centres from 0 to `scale`. The signal is rescaled to match."""
     centres, width = fields(case)
     span = centres[-1] - centres[0]
     x = torch.from_numpy(((data["signal"] - centres[0]) / span).astype("float32"))

@@ -1,4 +1,4 @@
-"""NumPy: the floor, and a sliding mean by hand."""
+"""NumPy: the floor, and a hand-written sliding mean."""
 
 import numpy as np
 from codes_cases import TITLES
@@ -15,7 +15,7 @@ for work in TITLES:
 
 @contestant("rate-decoder", "cumsum and a difference", dtypes=("float32", "bool"))
 def rate_decoder(case, data, dtype, memory):
-    """Running sums in int32, their difference over a window, over the number of steps, and at most 1."""
+    """Running sums in int32. Their difference over a window is divided by the number of steps; at most 1."""
     window, raster = case.options["window"], data["spikes"].astype(dtype)
     scale = (10 / np.minimum(np.arange(1, case.steps + 1), window)).astype(np.float32)[:, None, None]
 

@@ -10,14 +10,14 @@ from ._references import checked, delta, latency, random, spikes
 
 @contestant("rate", "spikegen.rate")
 def rate(case, data, dtype, memory):
-    """`torch.bernoulli(clamp(p, 0, 1))` of the signal repeated; `p` is given."""
+    """`torch.bernoulli(clamp(p, 0, 1))` on the repeated signal; `p` is computed in advance."""
     p = torch.from_numpy(0.1 * data["signal"])
     return checked(lambda: spikegen.rate(p, num_steps=case.steps), random(case, data))
 
 
 @contestant("latency", "spikegen.latency, linear")
 def linear(case, data, dtype, memory):
-    """The step nearest to `(W - 1) (1 - x)`; below `threshold`, which may not be 0, the last."""
+    """A spike at the step nearest to `(W - 1) (1 - x)`, or at the last one below `threshold`, which may not be 0."""
     if case.signal != "held":
         raise Absent("latency encodes static values, and no signal that varies")
     window, x = case.options["window"], torch.from_numpy(data["signal"])
@@ -32,7 +32,7 @@ def linear(case, data, dtype, memory):
 
 @contestant("delta", "spikegen.delta")
 def differences(case, data, dtype, memory):
-    """`x - x_last >= threshold` less `x - x_last <= -threshold`, signed; the first sample stands before itself."""
+    """`x - x_last >= threshold` minus `x - x_last <= -threshold`; the first sample is its own predecessor."""
     x = torch.from_numpy(data["signal"])
     run = lambda: spikegen.delta(x, threshold=THRESHOLD, padding=True, off_spike=True)
     return checked(run, spikes(delta(case, data)))

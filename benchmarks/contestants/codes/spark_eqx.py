@@ -28,33 +28,33 @@ def rate(case, data, dtype, memory):
 
 
 def poisson(case, data, dtype, memory):
-    """The same, beside another code: its cost is the measure of theirs."""
+    """The same on the signal of another code, as a baseline for the cost of that code."""
     return encoder(interface("PoissonSpiker", dtype=dtype), case, data, memory)
 
 
 @contestant("regular", "RegularSpiker", **BOTH)
 def regular(case, data, dtype, memory):
-    """A spike each time that the sum of `p`, a fraction of 32 bits, passes a whole number; no loop over time."""
+    """A spike each time that the sum of `p`, a fraction of 32 bits, passes a whole number. No loop over time."""
     run = encoder(interface("RegularSpiker", dtype=dtype), case, data, memory)
     return checked(run, references.rates(case, data))
 
 
 @contestant("renewal", "RenewalSpiker", **BOTH)
 def renewal(case, data, dtype, memory):
-    """Intervals of a refractory period and a gamma variate of order 4; the hazard integrates to the threshold."""
+    """Intervals of a refractory period plus a gamma variate of order 4, by integrating the hazard to a threshold."""
     run = encoder(interface("RenewalSpiker", dtype=dtype), case, data, memory)
     return checked(run, lambda output: abs(output.mean() / (0.1 * data["signal"].mean()) - 1) > 0.02)
 
 
 @contestant("poisson-signed", "PoissonSpiker, signed", **BOTH)
 def poisson_signed(case, data, dtype, memory):
-    """The same with `|x|`, and the sign of `x` for each spike."""
+    """The same with `|x|`. Each spike has the sign of `x`."""
     run = encoder(interface("PoissonSpiker", signed=True, dtype=dtype), case, data, memory)
     return checked(run, references.random(case, data))
 
 
 def windowed(work, name, doc):
-    """Register a code of one value a window."""
+    """Register a code that emits one value per window."""
 
     def prepare(case, data, dtype, memory):
         size = {"bits": case.options["window"]} if work == "weighted-phase" else {"window": case.options["window"]}
@@ -66,15 +66,15 @@ def windowed(work, name, doc):
     contestant(work, name, **BOTH)(prepare)
 
 
-windowed("latency", "LatencySpiker", "The first step `t` with `x >= 1 - (t + 1/2) / (W - 1)`.")
-windowed("phase", "PhaseSpiker", "Step `floor(x W + 1/2) mod W`.")
+windowed("latency", "LatencySpiker", "A spike at the first step `t` with `x >= 1 - (t + 1/2) / (W - 1)`.")
+windowed("phase", "PhaseSpiker", "A spike at step `floor(x W + 1/2) mod W`.")
 windowed("burst", "BurstSpiker", "`ceil(N x)` spikes from the beginning of the window, closer together for larger `x`.")
-windowed("weighted-phase", "WeightedPhaseSpiker", "Bit `i` of `floor(x 2^bits)`, the highest first.")
+windowed("weighted-phase", "WeightedPhaseSpiker", "The bits of `floor(x 2^bits)`, most significant first.")
 
 
 @contestant("rank-order", "RankOrderSpiker", **BOTH)
 def rank_order(case, data, dtype, memory):
-    """The k-th largest of the n units of an example at `k W // n`; the batch is a `vmap`."""
+    """The k-th largest of the n units of an example spikes at step `k W // n`; `vmap` adds the batch."""
     module = interface("RankOrderSpiker", window=case.options["window"], dtype=dtype)
     signal, held = jnp.asarray(data["signal"]), case.signal == "held"
     state, steps = module.init(signal[0] if held else signal[0, 0]), case.steps if held else None
@@ -87,7 +87,7 @@ def rank_order(case, data, dtype, memory):
 
 
 def contrast(work, name, doc, **options):
-    """Register a contrast code. What comes out is -1, 0 and 1: of bool spikes and their signs an int8."""
+    """Register a contrast code. Its output is -1, 0 or 1, as int8 if the spikes are bool."""
 
     def prepare(case, data, dtype, memory):
         run = encoder(interface(name, threshold=THRESHOLD, start=None, **options, dtype=dtype), case, data, memory)
@@ -97,10 +97,10 @@ def contrast(work, name, doc, **options):
     contestant(work, name, **BOTH)(prepare)
 
 
-contrast("delta", "DeltaSpiker", "Where `x - x_last` is beyond the threshold.")
-contrast("step-forward", "StepForwardSpiker", "Where `x - b` is; a spike moves `b` by the threshold.")
-contrast("send-on-delta", "SendOnDeltaSpiker", "Where `x - b` is; `b` becomes `x` there.")
-contrast("moving-window", "MovingWindowSpiker", "Where `x` is, from the mean of the samples before.", window=AVERAGED)
+contrast("delta", "DeltaSpiker", "A spike if `|x - x_last| > threshold`.")
+contrast("step-forward", "StepForwardSpiker", "A spike if `|x - b| > threshold`. It moves `b` by the threshold.")
+contrast("send-on-delta", "SendOnDeltaSpiker", "A spike if `|x - b| > threshold`. It sets `b` to `x`.")
+contrast("moving-window", "MovingWindowSpiker", "A spike if `|x - mean before| > threshold`.", window=AVERAGED)
 
 for work in ENCODERS:
     contestant(work, "PoissonSpiker", **{**BOTH, "role": "baseline"})(poisson)
@@ -117,7 +117,7 @@ def receptive_fields(case, data, dtype, memory):
 
 @contestant("rate-decoder", "RateDecoder", role="ours", dtypes=("float32", "bool"), memory=("fresh", "reused"))
 def rate_decoder(case, data, dtype, memory):
-    """The mean of the spikes of the last window, through the inverse of the rate of `PoissonSpiker`."""
+    """The mean of the spikes in the last window, decoded by the inverse of the rate of `PoissonSpiker`."""
     raster = jnp.asarray(data["spikes"].astype(dtype))
     decoder = interface("RateDecoder", window=case.options["window"], encoder=interface("PoissonSpiker"))
     state = decoder.init(raster[0])

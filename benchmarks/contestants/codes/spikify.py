@@ -1,4 +1,4 @@
-"""spikify. It takes `(time, features)`, averages over windows, and makes int8."""
+"""spikify, which takes arrays `(time, features)`, averages over windows and returns int8."""
 
 import numpy as np
 from codes_cases import AVERAGED, THRESHOLD, Burst, openings
@@ -12,14 +12,14 @@ from ._references import burst, checked, spikes
 
 
 def held(case, data):
-    """`(time, features)`, each window filled with the value that it says."""
+    """An array `(time, features)`, in which each window is filled with the value that it encodes."""
     values = openings(case, data["signal"]).reshape(-1, case.batch * case.units)
     return np.repeat(values, case.steps // len(values), 0)
 
 
 @contestant("burst", "burst_coding", dtypes=("bool",))
 def bursts(case, data, dtype, memory):
-    """`ceil(N x)` spikes; its intervals count the silent steps between two spikes, one less than ours."""
+    """`ceil(N x)` spikes. An interval counts the silent steps between two spikes, one less than ours."""
     signal, window, (most, shortest, longest) = held(case, data), case.options["window"], Burst()
     run = lambda: burst_coding(signal, most, shortest - 1, longest - 1, window).reshape(case.shape)
     return checked(run, spikes(burst(case, data)))
@@ -27,7 +27,7 @@ def bursts(case, data, dtype, memory):
 
 @contestant("latency", "time_to_first_spike", dtypes=("bool",))
 def logarithmic(case, data, dtype, memory):
-    """Another curve, the first step of the window from `ln(1 / x) / 10` on: `Exponential(0.1)`, not rounded."""
+    """Another curve: the first step of the window at or after `ln(1 / x) / 10`, as `Exponential(0.1)` unrounded."""
     if case.signal != "held":
         raise Absent("time_to_first_spike averages a signal that varies")
     signal, window = held(case, data), case.options["window"]
@@ -43,7 +43,7 @@ def small(case, data):
 
 @contestant("step-forward", "step_forward", dtypes=("bool",))
 def step_forwards(case, data, dtype, memory):
-    """`x > b + threshold` fires and moves `b` there, `x < b - threshold` the other way; `b` in double precision."""
+    """A spike if `x > b + threshold` or `x < b - threshold`, to which `b` then moves, in double precision."""
     signal = small(case, data)
     run = lambda: step_forward(signal, THRESHOLD)[0].reshape(case.shape)
     return checked(run, spikes(references.step_forward(case, data)))
@@ -51,7 +51,7 @@ def step_forwards(case, data, dtype, memory):
 
 @contestant("moving-window", "moving_window", dtypes=("bool",))
 def moving_windows(case, data, dtype, memory):
-    """`b` is the mean of the samples before; in the first window that of the whole window."""
+    """`b` is the mean of the preceding samples, and in the first window the mean of that window."""
     signal = small(case, data)
     run = lambda: moving_window(signal, AVERAGED, THRESHOLD)[0].reshape(case.shape)
     return checked(run, spikes(references.moving_window(case, data), skip=AVERAGED))

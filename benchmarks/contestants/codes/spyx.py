@@ -13,7 +13,7 @@ from ._references import checked, latency, phase, random, spikes
 
 
 def windows(case, x, encode):
-    """One window of a held signal, repeated; or one for each opening, in their order. Compiled."""
+    """A compiled function for one window of a held signal, repeated, or for one window per opening, in order."""
     repeats = case.steps // case.options["window"]
 
     @jax.jit
@@ -36,7 +36,7 @@ def rate(case, data, dtype, memory):
 
 @contestant("latency", "latency_code", dtypes=("bool",))
 def linear(case, data, dtype, memory):
-    """The step nearest to `(W - 1) (1 - x)`; at `threshold` and below none. One byte a spike."""
+    """A spike at the step nearest to `(W - 1) (1 - x)`; none at `threshold` and below. One byte per spike."""
     if case.signal != "held":
         raise Absent("latency_code encodes static values, and no signal that varies")
     encode = spyx.data.latency_code(case.options["window"], threshold=0.0)
@@ -45,7 +45,7 @@ def linear(case, data, dtype, memory):
 
 @contestant("phase", "phase_to_spikes")
 def phases(case, data, dtype, memory):
-    """Step `floor((theta + pi) / (2 pi) W)`; `theta`, half a step on and from -pi to pi, is given."""
+    """A spike at step `floor((theta + pi) / (2 pi) W)`; `theta`, shifted by half a step, is computed in advance."""
     window = case.options["window"]
     turns = (openings(case, data["signal"]).astype(np.float64) + 0.5 / window) % 1
     theta = jnp.asarray(2 * np.pi * turns - np.pi, np.float32)

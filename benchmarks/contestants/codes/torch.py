@@ -1,4 +1,4 @@
-"""PyTorch by hand."""
+"""Hand-written PyTorch."""
 
 import torch
 
@@ -8,7 +8,7 @@ from ._references import checked, decoded_rates, numbers
 
 @contestant("rate-decoder", "cumsum and a difference", dtypes=("float32", "bool"))
 def rate_decoder(case, data, dtype, memory):
-    """Running sums in int32, their difference over a window, over the number of steps, and at most 1."""
+    """Running sums in int32. Their difference over a window is divided by the number of steps; at most 1."""
     window, raster = case.options["window"], torch.from_numpy(data["spikes"]).to(getattr(torch, dtype))
     scale = (10 / torch.arange(1, case.steps + 1).clamp(max=window)).float()[:, None, None]
 
