@@ -53,21 +53,10 @@ ANY_FINITE = Range(None, None, "any finite value")
 
 # The following functions take a config with the fields `mins` and `maxs`, to which Python has no type.
 
-RANGE_REMEDY = "Set `mins` and `maxs` to the ends of the signal's own range"
-
 
 def range_of(config: Any) -> Range:
-    return Range(config.mins, config.maxs, range_text(config), RANGE_REMEDY)
-
-
-def range_text(config: Any) -> str:
-    """The range in words, for errors and warnings."""
-    return f"mins={config.mins} to maxs={config.maxs}"
-
-
-def known_range(config: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    """The ends of the range; `None` while one of them is traced."""
-    return range_of(config).known()
+    text = f"mins={config.mins} to maxs={config.maxs}"
+    return Range(config.mins, config.maxs, text, "Set `mins` and `maxs` to the ends of the signal's own range")
 
 
 def check_range(config: Any, *others: str) -> None:
@@ -82,7 +71,7 @@ def check_range(config: Any, *others: str) -> None:
 def check_width(owner: str, config: Any, dtype: np.dtype) -> None:
     """**Raises:** `ValueError` unless `maxs - mins` and its inverse are positive normal numbers in the dtype of the
     state."""
-    if (ends := known_range(config)) is None:
+    if (ends := range_of(config).known()) is None:
         return
     mins, maxs = ends
     with np.errstate(over="ignore"):

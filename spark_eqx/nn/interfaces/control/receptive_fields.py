@@ -13,7 +13,7 @@ from ....records.checks import Check, finite, positive
 from ....records.numbers import Number, as_array, state_dtype
 from ....records.record import parameter
 from .._outside import warn_outside
-from .._range import RANGE_REMEDY, check_range, check_width, known_range, place_in_range, range_text
+from .._range import check_range, check_width, place_in_range, range_of
 from .base import ConstantInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 
@@ -66,7 +66,8 @@ class ReceptiveFields(ConstantInterface[ReceptiveFieldsConfig, None]):
         check_width(self._name, self.config, state_dtype(spec.dtype))
 
     def _warn(self, payload: FloatArray) -> None:
-        warn_outside(type(self), payload.value, known_range(self.config), range_text(self.config), RANGE_REMEDY)
+        range_ = range_of(self.config)
+        warn_outside(type(self), payload.value, range_.known(), range_.text, range_.remedy)
 
     def step(
         self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None
