@@ -15,8 +15,10 @@ from jax.sharding import Mesh, PartitionSpec as P
 import spark_eqx as spark
 from spark_eqx import FloatArray, InputSpec
 from spark_eqx.nn.interfaces import (
+    BurstDecoder,
     ExponentialIntegrator,
     LinearSpiker,
+    MovingWindowSpiker,
     PoissonSpiker,
     Sampler,
     TopologicalLinearSpiker,
@@ -187,6 +189,10 @@ def explicit():
     compare("linear/held", held(LINEAR["linear"]), OVER_BATCH)
     compare("linear/stepped", stepped(LINEAR["linear"]), OVER_BATCH)
     compare("linear/once", once, OVER_BATCH)
+    # Their states have a leading axis that is not of the data, or arrays of another dtype.
+    compare("moving-window", sequence(MovingWindowSpiker(window=5.0, threshold=0.05), built=True), OVER_BATCH)
+    burst = sequence(BurstDecoder(window=7.0, max_spikes=3, min_interval=1.0, max_interval=2.0, by="interval"))
+    compare("burst-decoder", lambda signal: burst((signal < 0.3) + (signal - lax.stop_gradient(signal))), OVER_UNITS)
     for name, function in BATCHED.items():
         compare(name, function, OVER_BATCH, KEYS)
 

@@ -243,6 +243,14 @@ def test_post_init_is_refused():
                 pass
 
 
+def test_fields_that_are_not_given_are_refused():
+    with pytest.raises(TypeError, match="Derived: `double` has `init=False`. Every field is a parameter; use a prop"):
+
+        class Derived(SparkConfig):
+            a: float = 1.0
+            double: float = dataclasses.field(default=2.0, init=False)
+
+
 @pytest.mark.parametrize("value", [np.timedelta64(5, "ns"), np.timedelta64(5, "ms"), np.array([5], "m8[ns]")])
 def test_durations_are_not_numbers(value):
     with pytest.raises(TypeError, match="`dt` must be a number or a JAX array of floats"):

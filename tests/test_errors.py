@@ -41,6 +41,7 @@ from spark_eqx.nn.interfaces import (
     Sampler,
     SendOnDeltaSpiker,
     SignalAverage,
+    SignalRange,
     StepForwardSpiker,
     TanhIntegrator,
     TopologicalLinearSpiker,
@@ -826,6 +827,31 @@ def test_range_warning_names_the_line_of_the_caller():
             warnings.simplefilter("always")
             action()
         assert [each.filename for each in caught] == [__file__]
+
+
+class Wide(InputInterface[InputInterfaceConfig, None]):
+    """An encoder with a range of its own."""
+
+    @property
+    def signal_range(self):
+        return SignalRange(-5.0, 5.0, "-5 to 5 volts", "Divide by 1000 first")
+
+    def build(self, input_specs, *, key=None):
+        self.signal_spec(input_specs)
+
+    def step(self, payload, state, *, key):
+        return self.output(payload.value > 0, payload.value / 5, payload), None
+
+
+def test_range_of_a_users_encoder():
+    assert warnings_of(lambda: Wide().init(jnp.array([-5.0, 4.0]))) == []
+    (text,) = warnings_of(lambda: Wide().init(jnp.array([-6.0, 4.0, 7.0])))
+    assert text.startswith("Wide: 67 % of `signal` lies outside its range, -5 to 5 volts, and ")
+    assert "Divide by 1000 first" in text
+    checked = Wide(check_signal=True)
+    assert float(checked(jnp.array([4.0]), None)[0]["spikes"].spikes[0]) == 1
+    with pytest.raises(Exception, match="Wide: `signal` must be within its range, -5 to 5 volts, and not NaN"):
+        checked(jnp.array([7.0]), None)
 
 
 def test_range_warning_is_repeated_if_it_is_an_error():

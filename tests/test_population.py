@@ -16,6 +16,7 @@ from spark_eqx.nn.interfaces import (
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
 )
+from spark_eqx.nn.interfaces.output.population import TopologicalEncoder
 
 from .helpers import assert_equal, loop, take, with_sweep
 from .test_errors import complaint
@@ -275,6 +276,21 @@ def test_decoder_of_the_encoder():
     assert decoder.window_steps == 100 and encoder.decoder().config.window == 100.0
 
 
+class _Flat(TopologicalEncoder[spark.SparkConfig, None]):
+    """A topological encoder without the fields that the decoder reads."""
+
+    port = TopologicalPoissonSpiker.port
+
+    def rate(self, signal):
+        return signal[..., None]
+
+    def build(self, input_specs, *, key=None):
+        return None
+
+    def step(self, payload, state, *, key):
+        return {"spikes": spark.SpikeArray(payload.value[..., None])}, None
+
+
 ENCODER = TopologicalPoissonSpiker(resolution=8)
 CASES = {
     "no encoder": (lambda: PopulationDecoder(), TypeError, "PopulationDecoderConfig: `encoder` missing topological"),
@@ -283,6 +299,11 @@ CASES = {
         lambda: PopulationDecoder(encoder=PoissonSpiker()),
         TypeError,
         "PopulationDecoderConfig: `encoder` topological PoissonSpiker",
+    ),
+    "an encoder without a field": (
+        lambda: PopulationDecoder(encoder=_Flat()),
+        TypeError,
+        "PopulationDecoderConfig: `encoder` `mins` SparkConfig lacks TopologicalSpikerConfig",
     ),
     "another way": (lambda: ENCODER.decoder(by="max"), TypeError, "PopulationDecoderConfig: `by` 'likelihood' 'max'"),
     "another step": (

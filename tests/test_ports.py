@@ -185,6 +185,11 @@ CASES = {
         ValueError,
         "SignalAverage 'traces' did you mean 'trace'",
     ),
+    "names that are not strings": (
+        lambda: TANH({1: S, "y_spikes": S}, state),
+        ValueError,
+        "TanhIntegrator no port 1 known: x_spikes, y_spikes",
+    ),
     "a port misspelt": (
         lambda: TANH.init(x_spike=S, y_spikes=S),
         ValueError,

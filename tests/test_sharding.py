@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -80,7 +82,7 @@ def test_same_bits_on_any_number_of_devices_without_collectives():
 @RECENT
 @pytest.mark.sweep
 def test_same_bits_in_shard_map_and_on_explicit_axes():
-    for record in records("sharding_meshes.py", exact=True, count=32):  # outputs: the same bits; gradients as above
+    for record in records("sharding_meshes.py", exact=True, count=34):  # outputs: the same bits; gradients as above
         assert_within(record, 0, 3e-7)
 
 
@@ -90,9 +92,40 @@ def test_spikes_have_the_same_bits_with_wide_registers():
     """Signals, states and gradients are equal to rounding; the spikes are equal."""
     for record in records("sharding_devices.py", exact=False, count=34):
         assert_within(record, 4e-7 if record["name"].startswith("integrator") else 0, 4e-6, 4e-6)
-    for record in records("sharding_meshes.py", exact=False, count=32):
+    for record in records("sharding_meshes.py", exact=False, count=34):
         decodes = re.search("decoder|one-state|chain|sampled|parameters|once", record["name"])
         assert_within(record, 4e-7 if decodes else 0, 4e-6)
+
+
+class _Fussy(spark.SparkModule[spark.SparkConfig, jax.Array]):
+    """Takes a long signal only; its state has an axis before those of the signal."""
+
+    port: ClassVar[spark.Port] = spark.Port("signal", spark.FloatArray)
+
+    def build(self, input_specs, *, key=None):
+        return jnp.zeros((5, *self.spec(input_specs).shape))
+
+    def step(self, payload, state, *, key):
+        x = payload.value
+        if x.size < 4:
+            raise ValueError("_Fussy: the signal is too short.")
+        state = jnp.concatenate([state[1:], x[None]])
+        return {"signal": spark.FloatArray(state.sum(0))}, state
+
+
+@RECENT
+def test_explicit_axes_find_any_state_and_keep_the_error_of_a_step():
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(jax.sharding.AxisType.Explicit,))
+    whole = spark.unroll(_Fussy(), jnp.arange(8.0), steps=7)
+    with jax.set_mesh(mesh):
+        place = lambda x: jax.device_put(x, jax.sharding.PartitionSpec("d"))
+        output, state = spark.unroll(_Fussy(), place(jnp.arange(8.0)), steps=7)
+        assert jax.typeof(state).sharding.spec == jax.sharding.PartitionSpec(None, "d")
+        np.testing.assert_array_equal(output["signal"].value, whole[0]["signal"].value)
+        short = place(jnp.arange(3.0))
+        assert _Fussy().init(short).shape == (5, 3)  # `init` does not run the step, so it has nothing to refuse
+        with pytest.raises(ValueError, match="^_Fussy: the signal is too short."):
+            spark.unroll(_Fussy(), short, steps=7)
 
 
 def test_two_processes_equal_one(tmp_path):

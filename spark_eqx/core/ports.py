@@ -150,7 +150,7 @@ def takes_one(ports: tuple[Port, ...]) -> bool:
 def _arrange(
     owner: str,
     ports: tuple[Port, ...],
-    given: Mapping[str, PyTree],
+    given: Mapping[Any, PyTree],
     noun: str,
     convert: Callable[[Port, str, Any], PyTree],
 ) -> PyTree:

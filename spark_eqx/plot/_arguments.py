@@ -68,7 +68,7 @@ def range_of(function: str, interface: Any, kinds: tuple[type, ...], what: str) 
     except ValueError as error:
         raise ValueError(f"{function}: `interface` must have scalar parameters. {error}") from error
     own = (interface.config.mins, interface.config.maxs) if not isinstance(interface, InputInterface) else None
-    ends = own or interface._range.known()
+    ends = own or interface.signal_range.known()
     if ends is None:
         name = type(interface).__name__
         raise TypeError(

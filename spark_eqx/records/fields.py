@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -59,6 +60,8 @@ def expected(kind: Kind, metadata: Mapping[str, Any]) -> str:
 def shown(value: Any) -> str:
     if isinstance(value, jax.Array | np.ndarray) and value.ndim > 1:
         return f"an array of shape {value.shape}, dtype {value.dtype}"
+    if isinstance(value, eqx.Module):
+        return f"an instance of {type(value).__name__}"
     text = f"{type(value).__name__}: {value}" if isinstance(value, jax.Array) else repr(value)
     return text if len(text) <= 200 else text[:200] + "..."
 
@@ -87,6 +90,8 @@ def inherit_metadata(cls: type) -> None:
             metadata = inherited[name].metadata | kind
             setattr(cls, name, dataclasses.field(default=value, metadata=metadata))
     method = lambda name: name not in inherited and any(callable(getattr(base, name, None)) for base in cls.__bases__)
+    if hidden := [name for name, each in vars(cls).items() if isinstance(each, dataclasses.Field) and not each.init]:
+        raise TypeError(f"{cls.__name__}: `{hidden[0]}` has `init=False`. Every field is a parameter; use a property.")
     if taken := [name for name in annotations if name in _RESERVED or method(name)]:
         raise TypeError(f"{cls.__name__}: `{taken[0]}` cannot be the name of a parameter. Take another one.")
 

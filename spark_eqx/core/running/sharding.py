@@ -33,7 +33,7 @@ def shard_like(state: PyTree, step: Callable, payload: PyTree, held: bool = True
     if not hasattr(jax.sharding, "reshard") or not any(map(_spec, jax.tree.leaves(payload))):
         return state
     frames = jax.tree.map(lambda leaf: _frame(leaf, held), payload)
-    for beginning in (state, _guess(state, frames)):
+    for beginning in (state, _guess(state, frames, leading=True), _guess(state, frames, leading=False)):
         try:
             return _settle(beginning, step, frames)
         # JAX refuses to mix shardings by an error that it does not export, `ShardingTypeError`. Other errors may be due
@@ -83,13 +83,16 @@ def _frame(leaf: _Leaf, held: bool) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape[first:], leaf.dtype, sharding=sharding)
 
 
-def _guess(state: PyTree, frames: PyTree) -> PyTree:
-    """The state, where each array whose shape begins with that of the data is on the axes of the data."""
+def _guess(state: PyTree, frames: PyTree, leading: bool) -> PyTree:
+    """The state, where each array whose shape begins (or ends) with that of the data is on the axes of the data."""
 
     def place(leaf):
+        shape = jnp.shape(leaf)
         for frame in jax.tree.leaves(frames):
-            if jnp.shape(leaf)[: frame.ndim] == frame.shape:
-                return _reshard(leaf, frame)
+            rest = len(shape) - frame.ndim
+            if rest >= 0 and (shape[: frame.ndim] if leading else shape[rest:]) == frame.shape:
+                axes = (*_spec(frame),) if leading else (*(None,) * rest, *_spec(frame))
+                return jax.sharding.reshard(leaf, NamedSharding(_sharding(frame).mesh, PartitionSpec(*axes)))
         return leaf
 
     return jax.tree.map(place, state)

@@ -1,4 +1,5 @@
 from . import curves as curves
+from ._range import SignalRange as SignalRange
 from .base import Interface as Interface, InterfaceConfig as InterfaceConfig
 from .control import (
     Concat as Concat,

@@ -29,10 +29,13 @@ def warn_outside(cls: type, value: Any, ends: Ends | None, text: str, remedy: st
     """Warn once per class if most of a concrete signal lies outside its range and saturates, such as one in microvolts.
 
     `ends` are the lower and the upper end of the range, or `None` if every value is accepted or the range is traced.
-    `text` is the range in words. Classes of users do not warn, because they may accept other values than their base.
+    `text` is the range in words. A class of a user warns only about a `signal_range` of its own, because it may accept
+    other values than its base.
     """
     concrete = isinstance(value, jax.Array) and not isinstance(value, Tracer)
-    if cls in _warned or not is_own(cls) or not concrete or ends is None:
+    if cls in _warned or not concrete or ends is None:
+        return
+    if not is_own(cls) and not any("signal_range" in vars(each) for each in cls.__mro__ if not is_own(each)):
         return
     fits = all(broadcasts(np.shape(end), value.shape) for end in ends)  # otherwise `build` raises an error
     if fits and (share := mostly_outside(value, *ends)):

@@ -9,8 +9,8 @@ from jaxtyping import Array, Bool, Float
 from ...records.numbers import Number, as_array, concrete, together
 
 
-class Range(NamedTuple):
-    """The values of a signal that a module encodes without saturation.
+class SignalRange(NamedTuple):
+    """The values of a signal that an encoder encodes without saturation, as in `SignalRange(-5.0, 5.0, "-5 to 5")`.
 
     - `low`, `high`: the ends, which belong to the range. `None`: every finite value belongs to it.
     - `text`: the range in words.
@@ -36,27 +36,27 @@ class Range(NamedTuple):
         return None if low is None or high is None else (low, high)
 
 
-ZERO_TO_ONE = Range(
+ZERO_TO_ONE = SignalRange(
     0.0,
     1.0,
     "0 to 1",
     "Scale it to the range first, by `(x - low) / (high - low)` with the ends of the signal's own range",
 )
-SIGNED = Range(
+SIGNED = SignalRange(
     -1.0,
     1.0,
     "-1 to 1",
     "Scale it to the range first, by `x / largest` with the largest absolute value of the signal",
 )
-ANY_FINITE = Range(None, None, "any finite value")
+ANY_FINITE = SignalRange(None, None, "any finite value")
 
 
 # The following functions take a config with the fields `mins` and `maxs`, to which Python has no type.
 
 
-def range_of(config: Any) -> Range:
+def range_of(config: Any) -> SignalRange:
     text = f"mins={config.mins} to maxs={config.maxs}"
-    return Range(config.mins, config.maxs, text, "Set `mins` and `maxs` to the ends of the signal's own range")
+    return SignalRange(config.mins, config.maxs, text, "Set `mins` and `maxs` to the ends of the signal's own range")
 
 
 def check_range(config: Any, *others: str) -> None:

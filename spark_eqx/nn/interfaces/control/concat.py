@@ -113,7 +113,9 @@ def join(payloads: Sequence[SparkPayload]) -> SparkPayload:
             payloads = [
                 payload
                 if getattr(payload, field.name) is not None
-                else dataclasses.replace(payload, **{field.name: jnp.zeros(payload.shape, present[0].dtype)})
+                else dataclasses.replace(
+                    payload, **{field.name: jnp.zeros_like(jax.tree.leaves(payload)[0], present[0].dtype)}
+                )
                 for payload in payloads
             ]
     return jax.tree.map(lambda *leaves: jnp.concatenate([leaf.ravel() for leaf in leaves]), *payloads)

@@ -14,7 +14,7 @@ from ....core.payloads import FloatArray
 from ....records.checks import finite, positive
 from ....records.numbers import Number, as_array, state_dtype
 from ....records.record import parameter
-from .._range import ANY_FINITE, Range
+from .._range import ANY_FINITE, SignalRange
 from ..output.contrast import ContrastDecoder
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
@@ -119,7 +119,7 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
         return ContrastDecoder(**({name: getattr(self.config, name) for name in fields} | overrides))
 
     @property
-    def _range(self) -> Range:
+    def signal_range(self) -> SignalRange:
         return ANY_FINITE
 
 
@@ -135,4 +135,6 @@ def _distance(
 
 def _where(condition: Bool[Array, "*units"], tree: PyTree, other: PyTree) -> PyTree:
     """`tree` for the units of the condition, else `other`; units are the last axes."""
-    return jax.tree.map(lambda a, b: jnp.where(jnp.broadcast_to(condition, a.shape), a, b), tree, other)
+    return jax.tree.map(
+        lambda a, b: jnp.where(jnp.expand_dims(condition, range(a.ndim - condition.ndim)), a, b), tree, other
+    )

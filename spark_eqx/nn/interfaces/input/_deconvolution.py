@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ....core.payloads import FloatArray
 from ....records.numbers import as_array
 from .._kernels import KernelConfig
-from .._range import ANY_FINITE, Range
+from .._range import ANY_FINITE, SignalRange
 from ..output.filter import FilterDecoder
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
@@ -110,7 +110,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         return FilterDecoder(**(same | overrides))
 
     @property
-    def _range(self) -> Range:
+    def signal_range(self) -> SignalRange:
         return ANY_FINITE
 
 

@@ -9,7 +9,7 @@ from ....core.exact import derived
 from ....core.module import StateT
 from ....records.numbers import as_array
 from ....records.record import parameter
-from .._range import SIGNED, ZERO_TO_ONE, Range
+from .._range import SIGNED, ZERO_TO_ONE, SignalRange
 from .base import RateConfig, RateSpiker, excitation, saturate
 
 
@@ -68,5 +68,5 @@ class SignedSpiker(RateSpiker[SignedConfigT, StateT]):
         return jnp.where(like < 0, -value, value) if self.config.signed else value
 
     @property
-    def _range(self) -> Range:
+    def signal_range(self) -> SignalRange:
         return SIGNED if self.config.signed else ZERO_TO_ONE

@@ -18,7 +18,7 @@ from ....records.numbers import Number, check_broadcasts, state_dtype, together
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, ATan
 from .._outside import warn_outside
-from .._range import ZERO_TO_ONE, Range
+from .._range import ZERO_TO_ONE, SignalRange
 from .._window_config import default_window
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
@@ -112,19 +112,22 @@ class InputInterface(Interface[InputConfigT, StateT]):
         return call(self, signal, state, key)
 
     @property
-    def _range(self) -> Range:
-        """The range of the signal."""
+    def signal_range(self) -> SignalRange:
+        """The range of the signal, 0 to 1 unless the class overrides it. Signals that are mostly outside it get a
+        warning, and `check_signal=True` refuses every value outside it."""
         return ZERO_TO_ONE
 
     def validate(self, payload: FloatArray) -> FloatArray:
         if not self.config.check_signal:
             return payload
-        inside = self._range.contains(payload.value.astype(state_dtype(payload.dtype)))
-        text = f"{self._name}: `signal` must be within its range, {self._range.text}, and not NaN."
+        allowed = self.signal_range
+        inside = allowed.contains(payload.value.astype(state_dtype(payload.dtype)))
+        text = f"{self._name}: `signal` must be within its range, {allowed.text}, and not NaN."
         return FloatArray(eqx.error_if(payload.value, ~inside, text))
 
     def _warn(self, payload: FloatArray) -> None:
-        warn_outside(type(self), payload.value, self._range.known(), self._range.text, self._range.remedy)
+        allowed = self.signal_range
+        warn_outside(type(self), payload.value, allowed.known(), allowed.text, allowed.remedy)
 
     def signal_spec(
         self, input_specs: Mapping[str, Any], units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()

@@ -47,8 +47,8 @@ class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
     """
 
     def begin(self, x: Float[Array, "*units"]) -> _Window:
-        samples = jnp.zeros((self.config.steps, *x.shape), x.dtype).at[-1].set(x)
-        return _Window(samples, jnp.ones(x.shape, jnp.int32))
+        samples = jnp.pad(x[None], [(self.config.steps - 1, 0)] + [(0, 0)] * x.ndim)
+        return _Window(samples, jnp.ones_like(x, jnp.int32))
 
     def base(self, memory: _Window) -> Float[Array, "*units"]:
         # The last sample plus the mean distance from it, so that the mean of equal samples is exact.

@@ -11,7 +11,7 @@ from ....records.checks import at_least_two, binary, finite, positive
 from ....records.kinds import zero_one
 from ....records.numbers import Number, as_array, concrete, state_dtype
 from ....records.record import parameter
-from .._range import Range, check_range, check_width, place_in_range, range_of
+from .._range import SignalRange, check_range, check_width, place_in_range, range_of
 from .._window_config import default_window
 from ..output.population import PER_COMPONENT, PopulationDecoder, PopulationDecoderConfig, TopologicalEncoder
 from ._membrane import LinearSpikerState, linear_rate
@@ -66,7 +66,7 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT], TopologicalEncoder[Conf
     """
 
     @property
-    def _range(self) -> Range:
+    def signal_range(self) -> SignalRange:
         return range_of(self.config)
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], np.dtype]:

@@ -96,7 +96,7 @@ class BurstDecoder(WindowDecoder[BurstDecoderConfig, _Burst]):
     def empty(self, zeros: Float[Array, "*units"]) -> _Burst:
         if self.config.by == "count":
             return zeros
-        first, last = (jnp.full(zeros.shape, -1, jnp.int32) for _ in range(2))
+        first, last = (jnp.full_like(zeros, -1, jnp.int32) for _ in range(2))
         return zeros, first, last
 
     def gather(self, gathered: _Burst, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> _Burst:

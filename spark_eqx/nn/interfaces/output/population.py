@@ -57,6 +57,12 @@ class PopulationDecoderConfig(OutputInterfaceConfig, WindowConfig):
     )
 
     def __check_init__(self):
+        names = ("mins", "maxs", "glue", "sigma", "resolution", "dt")
+        if missing := [name for name in names if not hasattr(self.encoder.config, name)]:
+            raise TypeError(
+                f"{type(self).__name__}: the config of `encoder` must have the field `{missing[0]}`, which a "
+                f"{type(self.encoder.config).__name__} lacks. Derive it from TopologicalSpikerConfig."
+            )
         dt = self.encoder.config.dt
         if not isinstance(dt, jax.Array) and not same_step(np.asarray(dt), np.asarray(self.dt)):
             raise ValueError(
