@@ -89,10 +89,11 @@ def _guess(state: PyTree, frames: PyTree, leading: bool) -> PyTree:
     def place(leaf):
         shape = jnp.shape(leaf)
         for frame in jax.tree.leaves(frames):
-            rest = len(shape) - frame.ndim
-            if rest >= 0 and (shape[: frame.ndim] if leading else shape[rest:]) == frame.shape:
-                axes = (*_spec(frame),) if leading else (*(None,) * rest, *_spec(frame))
-                return jax.sharding.reshard(leaf, NamedSharding(_sharding(frame).mesh, PartitionSpec(*axes)))
+            sharding, rest = _sharding(frame), len(shape) - frame.ndim
+            fits = rest >= 0 and (shape[: frame.ndim] if leading else shape[rest:]) == frame.shape
+            if fits and sharding is not None:
+                axes = PartitionSpec(*(None,) * (0 if leading else rest), *_spec(frame))
+                return jax.sharding.reshard(leaf, NamedSharding(sharding.mesh, axes))
         return leaf
 
     return jax.tree.map(place, state)
