@@ -33,6 +33,10 @@ else:
 Keys: TypeAlias = Shaped[Array, "steps ..."] | None
 
 
+# The payloads of one array whose dtype was checked: a check takes longer than a compiled step.
+_structures: dict[tuple[type, np.dtype], Any] = {}
+
+
 class Port(NamedTuple):
     """An input of a module.
 
@@ -54,10 +58,15 @@ class Port(NamedTuple):
             return given
         given = without_mask(owner, self.name, given, "0" if wanted is SpikeArray else NAN)
         remedy = ""
+        if isinstance(given, jax.Array) and (structure := _structures.get((wanted, given.dtype))):
+            return jax.tree.unflatten(structure, [given])
         if wanted is not SparkPayload and isinstance(given, jax.Array | np.ndarray | np.generic):
             make: Any = wanted
             try:
-                return make(given if isinstance(given, jax.Array) else np.asarray(given))
+                payload = make(given if isinstance(given, jax.Array) else np.asarray(given))
+                if wanted in (FloatArray, SpikeArray) and isinstance(given, jax.Array):
+                    _structures[wanted, given.dtype] = jax.tree.structure(payload)
+                return payload
             except TypeError:
                 remedy = _remedy(wanted, given.dtype)
         if isinstance(given, dict):
@@ -139,7 +148,8 @@ def by_port(ports: tuple[Port, ...], payloads: Payloads) -> dict[str, Payloads]:
 def specs_of(ports: tuple[Port, ...], payloads: Payloads) -> dict[str, Specs]:
     """The specs of the payloads that were given, by port."""
     one = lambda each: isinstance(each, SparkPayload)
-    return {name: jax.tree.map(InputSpec.of, each, is_leaf=one) for name, each in by_port(ports, payloads).items()}
+    spec = lambda each: InputSpec.of(each) if one(each) else jax.tree.map(InputSpec.of, each, is_leaf=one)
+    return {name: spec(each) for name, each in by_port(ports, payloads).items()}
 
 
 def takes_one(ports: tuple[Port, ...]) -> bool:

@@ -59,7 +59,10 @@ class InputSpec:
             raise ValueError(
                 f"InputSpec.of: the arrays of a {type(payload).__name__} must share a shape, got {shapes}."
             )
-        return cls(type(payload), shapes[0], leaves[0].dtype)
+        # The constructor would check again what holds for the arrays of any payload.
+        spec = object.__new__(cls)
+        vars(spec).update(payload_type=type(payload), shape=shapes[0], dtype=np.dtype(leaves[0].dtype))
+        return spec
 
     def struct(self) -> SparkPayload:
         """A payload of `jax.ShapeDtypeStruct`s that fits the spec, for `jax.eval_shape`."""

@@ -88,6 +88,7 @@ class Parameters:
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
     _kinds: ClassVar[dict[str, Kind]] = {}
+    _per_unit: ClassVar[tuple[str, ...]] = ()  # the names of the fields that broadcast against the units
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -100,13 +101,16 @@ class Parameters:
         kinds = {each.name: each.metadata.get("type") or kind_of(cls, each.name) for each in own}
         inherited = [vars(base).get("_kinds", {}) for base in reversed(cls.__mro__[1:])]
         cls._kinds = {name: kind for each in (*inherited, kinds) for name, kind in each.items()}
+        cls._per_unit = tuple(name for name, kind in cls._kinds.items() if kind.broadcasts)
         cls.__init__ = _checked_init(cls)
         class_names.register(cls)
         jax.tree_util.register_pytree_with_keys(cls, _flatten_with_keys, functools.partial(_unflatten, cls), _flatten)
 
     def shapes_per_unit(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the parameters that have to broadcast against the units."""
-        return {name: np.shape(getattr(self, name)) for name, kind in self._kinds.items() if kind.broadcasts}
+        values = vars(self)
+        # Nearly all are floats, of which NumPy finds the shape more slowly than all else takes here.
+        return {name: () if type(values[name]) is float else np.shape(values[name]) for name in self._per_unit}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data (numbers, strings, lists, dicts) with the type, `"module:Class"`, under `"type"`.

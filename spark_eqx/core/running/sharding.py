@@ -21,7 +21,7 @@ _Leaf: TypeAlias = Array | jax.ShapeDtypeStruct
 
 def vary_like(state: PyTree, data: PyTree) -> PyTree:
     """Inside of `jax.shard_map`: the state as varying over the axes over which the data varies."""
-    axes = set().union(*map(_varying, jax.tree.leaves(data)))
+    axes = {axis for leaf in jax.tree.leaves(data) if isinstance(leaf, Tracer) for axis in _varying(leaf)}
     return jax.tree.map(lambda leaf: _vary(leaf, axes - _varying(leaf)), state) if axes else state
 
 

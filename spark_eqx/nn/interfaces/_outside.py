@@ -10,9 +10,9 @@ from jax.core import Tracer
 
 from ...records.class_names import is_own
 from ...records.numbers import broadcasts
+from ._range import SignalRange
 
 
-Ends: TypeAlias = tuple[np.ndarray, np.ndarray]
 _Part: TypeAlias = tuple[jax.Array | np.ndarray, np.ndarray, np.ndarray]  # a part of a signal, and its range
 
 _SAMPLES = 512
@@ -25,15 +25,13 @@ _warned: set[type] = set()  # the classes that have warned
 _WITHIN = (__name__.split(".")[0], "equinox", "jax", "jaxtyping")  # packages between here and the user's line
 
 
-def warn_outside(cls: type, value: Any, ends: Ends | None, text: str, remedy: str) -> None:
+def warn_outside(cls: type, value: Any, allowed: SignalRange) -> None:
     """Warn once per class if most of a concrete signal lies outside its range and saturates, such as one in microvolts.
 
-    `ends` are the lower and the upper end of the range, or `None` if every value is accepted or the range is traced.
-    `text` is the range in words. A class of a user warns only about a `signal_range` of its own, because it may accept
-    other values than its base.
+    A class of a user warns only about a `signal_range` of its own, because it may accept other values than its base.
     """
     concrete = isinstance(value, jax.Array) and not isinstance(value, Tracer)
-    if cls in _warned or not concrete or ends is None:
+    if cls in _warned or not concrete or (ends := allowed.known()) is None:
         return
     if not is_own(cls) and not any("signal_range" in vars(each) for each in cls.__mro__ if not is_own(each)):
         return
@@ -43,8 +41,8 @@ def warn_outside(cls: type, value: Any, ends: Ends | None, text: str, remedy: st
         while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _WITHIN:
             level, frame = level + 1, frame.f_back
         warnings.warn(
-            f"{cls.__name__}: {100 * share:.0f} % of `signal` lies outside its range, {text}, and is encoded as the "
-            f"nearer end. {remedy}. This warning is given once per class.",
+            f"{cls.__name__}: {100 * share:.0f} % of `signal` lies outside its range, {allowed.text}, and is encoded "
+            f"as the nearer end. {allowed.remedy}. This warning is given once per class.",
             stacklevel=level,
         )
         _warned.add(cls)  # After the warning, because a filter may turn it into an error, which must be raised again.
@@ -55,12 +53,14 @@ def mostly_outside(value: jax.Array, low: np.ndarray, high: np.ndarray) -> float
 
     A large array is sampled first. The whole array is checked only if many samples are outside.
     """
-    parts = _parts(value, low, high)
-    if not parts:
-        return 0.0
-    if _share([_sampled(*part) for part in parts]) < _ENOUGH:
-        return 0.0
-    share = _share(parts)
+    if value.size <= _SAMPLES and value.is_fully_addressable:
+        part = np.asarray(value)
+        share = np.count_nonzero((part < low) | (part > high)) / max(part.size, 1)
+    else:
+        parts = _parts(value, low, high)
+        if not parts or _share([_sampled(*part) for part in parts]) < _ENOUGH:
+            return 0.0
+        share = _share(parts)
     return share if share > 0.5 else 0.0
 
 

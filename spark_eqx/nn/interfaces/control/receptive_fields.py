@@ -66,8 +66,7 @@ class ReceptiveFields(ConstantInterface[ReceptiveFieldsConfig, None]):
         check_width(self._name, self.config, state_dtype(spec.dtype))
 
     def _warn(self, payload: FloatArray) -> None:
-        range_ = range_of(self.config)
-        warn_outside(type(self), payload.value, range_.known(), range_.text, range_.remedy)
+        warn_outside(type(self), payload.value, range_of(self.config))
 
     def step(
         self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None

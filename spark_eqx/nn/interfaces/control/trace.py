@@ -3,7 +3,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, final
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import rounded_as_written
@@ -13,7 +12,7 @@ from ....core.ports import Port
 from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
 from ....records.checks import finite, positive
-from ....records.numbers import Number, as_array, state_dtype
+from ....records.numbers import Number, as_array, state_dtype, zeros
 from ....records.record import parameter
 from .._exponential_average import newest_weight
 from ..base import TimedInterfaceConfig
@@ -89,7 +88,7 @@ class SignalTrace(ControlInterface[TraceConfigT, SignalTraceState]):
         self._check_broadcast(("dt", "tau", "base"), spec.shape, "port 'signal'")
         dtype = state_dtype(spec.dtype)
         # The sum is a new array. With the array of the config as the state, donating the state would delete the config.
-        return SignalTraceState(as_array(self.config.base, dtype, spec.shape) + jnp.zeros(spec.shape, dtype))
+        return SignalTraceState(as_array(self.config.base, dtype, spec.shape) + zeros(spec.shape, dtype))
 
     def step(
         self, payload: Mapping[str, Any], state: SignalTraceState, *, key: PRNGKeyArray | None

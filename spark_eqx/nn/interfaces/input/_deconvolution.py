@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ....core.payloads import FloatArray
-from ....records.numbers import as_array
+from ....records.numbers import as_array, zeros
 from .._kernels import KernelConfig
 from .._range import ANY_FINITE, SignalRange
 from ..output.filter import FilterDecoder
@@ -67,7 +67,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
         del key
         shape, dtype = self.signal_spec(input_specs)
         self.config.check_units(self._name, self.spec(input_specs), self.port.name)
-        return DeconvolutionSpikerState(jnp.zeros((), jnp.int32), jnp.zeros((*shape, self.delay), dtype))
+        return DeconvolutionSpikerState(zeros((), jnp.int32), zeros((*shape, self.delay), dtype))
 
     def step(
         self, payload: FloatArray, state: DeconvolutionSpikerState, *, key: PRNGKeyArray | None

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ....core.payloads import FloatArray
 from ....core.ports import Keys, Steps
+from ....records.numbers import zeros
 from ....surrogate import AbstractSurrogate
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
@@ -56,7 +57,7 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowSpikerState:
         del key
         shape, dtype = self.signal_spec(input_specs)
-        return WindowSpikerState(step=jnp.zeros((), jnp.int32), latched=jnp.full(shape, -1, dtype))
+        return WindowSpikerState(step=zeros((), jnp.int32), latched=jnp.full(shape, -1, dtype))
 
     def step(
         self, payload: FloatArray, state: WindowSpikerState, *, key: PRNGKeyArray | None

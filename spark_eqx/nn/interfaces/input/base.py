@@ -126,8 +126,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
         return FloatArray(eqx.error_if(payload.value, ~inside, text))
 
     def _warn(self, payload: FloatArray) -> None:
-        allowed = self.signal_range
-        warn_outside(type(self), payload.value, allowed.known(), allowed.text, allowed.remedy)
+        warn_outside(type(self), payload.value, self.signal_range)
 
     def signal_spec(
         self, input_specs: Mapping[str, Any], units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()
@@ -138,16 +137,18 @@ class InputInterface(Interface[InputConfigT, StateT]):
         broadcast against the signal, the others against all units. Returns the shape of the units and the dtype of the
         state.
         """
-        spec = self.spec(input_specs)
-        whose = f"the shape that follows from port 'signal' ({spec})"
-        for field, shape in (*self.config.shapes_per_unit().items(), *self.config.surrogate.shapes_per_unit().items()):
-            target = spec.shape if field in per_component else spec.shape + units
-            check_broadcasts(self._name, field, shape, target, whose)
+        spec = type(self).spec(self, input_specs)
+        config = self.config
+        for field, shape in (*config.shapes_per_unit().items(), *config.surrogate.shapes_per_unit().items()):
+            if shape:
+                target = spec.shape if field in per_component else spec.shape + units
+                whose = f"the shape that follows from port 'signal' ({spec})"
+                check_broadcasts(self._name, field, shape, target, whose)
         return spec.shape + units, state_dtype(spec.dtype)
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], np.dtype]:
         """The shape of the units and the dtype of the state, after the checks of `signal_spec`."""
-        return self.signal_spec(input_specs)
+        return type(self).signal_spec(self, input_specs)
 
     def _floats(
         self, method: str, name: str, value: Any, units: tuple[int, ...] = (), per_component: tuple[str, ...] = ()

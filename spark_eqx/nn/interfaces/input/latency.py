@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ....core.payloads import FloatArray
 from ....core.ports import Keys, Steps
 from ....records.checks import Check
-from ....records.numbers import Number, as_array
+from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ..output.latency import LatencyConfig, LatencyDecoder
 from ._latched_encoder import count_windows, in_windows, newly, out_of_windows
@@ -74,7 +74,7 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         del key
         units, dtype = self.signal_spec(input_specs)
         self.config.thresholds(units, dtype)
-        return LatencySpikerState(step=jnp.zeros((), jnp.int32), distance=jnp.full(units, _FAR, dtype))
+        return LatencySpikerState(step=zeros((), jnp.int32), distance=jnp.full(units, _FAR, dtype))
 
     def step(
         self, payload: FloatArray, state: LatencySpikerState, *, key: PRNGKeyArray | None

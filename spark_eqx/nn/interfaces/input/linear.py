@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ....core.payloads import FloatArray
 from ....core.ports import Keys, Steps
 from ....core.running.compiled import scan
+from ....records.numbers import zeros
 from ._membrane import LeakyConfig, LinearSpikerState, advance, linear_rate, linear_signal, pack, slowest_rise, unpack
 from .base import InputInterface, InputInterfaceOutput, RateSpiker, excitation
 
@@ -37,7 +38,7 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
         **Raises:** `ValueError` if rounding would keep a potential below the threshold.
         """
         del key
-        config, (shape, dtype) = self.config, self._units(input_specs)
+        config, (shape, dtype) = self.config, type(self)._units(self, input_specs)
         rise = slowest_rise(config)
         if rise is not None and (rise < 2 * jnp.finfo(dtype).eps).any():
             raise ValueError(
@@ -46,7 +47,7 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
                 f"dt={config.dt} [ms], tau={config.tau} [ms], max_freq={config.max_freq} [Hz]. Take a larger `dt`, "
                 "`tau` or `max_freq`, or give the signal as float64."
             )
-        return LinearSpikerState(potential=jnp.zeros(shape, dtype), refractory=jnp.zeros(shape, dtype))
+        return LinearSpikerState(potential=zeros(shape, dtype), refractory=zeros(shape, dtype))
 
     def step(
         self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ....core.exact import derived, rounded_as_written
 from ....core.payloads import FloatArray
 from ....records.checks import non_negative, positive
-from ....records.numbers import Number, as_array
+from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
 from ._signed_rate import proportional_rate, proportional_signal, spikes_per_step
@@ -89,7 +89,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         key = self.need_key(key, "the rest of each first interval is drawn once, in `init`")
         where, length = jr.split(key)
         left, place = self._draw(length, shape, dtype), _uniform(where, shape, dtype)
-        return RenewalSpikerState(jnp.zeros(shape, dtype), left, place)
+        return RenewalSpikerState(zeros(shape, dtype), left, place)
 
     def _draw(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "*units"]:
         """Gamma variates with mean 1: sums of exponential variates."""

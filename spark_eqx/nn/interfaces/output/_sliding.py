@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Shaped, UInt32
 
+from ....records.numbers import zeros
+
 
 # Floats carry gradients. Bits take 1/16 of their memory.
 Raster: TypeAlias = Float[Array, "*units window"] | UInt32[Array, "*units 2 words"]
@@ -19,8 +21,8 @@ _BITS = 32
 def silence(shape: tuple[int, ...], window: int, dtype: DTypeLike) -> Raster:
     """The raster of a window without spikes: floats if `dtype` is a float type, otherwise bits."""
     if jnp.issubdtype(dtype, jnp.floating):
-        return jnp.zeros((*shape, window), dtype)
-    return jnp.zeros((*shape, 2, -(-window // _BITS)), jnp.uint32)
+        return zeros((*shape, window), dtype)
+    return zeros((*shape, 2, -(-window // _BITS)), jnp.uint32)
 
 
 def shifted(raster: Raster, spikes: Shaped[Array, "*units"], window: int) -> tuple[Shaped[Array, "*units"], Raster]:

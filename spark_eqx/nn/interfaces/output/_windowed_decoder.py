@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.specs import InputSpec
-from ....records.numbers import state_dtype
+from ....records.numbers import state_dtype, zeros
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
 
@@ -69,9 +69,9 @@ class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState], Generic[
     def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> WindowDecoderState:
         del key
         spec = self.spec(input_specs)
-        zeros = lambda shape: jnp.zeros(shape, state_dtype(spec.dtype))
-        gathered, value = self.empty(zeros(spec.shape)), zeros(self.value_shape(spec.shape))
-        return WindowDecoderState(step=jnp.zeros((), jnp.int32), gathered=gathered, value=value)
+        dtype = state_dtype(spec.dtype)
+        gathered, value = self.empty(zeros(spec.shape, dtype)), zeros(self.value_shape(spec.shape), dtype)
+        return WindowDecoderState(step=zeros((), jnp.int32), gathered=gathered, value=value)
 
     def step(
         self, payload: SpikeArray, state: WindowDecoderState, *, key: PRNGKeyArray | None

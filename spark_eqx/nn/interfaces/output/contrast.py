@@ -1,13 +1,12 @@
 from collections.abc import Mapping
 from typing import final
 
-import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.specs import InputSpec
 from ....records.checks import finite, positive
-from ....records.numbers import Number, as_array, state_dtype
+from ....records.numbers import Number, as_array, state_dtype, zeros
 from ....records.record import parameter
 from .._threshold_counter import Count, add, count, level
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
@@ -43,7 +42,7 @@ class ContrastDecoder(OutputInterface[ContrastDecoderConfig, Count]):
         del key
         spec = self.spec(input_specs)
         self._check_broadcast(("threshold", "start"), spec.shape, "port 'spikes'")
-        return count(jnp.zeros(spec.shape, state_dtype(spec.dtype)))
+        return count(zeros(spec.shape, state_dtype(spec.dtype)))
 
     def step(
         self, payload: SpikeArray, state: Count, *, key: PRNGKeyArray | None

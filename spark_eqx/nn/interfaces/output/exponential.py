@@ -14,7 +14,7 @@ from ....core.ports import Keys, Steps
 from ....core.specs import InputSpec
 from ....records.checks import positive
 from ....records.class_names import counted
-from ....records.numbers import Number, state_dtype
+from ....records.numbers import Number, state_dtype, zeros
 from ....records.record import parameter
 from .._exponential_average import exponential_average
 from ._groups import even_sizes, group_sums, spike_weights, sums_then
@@ -84,9 +84,9 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
         self._check_broadcast(("saturation_freq", "tau", "dt"), (outputs,), "the outputs")
         dtype = state_dtype(spec.dtype)
         return ExponentialIntegratorState(
-            trace=jnp.zeros(outputs, dtype),
+            trace=zeros((outputs,), dtype),
             # A second array of zeros, because JAX refuses to donate one buffer twice.
-            smooth=jnp.zeros(outputs, dtype) if config.smooth_trace else None,
+            smooth=zeros((outputs,), dtype) if config.smooth_trace else None,
             assignment=self._assign(spec, key),
             units=spec.shape,
         )

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Keys, Steps
 from ....core.specs import InputSpec
-from ....records.numbers import state_dtype
+from ....records.numbers import state_dtype, zeros
 from .._kernels import KernelConfig
 from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, finite_or_nan
 
@@ -44,7 +44,7 @@ class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
         del key
         spec = self.spec(input_specs)
         self.config.check_units(self._name, spec, self.port.name)
-        return FilterDecoderState(jnp.zeros((*spec.shape, self.config.taps - 1), state_dtype(spec.dtype)))
+        return FilterDecoderState(zeros((*spec.shape, self.config.taps - 1), state_dtype(spec.dtype)))
 
     def step(
         self, payload: SpikeArray, state: FilterDecoderState, *, key: PRNGKeyArray | None

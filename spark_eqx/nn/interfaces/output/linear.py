@@ -13,7 +13,7 @@ from ....core.ports import Keys, Steps
 from ....core.specs import InputSpec
 from ....records.checks import positive
 from ....records.class_names import counted
-from ....records.numbers import Number, state_dtype
+from ....records.numbers import Number, state_dtype, zeros
 from ....records.record import parameter
 from .._exponential_average import exponential_average
 from ._groups import sums_then
@@ -80,7 +80,7 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
                 f"port 'spikes' has {math.prod(spec.shape)} ({spec})."
             )
         self._check_broadcast(("tau", "dt"), tuple(outputs), "the outputs")
-        return LinearDecoderState(jnp.zeros(tuple(outputs), state_dtype(spec.dtype)))
+        return LinearDecoderState(zeros(tuple(outputs), state_dtype(spec.dtype)))
 
     def step(
         self, payload: SpikeArray, state: LinearDecoderState, *, key: PRNGKeyArray | None

@@ -11,7 +11,7 @@ from ....core.module import SparkModule
 from ....core.payloads import FloatArray, SpikeArray
 from ....core.ports import Keys, Steps
 from ....core.specs import InputSpec
-from ....records.numbers import as_array, state_dtype
+from ....records.numbers import as_array, state_dtype, zeros
 from ....records.record import parameter
 from .._prefix_sum import prefix_sum
 from .._window_config import WindowConfig
@@ -90,8 +90,8 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
         jax.eval_shape(self._signal, jax.ShapeDtypeStruct(spec.shape, dtype))
         dtype = dtype if jnp.issubdtype(spec.dtype, jnp.floating) else jnp.int32
         raster = silence(spec.shape, self.config.steps, dtype)
-        broken = jnp.zeros(spec.shape, jnp.int32) if jnp.issubdtype(dtype, jnp.floating) else None
-        return RateDecoderState(raster, jnp.zeros(spec.shape, dtype), broken, jnp.zeros((), jnp.int32))
+        broken = zeros(spec.shape, jnp.int32) if jnp.issubdtype(dtype, jnp.floating) else None
+        return RateDecoderState(raster, zeros(spec.shape, dtype), broken, zeros((), jnp.int32))
 
     def step(
         self, payload: SpikeArray, state: RateDecoderState, *, key: PRNGKeyArray | None

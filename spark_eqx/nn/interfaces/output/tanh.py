@@ -14,7 +14,7 @@ from ....core.ports import Keys, Port, Steps
 from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
 from ....records.checks import positive
-from ....records.numbers import Number, state_dtype
+from ....records.numbers import Number, state_dtype, zeros
 from ....records.record import parameter
 from .._exponential_average import exponential_average
 from ._groups import group_sums, spike_weights, sums_then
@@ -105,8 +105,8 @@ class TanhIntegrator(OutputInterface[TanhIntegratorConfig, TanhIntegratorState])
                 raise ValueError(f"{self._name}: `{name}` must be {numbers}; got an array of shape {shape}.")
         dtype = np.result_type(*(state_dtype(spec.dtype) for spec in specs.values()))
         return TanhIntegratorState(
-            traces=jnp.zeros(2, dtype),
-            smooth=jnp.zeros(1, dtype) if self.config.smooth_trace else None,
+            traces=zeros((2,), dtype),
+            smooth=zeros((1,), dtype) if self.config.smooth_trace else None,
             units=tuple(spec.shape for spec in specs.values()),
         )
 
