@@ -85,7 +85,7 @@ def codes(report: Report) -> list[str]:
             ", ".join(cheap) or "none",
         ),
         _say(
-            "**Time per step and unit.** For the longest signal, the best case of a code takes {} ns ({}) to {} ns ({}).",
+            "**Time per step and unit.** For the longest signal, the best case takes {} ns ({}) to {} ns ({}).",
             *(text for end in times[:1] + times[-1:] for text in (_number(end[0]), end[1])),
         )
         if times
