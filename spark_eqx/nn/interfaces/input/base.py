@@ -101,7 +101,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
         **Arguments:**
 
         - `signal`: a [`FloatArray`][], or an array of floats, of any shape. Values outside the range saturate, and
-            their gradient is 0. NaN never makes a spike. With `check_signal=True` both are errors at run time.
+            their gradient is 0. NaN never causes a spike. With `check_signal=True` both are errors at run time.
         - `state`: the state from `init`, or from the step before.
         - `key`: the key of the interfaces that draw random numbers; the others ignore it.
 
