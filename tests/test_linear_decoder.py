@@ -151,7 +151,7 @@ def test_fit_in_chunks_and_of_several_sequences():
 
 @pytest.mark.parametrize("signs", [(-1, -1, -1), (1, -1, -1)])
 def test_ridge_ignores_the_signs_of_spikes(signs):
-    """The ridge is that of the same spikes without signs, so that the weights differ only in sign."""
+    """The ridge is the same as for the spikes without signs, so the weights differ only in sign."""
     spikes, target = draw(jr.key(0), 200, 3).at[20:, 0].set(0), jr.normal(jr.key(1), (200, 2))
     mask = jnp.broadcast_to(jnp.array(signs) < 0, spikes.shape)
     signed: Any = LinearDecoder.fit(spark.SpikeArray(spikes, mask), target).config
