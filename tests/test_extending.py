@@ -256,7 +256,7 @@ def test_latest_definition_of_a_class_is_found(monkeypatch):
         for base in (spark.SparkModule, spark.SparkConfig):
             if issubclass(first[name], base):
                 assert type(base.from_dict(first[name]().to_dict())) is second[name]
-    with pytest.raises(TypeError, match="was it defined a second time"):
+    with pytest.raises(TypeError, match="was the class defined twice"):
         second["Cell"](first["CellConfig"]())
 
 
@@ -557,7 +557,7 @@ def test_nested_record_of_an_earlier_definition_is_rejected():
 
     old, new = cell(), cell()
     outer: Any = type("Outer", (spark.SparkConfig,), {"__annotations__": {"inner": new}})
-    with pytest.raises(TypeError, match="Outer: `inner` must be an instance of Inner.*was it defined a second time"):
+    with pytest.raises(TypeError, match="Outer: `inner` must be an instance of Inner.*was the class defined twice"):
         outer(inner=old())
 
 

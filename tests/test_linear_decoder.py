@@ -263,11 +263,11 @@ CASES = {
         TypeError,
         "LinearDecoder.fit: `target` FloatArray (10, 2) bool floats",
     ),
-    "other steps": (lambda: fit(SPIKES, TARGET[:9]), ValueError, "`spikes` and `target` as many steps (10,) and (9,)"),
+    "other steps": (lambda: fit(SPIKES, TARGET[:9]), ValueError, "`spikes` and `target` same number steps (10,) and (9,)"),
     "other sequences": (
         lambda: fit(SPIKES[None], TARGET[None, :9], batched=True),
         ValueError,
-        "LinearDecoder.fit: as many sequences and steps, (1, 10) and (1, 9)",
+        "LinearDecoder.fit: same number of sequences and steps, (1, 10) and (1, 9)",
     ),
     "no time": (lambda: fit(SPIKES[0], TARGET[0, 0]), ValueError, "LinearDecoder.fit: `target` axis steps ()"),
     "silence": (lambda: fit(0 * SPIKES, TARGET), ValueError, "LinearDecoder.fit: `spikes` a spike none 10"),
