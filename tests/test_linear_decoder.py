@@ -263,7 +263,11 @@ CASES = {
         TypeError,
         "LinearDecoder.fit: `target` FloatArray (10, 2) bool floats",
     ),
-    "other steps": (lambda: fit(SPIKES, TARGET[:9]), ValueError, "`spikes` and `target` same number steps (10,) and (9,)"),
+    "other steps": (
+        lambda: fit(SPIKES, TARGET[:9]),
+        ValueError,
+        "`spikes` and `target` same number steps (10,) and (9,)",
+    ),
     "other sequences": (
         lambda: fit(SPIKES[None], TARGET[None, :9], batched=True),
         ValueError,
