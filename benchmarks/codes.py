@@ -1,8 +1,8 @@
 """The comparison of all codes: `python benchmarks/codes.py`, with this library and `.[examples]` installed.
 
 Every encoder runs with its matched decoder on the same signals. The same search finds the parameters of each code,
-under the same caps on spikes per second. The results are written to `benchmarks/results/comparison.json`, to the page
-`docs/codes.md` and to its figure.
+within the same limits on spikes per second. The results are written to `benchmarks/results/comparison.json`, to the
+page `docs/codes.md` and to its figure.
 """
 
 import argparse
@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results" / "comparison.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare all codes on the same signals under the same caps.")
+    parser = argparse.ArgumentParser(description="Compare all codes on the same signals, within the same limits.")
     parser.add_argument("--quick", action="store_true", help="two signals and a few codes, to check that it runs")
     parser.add_argument("--page-only", action="store_true", help="write the page from existing results")
     arguments = parser.parse_args()

@@ -1,7 +1,7 @@
 """The cases of the suite `codes`, and their arrays: signals over time, held or varying, and windows of static values.
 
-A long signal has many windows. A code that emits one value per window encodes the first value of each. The peers encode
-static values, so that these first values are selected for them in advance.
+A long signal has many windows. A code that emits one value per window encodes the first value of each window. The
+peers encode static values, so these first values are selected for them in advance.
 """
 
 from typing import NamedTuple
@@ -52,36 +52,40 @@ TITLES = {
     "rate-decoder": "RateDecoder",
 }
 FIRST = (
-    "spark_eqx encodes the first value of each window. The peers get these values picked out, or held for the window."
+    "spark_eqx encodes the first value of each window. The peers receive only these values, or these values held for "
+    "the window."
 )
-PYTHON = " spikify loops over time and units in Python, so that it is measured only for the small shape."
+PYTHON = " spikify loops over time and units in Python, so it is measured only for the small shape."
 NOTES = {
-    "rate": "The signal is one window of 64 x 784 static values. Spikes are random, with at most 100 Hz.",
+    "rate": "The signal is one window of 64 x 784 static values. Spikes are random, at a rate of at most 100 Hz.",
     "regular": (
-        "The column JAX is a running sum in a hand-written loop, which drifts. nengo's step is called in a loop."
+        "The column JAX shows a running sum in a hand-written loop, which drifts. nengo's step is called in a loop."
     ),
-    "renewal": "No peer has one. The comparison with PoissonSpiker shows the cost of order and refractory period.",
-    "poisson-signed": "The signal is in [-1, 1], and a spike has its sign.",
+    "renewal": (
+        "No peer has this code. The comparison with PoissonSpiker shows the cost of order and refractory period."
+    ),
+    "poisson-signed": "The signal is in [-1, 1], and each spike has the sign of the signal.",
     "latency": (
-        "The curve is linear, for one window of static values and for many. Peers encode static values, so for a long "
-        "held signal their one window is repeated. LatencySpiker compares a varying signal in each step; no peer does."
+        "The curve is linear. The signal is one window of static values, or lasts many windows. The peers encode "
+        "static values, so for a long held signal their only window is repeated. LatencySpiker compares a varying "
+        "signal with its curve in each step, which no peer does."
     ),
-    "phase": FIRST + " Spyx gets the phases, shifted by half a step, so that it rounds as PhaseSpiker does.",
+    "phase": FIRST + " Spyx receives the phases shifted by half a step, so that it rounds as PhaseSpiker does.",
     "burst": FIRST + " spikify averages over the window.",
     "rank-order": (
-        FIRST + " An example is the 784 or 700 units; `vmap` adds the batch, for braintools and for RankOrderSpiker."
+        FIRST + " An example has 784 or 700 units; `vmap` adds the batch, for braintools and for RankOrderSpiker."
     ),
     "weighted-phase": FIRST + " A window has as many steps as binary digits.",
     "delta": (
-        "The signals are sines of 5 to 40 Hz. Spikes are signed; int8 stands for bool. braintools emits no signs."
+        "The signals are sines of 5 to 40 Hz. Spikes are signed, so int8 replaces bool. braintools emits no signs."
     ),
-    "step-forward": "The signals are the same." + PYTHON,
-    "send-on-delta": "The signals are the same. No peer has this code.",
-    "moving-window": "The signals are the same, and the mean is over 5 samples." + PYTHON,
+    "step-forward": "The signals are those of DeltaSpiker." + PYTHON,
+    "send-on-delta": "The signals are those of DeltaSpiker. No peer has this code.",
+    "moving-window": "The signals are those of DeltaSpiker, and the mean is over 5 samples." + PYTHON,
     "receptive-fields": "Each value has 8 Gaussian fields, as in Bohte et al. (2002), so each unit has 8 outputs.",
     "rate-decoder": (
-        "5 % of the entries are spikes; the mean is over 100 steps. No library has one, so the peers are running "
-        "sums by hand."
+        "5 % of the entries are spikes; the mean is over 100 steps. No library has this decoder, so the peers are "
+        "hand-written running sums."
     ),
 }
 
@@ -122,5 +126,5 @@ def inputs(case: Case) -> dict[str, np.ndarray]:
 
 
 def openings(case: Case, signal: np.ndarray) -> np.ndarray:
-    """The values that the windows of a signal encode: `(windows, batch, units)`. A held signal has one window."""
+    """The values that are encoded in the windows of a signal: `(windows, batch, units)`. A held signal has one."""
     return signal[None] if case.signal == "held" else signal[:: case.options["window"]]

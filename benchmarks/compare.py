@@ -33,7 +33,7 @@ def best(results: Iterable[Result]) -> Result | None:
 
 
 def add_ratios(results: list[Result]) -> None:
-    """Add to our results the best peer, the floor, and their times divided by ours. Above 1, we are faster."""
+    """Add to our results the best peer, the floor, and their times divided by ours. Above 1, spark_eqx is faster."""
     for entry in results:
         if entry["role"] != "ours":
             continue

@@ -32,7 +32,7 @@ def interfaces(report: Report) -> list[str]:
         _say(
             "**Random spikes.** For a million unit-steps or more, `PoissonSpiker` is {} times as fast as NumPy's "
             "`Generator.random(dtype=float32) < p` (PCG64) if the output is reused, and {} times as fast if it is "
-            "fresh. These are geometric means over shapes, float32 and bool; the single cases are {} as fast.",
+            "fresh. These are geometric means over shapes, float32 and bool; in single cases it is {} as fast.",
             _mean(reused),
             _mean(fresh),
             _ends(reused | fresh),
@@ -66,16 +66,15 @@ def codes(report: Report) -> list[str]:
     times = sorted((time, TITLES[work]) for work in ENCODERS if (time := _nanoseconds(report, work)))
     return _measured(
         _say(
-            "**Compared with the best peer.** Of {} kinds of work that another library offers, {} are faster "
-            "here, by the geometric mean over shapes, dtypes and outputs. These are slower: {}.",
-            str(len(beside)) if beside else None,
-            str(len(beside) - len(slower)),
+            "**Compared with the best peer.** spark_eqx is faster in {} of the {} kinds of work that another "
+            "library offers, by the geometric mean over shapes, dtypes and outputs. It is slower in these: {}.",
+            str(len(beside) - len(slower)) if beside else None,
+            str(len(beside)),
             ", ".join(slower) or "none",
         ),
         _say(
-            "**By the framework of the peers.** For the codes that both have, libraries on PyTorch take {} "
-            "times as long as spark_eqx, libraries on JAX {} times, and libraries on NumPy {} times (geometric "
-            "means).",
+            "**By the framework of the peers.** For the codes that they share with spark_eqx, libraries on PyTorch "
+            "take {} times as long, libraries on JAX {} times, and libraries on NumPy {} times (geometric means).",
             *(_mean(_all(report, _of(libraries))) for libraries in BUILT_ON.values()),
         ),
         _say(
@@ -86,7 +85,7 @@ def codes(report: Report) -> list[str]:
             ", ".join(cheap) or "none",
         ),
         _say(
-            "**One step of one unit** of the longest signal takes {} ns ({}) to {} ns ({}) in the fastest case.",
+            "**Time per step and unit.** For the longest signal, the best case takes {} ns ({}) to {} ns ({}).",
             *(text for end in times[:1] + times[-1:] for text in (_number(end[0]), end[1])),
         )
         if times
@@ -148,7 +147,7 @@ def _losses(report: Report) -> str | None:
     total, of = (sum(each[i] for each in counts.values()) for i in (0, 1))
     return (
         f"**Others are faster** in {total} of {of} results{': ' if where else ''}{where}. "
-        "[The list](#where-others-are-faster)."
+        "[The list](#where-others-are-faster) shows each of them."
     )
 
 

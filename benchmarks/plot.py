@@ -1,4 +1,4 @@
-"""The plot of a page: the time of the best peer divided by ours, by kind of work and shape."""
+"""The plot of a page: the time of the best peer divided by the time of spark_eqx, by kind of work and shape."""
 
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def _figure(panels: dict[str, dict[str, dict[tuple[str, str], list[float]]]]) ->
     bottom.set_xticks([tick for tick in TICKS if low <= tick <= high], minor=False)
     bottom.xaxis.set_major_formatter("{x:g}")
     bottom.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    bottom.set_xlabel("time of the best peer / ours: right of 1 we are faster")
+    bottom.set_xlabel("time of the best peer / time of spark_eqx\n(above 1, spark_eqx is faster)")
     figure.supylabel("(steps, examples, units)", fontsize="medium")
     used = [lane for lane in LANES if any(lane in row for rows in panels.values() for row in rows.values())]
     handles = [_mark(bottom, [], 0, *lane, label=f"{lane[0]}, {lane[1]} output") for lane in used]

@@ -39,7 +39,7 @@ class Worker:
         environment, self.distributions = LIBRARIES[library]
         python = Path(sys.executable) if environment is None else environments / environment / "bin" / "python"
         if not python.exists():
-            raise WorkerError(f"no environment {environment!r}; `python benchmarks/setup_peers.py` makes it")
+            raise WorkerError(f"no environment {environment!r}; `python benchmarks/setup_peers.py` creates it")
         self.log = log
         # Threads, allocator and huge pages keep the defaults of each library, because users would not change them.
         variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}

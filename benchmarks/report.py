@@ -58,11 +58,13 @@ def page(results: dict[str, Any], source: Path) -> str:
 
 def plot_text(suite: Suite) -> str:
     pictures = "\n".join(
-        f"![Times of the best peer over ours](assets/{suite.plot(style).name}#only-{style})" for style in STYLES
+        f"![Time of the best peer divided by the time of spark_eqx](assets/{suite.plot(style).name}#only-{style})"
+        for style in STYLES
     )
     return (
-        f"{pictures}\n\nTo the right of the line spark_eqx is faster than the best of all others, including "
-        "hand-written loops. A dot is the geometric mean over the cases of a shape, and its bar is their range."
+        f"{pictures}\n\nTo the right of the vertical line, spark_eqx is faster than the best of the other contestants, "
+        "which include hand-written loops. Each dot is the geometric mean over the cases of one shape, and its bar is "
+        "the range of these cases."
     )
 
 
@@ -71,9 +73,9 @@ def targets_page(results: dict[str, Any], source: Path) -> str:
     suite = suite_of(results)
     parts = [
         f"# Targets of the {suite.name}\n\nWritten by `report.py` from `results/{source.name}`. A ratio is the time of "
-        "the other library divided by ours; a cost is our time divided by that of the other library.",
+        "the other library divided by the time of spark_eqx; a cost is the inverse.",
         markdown(TARGETS, target_rows(results)),
-        "## What missed",
+        "## Missed targets",
     ]
     for each in results["targets"]:
         if each["met"] is False:
@@ -92,9 +94,9 @@ READING = (
     "- *Fresh*: each call allocates its output. The measured time includes the time in which the kernel maps the "
     "pages.\n"
     "- *Reused*: each call overwrites the output of the last call, by donation in JAX and by `out=` elsewhere.\n"
-    "- The column of a library shows the time of its fastest contestant divided by ours. Dtype and kind of output are "
-    "the same if the library has them; otherwise it is compared in the form that it has. Float32 is never compared "
-    "with one byte.\n"
+    "- The column of a library shows the time of its fastest contestant divided by the time of spark_eqx. Dtype and "
+    "kind of output are the same if the library has them; otherwise the library is compared in the form that it has. "
+    "Float32 outputs are never compared with outputs of one byte per entry.\n"
     "- *Floor* shows the same ratio for `a + 1` over an array of the size of the output, in NumPy or JAX, whichever "
     "is faster."
 )
@@ -102,13 +104,13 @@ READING = (
 LIMITS = (
     "- The results are from one run on one virtual machine, which shares its hardware with others. The spread shows "
     "how much that mattered.\n"
-    "- Nothing is pinned or tuned: threads, allocator and huge pages are every library's defaults. NumPy asks the "
+    "- Nothing is pinned or tuned: threads, allocator and huge pages keep each library's defaults. NumPy asks the "
     "kernel for huge pages for large arrays and XLA does not, which decides many of the fresh cases.\n"
     "- Outputs and rates differ between libraries, because they have different random generators and surrogates, and "
     "most have no refractory period. The docstrings in `benchmarks/contestants/` contain each equation, and the "
     "results contain the mean of each output.\n"
-    "- PyTorch's libraries run eagerly, as their documentation shows; `torch.compile` is not tried.\n"
-    "- Only a CPU is measured, because no accelerator was at hand for this version. On one, "
+    "- The libraries on PyTorch run eagerly, as their documentation shows; `torch.compile` was not tried.\n"
+    "- Only a CPU was measured, because no accelerator was available for this version. On an accelerator, "
     "`python benchmarks/accelerator.py` checks the results of every encoder and decoder, and times them."
 )
 
@@ -129,9 +131,7 @@ def machine_text(results: dict[str, Any], source: Path) -> str:
     if spark:
         lines.append(f"- Spark {spark['spark-snn']} runs on jax {spark['jax']} and Python {spark['python']}")
     if settings["load_of_others"] > 0.05:
-        lines.append(
-            f"- Other programs kept {settings['load_of_others']:.1f} cores busy: **times are not to be trusted**"
-        )
+        lines.append(f"- Other programs kept {settings['load_of_others']:.1f} cores busy: **the times are unreliable**")
     for library, reason in results["absent"].items():
         lines.append(f"- Absent: {NAMES[library]} ({reason})")
     return (

@@ -36,7 +36,8 @@ def main() -> None:
     cases = suite.cases(arguments.quick)
     chosen = [case for case in cases if _wanted(case, arguments.cases)]
     if not chosen:
-        sys.exit(f"no case matches {arguments.cases}; there are: {', '.join(sorted({c.work for c in cases}))}")
+        works = ", ".join(sorted({case.work for case in cases}))
+        sys.exit(f"no case matches {arguments.cases}; the kinds of work are: {works}")
     rounds = arguments.rounds or (3 if arguments.quick else 7)
     least = QUICK_SECONDS if arguments.quick else LEAST_SECONDS
     started = time.perf_counter()
@@ -94,7 +95,7 @@ def parse() -> argparse.Namespace:
     if arguments.json is None and not arguments.quick and not arguments.cases:
         arguments.json = SUITES[arguments.suite].results
     if arguments.page and arguments.json is None:
-        parser.error("--page is for a full run; for a part of it, say with --json where its results go")
+        parser.error("--page is for a full run; to use it for some of the cases, pass the file of results with --json")
     return arguments
 
 

@@ -1,9 +1,9 @@
 """Make the virtual environments of the peers: `python benchmarks/setup_peers.py`.
 
 Each environment starts empty and is filled from two pinned files. The packages of `requirements/NAME.txt` are installed
-with their dependencies. Those of `requirements/NAME-no-deps.txt` are installed without, because they require packages
-that the benchmarks never import and that may bring another build of PyTorch. If a package cannot be installed, the
-program prints its name and continues. The benchmarks then report the library as absent.
+with their dependencies. The packages of `requirements/NAME-no-deps.txt` are installed without dependencies, because
+they require packages that the benchmarks never import and that may install another build of PyTorch. If a package
+cannot be installed, the program prints its name and continues. The benchmarks then report the library as absent.
 
 The environment `clients` is not for the benchmarks. It also contains this library, as an editable install.
 `tests/test_clients.py` uses it to run the pages of `docs/clients/` whose packages are missing where the tests run.
@@ -23,7 +23,7 @@ DEFAULT = HERE.parent / ".venv-bench"
 # Environment -> the version of Python that it needs.
 ENVIRONMENTS = {"torch": "3.11", "jax": "3.11", "codes": "3.11", "spark": "3.12", "clients": "3.11"}
 
-# Norse's source distribution takes its version from git, but it is not a git repository.
+# Norse's source distribution reads its version from git, but contains no git repository.
 BUILD_VARIABLES = {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_NORSE": "1.1.0"}
 
 
@@ -88,10 +88,10 @@ def main() -> None:
     complete = True
     for name in arguments.names:
         if name not in ENVIRONMENTS:
-            parser.error(f"there is no environment {name!r}; there are {', '.join(ENVIRONMENTS)}")
+            parser.error(f"there is no environment {name!r}; the environments are {', '.join(ENVIRONMENTS)}")
         python = find_python(ENVIRONMENTS[name], given)
         if python is None:
-            print(f"{name}: no Python {ENVIRONMENTS[name]}; give one with --python {ENVIRONMENTS[name]}=PATH")
+            print(f"{name}: no Python {ENVIRONMENTS[name]}; pass one with --python {ENVIRONMENTS[name]}=PATH")
             complete = False
             continue
         print(f"{name}: {python}", flush=True)

@@ -54,7 +54,7 @@ class Suite(NamedTuple):
 
     @property
     def reasons(self) -> Path:
-        """A hand-written file: the reasons why others are faster in some cases, and the attempts to improve these."""
+        """A hand-written file: why others are faster in some cases, and which improvements were tried."""
         return HERE / f"{self.page.stem.replace('benchmarks', 'reasons')}.md"
 
 
@@ -78,26 +78,29 @@ INTERFACES = Suite(
         "pack": "Packing along time",
         "unpack": "Unpacking to bool",
         "step": "One closed-loop step",
-        "scaling": "Cost per unit-step over length",
+        "scaling": "Cost per unit-step for sequences of different lengths",
     },
     notes={
         "poisson": (
-            "The peers get ready-made probabilities. `PoissonSpiker` computes them from the signal, within "
-            "the measured time."
+            "The peers receive probabilities that were computed in advance. `PoissonSpiker` computes them from the "
+            "signal within the measured time."
         ),
         "linear": (
-            "The signal varies. The peers get `g x` ready-made. Only Spark has a refractory period, and no "
-            "peer carries the time of a crossing within a step over to the next step. The naive recurrence has a "
-            "potential and a timer, and no such carry."
+            "The signal varies. The peers receive `g x`, computed in advance. Only Spark has a refractory period, and "
+            "no peer carries the time of a threshold crossing within a step over to the next step. The naive "
+            "recurrence has a potential and a timer, but no such carry."
         ),
         "topological": (
-            "The ratio is the time relative to `LinearSpiker` on a signal of as many values as there are outputs."
+            "The last column is the time of `LinearSpiker` on a signal with as many values as there are outputs, "
+            "divided by the time of `TopologicalLinearSpiker`."
         ),
         "integrator": (
-            "The work is group sums and two moving averages. 5 % of the entries are spikes; `jax.vmap` adds the batch."
+            "The work consists of group sums and two moving averages. 5 % of the entries are spikes; `jax.vmap` adds "
+            "the batch."
         ),
         "gradient": (
-            "The work is the spikes, and the gradient of their weighted sum to the signal. The peers are as above."
+            "The work consists of the spikes, and of the gradient of their weighted sum with respect to the signal. "
+            "The peers are those of LinearSpiker."
         ),
         "pack": "A word holds 32 steps. NumPy packs 8 steps (`axis=0`) or 8 units (`axis=-1`) into a byte.",
         "unpack": "Each library unpacks its own packed rasters.",
@@ -118,9 +121,9 @@ INTERFACES = Suite(
         "linear": "Linear",
         "gradient": "Linear, backward",
         "integrator": "Integrator",
-        "pack": "pack",
-        "unpack": "unpack",
-        "step": "one step",
+        "pack": "Pack",
+        "unpack": "Unpack",
+        "step": "One step",
     },
     results=HERE / "results" / "cpu.json",
     page=DOCS / "benchmarks.md",
@@ -131,7 +134,8 @@ CODES = Suite(
     title="Benchmarks: codes",
     about=(
         "This page compares the speed of each code with the libraries that have it. [Choose a code](codes.md) compares "
-        "how *well* a code represents a signal. [Another page](benchmarks.md) has random spikes and leaky integrators."
+        "how *well* a code represents a signal. [Another page](benchmarks.md) covers random spikes and leaky "
+        "integrators."
     ),
     package="contestants.codes",
     cases=codes_cases.cases,

@@ -35,7 +35,7 @@ def folded(title: str, text: str) -> str:
 
 
 def losses_page(results: dict[str, Any]) -> str:
-    """A folded table of all results in which the best peer is faster."""
+    """A folded table of all results in which the best peer is faster, or a sentence if there are none."""
     rows = [
         (entry["ratio_to_best_peer"], case["name"], entry)
         for case in results["cases"]
@@ -43,7 +43,7 @@ def losses_page(results: dict[str, Any]) -> str:
         if entry.get("ratio_to_best_peer", 1) < 1
     ]
     if not rows:
-        return "Nowhere in this run."
+        return "No other library is faster in this run."
     table = markdown(
         ["case", "dtype", "output", "best peer", "times as fast"],
         [
@@ -117,7 +117,7 @@ def facts_page(results: dict[str, Any]) -> str:
     if memory:
         rows = [[f"{NAMES[f['library']]}: {f['name']}", _shape(case), f"{f['rasters']:.2f}"] for case, f in memory]
         text = (
-            "Memory that the compiled program of a gradient allocates besides its arguments and results, "
+            "Memory that the compiled program of a gradient allocates in addition to its arguments and results, "
             "according to XLA:"
         )
         parts.append(text + "\n\n" + markdown(["program", "case", "float32 rasters"], rows))

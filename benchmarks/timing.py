@@ -8,7 +8,7 @@ from typing import Any
 def turn(run: Callable[[], Any], least: float, most_calls: int = 10_000) -> list[float]:
     """The duration of each call [s], in a turn of at least `least` seconds and at least one call.
 
-    If the calls are short, the first one does not count, because another process has used the caches before it.
+    If the calls are short, the first one does not count, because another process used the caches before.
     """
     times: list[float] = []
     first = _call(run)

@@ -71,7 +71,7 @@ class Worker:
 
 
 def main() -> None:
-    # Libraries may print anything, so that their output is redirected, and only answers go to standard output.
+    # Libraries may print anything, so their output is redirected, and only answers go to standard output.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     worker = None

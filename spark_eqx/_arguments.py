@@ -105,7 +105,7 @@ def nonzero(raster: jax.Array | np.ndarray) -> jax.Array:
     """
     if isinstance(raster, jax.Array):
         return raster
-    # JAX would cut NumPy's 64 bits to 32, so that 2**32 and 1e-300 would become 0.
+    # JAX would cut NumPy's 64 bits to 32, so 2**32 and 1e-300 would become 0.
     fired = raster != 0
     if jnp.issubdtype(raster.dtype, jnp.floating) and (missing := np.isnan(raster)).any():
         return jnp.where(missing, jnp.float32(jnp.nan), fired.astype(np.float32))

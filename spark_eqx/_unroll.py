@@ -35,7 +35,7 @@ def unroll(
         the module draws random numbers, this is checked at run time (`equinox.error_if`).
     - `checkpoint`: the number of steps per chunk. A backward pass keeps only the state at the beginning of each chunk
         and recomputes the rest. `True` means about the square root of the number of steps; the memory then grows with
-        the square root. The output is the same (up to rounding, for parameters given as arrays). A backward pass takes
+        the square root. The output is the same (up to rounding, for parameters given as arrays). A backward pass costs
         one more forward pass; a forward pass alone takes no longer.
 
     **Returns:** the module's output with a leading axis of time in every array, and the last state.

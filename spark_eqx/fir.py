@@ -44,7 +44,7 @@ def lowpass(
     taps = as_size("lowpass", "taps", taps, "steps")
     given = (("cutoff", cutoff, "Hz", positive), ("dt", dt, "ms", positive), ("gain", gain, "1", finite))
     cutoff, dt, gain = (as_number("lowpass", *each) for each in given)
-    # A traced number cannot be compared, so that its value is not checked.
+    # A traced number cannot be compared, so its value is not checked.
     if taps == 0:
         raise ValueError("lowpass: `taps` must be 1 or more [steps], got 0.")
     highest, step = concrete(cutoff), concrete(dt)

@@ -1,6 +1,6 @@
 """Surrogate gradients: an exact step in the forward pass, the derivative of a smooth relaxation in the backward pass.
 
-By default each relaxation rises from 0 to 1 with the derivative 1 at the threshold, so that replacing one surrogate by
+By default each relaxation rises from 0 to 1 with the derivative 1 at the threshold, so replacing one surrogate by
 another does not change the scale of the gradients.
 """
 
@@ -112,7 +112,7 @@ def _relaxed(surrogate: AbstractSurrogate, v: Array) -> Array:
 
 def _saturating(v: Array, far: Array, relaxation: Callable[[Array], Array]) -> Array:
     """The relaxation, but 0 or 1 with derivatives of 0 where `v` is `far` from the threshold."""
-    # There the relaxation is evaluated at 0, because infinity times a derivative of 0 would be NaN.
+    # For such `v` the relaxation is evaluated at 0, because infinity times a derivative of 0 would be NaN.
     return jnp.where(far, (v > 0).astype(v.dtype), relaxation(jnp.where(far, 0, v)))
 
 

@@ -32,7 +32,7 @@ def execute(text: str, name: str, names: dict[str, Any], same: Callable[[str, st
 
 
 def same_after_training(shown: str, printed: str) -> bool:
-    """Whether two outputs are equal, but for numbers with a decimal point, which may differ by 10 % and 0.02."""
+    """Whether two outputs are equal, except for numbers with a decimal point, which may differ by 10 % and 0.02."""
     # Training amplifies rounding errors. The losses on the pages differ by up to 0.01 between JAX 0.6, 0.10 and 0.12.
     first, second = ([float(each) for each in DECIMAL.findall(text)] for text in (shown, printed))
     close = all(abs(a - b) <= 0.1 * abs(a) + 0.02 for a, b in zip(first, second, strict=False))

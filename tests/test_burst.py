@@ -55,7 +55,7 @@ CASES = {
         "BurstSpikerConfig `window` longest burst 21 steps of dt=0.5 [ms] window=6 [ms], 12 steps max_spikes=5 "
         "min_interval=2 [ms] max_interval=4 [ms]",
     ),
-    "what is read": (lambda: BurstDecoder(by="gap"), TypeError, "BurstDecoderConfig `by` 'count' or 'interval' 'gap'"),
+    "by": (lambda: BurstDecoder(by="gap"), TypeError, "BurstDecoderConfig `by` 'count' or 'interval' 'gap'"),
     "an override that does not fit": (lambda: BurstSpiker().decoder(window=8.0), ValueError, "BurstDecoderConfig 13"),
 }
 

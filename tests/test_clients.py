@@ -31,7 +31,7 @@ def interpreter(page: Path) -> str:
         return sys.executable
     if PEERS.exists():
         return str(PEERS)
-    pytest.skip(f"{', '.join(needed)}: not installed; benchmarks/setup_peers.py does that")
+    pytest.skip(f"{', '.join(needed)}: not installed; run benchmarks/setup_peers.py")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -58,7 +58,7 @@ def test_our_side_runs_as_printed(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_both_sides_agree(page, tmp_path):
     if not PEERS.exists():
-        pytest.skip("the other libraries are not installed; benchmarks/setup_peers.py does that")
+        pytest.skip("the other libraries are not installed; run benchmarks/setup_peers.py")
     script = tmp_path / "theirs.py"
     script.write_text("\n".join([*blocks(page, library(page)), SAVE]))
     done = subprocess.run([PEERS, script, tmp_path / "theirs.npz"], capture_output=True, text=True)

@@ -171,7 +171,7 @@ def test_vmap_over_parameters(row, getkey):
 
     factors = jnp.array([0.8, 0.9, 1.0])
     mapped = eqx.filter_vmap(run)(factors)
-    # XLA rounds the factor differently if it folds it, so that a spike at the edge of a step may move by one step.
+    # XLA rounds the factor differently if it folds it, so a spike at the edge of a step may move by one step.
     for out, single in zip(
         jax.tree.leaves(mapped[0]), jax.tree.leaves(stack([run(f)[0] for f in factors])), strict=True
     ):
@@ -422,7 +422,7 @@ def check_spoilt(module, state, payloads, marks, kind):
 @DECODERS
 @pytest.mark.parametrize("kind", with_sweep("nan", "not finite"))
 def test_nan_reaches_the_values_that_hold_it(row, kind, getkey):
-    """NaN spreads as `holds` says, with the same bits stepped, unrolled and in chunks. Infinite spikes count as NaN."""
+    """NaN spreads as in `holds`, with the same bits stepped, unrolled and in chunks. Infinite spikes count as NaN."""
     if kind != "nan" and row.payload_type is spark.FloatArray:
         pytest.skip("an infinite signal stays infinite for a step")
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
@@ -500,7 +500,7 @@ def test_nan_travels_through_the_decoder_of_every_encoder(row, getkey):
 
 @every(few=True)
 def test_module_under_jit_grad_vmap_as_argument(row, getkey):
-    """All leaves are arrays, so that the plain transformations of JAX work."""
+    """All leaves are arrays, so the plain transformations of JAX work."""
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
     step = jax.jit(lambda m, p, s: m(p, s, key=KEY))

@@ -399,7 +399,7 @@ def test_decoder_counts():
     for dtype in (jnp.float32, jnp.bfloat16, jnp.int8, bool):
         signal = decode(decoder, SpikeArray(spikes.spikes.astype(dtype), spikes.inhibition_mask))
         np.testing.assert_array_equal(signal, expected)
-    # The product and the sum are each rounded, so that every program has the same bits.
+    # The product and the sum are each rounded, so every program has the same bits.
     signal = decode(ContrastDecoder(threshold=0.1, start=0.3), SpikeArray(jnp.ones(1000)))
     np.testing.assert_array_equal(signal, np.float32(0.3) + np.float32(0.1) * np.arange(1, 1001, dtype=np.float32))
     # A NaN makes the signal of its own unit NaN for good.
@@ -495,7 +495,7 @@ def gradient_of_shift(encoder, since):
 def test_gradient_of_a_shift_approaches_1(make):
     for start in (0.0, 0.5):
         np.testing.assert_allclose(gradient_of_shift(make(start=jnp.asarray(start)), 0.0), 1, atol=1e-3)
-    # A shift of the whole signal also shifts the start, so that no spike changes. A later shift changes spikes.
+    # A shift of the whole signal also shifts the start, so no spike changes. A later shift changes spikes.
     np.testing.assert_allclose(gradient_of_shift(make(start=None), 0.0), 0, atol=1e-5)
     np.testing.assert_allclose(gradient_of_shift(make(start=None), 40.0), 1, atol=1e-3)
 

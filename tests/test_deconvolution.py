@@ -428,7 +428,7 @@ def test_slow_signals_are_reconstructed(module, most):
 
 def as_spikify(module, signal):
     """Spikes at the first sample of each kernel. Only the modified algorithm finds kernels that the end of the signal
-    cuts, because it compares only the samples there are, as if the samples after the end were large."""
+    cuts, because it compares only the samples that exist, as if the samples after the end were large."""
     modified = getattr(module.config, "tolerance", 0.0) > 0
     after = np.full((module.delay, signal.shape[1]), 1e3 if modified else 0.0)
     spikes = encode(module, np.concatenate([signal, after]))[0][module.delay :]

@@ -161,7 +161,7 @@ PER_MS = {"ms": 1.0, "s": 0.001, "us": 1000.0}
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("dt", [0.1, 1 / 3, 1.0, 5.0])
 def test_multiples_of_the_step_are_in_their_step(reader, dt):
-    """For any rounding: in float32 each operation has an error of 2^-24, so that three have 0.02 steps of 10^5."""
+    """For any rounding: in float32 each operation has an error of 2^-24, so three have 0.02 steps of 10^5."""
     unit, read = READERS[reader]
     steps, per_ms = 100_000, PER_MS[unit]
     k = np.arange(steps)
@@ -490,7 +490,7 @@ CASES: dict[str, Any] = {
         TypeError,
         "from_tonic: `x` integers float32",
     ),
-    "times that are none": (
+    "times of NaN": (
         lambda: tonic(np.array([(0, 0, np.nan)], [("x", "i2"), ("y", "i2"), ("t", "f8")]), (2, 2, 1)),
         ValueError,
         "from_tonic: `t` [microseconds] finite nan",

@@ -122,7 +122,7 @@ def test_string_annotations(monkeypatch):
 @pytest.mark.parametrize("annotation", ["3", "int | str", "None", "tuple[3, ...]", "type['LIF']"])
 def test_ambiguous_annotations_are_rejected(annotation, monkeypatch):
     source = f"import spark_eqx as spark\nclass Vague(spark.SparkConfig):\n    x: {annotation} = spark.parameter()"
-    with pytest.raises(TypeError, match="Vague: the annotation .* of `x` does not say what is taken"):
+    with pytest.raises(TypeError, match="Vague: the annotation .* of `x` does not determine the accepted values"):
         run_source(source, monkeypatch)
 
 
@@ -214,7 +214,7 @@ def test_new_weights_do_not_recompile():
 
 
 def test_error_names_the_field_that_has_no_json():
-    with pytest.raises(TypeError, match="DenseConfig: `mlp` cannot be written: a MLP is no plain data"):
+    with pytest.raises(TypeError, match="DenseConfig: `mlp` cannot be written: a MLP is not plain data"):
         dense().config.to_json()
     with pytest.raises(TypeError, match="Dense: `scale` cannot be written"):
         dense().to_json()
@@ -256,7 +256,7 @@ def test_latest_definition_of_a_class_is_found(monkeypatch):
         for base in (spark.SparkModule, spark.SparkConfig):
             if issubclass(first[name], base):
                 assert type(base.from_dict(first[name]().to_dict())) is second[name]
-    with pytest.raises(TypeError, match="was it defined a second time"):
+    with pytest.raises(TypeError, match="was the class defined twice"):
         second["Cell"](first["CellConfig"]())
 
 
@@ -433,7 +433,7 @@ def test_equal_constants_of_different_types_have_different_programs():
 
 def test_mutable_values_are_rejected():
     for annotation in (np.ndarray, list[int], dict, set, Float[np.ndarray, "n"]):
-        with pytest.raises(TypeError, match="Stale: the annotation .* of `w` does not say what is taken"):
+        with pytest.raises(TypeError, match="Stale: the annotation .* of `w` does not determine the accepted values"):
             type("Stale", (spark.SparkConfig,), {"__annotations__": {"w": annotation}})
     stale: Any = type("Stale", (spark.SparkConfig,), {"__annotations__": {"w": Sequence}})
     assert stale(w=(1, 2)).w == (1, 2)
@@ -557,7 +557,7 @@ def test_nested_record_of_an_earlier_definition_is_rejected():
 
     old, new = cell(), cell()
     outer: Any = type("Outer", (spark.SparkConfig,), {"__annotations__": {"inner": new}})
-    with pytest.raises(TypeError, match="Outer: `inner` must be an instance of Inner.*was it defined a second time"):
+    with pytest.raises(TypeError, match="Outer: `inner` must be an instance of Inner.*was the class defined twice"):
         outer(inner=old())
 
 

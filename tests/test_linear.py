@@ -303,7 +303,7 @@ def test_topological_is_the_same_dynamics(getkey):
 
 @pytest.mark.parametrize("tau, dt", [(1.5, 2.0), (0.3, 2.0), (5.0, 1.0), (100.0, 1.0)])
 def test_decaying_potentials_are_neither_spikes_nor_refractory_periods(tau, dt, getkey):
-    """The packed state distinguishes the two by sign, so that rounding near 0 must not change the sign."""
+    """The packed state distinguishes the two by sign, so rounding near 0 must not change the sign."""
     module = LinearSpiker(tau=tau, dt=dt, cd=0.5, max_freq=400.0)
     potential = 10 ** jr.uniform(getkey(), (2000,), minval=-12.0, maxval=-0.01)
     state = module.init(potential)

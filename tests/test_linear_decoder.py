@@ -151,7 +151,7 @@ def test_fit_in_chunks_and_of_several_sequences():
 
 @pytest.mark.parametrize("signs", [(-1, -1, -1), (1, -1, -1)])
 def test_ridge_ignores_the_signs_of_spikes(signs):
-    """The ridge is that of the same spikes without signs, so that the weights differ only in sign."""
+    """The ridge is the same as for the spikes without signs, so the weights differ only in sign."""
     spikes, target = draw(jr.key(0), 200, 3).at[20:, 0].set(0), jr.normal(jr.key(1), (200, 2))
     mask = jnp.broadcast_to(jnp.array(signs) < 0, spikes.shape)
     signed: Any = LinearDecoder.fit(spark.SpikeArray(spikes, mask), target).config
@@ -263,11 +263,15 @@ CASES = {
         TypeError,
         "LinearDecoder.fit: `target` FloatArray (10, 2) bool floats",
     ),
-    "other steps": (lambda: fit(SPIKES, TARGET[:9]), ValueError, "`spikes` and `target` as many steps (10,) and (9,)"),
+    "other steps": (
+        lambda: fit(SPIKES, TARGET[:9]),
+        ValueError,
+        "`spikes` and `target` same number steps (10,) and (9,)",
+    ),
     "other sequences": (
         lambda: fit(SPIKES[None], TARGET[None, :9], batched=True),
         ValueError,
-        "LinearDecoder.fit: as many sequences and steps, (1, 10) and (1, 9)",
+        "LinearDecoder.fit: same number of sequences and steps, (1, 10) and (1, 9)",
     ),
     "no time": (lambda: fit(SPIKES[0], TARGET[0, 0]), ValueError, "LinearDecoder.fit: `target` axis steps ()"),
     "silence": (lambda: fit(0 * SPIKES, TARGET), ValueError, "LinearDecoder.fit: `spikes` a spike none 10"),

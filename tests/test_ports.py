@@ -237,7 +237,7 @@ CASES = {
         ValueError,
         "TanhIntegrator `state` `x_spikes` (3,) `y_spikes` (4,) units=((3,), (4,)) units=((3,), (3,))",
     ),
-    "two ports behind a stage": (
+    "two ports after a stage": (
         lambda: spark.Sequential([LinearSpiker(), TANH]).init(X),
         TypeError,
         "Sequential stage 0, LinearSpiker 'spikes' (SpikeArray) stage 1, TanhIntegrator payloads 'x_spikes' 'y_spikes'",

@@ -146,7 +146,7 @@ def test_mean_of_a_varying_signal(signed):
 
 @pytest.mark.sweep
 def test_round_trip_of_rates():
-    """A leaky integrator fires regularly, so that the rate is exact within one spike, and the signal accordingly."""
+    """A leaky integrator fires regularly, so the rate is exact within one spike, and the signal accordingly."""
     dt, window = 0.5, 150.0
     encoder, x = LinearSpiker(dt=dt, cd=1.0), jnp.linspace(0, 1, 64)
     decoded = round_trip(encoder, x, 800, window=window)

@@ -96,7 +96,7 @@ CASES = {
         "ReceptiveFields: `maxs` (2,) broadcast (3,) 'signal'",
     ),
     **{
-        f"a width of none in float32, {mins} to {maxs}": (
+        f"a width that float32 cannot represent, {mins} to {maxs}": (
             lambda mins=mins, maxs=maxs: ReceptiveFields(mins=mins, maxs=maxs).init(jnp.ones(3)),
             ValueError,
             f"ReceptiveFields: `mins` and `maxs` close far apart float32 mins={mins}, maxs={maxs}",

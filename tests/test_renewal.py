@@ -89,7 +89,7 @@ def z_of_counts(spikes, p):
 
 @pytest.mark.parametrize("order, cd", with_sweep((4, 2.0), (16, 5.0), (1, 3.0), (2, 0.0), several=True))
 def test_population_rate_is_constant_from_the_first_step(order, cd):
-    """A population starts in equilibrium, so that its rate is constant from the first step on. A start with all
+    """A population starts in equilibrium, so its rate is constant from the first step on. A start with all
     intervals at their beginning fails this test clearly."""
     units, steps = 40_000, 40
     module = RenewalSpiker(order=order, cd=jnp.asarray(cd), dt=0.5, dtype=bool)
@@ -139,7 +139,7 @@ def test_varying_signals(order):
     assert np.abs(z).max() < SIGMAS
     if order == 1:
         return
-    # In rescaled time the spikes are regular, so that their number varies much less than in a Poisson process.
+    # In rescaled time the spikes are regular, so their number varies much less than in a Poisson process.
     counts = spikes.sum(0)
     mean = p.sum()
     fraction = mean % 1

@@ -356,7 +356,7 @@ def test_limit_on_spikes_counts_all_units_of_a_channel():
 
 
 def test_limit_on_spikes_of_an_encoder_that_mixes_channels():
-    """The units of such an encoder belong to no channel, so that all spikes count for each channel."""
+    """The units of such an encoder belong to no channel, so all spikes count for each channel."""
     found = tune.search(
         Mixing(MixingConfig()),
         SIGNAL,
@@ -509,7 +509,7 @@ CASES = {
         TypeError,
         "`grid['tau']` sequence",
     ),
-    "a number beside words": (
+    "a number next to strings": (
         lambda: search(linear, SIGNAL, {"tau": [True, 0.1]}),
         TypeError,
         "`grid['tau']` a number True",

@@ -26,14 +26,14 @@ BATCH = 256  # the number of signals in a timed call
 
 
 class Best(NamedTuple):
-    """The best setting within a cap."""
+    """The best setting within a limit on spikes per second."""
 
     snr: float  # dB
     spikes_per_s: float
     efficiency: float  # share of the steps without a spike
     delay: float  # ms
     lossy: float  # dB, with 5 % of the spikes dropped
-    jittered: float  # dB, with each spike moved by a normal variate of 1 ms
+    jittered: float  # dB, with each spike moved by a normally distributed time (standard deviation 1 ms)
     cost: float  # ns per time step of a signal, encoding and decoding
     setting: str
 
@@ -87,7 +87,7 @@ def frontier(found: list[tuple[Search, tune.SearchResult]]) -> tuple[list[float]
 
 
 def best(found: list[tuple[Search, tune.SearchResult]], signal: np.ndarray, cap: float, static: bool) -> Best | None:
-    """The best setting within the cap; `None` if every setting has more spikes."""
+    """The best setting within the limit; `None` if every setting has more spikes."""
     chosen = None
     for search, result in found:
         table = result.table
@@ -132,7 +132,10 @@ def _lossy(spikes: spark.SpikeArray, key: Any) -> spark.SpikeArray:
 
 
 def _jittered(spikes: spark.SpikeArray, key: Any) -> spark.SpikeArray:
-    """Move each spike by a normal variate of 1 ms. Spikes of one sign that land in one step become one spike."""
+    """Move each spike by a normally distributed time with a standard deviation of 1 ms.
+
+    Spikes of one sign that land in one step become one spike.
+    """
     steps = len(spikes.spikes)
     moved = jnp.round(jr.normal(key, spikes.shape)).astype(jnp.int32)
     to = jnp.clip(jnp.arange(steps).reshape(-1, *(1 for _ in spikes.shape[1:])) + moved, 0, steps - 1)

@@ -22,7 +22,7 @@ def write(results: dict[str, Any]) -> None:
 
 
 def table(results: dict[str, Any]) -> str:
-    """A summary over all signals, followed by the tables of each signal. The table of the middle cap is unfolded."""
+    """A summary over all signals, followed by the tables of each signal. The table of the middle limit is unfolded."""
     parts = [_summary(results)]
     for signal, codes in results["signals"].items():
         parts.append(f"### {signal.capitalize()}")
@@ -42,7 +42,8 @@ def table(results: dict[str, Any]) -> str:
 
 def _search(search: dict[str, Any]) -> str:
     """The time of the search, compared with a loop over a peer."""
-    beside = "" if search["ratio"] is None else f". This is {search['ratio']:.0f} times as fast as a loop over spikify"
+    loop = "a loop over the encoder and decoder of spikify"
+    beside = "" if search["ratio"] is None else f". This is {search['ratio']:.0f} times as fast as {loop}"
     return (
         f"### The search\n\nA search over {search['settings']} thresholds of the step-forward code, on a signal of "
         f"{search['steps']} steps, takes {search['seconds']:.1f} s, compilation included{beside}."
@@ -56,7 +57,7 @@ def _row(code: str, best: dict[str, Any]) -> str:
 
 
 def _summary(results: dict[str, Any]) -> str:
-    """The SNR of each code on each signal under the middle cap."""
+    """The SNR of each code on each signal within the middle limit."""
     cap = str(results["caps"][1])
     signals = list(results["signals"])
     codes = list(dict.fromkeys(code for found in results["signals"].values() for code in found))
@@ -87,7 +88,7 @@ def draw(results: dict[str, Any]) -> None:
                     rate, score = each["frontier"]
                     ax.plot([*rate, 1000], [*score, score[-1]], drawstyle="steps-post", lw=1.8, **styles[code])
                 ax.set(xscale="log", xlim=(5, 500), ylim=(0, 40), title=signal)
-                ax.set(xlabel="spikes of a signal [1/s]", ylabel="SNR [dB]")
+                ax.set(xlabel="spikes per second", ylabel="SNR [dB]")
                 ax.set_xticks([10, 100], ["10", "100"])
             lines = [plt.Line2D([], [], label=code, lw=1.8, **style) for code, style in styles.items()]
             axes.flat[-1].axis("off")
@@ -99,7 +100,7 @@ def draw(results: dict[str, Any]) -> None:
 
 
 def _styles() -> Iterator[tuple[str, dict[str, Any]]]:
-    """One colour per family of codes, and one style of line per code of a family."""
+    """One colour per family of codes, and one line style per code of a family."""
     static = {code: each for code, each in grids.STATIC.items() if code not in grids.CODES}
     families = grids.RATE, grids.WINDOW | static, grids.POPULATION, grids.CONTRAST, grids.DECONVOLUTION
     lines = ("solid", "dashed", "dotted", "dashdot", (0, (8, 2, 1, 2, 1, 2)))

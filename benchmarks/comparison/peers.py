@@ -1,7 +1,7 @@
 """The same codes in other packages, with their own encoders, decoders and loops, in their own environments.
 
 `python peers.py REQUEST.json` is run with the Python of an environment that `setup_peers.py` makes. For each package
-that is installed there, it prints the best SNR [dB] of each code on each signal within each cap.
+that is installed there, it prints the best SNR [dB] of each code on each signal within each limit on spikes.
 """
 
 import json
@@ -18,13 +18,13 @@ import numpy as np
 
 
 ENVIRONMENTS = Path(__file__).parents[2] / ".venv-bench"
-# The sums of the kernels of the deconvolution codes. In these packages kernels sum to 1, so that signals are scaled.
+# The sums of the kernels of the deconvolution codes. In these packages kernels sum to 1, so the signals are scaled.
 GAINS = (2.0, 4.0, 8.0, 16.0)
 Trials = Iterator[tuple[np.ndarray, int]]
 
 
 def measure(signals: dict[str, np.ndarray], **settings: Any) -> dict[str, dict[str, dict[str, float | None]]]:
-    """The best SNR [dB] by signal, by package and code, and by cap."""
+    """The best SNR [dB] by signal, by package and code, and by limit on spikes."""
     found: dict[str, dict] = {name: {} for name in signals}
     request = {"signals": {name: x.tolist() for name, x in signals.items()}} | settings
     for environment in ("codes", "torch"):
@@ -41,7 +41,7 @@ def seconds_per_setting(signal: np.ndarray, thresholds: np.ndarray) -> float | N
 def _ask(environment: str, request: dict[str, Any]) -> Any:
     python = ENVIRONMENTS / environment / "bin" / "python"
     if not python.exists():
-        print(f"no environment {environment!r}: `python benchmarks/setup_peers.py` makes it", file=sys.stderr)
+        print(f"no environment {environment!r}: `python benchmarks/setup_peers.py` creates it", file=sys.stderr)
         return None
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "request.json")
@@ -117,7 +117,7 @@ def _spike_encoding(x: np.ndarray, thresholds: list[float]) -> dict[str, Trials]
             yield np.ravel(converter.decode(spikes, float(x[0])).numpy()), int(spikes.abs().sum())
 
     def deconvolution() -> Trials:
-        # A trial takes seconds, so that the grid is coarse. It covers the ranges of the package's own `optimize`.
+        # A trial takes seconds, so the grid is coarse. It covers the ranges of the package's own `optimize`.
         for gain in GAINS:
             for cutoff in (0.01, 0.04):
                 for level in (0.1, 1.0):

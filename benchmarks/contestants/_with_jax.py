@@ -54,7 +54,7 @@ def timed_gradient(forward, signal, data, *arguments, spikes=True):
 
 
 def temporary_rasters(forward, signal, data, *arguments):
-    """The memory of `forward_and_backward` besides arguments and results, according to XLA, in float32 rasters."""
+    """The memory of `forward_and_backward` without arguments and results, according to XLA, in float32 rasters."""
     signal, weights = jnp.asarray(signal), jnp.asarray(data["weights"])
     program = jax.jit(forward_and_backward(forward)).lower(signal, weights, *arguments).compile()
     return {"rasters": program.memory_analysis().temp_size_in_bytes / weights.nbytes}

@@ -1,4 +1,4 @@
-"""The generated parts of an API entry, besides the docstring: signature, ports, parameters."""
+"""The generated parts of an API entry, in addition to the docstring: signature, ports, parameters."""
 
 import dataclasses
 import inspect

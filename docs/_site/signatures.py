@@ -44,5 +44,5 @@ def _parameters(called: Any) -> griffe.Parameters:
 def _listed(called: Any) -> list[inspect.Parameter]:
     try:
         return list(reference.signature(called).parameters.values())
-    except (TypeError, ValueError):  # a class that is written in C or has no page
+    except (TypeError, ValueError):  # a class that is written in C, or that has no page
         return []

@@ -15,7 +15,7 @@ class SparkConfig(Parameters):
       be traced. Checks of values apply to concrete values only.
     - Whatever sets a shape or a branch is static.
 
-    Change a field by `dataclasses.replace(config, tau=20.0)`. Fields are made by [`parameter`][].
+    Change a field with `dataclasses.replace(config, tau=20.0)`. Declare fields with [`parameter`][].
 
     **Raises:** `TypeError` for a wrong type or an unknown name, `ValueError` for a value that is out of range.
     """
@@ -32,7 +32,7 @@ class SparkConfig(Parameters):
         if type(config) is not cls:
             text = f"{cls.__name__}: `config` must be a {cls.__name__}, got {config!r}."
             if type(config).__name__ == cls.__name__:
-                raise TypeError(f"{text} It is of another class of that name: was it defined a second time?")
+                raise TypeError(f"{text} Its class has the same name, but is another one: was the class defined twice?")
             if isinstance(config, cls):
                 raise TypeError(f"{text} It belongs to another module, and has fields that this one would ignore.")
             raise TypeError(f"{text} Parameters are given by name.")

@@ -1,10 +1,10 @@
 """The same bits from every program: eager or compiled, stepped or unrolled, mapped, chunked or sharded.
 
-A spike is a comparison with a threshold, so that a difference in the last bit of a sum may add or remove a spike, and
-the rest of the sequence differs. XLA decides from the whole program how it rounds an expression. There are four cases,
-each with a remedy in this file:
+A spike is a comparison with a threshold, so a difference in the last bit of a sum may add or remove a spike, and the
+rest of the sequence differs. XLA decides from the whole program how it rounds an expression. There are four cases, each
+with a remedy in this file:
 
-1. XLA folds a constant signal or state into the program, and evaluates it with other kernels than those that run.
+1. XLA folds a constant signal or state into the program, and evaluates it with kernels other than those that run.
    `pin` hides the value from the compiler.
 2. A function of constant parameters, such as `exp(-dt / tau)`, may or may not be folded. `derived` computes it with
    NumPy in double precision, before there is a program.
@@ -33,8 +33,8 @@ from ..records.numbers import Number, as_array
 def pin(tree: PyTree) -> PyTree:
     """Keep XLA from folding these floats as constants into the computation.
 
-    XLA rounds folded constants differently, so that spikes would depend on whether a signal or a state is an argument
-    or a constant of the compiled program. Before jax 0.10, XLA folds some constants nevertheless.
+    XLA rounds folded constants differently, so spikes would depend on whether a signal or a state is an argument or a
+    constant of the compiled program. Before jax 0.10, XLA folds some constants nevertheless.
     """
     return jax.tree.map(lambda x: lax.optimization_barrier(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
@@ -74,8 +74,8 @@ def rounded_as_written(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 @jax.custom_jvp
 def rounded_linear(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """`rounded_as_written` for an `x` that is linear in the spikes. Its derivative does not need `x`, so that the
-    backward pass neither stores nor recomputes it."""
+    """`rounded_as_written` for an `x` that is linear in the spikes. Its derivative does not need `x`, so the backward
+    pass neither stores nor recomputes it."""
     return rounded_as_written(x)
 
 
@@ -107,7 +107,7 @@ def slices(matrix: Float[Array, "*rows columns"], most: int) -> list[Float[Array
         unit = jnp.ldexp(jnp.ones_like(largest), exponent)
         parts.append(lax.stop_gradient(jnp.round(rest / unit) * unit))
         rest = rest - parts[-1]
-    # Rounding has no derivative, so that the last slice carries the derivative of the whole matrix.
+    # Rounding has no derivative, so the last slice carries the derivative of the whole matrix.
     parts[-1] = parts[-1] + (rest - lax.stop_gradient(rest))
     return parts
 

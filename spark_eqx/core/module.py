@@ -39,7 +39,7 @@ from .static import SplitTree
 ConfigT = TypeVar("ConfigT", bound=SparkConfig)
 StateT = TypeVar("StateT")
 
-# The state of `unroll` if none is given; not `None`, which is what a lost state often is.
+# The state of `unroll` if none is given. It is not `None`, because a state that was lost is often `None`.
 FRESH: Any = type("Fresh", (), {"__repr__": lambda self: "fresh"})()
 
 # To a type checker, `eqx.Module` gives each subclass an `__init__` of its fields, which hides that of `SparkModule`:
@@ -48,7 +48,7 @@ _Module = abc.ABC if TYPE_CHECKING else eqx.Module
 
 
 class SparkModule(_Module, Generic[ConfigT, StateT]):
-    """An immutable module whose state is passed in and handed back.
+    """An immutable module whose state is passed in and returned.
 
     ```python
     state = module.init(example)  # or module.build({"signal": InputSpec(...)})
@@ -56,7 +56,7 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
     ```
 
     Use `jax.vmap` for batches, and [`unroll`][] or `jax.lax.scan` for time. Every leaf of the pytree is a JAX array, so
-    that a module can be an argument of any JAX transformation. (A module that contains other leaves, such as those of
+    a module can be an argument of any JAX transformation. (A module that contains other leaves, such as those of
     `equinox.nn.MLP`, needs `equinox.filter_jit`, `equinox.filter_grad` and so on.)
 
     To write a module, subclass one of the interfaces (or this class), name its config and state in brackets, and define

@@ -47,10 +47,9 @@ class SparkPayload(eqx.Module):
     """Base class of the data that modules exchange. Abstract: see [`FloatArray`][] and [`SpikeArray`][].
 
     A subclass is a frozen pytree of arrays of one shape. Operations on payloads map over the leaves, never over
-    `value`, so that no field can be lost: `payload[10:20]` and iteration apply to all arrays together, and give
-    payloads. `jax.numpy.asarray` and NumPy's reductions, such as `numpy.mean`, use the array `value`. Arithmetic,
-    comparisons other than `==`, and the methods of arrays raise an error; use `payload.value`. `==` compares whole
-    payloads.
+    `value`, so no field can be lost: `payload[10:20]` and iteration apply to all arrays together, and give payloads.
+    `jax.numpy.asarray` and NumPy's reductions, such as `numpy.mean`, use the array `value`. Arithmetic, comparisons
+    other than `==`, and the methods of arrays raise an error; use `payload.value`. `==` compares whole payloads.
     """
 
     value: eqx.AbstractVar[Shaped[Array, "*shape"]]

@@ -23,9 +23,9 @@ class InputSpec:
 
         - `payload_type`: a subclass of [`SparkPayload`][].
         - `shape`: the shape of one example at one time step.
-        - `dtype`: the dtype of the payload; anything that `numpy.dtype` understands.
+        - `dtype`: the dtype of the payload; anything that `numpy.dtype` accepts.
 
-        **Raises:** `TypeError` or `ValueError` for anything else.
+        **Raises:** `TypeError` or `ValueError` for invalid arguments.
         """
         if not (isinstance(payload_type, type) and issubclass(payload_type, SparkPayload)):
             raise TypeError(f"InputSpec: `payload_type` must be a subclass of SparkPayload, got {payload_type!r}.")
@@ -34,7 +34,7 @@ class InputSpec:
         except TypeError:
             raise TypeError(f"InputSpec: `shape` must be a tuple of integers, got {shape!r}.") from None
         if any(size < 0 for size in sizes):
-            raise ValueError(f"InputSpec: `shape` must hold sizes of 0 or more, got {shape!r}.")
+            raise ValueError(f"InputSpec: `shape` must contain sizes of 0 or more, got {shape!r}.")
         try:
             numpy_dtype = np.dtype(dtype)
         except TypeError:
@@ -49,7 +49,7 @@ class InputSpec:
     def of(cls, payload: PyTree) -> "InputSpec":
         """The spec of a payload of arrays, of tracers or of `jax.ShapeDtypeStruct`s.
 
-        **Raises:** `TypeError` for what is not a payload, `ValueError` for one whose arrays differ in shape.
+        **Raises:** `TypeError` if `payload` is not a payload, `ValueError` if its arrays differ in shape.
         """
         if not isinstance(payload, SparkPayload):
             raise TypeError(f"InputSpec.of: `payload` must be a SparkPayload, got {type(payload).__name__}.")

@@ -25,7 +25,7 @@ def van_rossum(spikes: Raster, others: Raster, tau: Scalar, dt: Scalar = 1.0) ->
     spike; van Rossum's own normalisation is `D / sqrt(2)`. The distance between trains of `n` and `m` spikes is between
     `|n - m|` (long `tau`) and `sqrt(n + m)` (short `tau`, no common spike).
 
-    The weight of an entry `s` is `|s|`, so that inhibitory spikes count like all others. Floats have a gradient: the
+    The weight of an entry `s` is `|s|`, so inhibitory spikes count like all others. Floats have a gradient: the
     derivative of the weight is `sign(s)`, and 1 at 0 (-1 at -0.0), as for [`rate`][]. If the distance is 0, the
     gradient is 0.
 
@@ -86,8 +86,8 @@ def victor_purpura(
         length = as_size("victor_purpura", "capacity", capacity, "spikes")
     else:
         length = first.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))
-    # Removing and adding a spike costs 2, so that a larger cost changes nothing. An infinite cost times 0, for spikes
-    # that do not move, would be NaN.
+    # Removing and adding a spike costs 2, so a larger cost changes nothing. An infinite cost times 0, for spikes that
+    # do not move, would be NaN.
     cost = derived(lambda xp, q, dt: xp.minimum(q * dt / 1000, 2), q, dt, dtype=jnp.result_type(float))
     cost = lax.stop_gradient(cost)
     distance = _victor_purpura(
@@ -126,8 +126,8 @@ def _van_rossum(
         return trace, trace
 
     last, traces = lax.scan(step, jnp.zeros_like(difference[0]), difference)
-    # Between two steps the difference decays as `exp(-t / tau)`, so that each integral is its square times a constant.
-    # After the last step the integral continues to infinity.
+    # Between two steps the difference decays as `exp(-t / tau)`, so each integral is its square times a constant. After
+    # the last step the integral continues to infinity.
     return root(gain * jnp.sum(traces[:-1] ** 2, axis=0) + last**2)
 
 

@@ -22,7 +22,7 @@ from ._style import Axes, axes_of, color_of, from_zero, legend, shades_seen_on, 
 
 
 _TUNED = "a topological encoder, or ReceptiveFields"
-# The raster is only needed for its counts, so that it is made in chunks of this many entries, 16 MiB in float32.
+# The raster is only needed for its counts, so it is made in chunks of this many entries, 16 MiB in float32.
 _CHUNK = 2**22
 
 

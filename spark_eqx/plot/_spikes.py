@@ -19,8 +19,9 @@ def raster(spikes: Raster, *, dt: Scalar = 1.0, ax: Axes | None = None) -> Axes:
     """Plot spikes over time, with one row per unit.
 
     Each spike is a tick. Inhibitory spikes are crosses in another colour. If ticks would cover more than half of the
-    axes, or if there are more than 100 000 of them, the shade of each pixel shows the firing rate of its units in its
-    time instead. The legend shows the rate with full colour, the 99th percentile of the pixels with any spikes.
+    axes, or if there are more than 100 000 of them, the shade of each pixel shows the firing rate of the units and
+    steps that the pixel covers. The legend states which rate has the full colour: the 99th percentile of the pixels
+    with any spikes.
 
     **Arguments:**
 
@@ -139,7 +140,7 @@ def _shades(ax: Axes, flat: np.ndarray, mask: np.ndarray | None, dt: float) -> N
     handles = []
     for i, (kind, fired) in enumerate(_signs(flat, mask)):
         rate = count_within(fired, times, rows) / area
-        # Not the highest rate, which is far above the others if a pixel has only a few steps.
+        # The highest rate is not used, because it is far above the others if a pixel has only a few steps.
         full = np.percentile(rate[rate > 0], 99) if rate.any() else 1.0
         shades = LinearSegmentedColormap.from_list(kind, [(*color_of(i)[:3], 0), color_of(i)])
         _image(ax, rate, steps * dt, units, cmap=shades, vmax=full)

@@ -41,7 +41,8 @@ def find_class(base: type, name: str) -> Any:
         return known[name]
     alike = [full for full in known if _bare(full) == name]
     if len(alike) > 1:
-        raise ValueError(f"{base.__name__}: several types are named {name!r}; say which: {', '.join(sorted(alike))}.")
+        names = ", ".join(sorted(alike))
+        raise ValueError(f"{base.__name__}: several types are named {name!r}; write one of these: {names}.")
     if alike:
         return known[alike[0]]
     if other := next((cls.__name__ for cls in _order if name in (name_of(cls), _bare(name_of(cls)))), None):

@@ -25,7 +25,7 @@ _PLAIN: dict[Any, Kind] = {
 
 
 def kind_of(cls: type, name: str) -> Kind:
-    """The kind that the annotation of the field `name` of a class asks for.
+    """The kind that the annotation of the field `name` of a class determines.
 
     **Raises:** `TypeError` at class definition, naming class and field, for an annotation that determines no kind.
     """
@@ -41,8 +41,9 @@ def kind_of(cls: type, name: str) -> Kind:
     kind = _of(annotation)
     if kind is None:
         raise TypeError(
-            f"{cls.__name__}: the annotation {annotation!r} of `{name}` does not say what is taken. Give `kind=` to "
-            "`parameter`, or annotate with int, bool, float, str, Literal, a class, an array of jaxtyping, or Any."
+            f"{cls.__name__}: the annotation {annotation!r} of `{name}` does not determine the accepted values. Give "
+            "`kind=` to `parameter`, or annotate with int, bool, float, str, Literal, a class, an array of jaxtyping, "
+            "or Any."
         )
     return kind
 

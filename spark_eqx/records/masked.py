@@ -14,7 +14,7 @@ def without_mask(owner: str, argument: str, value: Any, fill: str = "value", rem
     `fill` is the fill value that the error suggests: `NAN` in a signal, `"0"` in spikes. A `remedy` replaces that
     suggestion.
 
-    **Raises:** `ValueError` if an entry is masked, because NumPy and JAX would read the number below the mask.
+    **Raises:** `ValueError` if an entry is masked, because NumPy and JAX would read the number under the mask.
     """
     if not isinstance(value, np.ma.MaskedArray):
         return value

@@ -34,7 +34,7 @@ def together(record: Any, *names: str) -> tuple[np.ndarray | None, ...]:
 
     **Raises:** `ValueError` if the shapes of two numbers do not broadcast.
     """
-    # NumPy takes longer to broadcast two scalars than a record takes to be made.
+    # In NumPy, broadcasting two scalars takes longer than making a record.
     shapes = {name: shape for name in names if (shape := np.shape(getattr(record, name)))}
     for first, second in itertools.combinations(shapes, 2):
         try:
@@ -82,17 +82,17 @@ def check_broadcasts(
 
 
 def is_of_jax(dtype: np.dtype) -> bool:
-    """Whether JAX supports a dtype: it lacks the other byte order, and NumPy's `longdouble` and `timedelta64`."""
+    """Whether JAX supports a dtype. JAX has only the native byte order, and no `longdouble` or `timedelta64`."""
     return dtype.isnative and hasattr(jnp, dtype.name)
 
 
 def is_integer(dtype: Any) -> bool:
-    """Whether a dtype is of integers. NumPy's durations (timedelta64) do not count, because JAX has none."""
+    """Whether a dtype is an integer type. NumPy's durations (timedelta64) do not count, because JAX has none."""
     return jnp.issubdtype(dtype, jnp.integer) and dtype.kind != "m"
 
 
 def is_real(dtype: Any) -> bool:
-    """Whether a dtype is of booleans, floats or integers."""
+    """Whether a dtype is a boolean, floating-point or integer type."""
     return is_integer(dtype) or any(jnp.issubdtype(dtype, kind) for kind in (jnp.bool_, jnp.floating))
 
 

@@ -31,10 +31,10 @@ def encode(value: Any) -> Any:
         return _encode_array(value)
     if isinstance(value, eqx.Module):
         raise TypeError(
-            f"a {type(value).__name__} is no plain data. Write its arrays with `equinox.tree_serialise_leaves`."
+            f"a {type(value).__name__} is not plain data. Write its arrays with `equinox.tree_serialise_leaves`."
         )
     if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
-        raise TypeError("a pytree of arrays is no plain data. Write it with `equinox.tree_serialise_leaves`.")
+        raise TypeError("a pytree of arrays is not plain data. Write it with `equinox.tree_serialise_leaves`.")
     return value
 
 

@@ -55,7 +55,7 @@ def _checked_init(cls: "type[Parameters]") -> Callable[..., None]:
             wrong = stored is NotImplemented
             if wrong or not meets(stored, meta.get("check")):
                 twice = wrong and type(value).__name__ == getattr(kind.base, "__name__", None)
-                hint = " It is of another class of that name: was it defined a second time?" if twice else ""
+                hint = " Its class has the same name, but is another one: was the class defined twice?" if twice else ""
                 text = f"{cls.__name__}: `{name}` must be {expected(kind, meta)}, got {shown(value)}.{hint}"
                 raise (TypeError if wrong else ValueError)(text)
             object.__setattr__(self, name, stored)
@@ -78,8 +78,8 @@ class Parameters:
     """Base class of frozen dataclasses that are pytrees.
 
     JAX arrays, nested records and other modules are the children of the pytree. Python and NumPy values are part of its
-    structure. All leaves of a module are therefore arrays, so that `jax.jit`, `jax.grad` and `jax.vmap` accept it, and
-    the compiler folds its constants. The values decide which fields are children when the record is made, and every
+    structure. All leaves of a module are therefore arrays, so `jax.jit`, `jax.grad` and `jax.vmap` accept it, and the
+    compiler folds its constants. The values decide which fields are children when the record is made, and every
     transformation keeps this choice.
 
     Subclasses become frozen, keyword-only dataclasses by inheritance. A method `__check_init__` is called for every

@@ -148,7 +148,7 @@ def _least_error(
     products = jnp.conj(transform(present.astype(later.dtype))) * transform(jnp.square(later))
     products -= 2 * jnp.conj(transform(signal)) * transform(later)
     estimated = jnp.fft.irfft(products.sum(1), size)[: lags + 1]
-    # These sums nearly cancel, so that their rounding errors matter. The errors of the best delays are summed directly.
+    # These sums nearly cancel, so their rounding errors matter. The errors of the best delays are summed directly.
     _, nearest = jax.lax.top_k(-estimated, min(_NEAREST, lags + 1))
     late = lambda lag: jax.lax.dynamic_slice_in_dim(later, lag, len(signal))
     errors = jax.lax.map(lambda lag: jnp.sum(jnp.square(late(lag) - signal), 0, where=present), nearest)

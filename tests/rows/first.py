@@ -107,7 +107,7 @@ ROWS = [
         True,
         trainable={"max_freq": 400.0},
         decodes=True,
-        # The decoder is linear in the trained parameter, so that its backward pass needs no values of the forward pass.
+        # The decoder is linear in the trained parameter, so its backward pass needs no values of the forward pass.
         # JAX before 0.10 keeps them over chunks.
         loops=(0, 1, 1, 1, 1, 4 if jax.__version_info__ >= (0, 10) else 5),
     ),

@@ -4,7 +4,7 @@ from .row import AT_ONCE, AT_ONCE_WITH_STATE, decoder, encoder, with_defaults
 
 
 ROWS = [
-    # The derivative of the default surrogate is constant, so that the backward pass needs no state.
+    # The derivative of the default surrogate is constant, so the backward pass needs no state.
     encoder(
         "regular", with_defaults(RegularSpiker, max_freq=400.0, phase=0.3), trainable={"max_freq": 400.0}, loops=AT_ONCE
     ),

@@ -15,7 +15,7 @@ def checked(run, wrong):
     """Returns `run`, after checking its output in one call. `wrong` computes the share of wrong output."""
     share = float(wrong(np.asarray(run())))
     if not share <= ALLOWED:
-        raise AssertionError(f"{share:.2%} of the output is not that of the code")
+        raise AssertionError(f"{share:.2%} of the output differs from the code")
     return run
 
 

@@ -34,7 +34,7 @@ def poisson(case, data, dtype, memory):
 def linear(case, data, dtype, memory):
     """A spike at the step nearest to `(W - 1) (1 - x)`; compiled."""
     if case.signal != "held":
-        raise Absent("LatencyEncoder encodes static values, and no signal that varies")
+        raise Absent("LatencyEncoder encodes static values, but no varying signals")
     window, x = case.options["window"], jnp.asarray(data["signal"])
     encoder = braintools.LatencyEncoder(method="linear", normalize=True)
     repeats = case.steps // window

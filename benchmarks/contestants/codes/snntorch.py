@@ -19,7 +19,7 @@ def rate(case, data, dtype, memory):
 def linear(case, data, dtype, memory):
     """A spike at the step nearest to `(W - 1) (1 - x)`, or at the last one below `threshold`, which may not be 0."""
     if case.signal != "held":
-        raise Absent("latency encodes static values, and no signal that varies")
+        raise Absent("latency encodes static values, but no varying signals")
     window, x = case.options["window"], torch.from_numpy(data["signal"])
 
     def encode():

@@ -1,4 +1,4 @@
-"""This library, used as its documentation says: `jax.jit` around `unroll`, batches as leading axes of the payload."""
+"""This library, used as in its documentation: `jax.jit` around `unroll`, batches as leading axes of the payload."""
 
 import jax
 import jax.numpy as jnp

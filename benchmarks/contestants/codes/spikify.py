@@ -29,7 +29,7 @@ def bursts(case, data, dtype, memory):
 def logarithmic(case, data, dtype, memory):
     """Another curve: the first step of the window at or after `ln(1 / x) / 10`, as `Exponential(0.1)` unrounded."""
     if case.signal != "held":
-        raise Absent("time_to_first_spike averages a signal that varies")
+        raise Absent("time_to_first_spike averages a varying signal")
     signal, window = held(case, data), case.options["window"]
     run = lambda: time_to_first_spike(signal, window).reshape(case.shape)
     return checked(run, lambda output: np.mean(output.reshape(-1, window, *case.shape[1:]).sum(1) != 1))
@@ -37,7 +37,7 @@ def logarithmic(case, data, dtype, memory):
 
 def small(case, data):
     if case.size > 1_000_000:
-        raise Absent("a loop over time and units in Python, half a minute and more for the large shape")
+        raise Absent("a loop over time and units in Python takes half a minute or more for the large shape")
     return data["signal"].reshape(case.steps, -1)
 
 

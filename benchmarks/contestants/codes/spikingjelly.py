@@ -33,7 +33,7 @@ def rate(case, data, dtype, memory):
 def linear(case, data, dtype, memory):
     """A spike at the step nearest to `(W - 1) (1 - x)`, by `one_hot` with time last, viewed with time first."""
     if case.signal != "held":
-        raise Absent("LatencyEncoder encodes static values, and no signal that varies")
+        raise Absent("LatencyEncoder encodes static values, but no varying signals")
     encoder = LatencyEncoder(case.options["window"])
     return checked(windows(case, data, encoder.single_step_encode), spikes(latency(case, data)))
 

@@ -38,7 +38,7 @@ def rate(case, data, dtype, memory):
 def linear(case, data, dtype, memory):
     """A spike at the step nearest to `(W - 1) (1 - x)`; none at `threshold` and below. One byte per spike."""
     if case.signal != "held":
-        raise Absent("latency_code encodes static values, and no signal that varies")
+        raise Absent("latency_code encodes static values, but no varying signals")
     encode = spyx.data.latency_code(case.options["window"], threshold=0.0)
     return checked(windows(case, jnp.asarray(data["signal"])[None], encode), spikes(latency(case, data)))
 

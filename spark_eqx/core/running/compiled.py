@@ -45,7 +45,7 @@ def run_sequence(
     of: Runnable = module.tree
     check_state(of, frame_of(payload, held), state)
     state = shard_like(vary_like(state, (payload, of, key)), of.step, payload, held)
-    # A frame of a varying payload depends on the step, so that XLA cannot fold it.
+    # A frame of a varying payload depends on the step, so XLA cannot fold it.
     if held:
         payload = pin(payload)
     # Unsigned, because a signed index of 32 bits would end at half of the steps.
@@ -93,7 +93,7 @@ def run_step_by_step(
         check_returned(module, "step", returned, state)
         return returned[::-1]
 
-    # A backward pass keeps the states and recomputes the rest: less memory, and on a CPU less time too.
+    # A backward pass keeps the states and recomputes the rest. This takes less memory and, on a CPU, less time.
     body = jax.checkpoint(body, prevent_cse=False)
     state, output = scan(body, state, (keys, None if held else payload), steps)
     return output, state

@@ -53,7 +53,8 @@ def init_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
 
 def step_keys(key: PRNGKeyArray | None, times: UInt32[Array, " steps"]) -> Keys:
     """The keys of the steps `times` of a sequence, `fold_in(key, t)`."""
-    # `split` would make the keys depend on the number of steps, so that chunks would draw other numbers than the whole.
+    # `split` would make the keys depend on the number of steps, so chunks would draw other numbers than the whole
+    # sequence.
     return None if key is None else _map(lambda t: jr.fold_in(key, t), times, key)
 
 

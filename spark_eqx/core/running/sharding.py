@@ -1,7 +1,7 @@
 """States on the devices of their data, for programs that name the axes of a mesh themselves.
 
 A scan over time refuses a state whose sharding after a step differs from that before the step. A state that `build`
-just made is on no axis. The sharding is found by tracing steps, so that it is right for the states of any module.
+just made is on no axis. The sharding is found by tracing steps, so it is correct for the states of any module.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,8 @@ _Leaf: TypeAlias = Array | jax.ShapeDtypeStruct
 
 
 def vary_like(state: PyTree, data: PyTree) -> PyTree:
-    """Inside of `jax.shard_map`: the state as varying over the axes over which the data varies."""
-    axes = {axis for leaf in jax.tree.leaves(data) if isinstance(leaf, Tracer) for axis in _varying(leaf)}
+    """Inside `jax.shard_map`: the state as varying over the axes over which the data varies."""
+    axes = set().union(*map(_varying, jax.tree.leaves(data)))
     return jax.tree.map(lambda leaf: _vary(leaf, axes - _varying(leaf)), state) if axes else state
 
 
@@ -36,8 +36,8 @@ def shard_like(state: PyTree, step: Callable, payload: PyTree, held: bool = True
     for beginning in (state, _guess(state, frames, leading=True), _guess(state, frames, leading=False)):
         try:
             return _settle(beginning, step, frames)
-        # JAX refuses to mix shardings by an error that it does not export, `ShardingTypeError`. Other errors may be due
-        # to the key of this trial, which is not the key of the caller. The step itself raises those that are not.
+        # JAX refuses to mix shardings with an error that it does not export, `ShardingTypeError`. Other errors may be
+        # due to the key of this trial, which is not the key of the caller. The step itself raises those that are not.
         except Exception:
             continue
     return state

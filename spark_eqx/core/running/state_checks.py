@@ -114,7 +114,7 @@ def check_state(module: Runnable, payload: Payloads, state: PyTree) -> None:
 def _is_like(leaf: ArrayLike, expected: jax.ShapeDtypeStruct) -> bool:
     """Whether a leaf has the expected shape and dtype, where keys of all kinds count as one dtype."""
     shape, dtype = jnp.shape(leaf), jnp.result_type(leaf)
-    if is_typed(expected) and dtype == jnp.uint32:  # A raw key has one axis more.
+    if is_typed(expected) and dtype == jnp.uint32:  # A raw key has one more axis.
         return shape[:-1] == expected.shape
     return shape == expected.shape and (
         dtype == expected.dtype or (is_typed(expected) and jnp.issubdtype(dtype, jax.dtypes.prng_key))

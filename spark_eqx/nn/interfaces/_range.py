@@ -86,8 +86,8 @@ def check_width(owner: str, config: Any, dtype: np.dtype) -> None:
 
 
 def place_in_range(config: Any, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
-    """The place of `x` in the range, from 0 at `mins` to 1 at `maxs`. Outside it is that of the nearest end, with the
-    derivative 0."""
+    """The position of `x` in the range, from 0 at `mins` to 1 at `maxs`. Outside the range it is the position of the
+    nearest end, with the derivative 0."""
     mins, maxs = (as_array(each, x.dtype, x.shape) for each in (config.mins, config.maxs))
     # Values outside are masked before the division, because its derivative would be NaN, as 0 times infinity.
     inside = (x >= mins) & (x <= maxs)

@@ -14,7 +14,7 @@ from .base import TimedInterfaceConfig
 
 
 # In steps. Rounding a `dt` such as 0.1 to float32 causes a difference of this size after 60,000 steps. It does not grow
-# with the duration, so that half a step is never accepted, however long the window is.
+# with the duration, so half a step is never accepted, however long the window is.
 _ROUNDING = 1e-3
 
 

@@ -1,6 +1,6 @@
 """Curves of the latency code: thresholds that fall during a window, and thus map each value to a time.
 
-Time is in windows: 0 is the first and 1 the last of the W steps of a window.
+Time is measured in windows of W steps: 0 is the first step of a window, and 1 is the last one.
 """
 
 import abc
@@ -31,8 +31,8 @@ class AbstractCurve(Parameters, abc.ABC):
         """The threshold at the time `t`, a number or an array. It is 1 at `t = 0`, and falls until one step after
         `t = 1`.
 
-        For NumPy arrays and constant fields it is computed in double precision, so that a program rounds it once. If
-        `t` or a field is a JAX array, it is a JAX array.
+        For NumPy arrays and constant fields it is computed in double precision, so a program rounds it once. If `t` or
+        a field is a JAX array, it is a JAX array.
         """
 
     @abc.abstractmethod
@@ -60,8 +60,8 @@ class Exponential(AbstractCurve):
     """An exponential, `exp(-t / tau)`: the time is the logarithm of the signal, `-tau log(x)`.
 
     `LatencyEncoder(T, "log")` of SpikingJelly is this curve with `tau = 1 / (T - 1)`, which is one step, and the signal
-    `x + (1 - x) exp(-1 / tau)`, so that 0 fires last. `time_to_first_spike` of Spikify is this curve with `tau = 0.1`,
-    half a step later, because it rounds up.
+    `x + (1 - x) exp(-1 / tau)`, so 0 fires last. `time_to_first_spike` of Spikify is this curve with `tau = 0.1`, half
+    a step later, because it rounds up.
 
     Park, Kim, Na and Yoon (2020), "T2FSNN: Deep spiking neural networks with time-to-first-spike coding".
     """
@@ -79,9 +79,9 @@ class Charging(AbstractCurve):
     """The signal that charges a circuit to `theta` in the time `t`: `theta / (1 - exp(-(t + t1) / tau))`.
 
     A circuit with the time constant `tau` that is charged by a signal x has the potential `x (1 - exp(-t / tau))`, so
-    that it reaches `theta` at `tau log(x / (x - theta))`. Time is counted from `t1 = -tau log(1 - theta)`, at which a
-    signal of 1 reaches `theta`. Signals of at most `theta` never reach it. With a small `theta`, nearly all signals
-    fire at the beginning of the window.
+    it reaches `theta` at `tau log(x / (x - theta))`. Time is counted from `t1 = -tau log(1 - theta)`, at which a signal
+    of 1 reaches `theta`. Signals of at most `theta` never reach it. With a small `theta`, nearly all signals fire at
+    the beginning of the window.
 
     `spikegen.latency` of snnTorch and `LatencyEncoder` of braintools, both without `linear`, are this curve for x above
     their `threshold`, which is `theta`. They fire later by `t1`, because they count time from the start of charging.

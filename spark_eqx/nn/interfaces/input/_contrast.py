@@ -22,10 +22,10 @@ from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 class ContrastSpikerConfig(InputInterfaceConfig):
     """Base of the configs of the contrast codes."""
 
-    threshold: Number = parameter(default=0.05, description="change of the signal that makes a spike", check=positive)
+    threshold: Number = parameter(default=0.05, description="change of the signal that causes a spike", check=positive)
     start: Number | None = parameter(
         default=0.0,
-        description="the base before the first sample; None: the first sample, which then makes no spike",
+        description="the base before the first sample; None: the first sample, which then causes no spike",
         check=finite,
     )
 
@@ -52,7 +52,7 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
     $$v = x - b, \qquad s = H(v - \theta) - H(-v - \theta)$$
 
     with the base $b$, the threshold $\theta$ and the step $H$, $H(0) = 0$. The codes differ only in how they update the
-    base. Any finite value of the signal is accepted; NaN and infinity make no spike and leave the base unchanged.
+    base. Any finite value of the signal is accepted; NaN and infinity cause no spike and leave the base unchanged.
     """
 
     @abc.abstractmethod

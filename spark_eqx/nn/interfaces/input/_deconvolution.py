@@ -44,7 +44,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
     $$s_t = H\Big(\sum_k m(x_{t+k}, h_k) - \theta\Big), \qquad x_{t+k} \leftarrow x_{t+k} - s_t h_k$$
 
     with the kernel $h$ and the step $H$, $H(0) = 1$. The codes differ only in the match $m$ of a sample and in the
-    least sum $\theta$ that makes a spike. The spike is emitted `delay` steps after the sample $x_t$; the first `delay`
+    least sum $\theta$ that causes a spike. The spike is emitted `delay` steps after the sample $x_t$; the first `delay`
     steps have no spike.
 
     The derivatives are those that [`HoughSpiker`][] describes.
@@ -56,7 +56,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
 
     @abc.abstractmethod
     def least(self, shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "..."]:
-        """The least sum of the values of `match` that makes a spike."""
+        """The least sum of the values of `match` that causes a spike."""
 
     @property
     def delay(self) -> int:

@@ -143,7 +143,7 @@ def advance(
     after = left
     if not outlasts:
         after = jnp.where(left > 0, (drive + 1) * _rise(jnp.maximum(left, 0) / tau, rise_terms), left)
-    # Not `ready > 0`: at 0 the derivative of `charged` is that of a potential, and that of `ready` is not.
+    # The condition includes 0, because there `charged` has the derivative of a potential, and `ready` does not.
     quiet = jnp.where(ready >= 0, charged, ready)
     new = jnp.where(fires, lax.stop_gradient(after), quiet)
     if outlasts:

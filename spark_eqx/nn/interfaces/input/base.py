@@ -101,7 +101,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
         **Arguments:**
 
         - `signal`: a [`FloatArray`][], or an array of floats, of any shape. Values outside the range saturate, and
-            their gradient is 0. NaN never makes a spike. With `check_signal=True` both are errors at run time.
+            their gradient is 0. NaN never causes a spike. With `check_signal=True` both are errors at run time.
         - `state`: the state from `init`, or from the step before.
         - `key`: the key of the interfaces that draw random numbers; the others ignore it.
 
@@ -155,7 +155,7 @@ class InputInterface(Interface[InputConfigT, StateT]):
     ) -> Float[Array, "*shape"]:
         """The argument of a public method as an array of floats in the dtype of the state, checked against the
         parameters."""
-        value = np.float32(value) if isinstance(value, float) else value
+        value = jnp.asarray(value) if isinstance(value, float) else value
         value = Port(name, FloatArray).wrap(f"{self._name}.{method}", value).value  # pyright: ignore[reportAttributeAccessIssue]
         spec = InputSpec(FloatArray, value.shape, value.dtype)
         _, dtype = self.signal_spec({self.port.name: spec}, units, per_component)

@@ -14,7 +14,7 @@ class BensSpikerConfig(DeconvolutionSpikerConfig):
     """Config of [`BensSpiker`][]."""
 
     threshold: Number = parameter(
-        description="smallest decrease of the sum of absolute values that makes a spike", check=non_negative
+        description="smallest decrease of the sum of absolute values that causes a spike", check=non_negative
     )
 
 
@@ -25,10 +25,10 @@ class BensSpiker(DeconvolutionSpiker[BensSpikerConfig]):
     $$s_t = 1 \quad \text{where} \quad \sum_k |x_{t+k} - h_k| \le \sum_k |x_{t+k}| - \theta, \qquad
     x_{t+k} \leftarrow x_{t+k} - s_t h_k$$
 
-    with the kernel $h$ and the `threshold` $\theta$, which is additive. With $\theta = 0$ any improvement makes a
-    spike; the sums differ by at most $\sum |h|$. The decoder, [`FilterDecoder`][], adds the kernels again; its error
-    may have either sign. Each spike lowers the sum of $|x - y|$ by at least $\theta$, for the signal $x$ and the
-    decoded signal $y$, which is `delay` steps later.
+    with the kernel $h$ and the `threshold` $\theta$, which is additive. With $\theta = 0$ any improvement causes a
+    spike; the sums differ by at most $\sum |h|$. The decoder, [`FilterDecoder`][], adds up the kernels; its error may
+    have either sign. Each spike lowers the sum of $|x - y|$ by at least $\theta$, for the signal $x$ and the decoded
+    signal $y$, which is `delay` steps later.
 
     The shape of the kernel, the range, the delay, the gradient and the effect of NaN are those of [`HoughSpiker`][];
     the surrogate is evaluated at the distance of the difference of the two sums from $\theta$. A negative value does

@@ -31,11 +31,11 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
 
     Open loop: a change below the threshold is not encoded, and a change above it counts as one threshold. Therefore the
     reconstruction by [`ContrastDecoder`][] drifts; [`StepForwardSpiker`][] has no such drift. Each step adds at most
-    $|v|$ to the error if it has no spike, and $|v| - \theta$ if it has one, so that a signal whose changes are all just
+    $|v|$ to the error if it has no spike, and $|v| - \theta$ if it has one, so a signal whose changes are all just
     above one threshold is reconstructed well. Whole sequences need no loop over time.
 
     The sample before the first is `start`, 0 by default, and the decoder starts there too. With `start=None` the first
-    sample makes no spike, and `decoder` must be given the start. Any finite signal is accepted. NaN and infinity make
+    sample causes no spike, and `decoder` must be given the start. Any finite signal is accepted. NaN and infinity cause
     no spike, and the next change is relative to the last finite sample.
 
     The surrogate is evaluated at `|v| / threshold - 1` for either sign. With $k_t$ the sum of its derivatives there,
@@ -116,5 +116,5 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
             return compare(x, jnp.where(is_based, before, x)), ContrastSpikerState(started[-1], memory[-1])
 
         # Few signals have gaps, and the search for the last sample takes several times as long as the comparison. It is
-        # no `lax.scan`, because `jax.vmap` runs both branches, and a GPU would start a kernel per step.
+        # not a `lax.scan`, because `jax.vmap` runs both branches, and a GPU would start a kernel per step.
         return lax.cond(sampled.all(), without_gaps, with_gaps)

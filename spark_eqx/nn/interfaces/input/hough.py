@@ -32,16 +32,17 @@ class HoughSpiker(DeconvolutionSpiker[HoughSpikerConfig]):
     x_{t+k} \leftarrow x_{t+k} - s_t h_k$$
 
     with the kernel $h$ and the `tolerance` $\epsilon$, which is 0 in the original algorithm and positive in the
-    modified one. The decoder, [`FilterDecoder`][], adds the kernels again. [`fir.lowpass`][spark_eqx.fir.lowpass] makes
-    a kernel. The shape of the kernel is `(taps,)` if all units share it, or `(*shape, taps)`, where `shape` broadcasts
+    modified one. The decoder, [`FilterDecoder`][], adds up the kernels. [`fir.lowpass`][spark_eqx.fir.lowpass] makes a
+    kernel. The shape of the kernel is `(taps,)` if all units share it, or `(*shape, taps)`, where `shape` broadcasts
     against the units.
 
     With tolerance 0 and no negative tap, the decoded signal is never above the signal, or above 0 where the signal is
     negative, up to rounding: at most `2 len(kernel)` rounding errors of the signal, and none if all sums are exact.
 
-    **Range.** The range is 0 to the sum of the kernel, which a spike in every step decodes to. Any finite value is
-    accepted. Values above the range are decoded as its upper end. Negative values cannot be encoded: without a
-    tolerance they silence the steps around them, so add a constant to the signal first. NaN and infinity count as 0.
+    **Range.** The range is 0 to the sum of the kernel, which is the decoded value if there is a spike in every step.
+    Any finite value is accepted. Values above the range are decoded as its upper end. Negative values cannot be
+    encoded: without a tolerance they silence the steps around them, so add a constant to the signal first. NaN and
+    infinity count as 0.
 
     **Delay.** A spike is emitted `delay = len(kernel) - 1` steps after the sample at which its kernel begins, because
     all samples under the kernel must be known; the decoder adds no delay. The first `delay` steps are silent. To get

@@ -61,9 +61,9 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
     held signal fires in the step nearest to `curve.time(x) * (W - 1)`, or in the earlier of two nearest steps. The
     value of a varying signal is compared in each step. [`LatencyDecoder`][] reconstructs a held signal.
 
-    The last step compares with the curve half a step after its end. For the line, the curve is then below 0, so that
+    The last step compares with the curve half a step after its end. For the line, the curve is then below 0, so
     every signal above `threshold` fires. For the other curves, signals below the end of the curve are silent: about
-    `exp(-1 / tau)` for the exponential, and `theta` or little more for the charging circuit.
+    `exp(-1 / tau)` for the exponential, and `theta` or slightly more for the charging circuit.
 
     A spike is `has_fired[t] - has_fired[t - 1]`, and it is differentiated in that form: the surrogate is evaluated at
     the largest distance of the signal above the falling threshold so far in the window. If distances are equal, as in
@@ -93,7 +93,7 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         return run(payload, state, steps)
 
     def _run_held(self, payload: FloatArray, state: LatencySpikerState, steps: Steps):
-        """All steps at once, because the curve falls, so that the latest distance is the largest."""
+        """All steps at once, because the curve falls, so the latest distance is the largest."""
         length, x = self.config.steps, self.excitation(payload)[None]
         times = jnp.arange(steps, dtype=jnp.int32)
         along = lambda each: each.reshape(-1, *(1 for _ in x.shape[1:]))

@@ -69,7 +69,8 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
             fired, v, carried = advance(drive(frame), carried, self.config)
             return carried, self.output(fired, v, payload)
 
-        # A backward pass keeps the carried states and recomputes the rest, in less memory and, on a CPU, in less time.
+        # A backward pass keeps the carried states and recomputes the rest, which takes less memory and, on a CPU, less
+        # time.
         body = jax.checkpoint(body, prevent_cse=False)
         carried, output = scan(body, pack(state, self.config), None if held else payload, steps)
         return output, unpack(carried)
@@ -81,12 +82,12 @@ class LinearSpiker(LeakyDynamics[LinearSpikerConfig], RateSpiker[LinearSpikerCon
 
     $$\tau \, dV/dt = -V + g x, \qquad g = 1 \big/ \left(1 - e^{-(1000/f_\mathrm{max} - cd)/\tau}\right)$$
 
-    For a constant signal the rate [Hz] is `1000 / (cd + tau * ln(g x / (g x - 1)))` if `g x > 1`, else 0, so that a
-    signal of 1 fires at exactly `max_freq`. This holds for any `dt` up to the shortest interval: the equation is
-    solved exactly for a signal that is constant within each step, and the time of the threshold crossing within a step
-    is kept as a real number, so that the discretisation causes no error. Units start with a potential of 0, outside the
-    refractory period. `init` refuses a `dt` so short that rounding would lose the rise of the potential just below the
-    threshold: `(g - 1) dt / tau` must be at least 2^-22 in float32.
+    For a constant signal the rate [Hz] is `1000 / (cd + tau * ln(g x / (g x - 1)))` if `g x > 1`, else 0, so a signal
+    of 1 fires at exactly `max_freq`. This holds for any `dt` up to the shortest interval: the equation is solved
+    exactly for a signal that is constant within each step, and the time of the threshold crossing within a step is kept
+    as a real number, so the discretisation causes no error. Units start with a potential of 0, outside the refractory
+    period. `init` refuses a `dt` so short that rounding would lose the rise of the potential just below the threshold:
+    `(g - 1) dt / tau` must be at least 2^-22 in float32.
 
     The spike has the derivative of the surrogate at `V - 1`, where `V` is the potential that the unit would have at the
     end of the step without a spike. The reset carries no gradient unless `detach_reset=False`; then the derivative of

@@ -35,8 +35,8 @@ class MovingWindowSpiker(ContrastSpiker[MovingWindowSpikerConfig]):
     and none after it.
 
     The sample before the first is `start`, 0 by default, which counts in the mean, and the decoder starts there too.
-    With `start=None` the first sample makes no spike, and `decoder` must be given the start. Any finite signal is
-    accepted. NaN and infinity make no spike and do not count in the mean. The mean of a constant signal is exact.
+    With `start=None` the first sample causes no spike, and `decoder` must be given the start. Any finite signal is
+    accepted. NaN and infinity cause no spike and do not count in the mean. The mean of a constant signal is exact.
 
     The surrogate is evaluated at `|v| / threshold - 1` for either sign. With $k_t$ the sum of its derivatives there,
     the gradient of the decoded value is $\sum_t k_t (dx_t - db_t)$, where $db$ is the mean of the $dx$ of the window.

@@ -107,15 +107,15 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
 
     $$s \sim \mathrm{Bernoulli}(p), \qquad p = \mathrm{clip}(x, 0, 1) \cdot f_\mathrm{max} \cdot dt / 1000$$
 
-    independently for each unit and step. A signal of 0 never makes a spike, and `p = 1` always does. With the default
+    independently for each unit and step. A signal of 0 never causes a spike, and `p = 1` always does. With the default
     surrogate, the gradient of a spike is exactly the gradient of its expectation, `max_freq * dt / 1000`.
 
     This is the Bernoulli approximation of a Poisson process: there is at most one spike per step, and the Fano factor
     is `1 - p`.
 
-    Each unit compares 32 random bits, `jax.random.bits(key, shape)`, with a threshold, so that `p` is exact to 2^-32.
-    With `rounds=13` the bits are those of the same generator with 13 rounds instead of 20. They are other numbers, and
-    take about half the time, with a smaller margin of safety (Salmon et al. 2011 discuss how many rounds are enough).
+    Each unit compares 32 random bits, `jax.random.bits(key, shape)`, with a threshold, so `p` is exact to 2^-32. With
+    `rounds=13` the bits are those of the same generator with 13 rounds instead of 20. They are other numbers, and take
+    about half the time, with a smaller margin of safety (Salmon et al. 2011 discuss how many rounds are enough).
 
     With `signed=True` the range is [-1, 1]. The probability depends on the absolute value of the signal, and the spike
     has the sign of the signal.
@@ -127,7 +127,7 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
 
 def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool[Array, "*units"]]:
     """A unit fires for words below the first array, and for every word where the second array is true."""
-    # A comparison of integers, because a uniform float32 has 24 bits, so that the rate of a weak signal would have a
+    # A comparison of integers, because a uniform float32 has 24 bits, so the rate of a weak signal would have a
     # relative error of up to 2^-24 / p.
     certain = p >= 1
     return jnp.where(certain, 0, p * 2.0**32).astype(jnp.uint32), certain

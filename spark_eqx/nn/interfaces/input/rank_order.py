@@ -55,7 +55,9 @@ class RankOrderSpiker(WindowSpiker[RankOrderSpikerConfig]):
         order, ranks = jnp.argsort(~bits), jnp.arange(x.size, dtype=jnp.int32)
         rank = jnp.zeros_like(ranks).at[order].set(ranks, unique_indices=True).reshape(x.shape)
         units = max(x.size, 1)
-        return x, rank, jnp.asarray(np.arange(units) * self.config.steps // units, jnp.int32)[rank]
+        # Put in place as the ranks are: on a mesh of explicit axes JAX refuses to look them up by rank.
+        due = jnp.asarray(np.arange(x.size) * self.config.steps // units, jnp.int32)
+        return x, rank, jnp.zeros_like(ranks).at[order].set(due, unique_indices=True).reshape(x.shape)
 
     def spikes_at(self, x: PyTree, step: Int[Array, ""]) -> Fired:
         x, rank, due = x

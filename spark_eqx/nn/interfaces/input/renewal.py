@@ -23,13 +23,13 @@ from .base import InputInterfaceOutput, RateConfig, RateSpiker, excitation, time
 class RenewalSpikerConfig(RateConfig):
     """Config of [`RenewalSpiker`][].
 
-    **Raises:** `ValueError` if `cd >= 1000 / max_freq`, because no time is left to wait.
+    **Raises:** `ValueError` if `cd >= 1000 / max_freq`, because the refractory period would fill the whole interval.
     """
 
     surrogate: AbstractSurrogate = parameter(default=StraightThrough(), description="derivative used for the spike")
     order: int = parameter(
         default=4,
-        description="order of the gamma distribution of the intervals; 1: exponential; the larger, the more regular",
+        description="order of the gamma distribution of the intervals: 1 is exponential, larger ones are more regular",
         check=positive,
     )
     cd: Number = parameter(default=0.0, unit="ms", description="refractory period after a spike", check=non_negative)
@@ -42,8 +42,10 @@ class RenewalSpikerState(eqx.Module):
     """State of [`RenewalSpiker`][].
 
     - `refractory`: the time left of the refractory period [ms].
-    - `left`: the rest of the interval after it, in units of its mean. If it is negative, a spike is overdue.
-    - `place`: before the first step, the place of the unit in its first interval, from 0 to 1. Afterwards it is 0.
+    - `left`: the part of the interval that remains after the refractory period, in units of its mean. If it is
+        negative, a spike is overdue.
+    - `place`: before the first step, the position of the unit within its first interval, from 0 to 1. Afterwards it is
+        0.
     """
 
     refractory: Float[Array, "*units"]
@@ -58,25 +60,25 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
     $$T = cd + \left(\frac{1000}{f_\mathrm{max} x} - cd\right) G, \qquad
     G \sim \mathrm{Gamma}(k, 1/k)$$
 
-    is the inter-spike interval [ms], drawn independently for each spike: a refractory period and a random rest of order
-    $k$. The mean interval is `1000 / (max_freq * x)`, and its coefficient of variation is
-    `(1 - cd * rate / 1000) / sqrt(order)`. `order=1` is a Poisson process, with a refractory period if `cd` is not 0. A
-    signal of 0 never makes a spike.
+    is the inter-spike interval [ms], drawn independently for each spike: a refractory period, followed by a
+    gamma-distributed time of order $k$. The mean interval is `1000 / (max_freq * x)`, and its coefficient of variation
+    is `(1 - cd * rate / 1000) / sqrt(order)`. `order=1` is a Poisson process, with a refractory period if `cd` is not
+    0. A signal of 0 never causes a spike.
 
     The remaining time of an interval is a real number, so that rounding to time steps does not change the mean. The
-    variance of intervals in whole steps is larger by `dt^2 / 6`. If the signal varies, the rest of an interval passes
-    faster or more slowly, so that the integral of the hazard is the number that was drawn.
+    variance of intervals in whole steps is larger by `dt^2 / 6`. If the signal varies, the remaining time passes faster
+    or more slowly, so that the integral of the hazard is the number that was drawn.
 
     The process starts in its stationary state: `init` draws how far each unit is into its first interval. Therefore a
-    population with a held signal fires at the rate above in every step, if no two spikes fall into one step. This is
-    always so with `cd >= dt`, and nearly so if `dt` is far below the mean interval. A unit fires at most once per step,
-    and a second spike in a step is emitted in the next step. If `dt` is near the mean interval, the rate is therefore
-    too low at first, until as many overdue spikes are emitted as become overdue: with `order=1`, `max_freq=400` and
-    `dt=2` it starts at 275 Hz and is 384 Hz after 12 steps and 398 Hz after 40. With one spike per step,
-    `max_freq * x * dt = 1000`, it converges to the rate above without reaching it.
+    population with a held signal fires at the rate above in every step, if no two spikes fall into one step. This
+    always holds with `cd >= dt`, and nearly holds if `dt` is far below the mean interval. A unit fires at most once per
+    step, and a second spike in a step is emitted in the next step. If `dt` is near the mean interval, the rate is
+    therefore too low at first, until as many overdue spikes are emitted as become overdue: with `order=1`,
+    `max_freq=400` and `dt=2` the rate is 275 Hz at first, 384 Hz after 12 steps and 398 Hz after 40. With one spike per
+    step, `max_freq * x * dt = 1000`, it converges to the rate above without reaching it.
 
     In float32 the relative error of the rate is about 2^-24 per step of an interval. If the signal is so weak that
-    intervals are very long, give it as float64.
+    intervals are very long, pass it in float64.
 
     With the default surrogate, the gradient of a spike is the gradient of its expectation, `max_freq * dt / 1000`. The
     surrogate is evaluated at the part of the mean interval that is left after the step. The state carries no gradient.
@@ -86,7 +88,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RenewalSpikerState:
         shape, dtype = self.signal_spec(input_specs)
-        key = self.need_key(key, "the rest of each first interval is drawn once, in `init`")
+        key = self.need_key(key, "the first interval of each unit is drawn in `init`")
         where, length = jr.split(key)
         left, place = self._draw(length, shape, dtype), _uniform(where, shape, dtype)
         return RenewalSpikerState(zeros(shape, dtype), left, place)
@@ -111,7 +113,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         per_ms = derived(lambda _, f: f / 1000, config.max_freq, dtype=x.dtype, shape=x.shape)
         rate = rounded_as_written(x * per_ms)
         busy = rounded_as_written(rate * cd)  # the refractory share of the mean interval
-        speed = rate / (1 - busy)  # the rest of an interval that passes per ms
+        speed = rate / (1 - busy)  # the part of an interval that passes per ms
         refractory, left = self._begun(state, rate, busy)
         # The time to the next spike, in units of the mean interval.
         to_go = lax.stop_gradient(rounded_as_written(refractory * rate) + rounded_as_written(left * (1 - busy)))
@@ -131,8 +133,8 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
     def _begun(
         self, state: RenewalSpikerState, rate: Float[Array, "*units"], busy: Float[Array, "*units"]
     ) -> tuple[Float[Array, "*units"], Float[Array, "*units"]]:
-        """The remaining refractory period, and the remaining rest. In the first step they follow from the
-        place in the first interval, because the signal determines how long both are."""
+        """The remaining refractory period, and the remaining part of the interval after it. In the first step they
+        follow from the position in the first interval, because the signal determines how long both are."""
         order, place = self.config.order, state.place
         resting = place < busy
         refractory = jnp.where(resting, place / jnp.where(resting, rate, 1), 0)

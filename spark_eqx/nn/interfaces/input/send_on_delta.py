@@ -27,7 +27,7 @@ class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
     signal. [`StepForwardSpiker`][] has no such error, but needs one spike per threshold.
 
     The first base is `start`, 0 by default, and the decoder starts there too. With `start=None` it is the first sample,
-    which makes no spike, and `decoder` must be given the start. Any finite signal is accepted; NaN and infinity make
+    which causes no spike, and `decoder` must be given the start. Any finite signal is accepted; NaN and infinity cause
     no spike and leave the base unchanged.
 
     The surrogate is evaluated at `|v| / threshold - 1` for either sign, and the base has the gradient of the spikes:
@@ -41,7 +41,8 @@ class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
     def follow(
         self, memory: Float[Array, "*units"], x: Float[Array, "*units"], spikes: Float[Array, "*units"]
     ) -> Float[Array, "*units"]:
-        # The derivative is that of a move by one threshold, by which the signal has moved if it has just reached it.
+        # The derivative is the derivative of a move by one threshold, which is how far a signal has moved when it just
+        # reaches the threshold.
         threshold = lax.stop_gradient(as_array(self.config.threshold, x.dtype, x.shape))
         moved = memory + threshold * spikes
         return lax.stop_gradient(jnp.where(spikes != 0, x, memory)) + (moved - lax.stop_gradient(moved))

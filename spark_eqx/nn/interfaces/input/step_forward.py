@@ -31,8 +31,8 @@ class StepForwardSpiker(ContrastSpiker[StepForwardSpikerConfig]):
     to the bound, however long the signal is. The base follows a faster signal by one threshold per step.
 
     Encoder and decoder start at `start`, 0 by default. With `start=None` the encoder starts at the first sample, which
-    makes no spike, and `decoder` must be given the start. Any finite signal is accepted; NaN and infinity make
-    no spike and leave the base unchanged.
+    causes no spike, and `decoder` must be given the start. Any finite signal is accepted; NaN and infinity cause no
+    spike and leave the base unchanged.
 
     The surrogate is evaluated at `|v| / threshold - 1` for either sign, and the base has the gradient of the spikes:
     `db <- db + k (dx - db)` with $k$ the sum of the surrogate's derivatives. Therefore the gradient of the decoded

@@ -22,7 +22,7 @@ class WeightedPhaseSpiker(WindowSpiker[WeightedPhaseSpikerConfig]):
     $$s_i = H(r_i - 2^{-i}), \qquad r_{i+1} = r_i - 2^{-i} s_i, \qquad r_1 = x, \quad i = 1, \dots, \mathrm{bits}$$
 
     where $H(0) = 1$ and $x$ is the signal when the window of `bits` steps opens. These are the digits of
-    $\min(\lfloor x 2^\mathrm{bits} \rfloor, 2^\mathrm{bits} - 1)$, so that the quantisation error is at most `2^-bits`;
+    $\min(\lfloor x 2^\mathrm{bits} \rfloor, 2^\mathrm{bits} - 1)$, so the quantisation error is at most `2^-bits`;
     see [`WeightedPhaseDecoder`][].
 
     The surrogate is evaluated at $(r_i - 2^{-i}) / 2^{-i}$, and the remainder $r$ carries its gradient. With $k_i$ the

@@ -49,16 +49,16 @@ def sums_then(
     return output, state
 
 
-# Three ways to sum are kept, because each of them is several times slower than another one somewhere. The CPU times are
-# in ms, for the forward pass of 1000 steps of 64 examples of 1000 units in 10 groups, with time first:
+# There are three ways to sum, because each is several times slower than another one in some cases. The CPU times are in
+# ms, for the forward pass of 1000 steps of 64 examples of 1000 units in 10 groups, with time first:
 #
 #                      terms   one-hot   reduction
 #   in order, bool        10        66         136
 #   in order, float       41       186         173
 #   shuffled, bool         -        61         210
 #   shuffled, float        -       196         347
-_MOST_TERMS = 128  # The program has a term for each unit of a group, so that large groups would take long to compile.
-_LARGEST_ONE_HOT = 10**7  # The product multiplies once per unit and group, where the other ways add once per unit.
+_MOST_TERMS = 128  # The program has a term for each unit of a group, so large groups would take long to compile.
+_LARGEST_ONE_HOT = 10**7  # The product multiplies once per unit and group, while the other ways add once per unit.
 _NOT_FINITE = 2.0**100  # It replaces values that are not finite, because 0 times these would be NaN in all groups.
 
 
@@ -114,7 +114,8 @@ def _sums_by_one_hot(
 
 @_sums_by_one_hot.defjvp
 def _(outputs: int, primals: tuple[Array, Array], tangents: PyTree):
-    # Not a product, because its transpose would spread a NaN in the derivative of one group to all units.
+    # The derivative does not use the product, because its transpose would spread a NaN in the derivative of one group
+    # to all units.
     values, groups = primals
     return _sums_by_one_hot(values, groups, outputs), _sums(tangents[0], groups, outputs)
 
@@ -139,7 +140,8 @@ def _product(
 def _sums_by_terms(
     values: Shaped[Array, "*steps units"], outputs: int, dtype: DTypeLike
 ) -> Shaped[Array, "*steps outputs"]:
-    """The first unit of each group, plus the second of each, and so on: one pass over memory, wherever a batch is."""
+    """The first unit of each group, plus the second of each, and so on: one pass over memory, whichever axis is the
+    batch."""
     units = values.shape[-1]
     size, larger = divmod(units, outputs)
 
@@ -154,5 +156,5 @@ def _sums_by_terms(
 
 @_sums_by_terms.defjvp
 def _(outputs: int, dtype: DTypeLike, primals: tuple[Array], tangents: PyTree):
-    # Not the terms, because their transpose would pad each of them to the size of the raster.
+    # The derivative does not use the terms, because their transpose would pad each of them to the size of the raster.
     return _sums_by_terms(primals[0], outputs, dtype), _sums(tangents[0].astype(dtype), None, outputs)

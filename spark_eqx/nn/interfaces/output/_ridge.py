@@ -43,7 +43,7 @@ def ridge(
     if spikes.shape[:2] != target.shape[:2]:
         equal, first = ("sequences and steps", 0) if batched else ("steps", 1)
         got = f"{spikes.shape[first:2]} and {target.shape[first:2]}"
-        raise ValueError(f"{owner}: `spikes` and `target` must have as many {equal}, got {got}.")
+        raise ValueError(f"{owner}: `spikes` and `target` must have the same number of {equal}, got {got}.")
     if 0 in spikes.shape:
         raise ValueError(f"{owner}: `spikes` must have sequences, steps and units, got shape {spikes.shape}.")
 
@@ -54,7 +54,7 @@ def ridge(
     state = jax.vmap(decoder.init)(jnp.zeros((sequences, units), dtype))
     sums, largest = _accumulate(owner, decoder, state, spikes, target, bias, chunk)
     penalty = np.full(units + bias, sequences * steps * (regularization * largest) ** 2)
-    # A penalty on the bias would make the result depend on where the target has its zero.
+    # A penalty on the bias would make the result depend on the offset of the target.
     penalty[units:] = 0
     exact = _solve(owner, sums, penalty, regularization)
     if np.abs(exact).max(initial=0) > jnp.finfo(floats).max:
@@ -108,7 +108,7 @@ def _accumulate(
     if not np.isfinite(sums).all():
         raise ValueError(f"{owner}: `spikes` and `target` must be finite.")
     if not largest > 0:
-        raise ValueError(f"{owner}: `spikes` must hold a spike, got none in {counted(sequences * steps, 'step')}.")
+        raise ValueError(f"{owner}: `spikes` must contain a spike, got none in {counted(sequences * steps, 'step')}.")
     return sums, largest
 
 
@@ -124,7 +124,7 @@ def _solve(
         return np.linalg.solve(gram + np.diag(penalty), moments).T
     except np.linalg.LinAlgError:
         raise ValueError(
-            f"{owner}: `regularization` must be 1e-6 or more for units as alike as these, got {regularization!r}."
+            f"{owner}: `regularization` must be 1e-6 or more for units as similar as these, got {regularization!r}."
         ) from None
 
 

@@ -40,7 +40,7 @@ def to_frames(raster: Raster, window: int) -> Float[Array, "window *units"] | In
     if jnp.issubdtype(raster.dtype, jnp.floating):
         return jnp.moveaxis(raster, -1, 0)
     bits = raster[..., None] >> _places(raster.ndim) & 1
-    bits = bits.reshape(*raster.shape[:-1], -1)[..., :window].astype(jnp.int8)
+    bits = bits.reshape(*raster.shape[:-1], raster.shape[-1] * _BITS)[..., :window].astype(jnp.int8)
     return jnp.moveaxis(bits[..., 0, :] - bits[..., 1, :], -1, 0)
 
 
@@ -50,7 +50,7 @@ def from_frames(spikes: Float[Array, "window *units"] | Int[Array, "window *unit
         return jnp.moveaxis(spikes, 0, -1)
     padding = [(0, -len(spikes) % _BITS)] + [(0, 0)] * spikes.ndim
     bits = jnp.moveaxis(jnp.pad(_signs(spikes), padding), 0, -1)
-    words = bits.reshape(*bits.shape[:-1], -1, _BITS) << _places(bits.ndim)
+    words = bits.reshape(*bits.shape[:-1], bits.shape[-1] // _BITS, _BITS) << _places(bits.ndim)
     return jnp.sum(words, axis=-1, dtype=jnp.uint32)
 
 

@@ -19,8 +19,8 @@ class WindowDecoderState(eqx.Module):
     """State of a decoder with one value per window.
 
     - `step`: the next step of the window, counted from 0.
-    - `gathered`: arrays with the information in the window so far.
-    - `value`: the value of the last whole window; 0 before the end of the first.
+    - `gathered`: arrays with the information from the window so far.
+    - `value`: the value of the last whole window; 0 before the end of the first window.
     """
 
     step: Int[Array, ""]
@@ -35,7 +35,7 @@ GatheredT = TypeVar("GatheredT")
 class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState], Generic[WindowConfigT, GatheredT]):
     """Base of the decoders of codes that encode one value per window. Abstract.
 
-    The signal is the value of the last whole window, and 0 before the end of the first.
+    The signal is the value of the last whole window, and 0 before the end of the first window.
     """
 
     @property
@@ -78,7 +78,7 @@ class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState], Generic[
     ) -> tuple[OutputInterfaceOutput, WindowDecoderState]:
         del key
         spikes = finite_or_nan(payload.value).astype(state.value.dtype)
-        # A `where` starts the window anew. A product with 0 would carry a NaN from one window into all that follow.
+        # A `where` starts the window anew. A product with 0 would carry a NaN from one window into all later windows.
         opened = jax.tree.map(
             lambda new, old: jnp.where(state.step == 0, new, old),
             self.empty(jnp.zeros_like(spikes)),

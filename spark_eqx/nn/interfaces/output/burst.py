@@ -14,7 +14,7 @@ from .base import OutputInterfaceConfig
 
 
 class BurstConfig(WindowConfig):
-    """Base of the configs of the two halves of the burst code.
+    """Base of the configs of the encoder and the decoder of the burst code.
 
     **Raises:** `ValueError` if a time is not a whole number of steps, if `min_interval` is above `max_interval`, or if
     the longest burst does not fit into the window.

@@ -27,12 +27,12 @@ class ContrastDecoder(OutputInterface[ContrastDecoderConfig, Count]):
 
     with the start $y_0$ and the threshold $\theta$. The signal of [`StepForwardSpiker`][] is reconstructed within
     `threshold`, under the conditions given there. [`SendOnDeltaSpiker`][], [`DeltaSpiker`][] and
-    [`MovingWindowSpiker`][] have larger errors, which they describe.
+    [`MovingWindowSpiker`][] have larger errors, which their descriptions state.
 
     The state holds the sum as a 32-bit integer, so that rounding errors do not accumulate, and the fractional part of
     the spikes as a float. The fractional part is 0 for spikes of 0 and 1, and carries the derivatives of float spikes:
-    the derivative of the signal is the threshold times the sum of their derivatives. Linear in the spikes; an
-    inhibitory spike counts as -1.
+    the derivative of the signal is the threshold times the sum of their derivatives. The signal is linear in the
+    spikes, and an inhibitory spike counts as -1.
 
     `threshold` and `start` are scalars, or broadcast against the spikes. The signal is in the dtype of the state: the
     float type of the spikes, but at least float32.

@@ -63,7 +63,7 @@ class ExponentialIntegrator(OutputInterface[ExponentialIntegratorConfig, Exponen
     signal is 1, for every `dt`, `tau`, group size and smoothing. With `smooth_trace` a second, equal average follows
     the first. The signal is linear in the spikes, and an inhibitory spike counts as -1.
 
-    The N units are assigned to K groups whose sizes differ by at most one: the first N mod K groups have one unit more.
+    The N units are assigned to K groups whose sizes differ by at most one: the first N mod K groups have one more unit.
     The assignment is in the order of the flattened input, or shuffled once with the key given to `init`, or given by
     `output_map`.
 

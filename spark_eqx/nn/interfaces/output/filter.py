@@ -70,8 +70,8 @@ class FilterDecoder(OutputInterface[FilterDecoderConfig, FilterDecoderState]):
         kernel = kernel if kernel.ndim == 1 else kernel[:, None]
         series = jnp.concatenate([jnp.moveaxis(state.past, -1, 0), finite_or_nan(spikes).astype(dtype)])
         # The terms are added in the order of the taps, so that one step and many steps have the same bits. The order of
-        # a convolution depends on the shapes. A product with 0, 1 or -1 is exact, so that its fusion with the sum makes
-        # no difference.
+        # a convolution depends on the shapes. A product with 0, 1 or -1 is exact, so its fusion with the sum makes no
+        # difference.
         signal = kernel[0] * series[lags:]
         for k in range(1, lags + 1):
             signal = signal + kernel[k] * series[lags - k : lags - k + steps]

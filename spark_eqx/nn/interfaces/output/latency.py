@@ -17,7 +17,7 @@ from .base import OutputInterfaceConfig
 
 
 class LatencyConfig(WindowConfig):
-    """Base of the configs of the two halves of the latency code.
+    """Base of the configs of the encoder and the decoder of the latency code.
 
     **Raises:** `ValueError` if a window has fewer than two steps.
     """
@@ -63,7 +63,7 @@ class LatencyDecoder(WindowDecoder[LatencyDecoderConfig, _First]):
     $$y = \theta\!\left(\frac{t}{W - 1}\right)$$
 
     for a first spike in step $t$ of the $W$ steps of a window, with the curve $\theta$, and 0 for a silent window. The
-    signal is the value of the last whole window, and 0 before the first.
+    signal is the value of the last whole window, and 0 before the end of the first window.
 
     A held signal that [`LatencySpiker`][] encoded is reconstructed with an error of at most the fall of the curve in
     the first half of a step, $1 - \theta(h)$ with $h = 1 / (2 (W - 1))$, because all curves here are steepest at the
@@ -85,7 +85,7 @@ class LatencyDecoder(WindowDecoder[LatencyDecoderConfig, _First]):
     def gather(self, gathered: _First, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> _First:
         value, fired = gathered
         term = spikes * self.config.thresholds(spikes.shape, spikes.dtype)[step]
-        # A later spike is subtracted as a constant. It has no value, but its derivative remains, so that
+        # A later spike is subtracted as a constant. It adds nothing to the value, but its derivative remains, so that
         # moving a spike changes the value.
         value = value + (term - lax.stop_gradient(jnp.where(fired, term, 0)))
         return value, fired | (spikes != 0)

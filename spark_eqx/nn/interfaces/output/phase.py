@@ -40,7 +40,7 @@ class PhaseDecoder(WindowDecoder[PhaseDecoderConfig, _Vectors]):
         return zeros, jnp.zeros_like(zeros)
 
     def gather(self, gathered: _Vectors, spikes: Float[Array, "*units"], step: Int[Array, ""]) -> _Vectors:
-        # The angles are constants, which NumPy computes in double precision, so that every program has the same bits.
+        # The angles are constants, which NumPy computes in double precision, so every program has the same bits.
         angles = 2 * np.pi * np.arange(self.config.steps) / self.config.steps
         cos, sin = (jnp.asarray(function(angles), spikes.dtype)[step] for function in (np.cos, np.sin))
         return gathered[0] + spikes * cos, gathered[1] + spikes * sin

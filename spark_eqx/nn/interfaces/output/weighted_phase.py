@@ -12,7 +12,7 @@ from .base import OutputInterfaceConfig
 
 
 class WeightedPhaseConfig(TimedInterfaceConfig):
-    """Base of the configs of the two halves of the weighted phase code."""
+    """Base of the configs of the encoder and the decoder of the weighted phase code."""
 
     bits: int = parameter(
         default=8,
