@@ -20,6 +20,7 @@ from spark_eqx.nn.interfaces import (
     LinearSpiker,
     MovingWindowSpiker,
     PoissonSpiker,
+    RankOrderSpiker,
     Sampler,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
@@ -132,6 +133,7 @@ BATCHED = {
     "chain": each(CHAIN),
     "sampled": each(SAMPLED),
     "keys": each(POISSON["poisson"]),
+    "rank-order": each(RankOrderSpiker(window=4.0)),
 }
 
 

@@ -578,3 +578,27 @@ def test_sequence_without_a_state_begins_with_the_init_of_its_module():
     assert_equal(spark.unroll(Ahead(), x), spark.unroll(Ahead(), x, Ahead().init(x[0])))
     assert_equal(spark.unroll(Ahead(), x[0], steps=4), spark.unroll(Ahead(), x[0], Ahead().init(x[0]), steps=4))
     np.testing.assert_array_equal(spark.unroll(Ahead(), x)[1], 11)
+
+
+ConfigT = TypeVar("ConfigT", bound=spark.SparkConfig)
+
+
+def test_base_whose_config_is_open():
+    class Latest(spark.SparkModule[ConfigT, None], Generic[ConfigT]):
+        port: ClassVar[spark.Port] = spark.Port("signal", spark.FloatArray)
+
+        def build(self, input_specs, *, key=None):
+            self.spec(input_specs)
+
+        def step(self, payload, state, *, key):
+            return {"signal": payload}, None
+
+    class Own(spark.SparkConfig):
+        gain: float = 2.0
+
+    class Closed(Latest[Own]):
+        pass
+
+    assert Closed(gain=3.0).config == Own(gain=3.0)
+    with pytest.raises(TypeError, match="Latest: names no config. Name it, and the state, in brackets"):
+        Latest()

@@ -353,3 +353,10 @@ def test_shortest_allowed_steps_are_calibrated(max_freq, tau, dt):
 def test_signal_of_the_highest_rate_has_the_full_gradient():
     slope = jax.vmap(jax.grad(LinearSpiker().signal))(jnp.asarray([99.99, 100.0]))
     np.testing.assert_allclose(slope[0], slope[1], rtol=1e-2)
+
+
+def test_rate_of_a_number_is_in_double_precision_if_it_is_on():
+    with x64():
+        assert LinearSpiker().rate(0.3).dtype == jnp.float64
+        np.testing.assert_array_equal(LinearSpiker().rate(0.3), LinearSpiker().rate(jnp.float64(0.3)))
+    assert LinearSpiker().rate(0.3).dtype == jnp.float32

@@ -425,3 +425,16 @@ def test_error_of_an_encoder_without_a_decoder():
     with pytest.raises(NotImplementedError, match=r"^StepSpiker.decoder: this class defines no decoder") as caught:
         InputInterface.decoder(StepSpiker())  # as in a class without the method
     assert "Define `def decoder(self, **overrides)`" in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bool"])
+@pytest.mark.parametrize("cls", with_sweep(PoissonSpiker, *(each for each in CHECKS if each is not PoissonSpiker)))
+def test_signal_without_units(cls, dtype):
+    needed = {HoughSpiker: {"kernel": (1.0, 0.5)}, BensSpiker: {"kernel": (1.0, 0.5), "threshold": 0.1}}
+    encoder = encoder_of(cls, 1.0, dtype=dtype, **needed.get(cls, {}))
+    x = jnp.zeros((5, 0))
+    spikes, decoder = spark.unroll(encoder, x, key=KEY)[0]["spikes"], encoder.decoder()
+    assert spikes.shape[:2] == (5, 0) and spikes.dtype == dtype
+    signal, state = spark.unroll(decoder, spikes)
+    assert signal["signal"].shape == (5, 0)
+    assert jax.tree.structure(decoder(spikes[0], state)[1]) == jax.tree.structure(state)

@@ -88,7 +88,8 @@ class SparkModule(_Module, Generic[ConfigT, StateT]):
         # A class with an `__init__` of its own need not name a config. The library's own classes are left out, because
         # the checker of annotations in the tests gives each of them an `__init__`.
         derived = cls.__mro__[: cls.__mro__.index(SparkModule)]
-        if not any("__init__" in vars(each) for each in derived if not class_names.is_own(each)):
+        generic = getattr(cls, "__parameters__", ())  # the config may be one of them
+        if not generic and not any("__init__" in vars(each) for each in derived if not class_names.is_own(each)):
             cls._config_class()
         for method in (cls.build, cls.step):
             if "key" not in inspect.signature(method).parameters:

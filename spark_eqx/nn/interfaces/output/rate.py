@@ -79,7 +79,8 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
     A rate is NaN while its window contains a spike that is not finite.
 
     The count is always exact. The state holds the window as floats if the spikes are floats, so that gradients pass. If
-    they are booleans or integers, it holds bits, one per sign, which take 1/16 of the memory.
+    they are booleans or integers, it holds bits, one per sign, which take 1/16 of the memory. Therefore an integer
+    counts by its sign, as -1, 0 or 1; give merged spikes, which may be 2 or more, as floats.
     """
 
     def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> RateDecoderState:
