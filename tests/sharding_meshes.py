@@ -133,7 +133,7 @@ BATCHED = {
     "chain": each(CHAIN),
     "sampled": each(SAMPLED),
     "keys": each(POISSON["poisson"]),
-    "rank-order": each(RankOrderSpiker(window=4.0)),
+    "rank-order": each(RankOrderSpiker(window=4.0, relaxed=True)),
 }
 
 
