@@ -53,7 +53,7 @@ CASES = {
         lambda: BurstSpiker(window=6.0, dt=0.5),
         ValueError,
         "BurstSpikerConfig `window` longest burst 21 steps of dt=0.5 [ms] window=6 [ms], 12 steps max_spikes=5 "
-        "min_interval=2 [ms] max_interval=4 [ms]",
+        "min_interval=2 [ms] max_interval=4 [ms] 10.5 [ms] or more",
     ),
     "by": (lambda: BurstDecoder(by="gap"), TypeError, "BurstDecoderConfig `by` 'count' or 'interval' 'gap'"),
     "an override that does not fit": (lambda: BurstSpiker().decoder(window=8.0), ValueError, "BurstDecoderConfig 13"),

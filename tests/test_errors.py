@@ -269,6 +269,16 @@ CASES = {
         ValueError,
         "`max_freq` 1000 600.0 2.0 smaller",
     ),
+    "a default that is too fast": (
+        lambda: LinearSpiker(dt=20.0),
+        ValueError,
+        "LinearSpikerConfig `max_freq` 1000 max_freq=100.0 [Hz] (the default), dt=20.0 [ms]. Take",
+    ),
+    "a time step that is too long by default": (
+        lambda: PoissonSpiker(max_freq=2000.0),
+        ValueError,
+        "PoissonSpikerConfig `max_freq` 1000 max_freq=2000.0 [Hz], dt=1.0 [ms] (the default). Take",
+    ),
     "two spikes a step, linear": (
         lambda: LinearSpiker(max_freq=200.0, dt=6.0),
         ValueError,

@@ -402,7 +402,11 @@ def test_gradients_are_finite_everywhere():
 
 curved = lambda curve: LatencySpiker(curve=curve).init(jnp.ones(3))
 CASES = {
-    "a single step": (lambda: LatencySpiker(window=2.0, dt=2.0), ValueError, "`window` two steps dt=2 [ms] 2 [ms]"),
+    "a single step": (
+        lambda: LatencySpiker(window=2.0, dt=2.0),
+        ValueError,
+        "`window` two steps dt=2 [ms] 2 [ms] 4 [ms] or more",
+    ),
     "no whole number": (lambda: LatencyDecoder(window=1.25), ValueError, "LatencyDecoderConfig `window` 1.25 1 [ms]"),
     "dt an array": (lambda: LatencySpiker(dt=jnp.asarray(1.0)), TypeError, "LatencySpikerConfig `dt` constant"),
     "threshold=1": (lambda: LatencySpiker(threshold=1.0), ValueError, "LatencySpikerConfig `threshold` below 1 1.0"),

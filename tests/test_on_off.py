@@ -73,7 +73,7 @@ CASES = {
         TypeError,
         "OnOff: `spikes` SpikeArray FloatArray",
     ),
-    "a field": (lambda: OnOff(threshold=1.0), TypeError, "OnOffConfig: unknown `threshold`"),
+    "a field": (lambda: OnOff(threshold=1.0), TypeError, "OnOffConfig: unknown `threshold` it has no fields."),
 }
 
 

@@ -1,6 +1,7 @@
 # pyright: reportArgumentType=false
 """The phase code, and the properties that all codes of one value per window share."""
 
+import re
 from functools import partial
 
 import jax
@@ -11,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 import spark_eqx as spark
-from spark_eqx.nn.interfaces import PhaseDecoder, PhaseSpiker
+from spark_eqx.nn.interfaces import PhaseDecoder, PhaseSpiker, PopulationDecoderConfig, TopologicalLinearSpiker
 from spark_eqx.nn.interfaces._window_config import WindowConfig, whole_steps
 
 from .golden import golden
@@ -48,6 +49,31 @@ def test_window_is_a_number_of_steps(window, dt, steps):
     config = WindowConfig(window=window, dt=dt)
     assert config.steps == whole_steps(config, "window") == steps and isinstance(config.steps, int)
     assert WindowConfig(window=window, dt=np.float32(dt)).steps == steps
+
+
+def window_configs(base: type) -> list[type]:
+    below = [each for cls in base.__subclasses__() for each in window_configs(cls)]
+    return [base, *below]
+
+
+@pytest.mark.parametrize("dt", [0.3, 1.0, 7.0, 20.0, 500.0])
+@pytest.mark.parametrize("config", window_configs(WindowConfig), ids=lambda config: config.__name__)
+def test_time_that_an_error_suggests_is_accepted(config, dt):
+    """The suggestions for one field after the other make a config, whatever the window was."""
+    given = {"encoder": TopologicalLinearSpiker(dt=dt, max_freq=1.0)} if config is PopulationDecoderConfig else {}
+    for window in (config.window, 0.4 * dt, dt, 1.4 * dt, 2.6 * dt):
+        fields, corrected = {"window": window, "dt": dt, **given}, []
+        while True:
+            try:
+                made = config(**fields)
+                break
+            except ValueError as error:
+                text = str(error)
+            field, time = re.findall(r"`(\w+)` must", text)[0], re.findall(r"(?:is|Take|of) ([\d.]+) \[ms\]", text)[-1]
+            assert field not in corrected, text
+            corrected.append(field)
+            fields[field] = float(time)
+        assert made.steps >= made.least_steps
 
 
 CASES = {

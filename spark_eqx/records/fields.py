@@ -66,6 +66,13 @@ def shown(value: Any) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
+def if_default(record: Any, name: str) -> str:
+    """`" (the default)"` if a field of a record is the number that is its default, else `""`."""
+    value = getattr(record, name)
+    is_default = isinstance(value, int | float) and value == getattr(type(record), name, None)
+    return " (the default)" if is_default else ""
+
+
 # Names that the plain data of a record and the constructor of a module already use.
 _RESERVED = ("type", "config")
 

@@ -39,7 +39,8 @@ def _checked_init(cls: "type[Parameters]") -> Callable[..., None]:
             raise TypeError(f"{cls.__name__}: fields are given by name ({names}), got {args!r}.")
         if unknown := next((name for name in kwargs if name not in fields), None):
             got = f"unknown field `{unknown}` (got {shown(kwargs[unknown])})"
-            raise TypeError(f"{cls.__name__}: {got}{class_names.nearest(unknown, fields)}")
+            hint = class_names.nearest(unknown, fields) if fields else "; it has no fields."
+            raise TypeError(f"{cls.__name__}: {got}{hint}")
         for name, field in fields.items():
             if name in defaults and name not in kwargs:
                 object.__setattr__(self, name, defaults[name])

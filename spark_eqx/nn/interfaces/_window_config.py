@@ -7,6 +7,7 @@ import numpy as np
 
 from ...records.checks import positive
 from ...records.class_names import counted
+from ...records.fields import if_default
 from ...records.kinds import constant
 from ...records.numbers import Number
 from ...records.record import parameter
@@ -34,7 +35,12 @@ class WindowConfig(TimedInterfaceConfig):
     )
 
     def __check_init__(self):
-        whole_steps(self, "window")
+        whole_steps(self, "window", self.least_steps)
+
+    @property
+    def least_steps(self) -> int:
+        """The number of steps that a window must have at least."""
+        return 1
 
     @property
     def steps(self) -> int:
@@ -42,10 +48,11 @@ class WindowConfig(TimedInterfaceConfig):
         return whole_steps(self, "window")
 
 
-def whole_steps(config: TimedInterfaceConfig, field: str) -> int:
+def whole_steps(config: TimedInterfaceConfig, field: str, least: int = 1) -> int:
     """The number of steps in the time [ms] of a field, which must be a whole number, at least 1.
 
-    **Raises:** `ValueError` naming the nearest valid time, or `TypeError` if `dt` is not one constant number.
+    **Raises:** `ValueError` naming the nearest time of at least `least` steps, or `TypeError` if `dt` is not one
+    constant number.
     """
     name, time = type(config).__name__, getattr(config, field)
     if isinstance(config.dt, jax.Array) or np.ndim(config.dt):
@@ -53,9 +60,10 @@ def whole_steps(config: TimedInterfaceConfig, field: str) -> int:
     dt = float(np.asarray(config.dt))
     steps, fits = _nearest(time, dt)
     if not fits:
+        steps = max(steps, least)
         raise ValueError(
-            f"{name}: `{field}` must be a whole number of steps, dt={dt:.10g} [ms]; got {field}={time:.10g} [ms]. "
-            f"The nearest that fits is {steps * dt:.10g} [ms], {counted(steps, 'step')}."
+            f"{name}: `{field}` must be a whole number of steps, dt={dt:.10g} [ms]; got {field}={time:.10g} [ms]"
+            f"{if_default(config, field)}. The nearest that fits is {steps * dt:.10g} [ms], {counted(steps, 'step')}."
         )
     return steps
 

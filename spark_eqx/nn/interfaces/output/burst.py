@@ -45,16 +45,22 @@ class BurstConfig(WindowConfig):
                 f"{name}: `min_interval` must be at most `max_interval`; "
                 f"got {self.min_interval:g} and {self.max_interval:g} [ms]."
             )
-        # The interval shrinks with the signal. A burst of n + 1 spikes is therefore longest for the weakest signal that
-        # has it, just above n / max_spikes.
-        span, most = longest - shortest, self.max_spikes
-        needed = 1 + max(n * (longest - span * n // most) for n in range(most))
+        needed, most = self.least_steps, self.max_spikes
         if needed > self.steps:
             raise ValueError(
                 f"{name}: `window` must hold the longest burst, {counted(needed, 'step')} of dt={self.dt:g} [ms]; "
                 f"got window={self.window:g} [ms], {counted(self.steps, 'step')}, for max_spikes={most}, "
-                f"min_interval={self.min_interval:g} [ms], max_interval={self.max_interval:g} [ms]."
+                f"min_interval={self.min_interval:g} [ms], max_interval={self.max_interval:g} [ms]. "
+                f"Take a `window` of {needed * self.dt:.10g} [ms] or more."
             )
+
+    @property
+    def least_steps(self) -> int:
+        """The number of steps in the longest burst."""
+        # The interval shrinks with the signal. A burst of n + 1 spikes is therefore longest for the weakest signal that
+        # has it, just above n / max_spikes.
+        (shortest, longest), most = self.intervals, self.max_spikes
+        return 1 + max(n * (longest - (longest - shortest) * n // most) for n in range(most))
 
     @property
     def intervals(self) -> tuple[int, int]:

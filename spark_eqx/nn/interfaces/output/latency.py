@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ....core.specs import InputSpec
+from ....records.fields import if_default
 from ....records.numbers import broadcasts
 from ....records.record import parameter
 from .._window_config import WindowConfig
@@ -27,11 +28,15 @@ class LatencyConfig(WindowConfig):
     )
 
     def __check_init__(self):
-        if self.steps < 2:
+        if self.steps < self.least_steps:
             raise ValueError(
                 f"{type(self).__name__}: `window` must be two steps or more of dt={self.dt:g} [ms]; "
-                f"got window={self.window:g} [ms]."
+                f"got window={self.window:g} [ms]{if_default(self, 'window')}. Take {2 * self.dt:.10g} [ms] or more."
             )
+
+    @property
+    def least_steps(self) -> int:
+        return 2
 
     def thresholds(self, units: tuple[int, ...], dtype: DTypeLike, later: float = 0.0) -> Float[Array, "steps ..."]:
         """The curve at every step, or a fraction `later` of a step after it. It broadcasts against the units.
