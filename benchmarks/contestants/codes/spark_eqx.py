@@ -34,7 +34,7 @@ def poisson(case, data, dtype, memory):
 
 @contestant("regular", "RegularSpiker", **BOTH)
 def regular(case, data, dtype, memory):
-    """A spike each time that the sum of `p`, a fraction of 32 bits, passes a whole number. No loop over time."""
+    """A spike each time that the sum of `p`, a fraction of 31 bits, passes an integer. Varying signals take a loop."""
     run = encoder(interface("RegularSpiker", dtype=dtype), case, data, memory)
     return checked(run, references.rates(case, data))
 

@@ -30,16 +30,22 @@ class PhaseSpiker(WindowSpiker[PhaseSpikerConfig]):
     Hopfield (1995), "Pattern recognition computation using action potential timing for stimulus representation".
     """
 
-    def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
+    def prepare(self, x: Float[Array, "*units"]) -> tuple[Float[Array, "*units"], Int[Array, "*units"]]:
+        """The signals, and the step in which each unit fires; -1 for none."""
         length = self.config.steps
         nearest = jnp.floor(rounded_as_written(x * length) + 0.5).astype(jnp.int32)
-        fired = (x >= 0) & (jnp.where(nearest == length, 0, nearest) == step)
+        due = jnp.where(x >= 0, jnp.where(nearest == length, 0, nearest), -1)
+        return x, due
+
+    def spikes_at(self, x: tuple[Float[Array, "*units"], Int[Array, "*units"]], step: Int[Array, ""]) -> Fired:
+        signal, due = x
+        length, fired = self.config.steps, due == step
 
         def spikes():
-            turns = lambda half: (step.astype(x.dtype) + half) / length - x
+            turns = lambda half: (step.astype(signal.dtype) + half) / length - signal
             radians = lambda v: 2 * jnp.pi * (v - jnp.round(v))
             relaxed = newly(self.config.surrogate, fired, radians(turns(0.5)), radians(turns(-0.5)))
-            return jnp.where(x >= 0, relaxed, 0)
+            return jnp.where(due >= 0, relaxed, 0)
 
         return fired, spikes
 
