@@ -18,13 +18,11 @@ separately for the two parts. The held-out part has only one heartbeat, so its S
 differs by one or two decibels between versions of JAX, which round differently.
 """
 
-import argparse
-import functools
-import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+import _common as common
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -36,7 +34,7 @@ from jaxtyping import Array, Float
 from tqdm import tqdm
 
 import spark_eqx as spark
-from spark_eqx import measure
+from spark_eqx import measure, plot
 from spark_eqx.nn.interfaces import (
     ExponentialIntegrator,
     LinearSpiker,
@@ -45,16 +43,10 @@ from spark_eqx.nn.interfaces import (
 )
 
 
-DT = 1.0  # ms
-# PyWavelets does not state it. This is the rate of the MIT-BIH recordings, at which
-# this heart beats 66 times per minute.
-SAMPLING = 360.0  # Hz
-START = 100  # steps left out of fit and SNR, because the traces begin at 0
+START = 100  # steps of 1 ms left out of fit and SNR, because the traces begin at 0
 LATENCY = 8  # delay of the reconstruction, in steps
-CD = 1.0  # ms
 RIDGE = 1e-4  # weight of the squared weights in the loss
-RATE = 0.05  # of Adam, at the start
-ITERATIONS, QUICK_ITERATIONS = 200, 40
+ITERATIONS = 200, 40  # in full, and with `--quick`
 READOUTS = (2.0, 4.0, 8.0)  # ms, of the table
 # Bounds of the fitted parameters. More spikes are better, so without its bound
 # `max_freq` would increase further.
@@ -69,25 +61,27 @@ Parameters = dict[str, Any]  # by the names above: arrays, or numbers
 
 
 class Setting(NamedTuple):
-    encoder: str
+    encoder: Callable[..., Any]
     units: int
     parameters: Parameters  # at the start
+    copies: bool = False  # of the signal: a topological encoder adds an axis of units
 
 
-SETTINGS = {
-    "linear, 1 x 400 Hz": Setting("linear", 1, {"max_freq": 400.0, "tau": 50.0}),
-}
+linear, single = partial(LinearSpiker, cd=1.0), {"max_freq": 400.0, "tau": 50.0}
+SETTINGS = {"linear, 1 x 400 Hz": Setting(linear, 1, single, copies=True)}
 for units in (16, 64):
-    parameters = {"max_freq": np.geomspace(50, 400, units), "tau": np.full(units, 50.0)}
-    SETTINGS[f"linear, {units} x 50-400 Hz"] = Setting("linear", units, parameters)
-for units, max_freq in ((64, 200.0), (64, 400.0)):
-    parameters = {"max_freq": max_freq, "sigma": 32**-0.5}
-    name = f"topological-poisson, {units} x {max_freq:.0f} Hz"
-    SETTINGS[name] = Setting("topological-poisson", units, parameters)
-for units, max_freq in ((16, 200.0), (64, 200.0), (64, 400.0)):
-    parameters = {"max_freq": max_freq, "tau": 20.0, "sigma": 32**-0.5}
-    name = f"topological-linear, {units} x {max_freq:.0f} Hz"
-    SETTINGS[name] = Setting("topological-linear", units, parameters)
+    many = {"max_freq": np.geomspace(50, 400, units), "tau": np.full(units, 50.0)}
+    SETTINGS[f"linear, {units} x 50-400 Hz"] = Setting(linear, units, many, copies=True)
+for units, rate in ((64, 200.0), (64, 400.0)):
+    encoder = partial(TopologicalPoissonSpiker, resolution=units)
+    setting = Setting(encoder, units, {"max_freq": rate, "sigma": 32**-0.5})
+    SETTINGS[f"topological-poisson, {units} x {rate:.0f} Hz"] = setting
+for units, rate in ((16, 200.0), (64, 200.0), (64, 400.0)):
+    encoder = partial(TopologicalLinearSpiker, cd=1.0, resolution=units)
+    setting = Setting(
+        encoder, units, {"max_freq": rate, "tau": 20.0, "sigma": 32**-0.5}
+    )
+    SETTINGS[f"topological-linear, {units} x {rate:.0f} Hz"] = setting
 # The last one is drawn.
 FITTED = "linear, 64 x 50-400 Hz", "topological-linear, 64 x 200 Hz"
 
@@ -98,10 +92,12 @@ class Recording(NamedTuple):
 
 
 def load() -> Recording:
-    """The recording at `DT`, scaled by the range of its first part and a margin."""
+    """The recording in steps of 1 ms, scaled by the range of its first part."""
     samples = pywt.data.ecg().astype(float)
-    times = np.arange(len(samples)) * 1000 / SAMPLING
-    signal = np.interp(np.arange(0, times[-1], DT), times, samples)
+    # PyWavelets does not state it. This is the rate of the MIT-BIH recordings, at which
+    # this heart beats 66 times per minute.
+    times = np.arange(len(samples)) * 1000 / 360  # ms
+    signal = np.interp(np.arange(0, times[-1]), times, samples)
     split = len(signal) * 2 // 3
     low, high = signal[:split].min(), signal[:split].max()
     margin = 0.1 * (high - low)
@@ -116,34 +112,20 @@ class Trip(NamedTuple):
     snr: Float[Array, "2"]  # dB, of the fitted part and of the held-out part
 
 
-def make_encoder(setting: Setting, parameters: Parameters) -> Any:
-    """Parameters that are JAX arrays carry gradients."""
-    fields = {name: value for name, value in parameters.items() if name != "readout"}
-    if setting.encoder == "linear":
-        return LinearSpiker(**fields, cd=CD, dt=DT)
-    if setting.encoder == "topological-linear":
-        return TopologicalLinearSpiker(**fields, cd=CD, resolution=setting.units, dt=DT)
-    return TopologicalPoissonSpiker(**fields, resolution=setting.units, dt=DT)
-
-
 def travel(setting: Setting, parameters: Parameters, recording: Recording) -> Trip:
-    """Encode to spikes, smooth to traces, and reconstruct with the best weights."""
-    encoder, (signal, split) = make_encoder(setting, parameters), recording
-    given = signal
-    if setting.encoder == "linear":  # a topological encoder adds an axis of units
-        given = jnp.broadcast_to(signal[:, None], (len(signal), setting.units))
-    encoded, _ = spark.unroll(encoder, given, key=jr.key(0))
-    spikes = encoded["spikes"].value
+    """Encode to spikes, smooth to traces, and reconstruct with the best weights.
+
+    Parameters that are JAX arrays carry gradients.
+    """
+    (signal, split), fields = recording, dict(parameters)
+    tau, steps = fields.pop("readout"), len(signal)
+    given = jnp.tile(signal[:, None], setting.units) if setting.copies else signal
+    encoded, _ = spark.unroll(setting.encoder(**fields), given, key=jr.key(0))
     integrator = ExponentialIntegrator(
-        num_outputs=setting.units,
-        saturation_freq=200.0,
-        tau=parameters["readout"],
-        shuffle=False,
-        dt=DT,
+        num_outputs=setting.units, saturation_freq=200.0, tau=tau, shuffle=False
     )
-    decoded, _ = spark.unroll(integrator, spikes)
-    constant = jnp.ones((len(signal), 1))
-    traces = jnp.concatenate([decoded["signal"].value, constant], axis=1)
+    decoded, _ = spark.unroll(integrator, encoded["spikes"])
+    traces = jnp.append(decoded["signal"].value, jnp.ones((steps, 1)), axis=1)
 
     x, y = traces[START:split], signal[START - LATENCY : split - LATENCY]
     weights = jnp.linalg.solve(x.T @ x + RIDGE * len(x) * jnp.eye(x.shape[1]), x.T @ y)
@@ -152,26 +134,14 @@ def travel(setting: Setting, parameters: Parameters, recording: Recording) -> Tr
     weights = lax.stop_gradient(weights)
     reconstruction = traces @ weights
     loss = jnp.mean(jnp.square(x @ weights - y)) + RIDGE * weights @ weights
-    parts = (START, split), (split, len(signal))
-    snrs = [snr(signal, reconstruction, *ends) for ends in parts]
-    return Trip(spikes, reconstruction, loss, jnp.stack(snrs))
 
+    def snr(start, stop):
+        original = signal[start - LATENCY : stop - LATENCY]
+        mean = original.mean()
+        return measure.snr(original - mean, reconstruction[start:stop] - mean)
 
-def snr(signal: Array, reconstruction: Array, start: int, stop: int) -> Array:
-    """The SNR of the steps from `start` to `stop` of the reconstruction."""
-    original = signal[start - LATENCY : stop - LATENCY]
-    mean = original.mean()
-    return measure.snr(original - mean, reconstruction[start:stop] - mean)
-
-
-def survey(names: Sequence[str], recording: Recording) -> dict[str, list[Trip]]:
-    """Measure each setting without a fit, for each time constant of the readout."""
-    trips = {}
-    for name in tqdm(names, desc="settings", unit="setting"):
-        go = jax.jit(functools.partial(travel, SETTINGS[name], recording=recording))
-        each = [SETTINGS[name].parameters | {"readout": tau} for tau in READOUTS]
-        trips[name] = [jax.device_get(go(parameters)) for parameters in each]
-    return trips
+    snrs = jnp.stack([snr(START, split), snr(split, steps)])
+    return Trip(encoded["spikes"].value, reconstruction, loss, snrs)
 
 
 class Fit(NamedTuple):
@@ -189,180 +159,111 @@ def fit(name: str, recording: Recording, *, iterations: int) -> Fit:
 
     The loss is that of the first part.
     """
-    begin = time.perf_counter()
     setting = SETTINGS[name]
-    readout = np.full(setting.units, 4.0) if setting.encoder == "linear" else 4.0
+    readout = np.full(setting.units, 4.0) if setting.copies else 4.0
     start = setting.parameters | {"readout": readout}
     start = {key: jnp.asarray(value, jnp.float32) for key, value in start.items()}
     lows, highs = ({key: jnp.log(BOUNDS[key][end]) for key in start} for end in (0, 1))
-    optimiser = optax.adam(optax.cosine_decay_schedule(RATE, iterations))
+    optimiser = optax.adam(optax.cosine_decay_schedule(0.05, iterations))
+    go = lambda logs: travel(setting, jax.tree.map(jnp.exp, logs), recording)
 
     @jax.jit
-    def update(logs, opt_state):
+    def update(state, i):
         def loss_fn(logs):
-            trip = travel(setting, jax.tree.map(jnp.exp, logs), recording)
-            return trip.loss, trip
+            trip = go(logs)
+            return trip.loss, trip.snr
 
-        (_, trip), grads = jax.value_and_grad(loss_fn, has_aux=True)(logs)
+        logs, opt_state = state
+        (loss, snr), grads = jax.value_and_grad(loss_fn, has_aux=True)(logs)
         updates, opt_state = optimiser.update(grads, opt_state)
         new = jax.tree.map(jnp.clip, optax.apply_updates(logs, updates), lows, highs)
-        return new, opt_state, trip
+        return (new, opt_state), (logs, loss, snr)
 
     logs = jax.tree.map(jnp.log, start)
-    opt_state = optimiser.init(logs)
-    history, best, before, after = [], logs, None, None
-    with tqdm(total=iterations + 1, desc=name, unit="iteration") as bar:
-        for _ in range(iterations + 1):  # the first one evaluates the start
-            new, opt_state, trip = update(logs, opt_state)
-            before = before or trip
-            if after is None or trip.loss < after.loss:
-                best, after = logs, trip
-            history.append(np.asarray(trip.snr))
-            logs = new
-            bar.set_postfix(snr=f"{history[-1][0]:.1f} dB", refresh=False)
-            bar.update()
-    assert before is not None and after is not None
-    end = jax.tree.map(jnp.exp, best)
-    make_encoder(setting, jax.device_get(end))  # concrete, so that checks apply
-    before, after = jax.device_get((before, after))
-    seconds = time.perf_counter() - begin
-    return Fit(name, start, end, before, after, np.stack(history), seconds)
+    state, score = (logs, optimiser.init(logs)), lambda record: f"{record[2][0]:.1f} dB"
+    # The first iteration evaluates the start.
+    _, history, seconds = common.train(name, update, state, iterations + 1, score)
+    best, _, _ = min(history, key=lambda record: record[1])
+    before, after = (jax.device_get(jax.jit(go)(each)) for each in (logs, best))
+    end = jax.tree.map(np.exp, best)
+    setting.encoder(
+        **{key: end[key] for key in setting.parameters}
+    )  # checks the values
+    snrs = np.stack([snr for _, _, snr in history])
+    return Fit(name, start, end, before, after, snrs, seconds)
 
 
-def survey_table(trips: dict[str, list[Trip]]) -> str:
+def print_survey(recording: Recording) -> None:
+    """Print the SNR of each setting without a fit, for each readout."""
+    parts = f"{'SNR [dB], first part':^24}   {'SNR [dB], held out':^24}"
     columns = "".join(f"{tau:5.0f} ms" for tau in READOUTS)
-    lines = [
-        f"{'':<32} {'':>7}   {'SNR [dB], first part':^24}   {'SNR [dB], held out':^24}",
-        f"{'encoder; tau of the readout:':<32} {'spikes':>7}   {columns}   {columns}",
-    ]
-    for name, row in trips.items():
-        parts = ("".join(f"{trip.snr[part]:8.1f}" for trip in row) for part in (0, 1))
-        lines.append(f"{name:<32} {row[0].spikes.sum():7.0f}   {'   '.join(parts)}")
-    return "\n".join(lines)
+    print(f"{'':<32} {'':>7}   {parts}")
+    print(f"{'encoder; tau of the readout:':<32} {'spikes':>7}   {columns}   {columns}")
+    for name, setting in tqdm(SETTINGS.items(), desc="settings"):
+        go = jax.jit(partial(travel, setting, recording=recording))
+        trips = [go(setting.parameters | {"readout": tau}) for tau in READOUTS]
+        snrs = ("".join(f"{trip.snr[part]:8.1f}" for trip in trips) for part in (0, 1))
+        print(f"{name:<32} {trips[0].spikes.sum():7.0f}   {'   '.join(snrs)}")
 
 
-def fit_table(fits: Sequence[Fit]) -> str:
+def print_fits(fits: Sequence[Fit]) -> None:
     names = f"{'spikes':^14}", "first part [dB]", f"{'held out [dB]':^15}", "seconds"
-    lines = [f"{'encoder, fitted':<32} {'   '.join(names)}"]
+    print(f"\n{'encoder, fitted':<32} {'   '.join(names)}")
     for name, start, end, before, after, _, seconds in fits:
         pairs = zip(before.snr, after.snr, strict=True)
         columns = [f"{a:.1f} -> {b:.1f}".center(15) for a, b in pairs]
         spikes = f"{before.spikes.sum():.0f} -> {after.spikes.sum():.0f}"
-        row = f"{name:<32} {spikes:^14}", *columns, f"{seconds:7.1f}"
-        lines.append("   ".join(row))
+        print("   ".join([f"{name:<32} {spikes:^14}", *columns, f"{seconds:7.1f}"]))
         changes = []
         for key in start:
             a, b = float(np.mean(start[key])), float(np.mean(end[key]))
             changes.append(f"{key} {a:.3g} -> {b:.3g} {BOUNDS[key][2]}".strip())
         means = "means: " if np.ndim(end["tau"]) else ""
-        lines.append(f"  {means}{', '.join(changes)}")
-    return "\n".join(lines)
+        print(f"  {means}{', '.join(changes)}")
 
 
-def draw(result: Fit, recording: Recording, path: Path) -> None:
+def draw(result: Fit, recording: Recording) -> Any:
     """Draw the recording, its last heartbeat before and after the fit, and the SNR."""
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-    figure: Any = Figure(figsize=(7.5, 8.2), dpi=150, layout="constrained")
+    figure = common.new_figure(8.2)
     rows = [["whole"] * 2, ["before", "after"], ["few", "many"], ["course"] * 2]
     panels = figure.subplot_mosaic(rows, height_ratios=(1, 1.4, 1, 1))
-    steps = len(recording.signal) - LATENCY
-    time, signal = DT * np.arange(steps), recording.signal[:steps]
     # Shifted back by the delay, to compare by eye.
-    trips = result.before, result.after
-    before, after = (trip.reconstruction[LATENCY:] for trip in trips)
-    peak = recording.split + int(np.argmax(signal[recording.split :]))
-    beat = slice(peak - 80, peak + 100)
-
-    original: Any = {"color": "0.6", "linewidth": 4, "label": "signal"}
-    whole, split = panels["whole"], recording.split * DT
-    whole.plot(time, signal, **original)
-    whole.plot(time, after, color="C1", linewidth=1, label="after the fit")
-    whole.axvspan(split, steps * DT, color="0.5", alpha=0.15)
-    whole.text(split + 15, 0.95, "held out", va="top")
-    whole.axvspan(time[beat.start], time[beat.stop], color="C0", alpha=0.25)
-    whole.set(title=result.name, ylabel="signal")
-    whole.set(xlabel="time [ms]", xlim=(0, steps * DT))
-    whole.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.2, 1))
-
-    columns = (
-        ("before", "few", result.before, before, "C2"),
-        ("after", "many", result.after, after, "C1"),
-    )
-    for name, raster, trip, reconstruction, color in columns:
-        ax, label = panels[name], f"{name} the fit"
-        ax.plot(time[beat], signal[beat], **original)
-        ax.plot(time[beat], reconstruction[beat], ".-", color=color, label=label)
-        ax.set(title=f"Last heartbeat, {label}: {trip.snr[1]:.1f} dB held out")
-        ax.set(ylim=(0, 0.85), ylabel="signal")
-        ax.tick_params(labelbottom=False)
-        ax.legend(frameon=False, loc="upper right")
-        moments, units = np.nonzero(trip.spikes[beat])
-        panels[raster].vlines(
-            time[beat][moments], units - 0.5, units + 0.5, linewidth=1, color=color
-        )
-        panels[raster].set(ylim=(-1, trip.spikes.shape[1]), ylabel="encoder unit")
-        panels[raster].set(xlabel="time [ms]", xlim=ax.get_xlim())
-
-    for part, label in enumerate(("first part", "held out")):
-        panels["course"].plot(
-            result.history[:, part], label=label, color=f"C{part + 3}"
-        )
-    panels["course"].set(title="Course of the fit", xlabel="iteration")
-    panels["course"].set(ylabel="SNR [dB]", xlim=(0, len(result.history) - 1))
-    panels["course"].legend(loc="lower right", frameon=False)
-    figure.savefig(path)
-
-
-def whole_number(low: int, high: int = 2**31 - 1):
-    def parse(text: str) -> int:
-        if not text.lstrip("+-").isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number, {low} to {high}, got {text!r}"
-            )
-        return int(text)
-
-    return parse
-
-
-def image_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in (".png", ".pdf", ".svg") or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"must end in .png, .pdf or .svg, in a folder that exists, got {text!r}"
-        )
-    return path
+    signal, split = recording.signal[:-LATENCY], recording.split
+    beat = split + int(np.argmax(signal[split:])) + np.arange(-80, 100)
+    whole, course = panels["whole"], panels["course"]
+    plot.traces(result.after.reconstruction[LATENCY:], signal, ax=whole)
+    whole.set_title(f"{result.name}, after the fit; grey: held out", loc="left")
+    whole.axvspan(split, len(signal), color="0.5", alpha=0.15)
+    whole.axvspan(beat[0], beat[-1], color="C0", alpha=0.25)
+    for top, below, trip in (
+        ("before", "few", result.before),
+        ("after", "many", result.after),
+    ):
+        plot.traces(trip.reconstruction[LATENCY:][beat], signal[beat], ax=panels[top])
+        panels[top].set_title(f"{top} the fit: {trip.snr[1]:.1f} dB", loc="left")
+        panels[top].set(ylim=(0, 0.85), xlabel="")
+        plot.raster(trip.spikes[beat], ax=panels[below])
+        panels[below].set(ylabel="encoder unit", xlabel="time in the blue band [ms]")
+    course.plot(result.history, label=["first part", "held out"])
+    course.set(title="Course of the fit", xlabel="iteration", ylabel="SNR [dB]")
+    course.legend(loc="lower right", frameon=False)
+    return figure
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description="An electrocardiogram to spikes and back; the encoder fitted to it."
+    about, more = (
+        "An electrocardiogram to spikes and back.",
+        {"quick": "fewer iterations"},
     )
-    parser.add_argument(
-        "--iterations",
-        type=whole_number(1, 100_000),
-        help=f"({ITERATIONS}; with --quick {QUICK_ITERATIONS})",
+    options = common.parse(
+        arguments, "ecg_round_trip", about, iterations=ITERATIONS, **more
     )
-    parser.add_argument("--quick", action="store_true", help="fewer iterations")
-    parser.add_argument(
-        "--figure",
-        type=image_path,
-        default=Path("ecg_round_trip.png"),
-        help="where to draw (%(default)s)",
-    )
-    parser.add_argument("--no-figure", action="store_true", help="draw nothing")
-    options = parser.parse_args(arguments)
-
     recording = load()
-    iterations = options.iterations or (
-        QUICK_ITERATIONS if options.quick else ITERATIONS
-    )
-    trips = survey(list(SETTINGS), recording)
+    iterations = options.iterations or ITERATIONS[options.quick]
+    print_survey(recording)
     fits = [fit(name, recording, iterations=iterations) for name in FITTED]
-    print(survey_table(trips), fit_table(fits), sep="\n\n")
-    if not options.no_figure:
-        draw(fits[-1], recording, options.figure)
-        print(f"\nFigure: {options.figure}")
+    print_fits(fits)
+    common.finish(options, draw, fits[-1], recording)
 
 
 if __name__ == "__main__":
