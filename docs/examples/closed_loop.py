@@ -14,7 +14,6 @@ loop, in which an episode that fails begins anew while the others continue.
 from collections import namedtuple
 from typing import Any
 
-import _common as common
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,6 +23,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
+import _common as common
 import spark_eqx as spark
 from spark_eqx import plot
 from spark_eqx.nn.interfaces import ExponentialIntegrator, TopologicalLinearSpiker

@@ -11,7 +11,6 @@ with scikit-learn. The layers and their training are in `_common.py`.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import _common as common
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -21,6 +20,7 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 from matplotlib import colormaps
 
+import _common as common
 import spark_eqx as spark
 from spark_eqx import plot
 from spark_eqx.nn import interfaces as nn

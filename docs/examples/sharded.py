@@ -25,7 +25,6 @@ beginning, and each process provides its own part of the batch instead of the wh
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import _common as common
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -33,6 +32,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+import _common as common
 import spark_eqx as spark
 from spark_eqx import plot
 from spark_eqx.nn.interfaces import (

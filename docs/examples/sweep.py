@@ -25,7 +25,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import _common as common
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -33,6 +32,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
+import _common as common
 import spark_eqx as spark
 from spark_eqx import measure
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker
