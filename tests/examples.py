@@ -18,9 +18,11 @@ def load(name: str):
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    sys.path.insert(0, str(FOLDER))  # as Python does for a script
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         spec.loader.exec_module(module)
         yield module
+    sys.path.remove(str(FOLDER))
     del sys.modules[name]
 
 

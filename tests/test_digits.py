@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import jax
+import jax.random as jr
 import numpy as np
 import pytest
 
@@ -40,11 +41,12 @@ def test_short_form(tmp_path):
 @pytest.mark.parametrize("name", ["linear", "poisson", "topological-linear", "topological-poisson"])
 def test_learning_the_encoder_changes_it(digits, name):
     """Every trainable parameter of the encoder changes and stays valid."""
-    train, test = digits.load(quick=True)
-    train = jax.tree.map(lambda x: x[:128], train)
-    before = digits.CODES[name].interface.config
-    result = digits.fit(name, train, test, epochs=2, learn_encoder=True)
-    after = result.model.encoder().config
+    train, test = digits.common.load_images(128)
+    before = digits.CODES[name].config
+    model = digits.Network(name, True, jr.key(0))
+    result = digits.common.train_classifier(name, model, train, test, epochs=2, key=jr.key(1))
+    encoder = result.state[0].encoder()
+    after = encoder.config
     changed = [
         field.name
         for field in dataclasses.fields(before)
@@ -54,9 +56,9 @@ def test_learning_the_encoder_changes_it(digits, name):
     learnable = [field.name for field in dataclasses.fields(before) if field.name in digits.BOUNDS]
     assert changed == learnable and "max_freq" in changed
     assert type(after).from_json(after.to_json()) == after  # made from concrete numbers, so that all checks run
-    assert isinstance(result.model.encoder(), spark.SparkModule)
+    assert isinstance(encoder, spark.SparkModule)
     # Without the option the parameters are constants.
-    assert not jax.tree.leaves(digits.Encoder(digits.CODES[name].interface, learn=False))
+    assert not jax.tree.leaves(digits.Encoder(digits.CODES[name], learn=False))
 
 
 @pytest.mark.parametrize(

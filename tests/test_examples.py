@@ -45,7 +45,7 @@ def test_ecg_round_trip(ecg, tmp_path, capsys, monkeypatch):
     check_printed(printed, tmp_path / "ecg.png")
     (result,) = (each for each in fits if each.name.startswith("topological"))
     assert (result.after.snr > result.before.snr + 3).all()  # the gains are 9 and 5 dB with jax 0.6 and 0.10
-    assert result.after.loss < result.before.loss and len(result.history) == ecg.QUICK_ITERATIONS + 1
+    assert result.after.loss < result.before.loss and len(result.history) == ecg.ITERATIONS[1] + 1
     for name, value in result.end.items():
         low, high, _ = ecg.BOUNDS[name]
         assert low * (1 - 1e-6) <= value <= high * (1 + 1e-6)
@@ -84,8 +84,8 @@ def test_sweep(sweep, tmp_path, capsys, monkeypatch):
     sweep.main(["--quick", "--figure", str(tmp_path / "sweep.png")])
     check_printed(capsys.readouterr().out, tmp_path / "sweep.png")
     (result,) = results
-    assert result.error.shape == result.snr.shape == (sweep.QUICK_SIDE, sweep.QUICK_SIDE)
-    assert 0.1 < result.error.max() < 1000 / (sweep.STEPS * sweep.DT)
+    assert result.error.shape == result.snr.shape == (sweep.SIDE[1], sweep.SIDE[1])
+    assert 0.1 < result.error.max() < 1000 / sweep.STEPS
     assert result.snr[-1, -1] > 18 and result.snr[0, 0] < 0
 
 

@@ -32,4 +32,10 @@ def test_links_and_pictures_resolve(page):
 
 
 def test_length():
-    assert len(README.splitlines()) <= 105
+    assert len(README.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "docs/examples").glob("*.py")), ids=lambda path: path.name)
+def test_length_of_examples(example):
+    """An example, and the parts that examples share, can be read in one sitting."""
+    assert len(example.read_text().splitlines()) <= 200

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import matplotlib.pyplot as plt
@@ -73,11 +72,10 @@ def population_bias() -> None:
     """The mean decoded point over many windows, minus the encoded point."""
     encoder = of.TopologicalPoissonSpiker(max_freq=400.0, resolution=8, sigma=0.35)
     points = jnp.linspace(0.0, 1.0, 51)
-    spikes = spark.unroll(encoder, points, None, steps=50_000, key=jr.key(0))[0]["spikes"]
+    spikes = spark.unroll(encoder, points, steps=50_000, key=jr.key(0))[0]["spikes"]
     for by in ("likelihood", "mean"):
         decoder = encoder.decoder(by=by, window=100.0)
-        state = decoder.init(jax.tree.map(lambda x: x[0], spikes))
-        decoded = spark.unroll(decoder, spikes, state)[0]["signal"].value[99::100]
+        decoded = spark.unroll(decoder, spikes)[0]["signal"].value[99::100]
         plt.plot(points, np.asarray(decoded).mean(0) - points, label=f'by="{by}"')
     plt.axhline(0, color=plt.rcParams["text.color"], linewidth=0.8)
     plt.xlabel("encoded point [0 to 1]")
@@ -90,7 +88,7 @@ def traces() -> None:
     once, level = jnp.zeros(100).at[10].set(1.0), (jnp.arange(100) >= 10).astype(jnp.float32)
     for trace in (of.SignalAccumulator(tau=20.0), of.SignalAverage(tau=20.0)):
         for signal, style, what in ((once, "-", "(1 in one step)"), (level, "--", "(1 from then on)")):
-            output, _ = spark.unroll(trace, signal, trace.init(signal[0]))
+            output, _ = spark.unroll(trace, signal)
             if isinstance(trace, of.SignalAccumulator) and style == "--":
                 continue  # this trace rises to 1 / k, far above the others
             plt.plot(np.arange(100), output["output"].value, style, label=f"{type(trace).__name__} {what}")

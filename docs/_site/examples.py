@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "examples")]
 
 import matplotlib.pyplot as plt  # noqa: E402
 from cycler import cycler  # noqa: E402
@@ -27,21 +27,18 @@ def run(name: str) -> None:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         spec.loader.exec_module(module)
-        if hasattr(module, "draw"):
-            draw = module.draw
-            module.draw = lambda *args: [drawn(draw, *args, scheme) for scheme in STYLES]
-            module.main(["--figure", str(DOCS / f"assets/{name}.png")])
-    text, _, _ = printed.getvalue().partition("\nFigure:")
-    (DOCS / f"assets/output/{name}.txt").write_text(text)
+        if hasattr(module, "main"):
+            module.common.finish = lambda options, draw, *results: finish(name, draw, *results)
+            module.main([])
+    (DOCS / f"assets/output/{name}.txt").write_text(printed.getvalue())
 
 
-def drawn(draw: Any, *args: Any) -> None:
-    """Call the `draw` function of the example with the colours of the site."""
-    *results, path, scheme = args
-    style, colours = STYLES[scheme]
-    more = PLAIN | {"axes.prop_cycle": cycler(color=colours), "savefig.transparent": True}
-    with plt.style.context(style), plt.rc_context(more):
-        draw(*results, path.with_stem(f"{path.stem}-{scheme}"))
+def finish(name: str, draw: Any, *results: Any) -> None:
+    """Save the figure of the example in the colours of the site."""
+    for scheme, (style, colours) in STYLES.items():
+        more = PLAIN | {"axes.prop_cycle": cycler(color=colours), "savefig.transparent": True}
+        with plt.style.context(style), plt.rc_context(more):
+            draw(*results).savefig(DOCS / f"assets/{name}-{scheme}.png")
 
 
 if __name__ == "__main__":

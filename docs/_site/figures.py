@@ -90,7 +90,7 @@ def rasters():
     signal = jnp.linspace(0, 1, 40)
     _, axes = plt.subplots(2, sharex=True, figsize=(5.6, 4.6), layout="constrained")
     for spiker, ax in zip((PoissonSpiker(), LinearSpiker()), axes):
-        output, _ = spark.unroll(spiker, signal, spiker.init(signal), steps=300, key=jr.key(0))
+        output, _ = spark.unroll(spiker, signal, steps=300, key=jr.key(0))
         plot.raster(output["spikes"], ax=ax)
         ax.set_title(type(spiker).__name__, loc="left")
     # --8<-- [end:rasters]
@@ -109,7 +109,7 @@ def rates():
     # --8<-- [start:rates]
     wave = slow_wave()[:, None]  # (steps, 1)
     encoder = TopologicalPoissonSpiker(max_freq=300.0)
-    output, _ = spark.unroll(encoder, wave, encoder.init(wave[0]), key=jr.key(1))
+    output, _ = spark.unroll(encoder, wave, key=jr.key(1))
     plot.rates(output["spikes"])
     # --8<-- [end:rates]
 
@@ -119,9 +119,9 @@ def round_trip():
     wave = jnp.tile(slow_wave()[:, None], 50)  # the same signal for 50 units
     encoder = PoissonSpiker(max_freq=300.0)
     decoder = ExponentialIntegrator(num_outputs=1, saturation_freq=300.0, shuffle=False)
-    spikes, _ = spark.unroll(encoder, wave, encoder.init(wave[0]), key=jr.key(2))
+    spikes, _ = spark.unroll(encoder, wave, key=jr.key(2))
     spikes = spikes["spikes"]
-    decoded, _ = spark.unroll(decoder, spikes, decoder.init(spikes.spikes[0]))
+    decoded, _ = spark.unroll(decoder, spikes)
     plot.round_trip(wave[:, :1], spikes, decoded["signal"])
     # --8<-- [end:round_trip]
 
@@ -160,8 +160,8 @@ def start():
     axes = figure.subplots(4, 2, sharex=True, height_ratios=(1, 1.2, 1, 1.2))
     for i, (name, (encoder, decoder, signal)) in enumerate(codes.items()):
         above, below = axes[i // 2 * 2 : i // 2 * 2 + 2, i % 2]
-        spikes = spark.unroll(encoder, signal, encoder.init(signal[0]), key=jr.key(0))[0]["spikes"]
-        decoded = spark.unroll(decoder, spikes, decoder.init(jax.tree.map(lambda x: x[0], spikes)))[0]["signal"]
+        spikes = spark.unroll(encoder, signal, key=jr.key(0))[0]["spikes"]
+        decoded = spark.unroll(decoder, spikes)[0]["signal"]
         raster = spikes.value.reshape(400, -1)
         for sign, colour in ((1, "C0"), (-1, "C2")):
             step, unit = jnp.nonzero(raster == sign)

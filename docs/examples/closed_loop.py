@@ -8,14 +8,11 @@ state -> spikes -> spiking layer -> spikes -> force -> physics -> state
 Needs `pip install ".[examples]"` in the clone. The network learns by evolution, without
 gradients: each candidate of a population plays a batch of episodes, and the next
 population moves towards the better candidates. Physics and network are one compiled
-loop. In it, an episode that fails begins anew while the others continue.
+loop, in which an episode that fails begins anew while the others continue.
 """
 
-import argparse
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -23,194 +20,77 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
-from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
-from tqdm import tqdm
+from jaxtyping import Array, Float, PRNGKeyArray
 
+import _common as common
 import spark_eqx as spark
+from spark_eqx import plot
 from spark_eqx.nn.interfaces import ExponentialIntegrator, TopologicalLinearSpiker
 
 
-# The physics, with the constants of CartPole-v1 of Gym.
-GRAVITY = 9.8  # m/s^2
-CART, POLE = 1.0, 0.1  # kg
-HALF = 0.5  # m, half the length of the pole
-FORCE = 10.0  # N, at most
-INTERVAL = 0.02  # s, the time for which a force is held
-START = 0.05  # each component starts between minus and plus this value
-# m, rad; the episode fails beyond them.
-MAX_POSITION, MAX_ANGLE = 2.4, float(np.deg2rad(12.0))
-EPISODE = 500  # intervals
+DT, STEPS = 4.0, 5  # ms; steps of the network per interval
+INTERVAL, EPISODE = 0.02, 500  # s, the time for which a force is held; intervals
+FORCE, START = 10.0, 0.05  # N, at most; the largest component of an initial state
+RANGES = np.array([2.4, 2, np.deg2rad(12), 2], np.float32)  # m, m/s, rad, rad/s
+UNITS, HIDDEN = 12, 32  # of the encoder, for each component; of the layer
+PAIRS, LANES, UNSEEN = 32, 4, 100  # of candidates; episodes of each; of the test
+OPTIMISER, GENERATIONS = optax.adam(0.05), (60, 8)  # in full, and with `--quick`
 
-# The network.
-DT = 4.0  # ms
-STEPS = 5  # steps of the network per interval
-# Range of the encoder, plus and minus: m, m/s, rad, rad/s.
-RANGES = (MAX_POSITION, 2.0, MAX_ANGLE, 2.0)
-RESOLUTION = 12  # encoder units per component
-HIDDEN = 32  # units; the first half pushes to the right, the second to the left
+State = namedtuple("State", "cart encoder potential decoder")  # of one episode
+Frame = namedtuple("Frame", "cart force failed spikes")  # one interval, before a reset
 
-# The evolution.
-PAIRS = 32  # number of candidates
-LANES = 4  # episodes that each candidate plays in parallel
-NOISE = 0.1  # standard deviation of the weights of candidates
-OPTIMISER = optax.adam(0.05)
-COST = 100.0  # cost of a failure; an interval at one of the limits costs 1
-GENERATIONS, QUICK_GENERATIONS = 60, 8
-UNSEEN = 100  # initial states in the test
-
-
-def accelerations(
-    cart: Float[Array, "4"], force: Float[Array, ""]
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Accelerations of cart [m/s^2] and pole [rad/s^2], without friction.
-
-    Barto, Sutton and Anderson (1983), "Neuronlike adaptive elements that can solve
-    difficult learning control problems", appendix.
-    """
-    _, _, angle, spin = cart
-    sin, cos, mass = jnp.sin(angle), jnp.cos(angle), CART + POLE
-    push = (force + POLE * HALF * spin**2 * sin) / mass
-    pole = (GRAVITY * sin - cos * push) / (HALF * (4 / 3 - POLE * cos**2 / mass))
-    return push - POLE * HALF * pole * cos / mass, pole
-
-
-def advance(cart: Float[Array, "4"], force: Float[Array, ""]) -> Float[Array, "4"]:
-    """The state one interval later: position [m], velocity [m/s], angle, its velocity.
-
-    Angles are in rad. The integration is by Euler's rule, as in Gym.
-    """
-    _, velocity, _, spin = cart
-    acceleration, spin_acceleration = accelerations(cart, force)
-    change = [velocity, acceleration, spin, spin_acceleration]
-    return cart + INTERVAL * jnp.stack(change)
-
-
-def has_failed(cart: Float[Array, "4"]) -> Bool[Array, ""]:
-    return (jnp.abs(cart[0]) > MAX_POSITION) | (jnp.abs(cart[2]) > MAX_ANGLE)
-
-
-def start(key: PRNGKeyArray) -> Float[Array, "4"]:
-    return jr.uniform(key, (4,), minval=-START, maxval=START)
-
-
-class LIF(eqx.Module):
-    """Leaky integrate-and-fire units: one example, one step. Reset by subtraction."""
-
-    weight: Float[Array, "units inputs"]
-    bias: Float[Array, " units"]
-    tau: float = eqx.field(static=True)  # ms
-
-    def __init__(
-        self, inputs: int, units: int, *, tau: float = 10.0, key: PRNGKeyArray
-    ):
-        self.weight = (3 / inputs) ** 0.5 * jr.normal(key, (units, inputs))
-        self.bias = jnp.zeros(units)
-        self.tau = tau
-
-    def init(self) -> Float[Array, " units"]:
-        return jnp.zeros_like(self.bias)
-
-    def __call__(
-        self, spikes: Float[Array, " inputs"], potential: Float[Array, " units"]
-    ) -> tuple[Float[Array, " units"], Float[Array, " units"]]:
-        decay = np.exp(-DT / self.tau)
-        potential = decay * potential + self.weight @ spikes + self.bias
-        # Evolution does not use the derivative of the surrogate; other training does.
-        fired = spark.surrogate.ATan()(potential - 1)
-        return fired, potential - lax.stop_gradient(fired)
-
-
-class State(NamedTuple):
-    """The state of one episode: of physics, encoder, layer and decoder."""
-
-    cart: Float[Array, "4"]
-    encoder: Any
-    potential: Float[Array, " hidden"]
-    decoder: Any
-
-
-class Frame(NamedTuple):
-    """One interval of one episode."""
-
-    cart: Float[Array, "4"]  # at the end of the interval, before a reset
-    force: Float[Array, ""]  # N
-    failed: Bool[Array, ""]
-    spikes: Float[Array, "steps 4 resolution"]  # of the encoder
+start = lambda key: jr.uniform(key, (4,), minval=-START, maxval=START)
+has_failed = lambda cart: (jnp.abs(cart[::2]) > RANGES[::2]).any()
+# The number of intervals that are balanced in the first episode.
+survived = lambda failed: jnp.where(failed.any(-1), failed.argmax(-1), EPISODE)
 
 
 class Controller(eqx.Module):
     """Computes a force from the state of the cart: encoder, spiking layer, decoder."""
 
     encoder: TopologicalLinearSpiker
-    layer: LIF
+    layer: common.LIF  # half of the units push to the right, the others to the left
     decoder: ExponentialIntegrator
 
-    def __init__(self, *, key: PRNGKeyArray):
-        ranges = jnp.asarray(RANGES)
+    def __init__(self, key: PRNGKeyArray):
+        ends: Any = {"mins": -jnp.asarray(RANGES), "maxs": jnp.asarray(RANGES)}
         self.encoder = TopologicalLinearSpiker(
-            max_freq=250.0,
-            tau=20.0,
-            cd=1.0,
-            resolution=RESOLUTION,
-            mins=-ranges,
-            maxs=ranges,
-            sigma=0.3,
-            dt=DT,
+            max_freq=250.0, tau=20.0, cd=1.0, resolution=UNITS, sigma=0.3, dt=DT, **ends
         )
-        self.layer = LIF(4 * RESOLUTION, HIDDEN, key=key)
+        self.layer = common.LIF(4 * UNITS, HIDDEN, key, dt=DT)
         # One average instead of two, because a delay makes the pole fall.
-        self.decoder = ExponentialIntegrator(
-            num_outputs=2,
-            saturation_freq=100.0,
-            tau=10.0,
-            shuffle=False,
-            smooth_trace=False,
-            dt=DT,
-        )
+        how: Any = {"tau": 10.0, "shuffle": False, "smooth_trace": False, "dt": DT}
+        self.decoder = ExponentialIntegrator(num_outputs=2, saturation_freq=100, **how)
 
     def init(self, cart: Float[Array, "4"]) -> State:
         """The state of a new episode."""
-        potential = self.layer.init()
-        encoder, decoder = self.encoder.init(cart), self.decoder.init(potential)
-        return State(cart, encoder, potential, decoder)
+        layer = self.layer.init()
+        return State(cart, self.encoder.init(cart), layer, self.decoder.init(layer))
 
     def __call__(self, state: State) -> tuple[Frame, State]:
         """One interval: the network sees the cart for `STEPS` steps, then moves it."""
-
-        def step(potential, spikes):
-            fired, potential = self.layer(spikes, potential)
-            return potential, fired
-
-        encoder, cart = self.encoder, state.cart
-        encoded, encoder = spark.unroll(encoder, cart, state.encoder, steps=STEPS)
+        cart, encoder, potential, decoder = state
+        encoded, encoder = spark.unroll(self.encoder, cart, encoder, steps=STEPS)
         spikes = encoded["spikes"].value
-        potential, fired = lax.scan(step, state.potential, spikes.reshape(STEPS, -1))
-        decoded, decoder = spark.unroll(self.decoder, fired, state.decoder)
+        step: Any = lambda potential, spikes: self.layer(spikes, potential)[::-1]
+        potential, fired = jax.lax.scan(step, potential, spikes.reshape(STEPS, -1))
+        decoded, decoder = spark.unroll(self.decoder, fired, decoder)
         right, left = decoded["signal"].value[-1]
         force = FORCE * jnp.clip(right - left, -1, 1)
-        cart = advance(cart, force)
+        cart = common.advance(cart, force, INTERVAL)
         frame = Frame(cart, force, has_failed(cart), spikes)
         return frame, State(cart, encoder, potential, decoder)
 
 
-def reset(
-    controller: Controller,
-    state: State,
-    failed: Bool[Array, ""],
-    cart: Float[Array, "4"],
-) -> State:
+def reset(controller: Controller, state: State, failed: Array, cart: Array) -> State:
     """The state of a new episode from `cart` if this one has failed, else the old one.
 
-    To reset, build the state again. A new state has the shapes and types of the old
-    one, so each array of physics, encoder, layer and decoder is taken from one of the
-    two. Under `vmap` there is one `failed` per episode: episodes that have failed begin
-    anew, and the others continue.
+    To reset, build the state again, and take each array from one of the two. Under
+    `vmap`, episodes that have failed begin anew, and the others continue.
     """
-    return jax.tree.map(
-        lambda new, old: jnp.where(failed, new, old), controller.init(cart), state
-    )
+    choose = lambda new, old: jnp.where(failed, new, old)
+    return jax.tree.map(choose, controller.init(cart), state)
 
 
 def play(controller: Controller, key: PRNGKeyArray) -> Frame:
@@ -221,231 +101,99 @@ def play(controller: Controller, key: PRNGKeyArray) -> Frame:
         return reset(controller, state, frame.failed, start(key)), frame
 
     keys = jr.split(key, EPISODE + 1)
-    _, frames = lax.scan(interval, controller.init(start(keys[0])), keys[1:])
-    return frames
+    return jax.lax.scan(interval, controller.init(start(keys[0])), keys[1:])[1]
 
 
-def survived(failed: Bool[Array, "episodes intervals"]) -> Int[Array, " episodes"]:
-    """The number of balanced intervals of the first episode."""
-    return jnp.where(failed.any(-1), failed.argmax(-1), EPISODE)
-
-
-class Generation(NamedTuple):
-    resets: Int[Array, ""]  # failed episodes, of all candidates
-    survived: Int[Array, " unseen"]  # intervals balanced by the mean of the population
-
-
-@jax.jit
+@jax.jit  # plain `jax.jit`, because every leaf of the controller is an array
 def examine(controller: Controller) -> Frame:
-    """Play from unseen initial states, of a seed that `--seed` does not accept."""
-    return jax.vmap(play, (None, 0))(controller, jr.split(jr.key(-1), UNSEEN))
+    """Play from starts of a seed that `--seed` does not accept; NaN after a failure."""
+    frames = jax.vmap(play, (None, 0))(controller, jr.split(jr.key(-1), UNSEEN))
+    ended = jnp.arange(EPISODE) > survived(frames.failed)[:, None]
+    return frames._replace(cart=jnp.where(ended[..., None], jnp.nan, frames.cart))
 
 
-# Every leaf of the controller is an array, so plain `jax.jit` accepts it.
 @jax.jit
-def evolve(
-    controller: Controller, opt_state: Any, key: PRNGKeyArray
-) -> tuple[Controller, Any, Generation]:
-    """One generation, of pairs of opposite candidates that are compared by rank.
-
-    Salimans et al. (2017), "Evolution strategies as a scalable alternative to
-    reinforcement learning".
-    """
-    noise_key, start_key = jr.split(key)
+def evolve(state: tuple[Controller, Any], key: PRNGKeyArray):
+    """One generation: opposite candidates, compared by rank (Salimans et al., 2017)."""
+    (controller, opt_state), (noise_key, start_key) = state, jr.split(key)
     centre, unravel = ravel_pytree(controller.layer)
     noise = jr.normal(noise_key, (PAIRS, centre.size))
-    starts = jr.split(start_key, LANES)  # the same for all candidates
+    player = lambda x: eqx.tree_at(lambda c: c.layer, controller, unravel(x))
 
     def candidate(weights):
-        player = with_layer(controller, unravel(weights))
-        frames = jax.vmap(play, (None, 0))(player, starts)
-        position = frames.cart[..., 0] / MAX_POSITION
-        angle = frames.cart[..., 2] / MAX_ANGLE
-        cost = jnp.mean(position**2 + angle**2 + jnp.where(frames.failed, COST, 0.0))
-        return cost, frames.failed.sum()
+        frames = jax.vmap(play, (None, 0))(player(weights), jr.split(start_key, LANES))
+        costs = jnp.square(frames.cart[..., ::2] / RANGES[::2]).sum(-1)
+        costs += jnp.where(frames.failed, 100.0, 0.0)  # 1 for an interval at a limit
+        return costs.mean(), frames.failed.sum()
 
-    candidates = centre + NOISE * jnp.concatenate([noise, -noise])
-    costs, resets = jax.vmap(candidate)(candidates)
+    weights = centre + 0.1 * jnp.concatenate([noise, -noise])
+    costs, failures = jax.vmap(candidate)(weights)
     ranks = costs.argsort().argsort() / (2 * PAIRS - 1)  # 0 is the best, 1 the worst
     gradient = (ranks[:PAIRS] - ranks[PAIRS:]) @ noise / PAIRS
     updates, opt_state = OPTIMISER.update(gradient, opt_state)
-    controller = with_layer(controller, unravel(eqx.apply_updates(centre, updates)))
-    generation = Generation(resets.sum(), survived(examine(controller).failed))
-    return controller, opt_state, generation
+    controller = player(eqx.apply_updates(centre, updates))
+    lasted = survived(examine(controller).failed)
+    return (controller, opt_state), (failures.sum(), lasted)
 
 
-def with_layer(controller: Controller, layer: LIF) -> Controller:
-    return eqx.tree_at(lambda controller: controller.layer, controller, layer)
+def fit(*, generations: int, seed: int = 0) -> tuple[Controller, common.Training]:
+    """The untrained controller, and the training; its state begins with the trained."""
+    model_key, key = jr.split(jr.key(seed))
+    controller = Controller(model_key)
+    state = controller, OPTIMISER.init(ravel_pytree(controller.layer)[0])
+    update = lambda state, i: evolve(state, jr.fold_in(key, i))
+    score = lambda record: f"balanced {np.mean(record[1] == EPISODE):.0%}"
+    return controller, common.train("evolution", update, state, generations, score)
 
 
-class Result(NamedTuple):
-    untrained: Controller
-    trained: Controller
-    generations: list[Generation]
-    seconds: float  # with compilation
+def print_table(both: list[Frame], result: common.Training) -> None:
+    print(f"{'':<9}  from {UNSEEN} unseen starts, of {EPISODE} intervals")
+    print(f"{'':<9}  balanced    mean  fewest  mean angle  generations  seconds")
+    work = f"{0:11}", f"{len(result.history):11}  {result.seconds:7.1f}"
+    for name, frames, end in zip(("untrained", "trained"), both, work):
+        lasted = np.asarray(survived(frames.failed))
+        angle = np.rad2deg(np.nanmean(np.abs(frames.cart[..., 2])))
+        numbers = f"{lasted.mean():6.1f}  {lasted.min():6}  {angle:6.2f} deg"
+        print(f"{name:<9}  {np.sum(lasted == EPISODE):4}/{UNSEEN}  {numbers}  {end}")
 
 
-def fit(*, generations: int, seed: int = 0) -> Result:
-    """Train a controller. Each generation is one call of a compiled function."""
-    begin = time.perf_counter()
-    model_key, generations_key = jr.split(jr.key(seed))
-    untrained = controller = Controller(key=model_key)
-    opt_state = OPTIMISER.init(ravel_pytree(controller.layer)[0])
-    history = []
-    with tqdm(total=generations, desc="evolution", unit="generation") as bar:
-        for i in range(generations):
-            key = jr.fold_in(generations_key, i)
-            controller, opt_state, generation = evolve(controller, opt_state, key)
-            history.append(jax.device_get(generation))
-            balanced = np.mean(history[-1].survived == EPISODE)
-            bar.set_postfix(balanced=f"{balanced:.0%}", refresh=False)
-            bar.update()
-    return Result(untrained, controller, history, time.perf_counter() - begin)
-
-
-def table(before: Frame, result: Result, after: Frame) -> str:
-    row = "{:<9}  {:>8}  {:>6}  {:>6}  {:>10}  {:>11}  {:>7}"
-    names = "", "balanced", "mean", "fewest", "mean angle", "generations", "seconds"
-    title = f"from {UNSEEN} unseen starts, of {EPISODE} intervals"
-    lines = [f"{'':<9}  {title:^36}", row.format(*names)]
-    work = len(result.generations), f"{result.seconds:.1f}"
-    both = ("untrained", before, (0, "")), ("trained", after, work)
-    for name, frames, (generations, seconds) in both:
-        lasted = survived(frames.failed)
-        balanced = f"{np.sum(lasted == EPISODE)}/{UNSEEN}"
-        angle = np.rad2deg(np.nanmean(np.abs(first_episodes(frames)[..., 2])))
-        cells = balanced, f"{lasted.mean():.1f}", lasted.min(), f"{angle:.2f} deg"
-        lines.append(row.format(name, *cells, generations, seconds).rstrip())
-    return "\n".join(lines)
-
-
-def first_episodes(frames: Frame) -> Float[np.ndarray, "episodes intervals 4"]:
-    """The cart until the first failure, NaN after it."""
-    before = np.arange(EPISODE) <= np.asarray(survived(frames.failed))[:, None]
-    return np.where(before[..., None], frames.cart, np.nan)
-
-
-def draw(before: Frame, result: Result, after: Frame, path: Path) -> None:
+def draw(both: list[Frame], result: common.Training) -> Any:
     """Draw angles and positions, the spikes of one episode, and the learning curve."""
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-    time = INTERVAL * np.arange(1, EPISODE + 1)
-    figure: Any = Figure(figsize=(7.5, 5.8), dpi=150, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    figure, time = common.new_figure(5.8), INTERVAL * np.arange(1, EPISODE + 1)
     (angle, raster), (position, curve) = figure.subplots(2, 2)
-    right = curve.twinx()
-    for axes in (angle, position, raster, curve, right):
-        axes.spines["top"].set_visible(False)
-        axes.spines["right"].set_visible(axes is right)
-
-    both = (before, "0.6", "untrained"), (after, "C0", "trained")
-    for axes, component, scale in ((angle, 2, np.rad2deg(1)), (position, 0, 100)):
-        for frames, color, name in both:
-            values = scale * first_episodes(frames)[..., component].T
-            axes.plot(time, values, color=color, linewidth=0.4)[0].set_label(name)
+    for axes, i, scale in ((angle, 2, np.rad2deg(1)), (position, 0, 100)):
+        for frames, color, name in zip(both, ("0.6", "C0"), ("untrained", "trained")):
+            axes.plot(time, scale * frames.cart[..., i].T, color=color, linewidth=0.4)
+            axes.plot([], color=color, label=name)
         axes.set(xlabel="time [s]", xlim=(0, time[-1]))
-    balanced, limit = np.sum(survived(after.failed) == EPISODE), np.rad2deg(MAX_ANGLE)
-    for edge in (limit, -limit):
-        label = "failure" if edge > 0 else None
-        angle.axhline(edge, color="C1", linestyle="--", label=label)
-    angle.set(ylim=(-1.35 * limit, 1.5 * limit), ylabel="angle of the pole [degrees]")
-    angle.set(title=f"{balanced} of {UNSEEN} unseen episodes balanced")
-    position.set(title=f"The same episodes; failure is at {MAX_POSITION} m")
-    position.set(ylabel="position of the cart [cm]")
-    legend = angle.legend(loc="upper right", ncols=3, frameon=False, fontsize="small")
-    for line in legend.get_lines():
-        line.set_linewidth(1.5)
-
-    # Intervals of one episode; units in the order of their preferred values, with space
-    # between components, and on the same axis the value that their spikes represent.
-    shown, pitch = 40, RESOLUTION + 2
-    which = np.abs(after.cart[:, 0, 2]).argmax()
-    spikes = after.spikes[which, :shown].reshape(-1, 4, RESOLUTION)
-    names = ("position", "velocity", "angle", "angular\nvelocity")
-    for i in range(4):
-        steps, units = spikes[:, i].nonzero()
-        at, rows = DT * (steps + 1) / 1000, pitch * i + units
-        raster.vlines(at, rows - 0.9, rows + 0.9, linewidth=0.7, color="C0")
-        value = np.clip(after.cart[which, :shown, i] / RANGES[i], -1, 1)
-        rows = pitch * i + (1 + value) / 2 * (RESOLUTION - 1)
-        raster.plot(time[:shown], rows, color="C1", linewidth=2)
-    raster.set(title="Spikes of the encoder, and the signal", xlabel="time [s]")
-    raster.set(xlim=(0, time[shown - 1]), ylim=(-1.5, 4 * pitch - 1.5))
-    raster.set_yticks([pitch * i + (RESOLUTION - 1) / 2 for i in range(4)], names)
-    raster.tick_params(axis="y", length=0)
-
-    history = result.generations
-    generations = np.arange(1, len(history) + 1)
-    curve.plot(generations, [each.resets for each in history], ".-", color="C1")
-    right.plot(
-        generations, [each.survived.mean() for each in history], ".-", color="C0"
-    )
-    curve.set(title="Learning", xlabel="generation", xlim=(0, len(history) + 1))
-    curve.set_yscale("symlog")
-    curve.set_ylim(bottom=-0.5)
-    curve.xaxis.get_major_locator().set_params(integer=True)
-    curve.set_ylabel("failures among the candidates", color="C1")
-    right.set_ylabel("intervals balanced, mean", color="C0")
-    right.set_ylim(0, 1.05 * EPISODE)
-    figure.savefig(path)
+    angle.hlines((-12, 12), 0, time[-1], "C1", "--")
+    angle.set(title="Unseen episodes; failure dashed", ylabel="angle of pole [degrees]")
+    position.set(title="The same episodes", ylabel="position of the cart [cm]")
+    position.legend()
+    i = np.abs(both[1].cart[:, 0, 2]).argmax()
+    cart, spikes = both[1].cart[i, :40], both[1].spikes[i, :40]
+    plot.raster(spikes.reshape(-1, 4 * UNITS), dt=DT, ax=raster)
+    rows = UNITS * np.arange(4) + (UNITS - 1) / 2 * (1 + cart / RANGES)
+    raster.plot(1000 * time[:40], rows, color="C1", linewidth=2)
+    names = "position", "velocity", "angle", "angular\nvelocity"
+    raster.set_yticks(UNITS * np.arange(4) + (UNITS - 1) / 2, names)
+    raster.set(title="Spikes of the encoder, and the signal", ylabel="")
+    failures, lasted = zip(*result.history)
+    right = np.mean(lasted, axis=1), "intervals balanced, mean"
+    common.two_curves(curve, "generation", (failures, "failures of candidates"), right)
+    curve.set(title="Learning", yscale="symlog", ylim=(-0.5, None))
+    return figure
 
 
-def whole_number(low: int, high: int = 2**31 - 1):
-    def parse(text: str) -> int:
-        if not text.lstrip("+-").isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number, {low} to {high}, got {text!r}"
-            )
-        return int(text)
-
-    return parse
-
-
-def image_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in (".png", ".pdf", ".svg") or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"must end in .png, .pdf or .svg, in a folder that exists, got {text!r}"
-        )
-    return path
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description="Balance a pole on a cart with a spiking network."
-    )
-    number = f"({GENERATIONS}; with --quick {QUICK_GENERATIONS})"
-    parser.add_argument("--generations", type=whole_number(1, 10_000), help=number)
-    parser.add_argument(
-        "--seed",
-        type=whole_number(0),
-        default=0,
-        help="of the weights and all that is drawn (0)",
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="few generations: a few seconds"
-    )
-    parser.add_argument(
-        "--figure",
-        type=image_path,
-        default=Path("closed_loop.png"),
-        help="where to draw (%(default)s)",
-    )
-    parser.add_argument("--no-figure", action="store_true", help="draw nothing")
-    options = parser.parse_args(arguments)
-
-    generations = options.generations or (
-        QUICK_GENERATIONS if options.quick else GENERATIONS
-    )
-    result = fit(generations=generations, seed=options.seed)
-    before, after = (
-        jax.device_get(examine(controller))
-        for controller in (result.untrained, result.trained)
-    )
-    print(table(before, result, after))
-    if not options.no_figure:
-        draw(before, result, after, options.figure)
-        print(f"\nFigure: {options.figure}")
+def main(arguments: Any = None) -> None:
+    about, quick = "Balance a pole on a cart.", "few generations: a few seconds"
+    more: Any = {"generations": GENERATIONS, "seed": 0, "quick": quick}
+    options = common.parse(arguments, "closed_loop", about, **more)
+    count = options.generations or GENERATIONS[options.quick]
+    untrained, result = fit(generations=count, seed=options.seed)
+    both = [jax.device_get(examine(each)) for each in (untrained, result.state[0])]
+    print_table(both, result)
+    common.finish(options, draw, both, result)
 
 
 if __name__ == "__main__":

@@ -3,27 +3,21 @@
     python docs/examples/ecg_round_trip.py             # about ten seconds on a CPU
     python docs/examples/ecg_round_trip.py --quick     # fewer iterations
 
-Needs `pip install ".[examples]"` in the clone. The recording, 1024 samples, comes with
-PyWavelets.
+Needs `pip install ".[examples]"` in the clone. The recording comes with PyWavelets.
 
 An `ExponentialIntegrator` smooths the spikes of each unit to a trace. The
 reconstruction is a weighted sum of the traces and a constant, with weights from least
-squares. All of this is causal, so the reconstruction has a delay: at time t it is
-compared with the signal at t - 8 ms, for all settings alike. The weights and the
-parameters are fitted to the first two thirds of the recording (two heartbeats) only;
-the last third (one heartbeat) is held out.
+squares. It is causal and therefore late: at time t it is compared with the signal at
+t - 8 ms, for all settings alike. Weights and parameters are fitted to the first two
+thirds of the recording (two heartbeats); the last third (one heartbeat) is held out.
 
-SNR = 10 log10(power of the signal without its mean / power of the error) [dB],
-separately for the two parts. The held-out part has only one heartbeat, so its SNR
+The SNR [dB] does not count the mean of the signal. For the held-out heartbeat it
 differs by one or two decibels between versions of JAX, which round differently.
 """
 
-import argparse
-import functools
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections import namedtuple
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,338 +25,175 @@ import jax.random as jr
 import numpy as np
 import optax
 import pywt.data
-from jax import lax
-from jaxtyping import Array, Float
 from tqdm import tqdm
 
+import _common as common
 import spark_eqx as spark
-from spark_eqx import measure
-from spark_eqx.nn.interfaces import (
-    ExponentialIntegrator,
-    LinearSpiker,
-    TopologicalLinearSpiker,
-    TopologicalPoissonSpiker,
-)
+from spark_eqx import plot, tune
+from spark_eqx.nn import interfaces as nn
 
 
-DT = 1.0  # ms
-# PyWavelets does not state it. This is the rate of the MIT-BIH recordings, at which
-# this heart beats 66 times per minute.
-SAMPLING = 360.0  # Hz
-START = 100  # steps left out of fit and SNR, because the traces begin at 0
+START = 100  # steps of 1 ms left out of fit and SNR, because the traces begin at 0
 LATENCY = 8  # delay of the reconstruction, in steps
-CD = 1.0  # ms
 RIDGE = 1e-4  # weight of the squared weights in the loss
-RATE = 0.05  # of Adam, at the start
-ITERATIONS, QUICK_ITERATIONS = 200, 40
-READOUTS = (2.0, 4.0, 8.0)  # ms, of the table
+ITERATIONS = 200, 40  # in full, and with `--quick`
+SIGMA, READOUTS = 32**-0.5, (2.0, 4.0, 8.0)  # at the start; ms, of the table
 # Bounds of the fitted parameters. More spikes are better, so without its bound
 # `max_freq` would increase further.
-BOUNDS: dict[str, Any] = {
-    "max_freq": (20.0, 400.0, "Hz"),
-    "tau": (2.0, 200.0, "ms"),
+BOUNDS = {
+    "max_freq": (20.0, 400.0, " Hz"),
+    "tau": (2.0, 200.0, " ms"),
     "sigma": (0.03, 1.0, ""),
-    "readout": (1.0, 20.0, "ms"),
+    "readout": (1.0, 20.0, " ms"),
 }
 
-Parameters = dict[str, Any]  # by the names above: arrays, or numbers
+Setting = namedtuple("Setting", "encoder units parameters")  # those at the start
+Recording = namedtuple("Recording", "signal split")  # split: the first step held out
+# The reconstruction is delayed by `LATENCY`. The SNR [dB] is that of the two parts.
+Trip = namedtuple("Trip", "spikes reconstruction loss snr")
+Fit = namedtuple("Fit", "name start end before after history seconds")
 
-
-class Setting(NamedTuple):
-    encoder: str
-    units: int
-    parameters: Parameters  # at the start
-
-
-SETTINGS = {
-    "linear, 1 x 400 Hz": Setting("linear", 1, {"max_freq": 400.0, "tau": 50.0}),
-}
-for units in (16, 64):
-    parameters = {"max_freq": np.geomspace(50, 400, units), "tau": np.full(units, 50.0)}
-    SETTINGS[f"linear, {units} x 50-400 Hz"] = Setting("linear", units, parameters)
-for units, max_freq in ((64, 200.0), (64, 400.0)):
-    parameters = {"max_freq": max_freq, "sigma": 32**-0.5}
-    name = f"topological-poisson, {units} x {max_freq:.0f} Hz"
-    SETTINGS[name] = Setting("topological-poisson", units, parameters)
-for units, max_freq in ((16, 200.0), (64, 200.0), (64, 400.0)):
-    parameters = {"max_freq": max_freq, "tau": 20.0, "sigma": 32**-0.5}
-    name = f"topological-linear, {units} x {max_freq:.0f} Hz"
-    SETTINGS[name] = Setting("topological-linear", units, parameters)
-# The last one is drawn.
+SETTINGS = {}
+for units in (1, 16, 64):
+    low, encoder = 400.0 if units == 1 else 50.0, partial(nn.LinearSpiker, cd=1.0)
+    rates, tau = np.geomspace(low, 400, units), np.full(units, 50.0)
+    setting = Setting(encoder, units, {"max_freq": rates, "tau": tau})
+    SETTINGS[f"linear, {units} x {'50-' * (units > 1)}400 Hz"] = setting
+for units, rate in ((64, 200.0), (64, 400.0)):
+    encoder = partial(nn.TopologicalPoissonSpiker, resolution=units)
+    setting = Setting(encoder, units, {"max_freq": rate, "sigma": SIGMA})
+    SETTINGS[f"topological-poisson, {units} x {rate:.0f} Hz"] = setting
+for units, rate in ((16, 200.0), (64, 200.0), (64, 400.0)):
+    encoder = partial(nn.TopologicalLinearSpiker, cd=1.0, resolution=units)
+    setting = Setting(encoder, units, {"max_freq": rate, "tau": 20.0, "sigma": SIGMA})
+    SETTINGS[f"topological-linear, {units} x {rate:.0f} Hz"] = setting
 FITTED = "linear, 64 x 50-400 Hz", "topological-linear, 64 x 200 Hz"
 
 
-class Recording(NamedTuple):
-    signal: Float[Array, " steps"]  # 0 to 1
-    split: int  # the first step that is held out
-
-
 def load() -> Recording:
-    """The recording at `DT`, scaled by the range of its first part and a margin."""
+    """The recording in steps of 1 ms, scaled by the range of its first part."""
     samples = pywt.data.ecg().astype(float)
-    times = np.arange(len(samples)) * 1000 / SAMPLING
-    signal = np.interp(np.arange(0, times[-1], DT), times, samples)
+    # PyWavelets does not state the sampling rate. At that of the MIT-BIH recordings,
+    # 360 Hz, this heart beats 66 times per minute.
+    times = np.arange(len(samples)) * 1000 / 360  # ms
+    signal = np.interp(np.arange(0, times[-1]), times, samples)
     split = len(signal) * 2 // 3
-    low, high = signal[:split].min(), signal[:split].max()
-    margin = 0.1 * (high - low)
-    scaled = (signal - low + margin) / (high - low + 2 * margin)
+    low, width = signal[:split].min(), np.ptp(signal[:split])
+    scaled = (signal - low + 0.1 * width) / (1.2 * width)
     return Recording(jnp.asarray(scaled, jnp.float32), split)
 
 
-class Trip(NamedTuple):
-    spikes: Float[Array, "steps units"]
-    reconstruction: Float[Array, " steps"]  # delayed by `LATENCY`
-    loss: Float[Array, ""]  # of the fitted part, with the penalty
-    snr: Float[Array, "2"]  # dB, of the fitted part and of the held-out part
-
-
-def make_encoder(setting: Setting, parameters: Parameters) -> Any:
-    """Parameters that are JAX arrays carry gradients."""
-    fields = {name: value for name, value in parameters.items() if name != "readout"}
-    if setting.encoder == "linear":
-        return LinearSpiker(**fields, cd=CD, dt=DT)
-    if setting.encoder == "topological-linear":
-        return TopologicalLinearSpiker(**fields, cd=CD, resolution=setting.units, dt=DT)
-    return TopologicalPoissonSpiker(**fields, resolution=setting.units, dt=DT)
-
-
-def travel(setting: Setting, parameters: Parameters, recording: Recording) -> Trip:
+def travel(setting: Setting, parameters: dict[str, Any], recording: Recording) -> Trip:
     """Encode to spikes, smooth to traces, and reconstruct with the best weights."""
-    encoder, (signal, split) = make_encoder(setting, parameters), recording
-    given = signal
-    if setting.encoder == "linear":  # a topological encoder adds an axis of units
-        given = jnp.broadcast_to(signal[:, None], (len(signal), setting.units))
-    encoded, _ = spark.unroll(encoder, given, key=jr.key(0))
-    spikes = encoded["spikes"].value
-    integrator = ExponentialIntegrator(
-        num_outputs=setting.units,
-        saturation_freq=200.0,
-        tau=parameters["readout"],
-        shuffle=False,
-        dt=DT,
-    )
-    decoded, _ = spark.unroll(integrator, spikes)
-    constant = jnp.ones((len(signal), 1))
-    traces = jnp.concatenate([decoded["signal"].value, constant], axis=1)
-
-    x, y = traces[START:split], signal[START - LATENCY : split - LATENCY]
+    (signal, split), units, given = recording, setting.units, recording.signal
+    fields = {name: parameters[name] for name in setting.parameters}
+    if "sigma" not in fields:  # a topological encoder adds an axis of units itself
+        given = jnp.broadcast_to(signal[:, None], (len(signal), units))
+    encoded, _ = spark.unroll(setting.encoder(**fields), given, key=jr.key(0))
+    readout: Any = {"tau": parameters["readout"], "saturation_freq": 200.0}
+    integrator = nn.ExponentialIntegrator(num_outputs=units, shuffle=False, **readout)
+    decoded, _ = spark.unroll(integrator, encoded["spikes"])
+    traces = jnp.pad(decoded["signal"].value, ((0, 0), (0, 1)), constant_values=1.0)
+    late = jnp.roll(signal, LATENCY)
+    x, y = traces[START:split], late[START:split]
     weights = jnp.linalg.solve(x.T @ x + RIDGE * len(x) * jnp.eye(x.shape[1]), x.T @ y)
     # At the best weights the loss has no slope, so the gradient of the other parameters
     # is the same without theirs.
-    weights = lax.stop_gradient(weights)
+    weights = jax.lax.stop_gradient(weights)
     reconstruction = traces @ weights
     loss = jnp.mean(jnp.square(x @ weights - y)) + RIDGE * weights @ weights
-    parts = (START, split), (split, len(signal))
-    snrs = [snr(signal, reconstruction, *ends) for ends in parts]
-    return Trip(spikes, reconstruction, loss, jnp.stack(snrs))
-
-
-def snr(signal: Array, reconstruction: Array, start: int, stop: int) -> Array:
-    """The SNR of the steps from `start` to `stop` of the reconstruction."""
-    original = signal[start - LATENCY : stop - LATENCY]
-    mean = original.mean()
-    return measure.snr(original - mean, reconstruction[start:stop] - mean)
-
-
-def survey(names: Sequence[str], recording: Recording) -> dict[str, list[Trip]]:
-    """Measure each setting without a fit, for each time constant of the readout."""
-    trips = {}
-    for name in tqdm(names, desc="settings", unit="setting"):
-        go = jax.jit(functools.partial(travel, SETTINGS[name], recording=recording))
-        each = [SETTINGS[name].parameters | {"readout": tau} for tau in READOUTS]
-        trips[name] = [jax.device_get(go(parameters)) for parameters in each]
-    return trips
-
-
-class Fit(NamedTuple):
-    name: str
-    start: Parameters
-    end: Parameters
-    before: Trip
-    after: Trip
-    history: np.ndarray  # (iterations, 2): SNR [dB] of the fitted and held-out parts
-    seconds: float  # with compilation
+    snr = lambda part: tune.snr_without_mean(late[part], reconstruction[part])
+    snrs = jnp.stack([snr(slice(START, split)), snr(slice(split, None))])
+    return Trip(encoded["spikes"].value, reconstruction, loss, snrs)
 
 
 def fit(name: str, recording: Recording, *, iterations: int) -> Fit:
-    """Fit by Adam on the logarithms of the parameters; keep the lowest loss.
-
-    The loss is that of the first part.
-    """
-    begin = time.perf_counter()
+    """Fit by Adam on the logarithms of the parameters; keep the lowest loss."""
     setting = SETTINGS[name]
-    readout = np.full(setting.units, 4.0) if setting.encoder == "linear" else 4.0
-    start = setting.parameters | {"readout": readout}
-    start = {key: jnp.asarray(value, jnp.float32) for key, value in start.items()}
-    lows, highs = ({key: jnp.log(BOUNDS[key][end]) for key in start} for end in (0, 1))
-    optimiser = optax.adam(optax.cosine_decay_schedule(RATE, iterations))
+    readout = 4.0 if "sigma" in setting.parameters else np.full(setting.units, 4.0)
+    start = jax.tree.map(jnp.float32, setting.parameters | {"readout": readout})
+    lows, highs = ({key: np.log(BOUNDS[key][end]) for key in start} for end in (0, 1))
+    optimiser = optax.adam(optax.cosine_decay_schedule(0.05, iterations))
+    go = lambda logs: travel(setting, jax.tree.map(jnp.exp, logs), recording)
+    loss_fn = lambda logs: ((trip := go(logs)).loss, trip.snr)
 
     @jax.jit
-    def update(logs, opt_state):
-        def loss_fn(logs):
-            trip = travel(setting, jax.tree.map(jnp.exp, logs), recording)
-            return trip.loss, trip
-
-        (_, trip), grads = jax.value_and_grad(loss_fn, has_aux=True)(logs)
+    def update(state, i):
+        logs, opt_state = state
+        (loss, snr), grads = jax.value_and_grad(loss_fn, has_aux=True)(logs)
         updates, opt_state = optimiser.update(grads, opt_state)
         new = jax.tree.map(jnp.clip, optax.apply_updates(logs, updates), lows, highs)
-        return new, opt_state, trip
+        return (new, opt_state), (logs, loss, snr)
 
-    logs = jax.tree.map(jnp.log, start)
-    opt_state = optimiser.init(logs)
-    history, best, before, after = [], logs, None, None
-    with tqdm(total=iterations + 1, desc=name, unit="iteration") as bar:
-        for _ in range(iterations + 1):  # the first one evaluates the start
-            new, opt_state, trip = update(logs, opt_state)
-            before = before or trip
-            if after is None or trip.loss < after.loss:
-                best, after = logs, trip
-            history.append(np.asarray(trip.snr))
-            logs = new
-            bar.set_postfix(snr=f"{history[-1][0]:.1f} dB", refresh=False)
-            bar.update()
-    assert before is not None and after is not None
-    end = jax.tree.map(jnp.exp, best)
-    make_encoder(setting, jax.device_get(end))  # concrete, so that checks apply
-    before, after = jax.device_get((before, after))
-    seconds = time.perf_counter() - begin
-    return Fit(name, start, end, before, after, np.stack(history), seconds)
+    logs, score = jax.tree.map(jnp.log, start), lambda record: f"{record[2][0]:.1f} dB"
+    state = logs, optimiser.init(logs)  # the first iteration evaluates the start
+    _, history, seconds = common.train(name, update, state, iterations + 1, score)
+    points, losses, snrs = zip(*history)
+    end = jax.tree.map(jnp.exp, points[np.argmin(losses)])
+    # Not compiled, so that the parameters are checked.
+    before, after = (travel(setting, each, recording) for each in (start, end))
+    return Fit(name, start, end, before, after, snrs, seconds)
 
 
-def survey_table(trips: dict[str, list[Trip]]) -> str:
-    columns = "".join(f"{tau:5.0f} ms" for tau in READOUTS)
-    lines = [
-        f"{'':<32} {'':>7}   {'SNR [dB], first part':^24}   {'SNR [dB], held out':^24}",
-        f"{'encoder; tau of the readout:':<32} {'spikes':>7}   {columns}   {columns}",
-    ]
-    for name, row in trips.items():
-        parts = ("".join(f"{trip.snr[part]:8.1f}" for trip in row) for part in (0, 1))
-        lines.append(f"{name:<32} {row[0].spikes.sum():7.0f}   {'   '.join(parts)}")
-    return "\n".join(lines)
+def print_survey(recording: Recording) -> None:
+    """Print the SNR of each setting without a fit, for each readout."""
+    taus = "".join(f"{tau:5.0f} ms" for tau in READOUTS)
+    print(f"{'SNR [dB], first part':>65}{'SNR [dB], held out':>26}")
+    print(f"{'encoder; tau of the readout:':<32}  spikes   {taus}   {taus}")
+    for name, setting in tqdm(SETTINGS.items(), desc="settings"):
+        go = jax.jit(partial(travel, setting, recording=recording))
+        trips = [go(setting.parameters | {"readout": tau}) for tau in READOUTS]
+        snrs = ("".join(f"{trip.snr[part]:8.1f}" for trip in trips) for part in (0, 1))
+        print(f"{name:<32} {trips[0].spikes.sum():7.0f}   {'   '.join(snrs)}")
 
 
-def fit_table(fits: Sequence[Fit]) -> str:
-    names = f"{'spikes':^14}", "first part [dB]", f"{'held out [dB]':^15}", "seconds"
-    lines = [f"{'encoder, fitted':<32} {'   '.join(names)}"]
-    for name, start, end, before, after, _, seconds in fits:
+def print_fits(fits: list[Fit]) -> None:
+    names = "encoder, fitted", "spikes", "first part [dB]", "held out [dB]", "seconds"
+    print("\n{:<32}     {}       {}    {}    {}".format(*names))
+    for name, old, new, before, after, _, seconds in fits:
         pairs = zip(before.snr, after.snr, strict=True)
         columns = [f"{a:.1f} -> {b:.1f}".center(15) for a, b in pairs]
         spikes = f"{before.spikes.sum():.0f} -> {after.spikes.sum():.0f}"
-        row = f"{name:<32} {spikes:^14}", *columns, f"{seconds:7.1f}"
-        lines.append("   ".join(row))
-        changes = []
-        for key in start:
-            a, b = float(np.mean(start[key])), float(np.mean(end[key]))
-            changes.append(f"{key} {a:.3g} -> {b:.3g} {BOUNDS[key][2]}".strip())
-        means = "means: " if np.ndim(end["tau"]) else ""
-        lines.append(f"  {means}{', '.join(changes)}")
-    return "\n".join(lines)
+        print("   ".join([f"{name:<32} {spikes:^14}", *columns, f"{seconds:7.1f}"]))
+        show = lambda k: f"{k} {old[k].mean():.3g} -> {new[k].mean():.3g}{BOUNDS[k][2]}"
+        print(f"  means: {', '.join(map(show, new))}")
 
 
-def draw(result: Fit, recording: Recording, path: Path) -> None:
+def draw(result: Fit, recording: Recording) -> Any:
     """Draw the recording, its last heartbeat before and after the fit, and the SNR."""
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-    figure: Any = Figure(figsize=(7.5, 8.2), dpi=150, layout="constrained")
+    figure, below = common.new_figure(8.2), {"before": "few", "after": "many"}
     rows = [["whole"] * 2, ["before", "after"], ["few", "many"], ["course"] * 2]
     panels = figure.subplot_mosaic(rows, height_ratios=(1, 1.4, 1, 1))
-    steps = len(recording.signal) - LATENCY
-    time, signal = DT * np.arange(steps), recording.signal[:steps]
     # Shifted back by the delay, to compare by eye.
-    trips = result.before, result.after
-    before, after = (trip.reconstruction[LATENCY:] for trip in trips)
-    peak = recording.split + int(np.argmax(signal[recording.split :]))
-    beat = slice(peak - 80, peak + 100)
-
-    original: Any = {"color": "0.6", "linewidth": 4, "label": "signal"}
-    whole, split = panels["whole"], recording.split * DT
-    whole.plot(time, signal, **original)
-    whole.plot(time, after, color="C1", linewidth=1, label="after the fit")
-    whole.axvspan(split, steps * DT, color="0.5", alpha=0.15)
-    whole.text(split + 15, 0.95, "held out", va="top")
-    whole.axvspan(time[beat.start], time[beat.stop], color="C0", alpha=0.25)
-    whole.set(title=result.name, ylabel="signal")
-    whole.set(xlabel="time [ms]", xlim=(0, steps * DT))
-    whole.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.2, 1))
-
-    columns = (
-        ("before", "few", result.before, before, "C2"),
-        ("after", "many", result.after, after, "C1"),
-    )
-    for name, raster, trip, reconstruction, color in columns:
-        ax, label = panels[name], f"{name} the fit"
-        ax.plot(time[beat], signal[beat], **original)
-        ax.plot(time[beat], reconstruction[beat], ".-", color=color, label=label)
-        ax.set(title=f"Last heartbeat, {label}: {trip.snr[1]:.1f} dB held out")
-        ax.set(ylim=(0, 0.85), ylabel="signal")
-        ax.tick_params(labelbottom=False)
-        ax.legend(frameon=False, loc="upper right")
-        moments, units = np.nonzero(trip.spikes[beat])
-        panels[raster].vlines(
-            time[beat][moments], units - 0.5, units + 0.5, linewidth=1, color=color
-        )
-        panels[raster].set(ylim=(-1, trip.spikes.shape[1]), ylabel="encoder unit")
-        panels[raster].set(xlabel="time [ms]", xlim=ax.get_xlim())
-
-    for part, label in enumerate(("first part", "held out")):
-        panels["course"].plot(
-            result.history[:, part], label=label, color=f"C{part + 3}"
-        )
-    panels["course"].set(title="Course of the fit", xlabel="iteration")
-    panels["course"].set(ylabel="SNR [dB]", xlim=(0, len(result.history) - 1))
-    panels["course"].legend(loc="lower right", frameon=False)
-    figure.savefig(path)
+    signal, split = recording.signal[:-LATENCY], recording.split
+    beat = split + int(np.argmax(signal[split:])) + np.arange(-80, 100)
+    whole, course = panels["whole"], panels["course"]
+    plot.traces(result.after.reconstruction[LATENCY:], signal, ax=whole)
+    whole.set_title(f"{result.name}, after the fit; grey: held out", loc="left")
+    whole.axvspan(split, len(signal), color="0.5", alpha=0.15)
+    whole.axvspan(beat[0], beat[-1], color="C0", alpha=0.25)
+    for name, raster in below.items():
+        ax, trip = panels[name], getattr(result, name)
+        plot.traces(trip.reconstruction[LATENCY:][beat], signal[beat], ax=ax)
+        ax.set_title(f"{name} the fit: {trip.snr[1]:.1f} dB", loc="left")
+        ax.set(ylim=(0, 0.85), xlabel="")
+        plot.raster(trip.spikes[beat], ax=panels[raster])
+        panels[raster].set(ylabel="encoder unit", xlabel="time in the blue band [ms]")
+    course.plot(result.history, label=["first part", "held out"])
+    course.set(title="Course of the fit", xlabel="iteration", ylabel="SNR [dB]")
+    course.legend(loc="lower right", frameon=False)
+    return figure
 
 
-def whole_number(low: int, high: int = 2**31 - 1):
-    def parse(text: str) -> int:
-        if not text.lstrip("+-").isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number, {low} to {high}, got {text!r}"
-            )
-        return int(text)
-
-    return parse
-
-
-def image_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in (".png", ".pdf", ".svg") or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"must end in .png, .pdf or .svg, in a folder that exists, got {text!r}"
-        )
-    return path
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description="An electrocardiogram to spikes and back; the encoder fitted to it."
-    )
-    parser.add_argument(
-        "--iterations",
-        type=whole_number(1, 100_000),
-        help=f"({ITERATIONS}; with --quick {QUICK_ITERATIONS})",
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer iterations")
-    parser.add_argument(
-        "--figure",
-        type=image_path,
-        default=Path("ecg_round_trip.png"),
-        help="where to draw (%(default)s)",
-    )
-    parser.add_argument("--no-figure", action="store_true", help="draw nothing")
-    options = parser.parse_args(arguments)
-
-    recording = load()
-    iterations = options.iterations or (
-        QUICK_ITERATIONS if options.quick else ITERATIONS
-    )
-    trips = survey(list(SETTINGS), recording)
+def main(arguments: Any = None) -> None:
+    about, quick = "An electrocardiogram to spikes and back.", "fewer iterations"
+    more: Any = {"iterations": ITERATIONS, "quick": quick}
+    options = common.parse(arguments, "ecg_round_trip", about, **more)
+    recording, iterations = load(), options.iterations or ITERATIONS[options.quick]
+    print_survey(recording)
     fits = [fit(name, recording, iterations=iterations) for name in FITTED]
-    print(survey_table(trips), fit_table(fits), sep="\n\n")
-    if not options.no_figure:
-        draw(fits[-1], recording, options.figure)
-        print(f"\nFigure: {options.figure}")
+    print_fits(fits)
+    common.finish(options, draw, fits[-1], recording)
 
 
 if __name__ == "__main__":

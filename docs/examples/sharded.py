@@ -22,9 +22,7 @@ beginning, and each process provides its own part of the batch instead of the wh
 `docs/scaling.md` has such a program, and states what is guaranteed.
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -34,7 +32,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+import _common as common
 import spark_eqx as spark
+from spark_eqx import plot
 from spark_eqx.nn.interfaces import (
     LinearSpiker,
     PoissonSpiker,
@@ -44,19 +44,14 @@ from spark_eqx.nn.interfaces import (
 
 
 DEVICES = 8  # virtual devices, on a CPU
-DT = 1.0  # ms
-STEPS, QUICK_STEPS = 1000, 200
+STEPS = 1000, 200  # of 1 ms: in full, and with `--quick`
 BATCH = 64  # examples
 CHANNELS = 32  # channels of each example
-ENCODERS = {
-    "poisson": PoissonSpiker,
-    "linear": LinearSpiker,
-    "topological-poisson": TopologicalPoissonSpiker,
-    "topological-linear": TopologicalLinearSpiker,
-}
-FIXED = {
-    "topological-poisson": {"resolution": 8},
-    "topological-linear": {"resolution": 8},
+ENCODERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "poisson": (PoissonSpiker, {}),
+    "linear": (LinearSpiker, {}),
+    "topological-poisson": (TopologicalPoissonSpiker, {"resolution": 8}),
+    "topological-linear": (TopologicalLinearSpiker, {"resolution": 8}),
 }
 # Allowed rounding errors of gradients, relative to the largest entry. The gradient to
 # `max_freq` is a sum of millions of terms in another order.
@@ -65,7 +60,7 @@ BY_SIGNAL, BY_MAX_FREQ = 4e-6, 1e-4
 
 def make_signal(steps: int) -> Float[Array, "steps batch channels"]:
     """Waves; each example and each channel comes a little later than the one before."""
-    time = np.arange(steps)[:, None, None] * DT
+    time = np.arange(steps)[:, None, None]  # ms
     lag = np.arange(BATCH)[:, None] / BATCH + np.arange(CHANNELS) / (4 * CHANNELS)
     return jnp.asarray(0.5 - 0.5 * np.cos(2 * np.pi * (time / 250 - lag)), jnp.float32)
 
@@ -78,11 +73,12 @@ class Outcome(NamedTuple):
 
 def make_program(name: str) -> Any:
     """Encode, and differentiate a loss of the spikes, independently of the devices."""
+    encoder, parameters = ENCODERS[name]
 
     @jax.jit
     def program(signal, max_freq, key):
         def loss_fn(signal, max_freq):
-            spiker = ENCODERS[name](max_freq=max_freq, dt=DT, **FIXED.get(name, {}))
+            spiker = encoder(max_freq=max_freq, **parameters)
             output, _ = spark.unroll(spiker, signal, key=key)
             spikes = output["spikes"].spikes
             return jnp.mean(jnp.square(spikes.mean(0))), spikes
@@ -140,94 +136,56 @@ def check(result: Comparison, devices: int) -> None:
     assert result.by_max_freq < BY_MAX_FREQ, result.name
 
 
-def table(results: Sequence[Comparison]) -> str:
+def print_table(results: Sequence[Comparison]) -> None:
     row = "{:<20}  {:>7}  {:>8}  {:>11}  {:>13}  {:>13}"
-    lines = [
-        f"{'':<41}{'same spikes':>11}  {'gradient, largest difference':^28}",
-        row.format(
-            "encoder", "devices", "spikes", "bit for bit", "to signal", "to max_freq"
-        ),
-    ]
+    names = "encoder", "devices", "spikes", "bit for bit", "to signal", "to max_freq"
+    print(f"{'':<41}{'same spikes':>11}  {'gradient, largest difference':^28}")
+    print(row.format(*names))
     for name, outcome, devices, equal, by_signal, by_max_freq in results:
         spikes, same = f"{outcome.spikes.sum():.0f}", "yes" if equal else "NO"
         gradients = f"{by_signal:.1e}", f"{by_max_freq:.1e}"
-        lines.append(row.format(name, devices, spikes, same, *gradients))
-    return "\n".join(lines)
+        print(row.format(name, devices, spikes, same, *gradients))
 
 
-def draw(result: Comparison, path: Path) -> None:
-    """Draw spikes and gradients, each from the device that has them."""
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-    figure: Any = Figure(figsize=(7.5, 4.2), dpi=150, layout="constrained")
+def draw(result: Comparison) -> Any:
+    """Draw spikes and gradients of one channel, with a band for each device."""
+    figure = common.new_figure(4.2)
     left, right = figure.subplots(1, 2, sharey=True)
-    first = lambda shard: shard.index[1].start or 0
-    shards = sorted(result.outcome.spikes.addressable_shards, key=first)
-    for i, shard in enumerate(shards):
-        spikes = np.asarray(shard.data)
-        spikes = spikes.reshape(*spikes.shape[:2], -1)[..., 0]
-        steps, examples = np.nonzero(spikes)
-        rows, color = first(shard) + examples, f"C{i % 2}"
-        left.vlines(steps * DT, rows - 0.4, rows + 0.4, linewidth=0.6, color=color)
-        middle = first(shard) + (spikes.shape[1] - 1) / 2
-        name = f"{shard.device.platform} {shard.device.id}"
-        at: Any = {"xycoords": ("axes fraction", "data"), "va": "center"}
-        left.annotate(name, (1.01, middle), color=color, fontsize="small", **at)
-    gradient = np.asarray(result.outcome.by_signal)[:, :, 0]
+    spikes, gradient = result.outcome.spikes, result.outcome.by_signal[..., 0]
     steps, batch = gradient.shape
-    image = right.imshow(
-        gradient.T,
-        cmap="magma_r",
-        aspect="auto",
-        origin="lower",
-        interpolation="nearest",
-        extent=(0, steps * DT, -0.5, batch - 0.5),
-    )
-    figure.colorbar(image, ax=right, label="gradient of the loss to the signal")
+    plot.raster(spikes.reshape(steps, batch, -1)[..., 0], ax=left)
+    left.lines[0].set(markeredgewidth=0.5)  # narrow enough to show each spike
     left.set(title=f"Spikes of channel 0, {result.name}", ylabel="example of the batch")
-    right.set(title="Gradient; dark: nearly one more spike")
-    for axes in (left, right):
-        axes.set(xlabel="time [ms]", xlim=(0, steps * DT), ylim=(-0.5, batch - 0.5))
-        for shard in shards[1:]:
-            axes.axhline(first(shard) - 0.5, color="0.6", linewidth=0.6)
-    figure.savefig(path)
-
-
-def image_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in (".png", ".pdf", ".svg") or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"must end in .png, .pdf or .svg, in a folder that exists, got {text!r}"
+    for i, shard in enumerate(spikes.addressable_shards):
+        first, last, _ = shard.index[1].indices(batch)
+        for ax in (left, right):
+            ax.axhline(first - 0.5, color="0.6", linewidth=0.6)
+        left.axhspan(first - 0.5, last - 0.5, color=f"C{1 + i % 2}", alpha=0.2, lw=0)
+        text, middle = (
+            f"{shard.device.platform} {shard.device.id}",
+            (first + last - 1) / 2,
         )
-    return path
+        place: Any = {"xycoords": ("axes fraction", "data"), "va": "center"}
+        left.annotate(text, (1.01, middle), fontsize="small", **place)
+    extent = 0, steps, -0.5, batch - 0.5
+    style: Any = {"cmap": "magma_r", "aspect": "auto", "interpolation": "nearest"}
+    image = right.imshow(gradient.T, origin="lower", extent=extent, **style)
+    figure.colorbar(image, ax=right, label="gradient of the loss to the signal")
+    right.set(title="Gradient; dark: nearly one more spike", xlabel="time [ms]")
+    return figure
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description="A batch over many devices, compared with one."
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help=f"{QUICK_STEPS} steps instead of {STEPS}"
-    )
-    parser.add_argument(
-        "--figure",
-        type=image_path,
-        default=Path("sharded.png"),
-        help="where to draw (%(default)s)",
-    )
-    parser.add_argument("--no-figure", action="store_true", help="draw nothing")
-    options = parser.parse_args(arguments)
-
+    about, quick = "A batch over many devices, compared with one.", "fewer steps"
+    options = common.parse(arguments, "sharded", about, quick=quick)
     jax.config.update("jax_num_cpu_devices", DEVICES)  # before JAX is first used
     devices = jax.devices() if jax.device_count() > 1 else jax.devices("cpu")
-    signal = make_signal(QUICK_STEPS if options.quick else STEPS)
+    signal = make_signal(STEPS[options.quick])
     results = [compare(name, signal, devices) for name in ENCODERS]
-    print(table(results))
+    print_table(results)
     for result in results:
         check(result, len(devices))
-    if not options.no_figure:
-        draw(results[1], options.figure)
-        print(f"\nFigure: {options.figure}")
+    common.finish(options, draw, results[1])
 
 
 if __name__ == "__main__":

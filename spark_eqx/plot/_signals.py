@@ -133,8 +133,7 @@ def _by_encoder(
     array = jnp.asarray(array.astype(array.dtype.newbyteorder("=")))  # JAX supports only the byte order of the machine
     array = array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
     key, decoder_key = jr.split(jr.key(0) if key is None else key)
-    spikes = encoder.unroll(array, encoder.init(array[0], key=key), key=key)[0]["spikes"]
+    spikes = encoder.unroll(array, key=key)[0]["spikes"]
     decoder = encoder.decoder()
-    first = jax.tree.map(lambda x: x[0], spikes)
-    output, _ = decoder.unroll(spikes, decoder.init(first, key=decoder_key), key=decoder_key)
+    output, _ = decoder.unroll(spikes, key=decoder_key)
     return array, spikes, output["signal"], float(encoder.config.dt)
