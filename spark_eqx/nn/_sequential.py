@@ -17,6 +17,7 @@ from ..core.specs import InputSpec
 from ..records.class_names import counted
 from ..records.numbers import concrete, same_step
 from ..records.record import parameter
+from .interfaces.input.base import InputInterface
 
 
 class SequentialConfig(SparkConfig):
@@ -159,6 +160,38 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
             output, new = run(stage, i, payload, state[i])
             states.append(new)
         return output, tuple(states)
+
+    def decoder(self, *, stages: Mapping[int, Mapping[str, Any]] | None = None, **overrides: Any) -> "Sequential":
+        """The chain that reconstructs the signal: the decoders of the stages, in reverse order.
+
+        **Arguments:**
+
+        - `stages`: fields of the configs of single decoders, by the index of their stage in this chain.
+        - `overrides`: fields of the config of the decoder of the stage that encodes a signal as spikes.
+
+        **Raises:** `NotImplementedError` naming the stage that has no decoder; `ValueError` for overrides unless one
+            stage encodes a signal as spikes, and for an index that no stage has.
+        """
+        fields = {i: dict(each) for i, each in (stages or {}).items()}
+        if unknown := [i for i in fields if i not in range(len(self))]:
+            raise ValueError(
+                f"Sequential.decoder: `stages` must have indices from 0 to {len(self) - 1}, got {unknown[0]!r}."
+            )
+        if overrides:
+            spikers = [i for i, stage in enumerate(self) if isinstance(stage, InputInterface | Sequential)]
+            if len(spikers) != 1:
+                raise ValueError(
+                    "Sequential.decoder: `overrides` are for the one stage that encodes a signal as spikes, but "
+                    f"{counted(len(spikers), 'stage')} of this chain may be meant. Write `stages={{index: {{...}}}}`."
+                )
+            fields[spikers[0]] = overrides | fields.get(spikers[0], {})
+        decoders = []
+        for i, stage in reversed(list(enumerate(self))):
+            decoder = getattr(type(stage), "decoder", None)
+            if decoder is None or decoder is InputInterface.decoder:
+                raise NotImplementedError(f"Sequential.decoder: stage {i}, {type(stage).__name__}, has no decoder.")
+            decoders.append(decoder(stage, **fields.get(i, {})))
+        return Sequential(decoders)
 
     def __len__(self) -> int:
         return len(self.config.stages)
