@@ -9,6 +9,7 @@ from .control import (
     ControlInterfaceConfig as ControlInterfaceConfig,
     ControlInterfaceOutput as ControlInterfaceOutput,
     OnMinusOff as OnMinusOff,
+    OnMinusOffConfig as OnMinusOffConfig,
     OnOff as OnOff,
     OnOffConfig as OnOffConfig,
     ReceptiveFields as ReceptiveFields,
@@ -24,6 +25,7 @@ from .control import (
     SignalTrace as SignalTrace,
     SignalTraceConfig as SignalTraceConfig,
     Unscale as Unscale,
+    UnscaleConfig as UnscaleConfig,
 )
 from .input import (
     BensSpiker as BensSpiker,

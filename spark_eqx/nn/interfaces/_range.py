@@ -68,9 +68,9 @@ def check_range(config: Any, *others: str) -> None:
         )
 
 
-def check_width(owner: str, config: Any, dtype: np.dtype) -> None:
+def check_width(owner: str, config: Any, dtype: np.dtype, flat: bool = False) -> None:
     """**Raises:** `ValueError` unless `maxs - mins` and its inverse are positive normal numbers in the dtype of the
-    state."""
+    state. `flat` also accepts a range whose ends are equal."""
     if (ends := range_of(config).known()) is None:
         return
     mins, maxs = ends
@@ -78,7 +78,7 @@ def check_width(owner: str, config: Any, dtype: np.dtype) -> None:
         width = maxs.astype(dtype) - mins.astype(dtype)
     # XLA flushes numbers below the smallest normal number to 0, and may multiply by the inverse instead of dividing.
     tiny = float(jnp.finfo(dtype).tiny)
-    if not ((width >= tiny) & (width <= 1 / tiny)).all():
+    if not ((width >= tiny) & (width <= 1 / tiny) | (flat & (mins == maxs))).all():
         raise ValueError(
             f"{owner}: `mins` and `maxs` are too close together or too far apart for {np.dtype(dtype).name}; got "
             f"mins={config.mins}, maxs={config.maxs}. Shift or scale the signal, or give it as float64."

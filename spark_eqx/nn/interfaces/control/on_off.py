@@ -26,7 +26,7 @@ class OnOff(ConstantInterface[OnOffConfig, None]):
     port: ClassVar[Port] = Port("spikes", SpikeArray)
 
     def decoder(self, **overrides: Any) -> "OnMinusOff":
-        """The difference of the channels; see [`OnMinusOff`][]. `overrides`: fields of its config, which has none."""
+        """The difference of the channels; see [`OnMinusOff`][], which has no parameters."""
         return OnMinusOff(**overrides)
 
     def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> None:
@@ -45,12 +45,17 @@ class OnOff(ConstantInterface[OnOffConfig, None]):
         return {"output": SpikeArray(jnp.stack([on, off], axis=-1))}, state
 
 
-@final
-class OnMinusOff(ConstantInterface[OnOffConfig, None]):
-    """The inverse of [`OnOff`][]: two channels of spikes, on and off, as signed spikes; no state.
+class OnMinusOffConfig(ControlInterfaceConfig):
+    """Config of [`OnMinusOff`][]."""
 
-    The input has the shape `(*shape, 2)`. The signed value of a unit is the difference of its channels, and has the
-    derivatives of the difference.
+
+@final
+class OnMinusOff(ConstantInterface[OnMinusOffConfig, None]):
+    """Two channels of spikes, on and off, as signed spikes: the inverse of [`OnOff`][]; no state.
+
+    The input has the shape `(*shape, 2)`, with the channel on the last axis. The signed spike of a unit is channel 0
+    minus channel 1, and it has the derivatives of this difference. If both channels fire, the unit does not. The
+    inhibition mask of the output marks the negative spikes.
     """
 
     port: ClassVar[Port] = Port("spikes", SpikeArray)
@@ -59,7 +64,7 @@ class OnMinusOff(ConstantInterface[OnOffConfig, None]):
         del key
         spec = self.spec(input_specs)
         if spec.shape[-1:] != (2,):
-            raise ValueError(f"{self._name}: port 'spikes' must have a last axis of 2, on and off, got {spec}.")
+            raise ValueError(f"{self._name}: port 'spikes' must have a last axis of size 2, on and off, got {spec}.")
 
     def step(
         self, payload: SpikeArray, state: None, *, key: PRNGKeyArray | None
