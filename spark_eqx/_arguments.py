@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     Scalar: TypeAlias = float | jax.Array | np.ndarray | np.generic
     Size: TypeAlias = int | np.integer
     Numbers: TypeAlias = jax.Array | np.ndarray
+    Pair: TypeAlias = tuple[float, float] | list[float] | np.ndarray
     Shape: TypeAlias = tuple[int | np.integer, ...]
     DType: TypeAlias = jax.typing.DTypeLike
     Key: TypeAlias = PRNGKeyArray
 else:
-    Raster = Signal = Scalar = Size = Numbers = Shape = DType = Key = Any
+    Raster = Signal = Scalar = Size = Numbers = Pair = Shape = DType = Key = Any
 
 
 def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:

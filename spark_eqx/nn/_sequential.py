@@ -161,7 +161,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
             states.append(new)
         return output, tuple(states)
 
-    def decoder(self, *, stages: Mapping[int, Mapping[str, Any]] | None = None, **overrides: Any) -> "Sequential":
+    def decoder(self, *, stages: Any = None, **overrides: Any) -> "Sequential":
         """The chain that reconstructs the signal: the decoders of the stages, in reverse order, with the parameters of
         the stages. Arrays stay arrays.
 
@@ -191,10 +191,10 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         if overrides:
             encoders = [i for i, stage in enumerate(self) if _encodes(stage)]
             if len(encoders) != 1:
+                names = ", ".join(f"`{name}`" for name in overrides)
                 raise ValueError(
-                    f"Sequential.decoder: {', '.join(f'`{name}`' for name in overrides)} must be for the one stage that "
-                    f"encodes a signal as spikes, and this chain has {counted(len(encoders), 'such stage')}. Write "
-                    "`stages={index: {...}}`."
+                    f"Sequential.decoder: {names} must be for the one stage that encodes a signal as spikes, and this "
+                    f"chain has {counted(len(encoders), 'such stage')}. Write `stages={{index: {{...}}}}`."
                 )
             fields[encoders[0]] = overrides | fields.get(encoders[0], {})
         decoders = []

@@ -40,8 +40,8 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
     values = values.reshape(len(values), -1)
     if (wrong := np.asarray(np.isinf(values).any(0))).any():
         raise ValueError(
-            f"search: `signals` must be finite, or NaN for a missing sample; {named_channels(wrong, shape, 'has', 'have')} "
-            "infinite samples. Use NaN instead."
+            "search: `signals` must be finite, or NaN for a missing sample; "
+            f"{named_channels(wrong, shape, 'has', 'have')} infinite samples. Use NaN instead."
         )
     values = values[:kept]
     steps = f"{counted(kept, 'step')} that {'is' if kept == 1 else 'are'} scored"

@@ -40,13 +40,13 @@ ZERO_TO_ONE = Range(
     0.0,
     1.0,
     "0 to 1",
-    "Scale it to the range first, by `(x - low) / (high - low)` with the ends of the signal's own range",
+    "Scale it first: `Sequential([Scale.fit(signal), encoder])`",
 )
 SIGNED = Range(
     -1.0,
     1.0,
     "-1 to 1",
-    "Scale it to the range first, by `x / largest` with the largest absolute value of the signal",
+    "Scale it first: `Sequential([Scale(maxs=largest), encoder])` with the largest absolute value of the signal",
 )
 ANY_FINITE = Range(None, None, "any finite value")
 
@@ -56,7 +56,8 @@ ANY_FINITE = Range(None, None, "any finite value")
 
 def range_of(config: Any) -> Range:
     text = f"mins={config.mins} to maxs={config.maxs}"
-    return Range(config.mins, config.maxs, text, "Set `mins` and `maxs` to the ends of the signal's own range")
+    remedy = "Set `mins` and `maxs` to the ends of the signal's own range, which `Scale.fit(signal)` finds"
+    return Range(config.mins, config.maxs, text, remedy)
 
 
 def check_range(config: Any, *others: str) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypedDict, TypeVar, final
 
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...._arguments import Signal, as_signal, named_channels
+from ...._arguments import Pair, Signal, as_signal, named_channels
 from ....core.exact import pin, rounded_as_written
 from ....core.module import call
 from ....core.payloads import FloatArray
@@ -121,7 +121,7 @@ class Scale(_Scaling[ScaleConfig]):
     """
 
     @classmethod
-    def fit(cls, recording: Signal, quantiles: Sequence[float] = (0.0, 1.0)) -> "Scale":
+    def fit(cls, recording: Signal, quantiles: Pair = (0.0, 1.0)) -> "Scale":
         """The scale whose range is the range of a recording, for each channel.
 
         **Arguments:**
@@ -176,9 +176,9 @@ class Scale(_Scaling[ScaleConfig]):
         mins, width = self.ends(x)
         present, flat = jnp.isfinite(x), width == 0
         divided = present & ~flat
-        # Masked before the division, because the derivative of a quotient with NaN, infinity or a width of 0 is NaN. The
-        # mask of the divisor differs between samples: XLA multiplies by the inverse of a divisor that is the same for
-        # all samples, but not in every program, and `maxs` would not become exactly 1.
+        # Masked before the division, because the derivative of a quotient with NaN, infinity or a width of 0 is NaN.
+        # The mask makes the divisor differ between samples: if it is the same for all samples, XLA multiplies by its
+        # inverse, but not in every program, and `maxs` would not become exactly 1.
         y = jnp.where(divided, x - mins, 0) / jnp.where(divided, width, 1)
         y = jnp.where(flat, 0.5, y)
         return {"signal": FloatArray(jnp.where(present, y, lax.stop_gradient(x)))}, state
