@@ -1,5 +1,7 @@
 """`Sequential.decoder`: the decoders of the stages in reverse order."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,7 +119,8 @@ class Halves(InputInterface[InputInterfaceConfig, None]):
 
 class Doubles(Halves):
     def decoder(self, **overrides):
-        return RateDecoder(encoder=PoissonSpiker(), **({"window": 20.0} | overrides))
+        fields: dict[str, Any] = {"window": 20.0} | overrides
+        return RateDecoder(encoder=PoissonSpiker(), **fields)
 
 
 def test_encoders_and_stages_of_users():

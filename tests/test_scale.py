@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false
 """`Scale`, its inverse `Unscale`, and the range of a recording."""
 
 import jax
@@ -160,7 +161,7 @@ def test_fitted_recording_lies_within_the_range(dtype):
     scale = Scale.fit(x)
     y = value(scale, x)
     assert y.dtype == jnp.float32 and (y.min(0) == 0).all() and (y.max(0) == 1).all()
-    eps = np.finfo(np.float32).eps
+    eps = float(np.finfo(np.float32).eps)
     np.testing.assert_allclose(value(scale.decoder(), y), np.asarray(x, np.float32), rtol=2 * eps, atol=4 * eps * 1.8e4)
     extreme = jnp.asarray([[-60_000.0], [0.0], [60_000.0]], jnp.float16)  # the width is above 65504
     assert value(Scale.fit(extreme), extreme).ravel().tolist() == [0, 0.5, 1]
@@ -180,7 +181,7 @@ def test_outliers_beyond_the_quantiles_saturate_in_the_encoder():
     x = np.random.default_rng(2).random((1000, 1)).astype(np.float32)
     x[::100] = 50.0
     scale = Scale.fit(x, (0.0, 0.98))
-    assert 0.95 < scale.config.maxs[0] <= 1 and value(scale, x).max() > 40
+    assert 0.95 < ends(scale)[1][0] <= 1 and value(scale, x).max() > 40
     chain = spark.Sequential([scale, PoissonSpiker(max_freq=1000.0)])
     spikes = spark.unroll(chain, x, key=jr.key(0))[0]["spikes"].value
     assert (spikes[::100] == 1).all()

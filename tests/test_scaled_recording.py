@@ -164,7 +164,7 @@ def window_of_one_value(low, high):
         if cls is PhaseSpiker:  # 0 and 1 are the same phase
             z = (trip.y - trip.mins) / np.where(trip.span > 0, trip.span, 1)
             target = target + np.where(trip.span > 0, np.round(z - target), 0)
-        trip.check(target, *(each(trip.encoder, steps) for each in (low, high)), (ends >= 0)[:, None])
+        trip.check(target, low(trip.encoder, steps), high(trip.encoder, steps), (ends >= 0)[:, None])
 
     return check
 

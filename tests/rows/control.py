@@ -1,3 +1,5 @@
+from typing import Any
+
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import (
     OnMinusOff,
@@ -14,7 +16,7 @@ from .row import AT_ONCE, Row, decoder, with_defaults
 
 
 # The range of one channel is empty.
-RANGE = {"mins": (-0.5, 0.0, 0.25, 0.1, -2.0), "maxs": (1.5, 0.5, 0.25, 0.8, 3.0)}
+RANGE: dict[str, Any] = {"mins": (-0.5, 0.0, 0.25, 0.1, -2.0), "maxs": (1.5, 0.5, 0.25, 0.8, 3.0)}
 
 
 def scaled(threshold=0.15, dtype=None, **kwargs):

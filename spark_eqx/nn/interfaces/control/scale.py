@@ -151,12 +151,12 @@ class Scale(_Scaling[ScaleConfig]):
         if channels == (0,):
             raise ValueError(f"{owner}: `recording` must have at least one channel, got shape {array.shape}.")
         samples = np.asarray(array, float).reshape(-1, *(channels or (1,)))
-        if (wrong := np.isinf(samples).any(0)).any():
+        if (wrong := np.asarray(np.isinf(samples).any(0))).any():
             raise ValueError(
                 f"{owner}: `recording` must be finite, or NaN for a missing sample; "
                 f"{named_channels(wrong, channels, 'has', 'have')} infinite samples. Use NaN instead."
             )
-        if (wrong := np.isnan(samples).all(0)).any():
+        if (wrong := np.asarray(np.isnan(samples).all(0))).any():
             raise ValueError(
                 f"{owner}: `recording` must have a sample in each channel that is not NaN; "
                 f"{named_channels(wrong, channels, 'has', 'have')} none. Remove such channels."
@@ -167,7 +167,8 @@ class Scale(_Scaling[ScaleConfig]):
     def decoder(self, **overrides: Any) -> "Unscale":
         """The inverse, from 0 and 1 back to `mins` and `maxs`; see [`Unscale`][]. `overrides`: other values for fields
         of its config."""
-        return Unscale(**({"mins": self.config.mins, "maxs": self.config.maxs} | overrides))
+        same: dict[str, Any] = {"mins": self.config.mins, "maxs": self.config.maxs}
+        return Unscale(**(same | overrides))
 
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[ScaleOutput, None]:
         del key
