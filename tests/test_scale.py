@@ -70,7 +70,9 @@ def test_ends_of_any_range_are_exactly_0_and_1_in_every_program():
 def test_missing_and_infinite_samples_stay_what_they_are():
     x = np.array([[nan] * 3, [inf] * 3, [-inf] * 3], np.float32)
     for module in (Scale(mins=MINS, maxs=MAXS), Unscale(mins=MINS, maxs=MAXS)):
-        np.testing.assert_array_equal(value(module, x), x)
+        y, slope = jax.jvp(lambda x: value(module, x), (jnp.asarray(x),), (jnp.ones_like(x),))  # noqa: B023
+        np.testing.assert_array_equal(y, x)
+        assert not slope.any()
 
 
 def test_gradients_equal_differences_and_are_0_in_a_flat_channel():
@@ -142,6 +144,11 @@ def test_fit_takes_the_quantiles_of_each_channel(shape, quantiles):
     for recording in (x, jnp.asarray(x), FloatArray(jnp.asarray(x))):
         rtol = 0 if recording is x else 1e-6
         np.testing.assert_allclose(ends(Scale.fit(recording, quantiles)), expected, rtol=rtol)
+
+
+def test_quantiles_are_computed_in_double_precision():
+    x = jnp.asarray([[-60_000.0], [60_000.0]], jnp.float16)  # the difference is above 65504
+    assert ends(Scale.fit(x, (0.25, 0.75))) == (-30_000, 30_000)
 
 
 def test_fit_of_one_channel_and_of_one_step():
