@@ -170,12 +170,13 @@ def window_of_one_value(low, high):
 
 
 def ranks(cls):
-    """`modulation ** rank` of each window: the ranks are kept, and the values are not."""
+    """`modulation ** rank` of each window: the ranks are kept, and the values are not. Equal signals are ranked by
+    index."""
     steps = encoder_of(cls, 1.0).config.steps
     trip = Trip(cls, steps)
     ends = (np.arange(len(trip.unit)) + 1) // steps * steps - 1
     target = np.nan_to_num(trip.unit[ends])
-    rank = (target[..., None, :] > target[..., None]).sum(-1)
+    rank = np.argsort(np.argsort(-target, axis=-1, kind="stable"), axis=-1)
     target = np.where(target > 0, trip.encoder.decoder().config.modulation ** rank.astype(float), 0)
     trip.check(target, 0, 0, (ends >= 0)[:, None])
 
