@@ -8,7 +8,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...._arguments import Pair, Signal, as_signal, named_channels
-from ....core.exact import pin, rounded_as_written
+from ....core.exact import pin
 from ....core.module import call
 from ....core.payloads import FloatArray
 from ....core.ports import Port
@@ -201,6 +201,8 @@ class Unscale(_Scaling[UnscaleConfig]):
         y = pin(payload.value.astype(state_dtype(payload.dtype)))
         mins, width = self.ends(y)
         present = jnp.isfinite(y)
-        # Masked before the product, because the derivative of a product with NaN is NaN.
-        x = mins + rounded_as_written(jnp.where(present, y, 0) * width)
-        return {"signal": FloatArray(jnp.where(present, x, lax.stop_gradient(y)))}, state
+        # Masked before the product, because the derivative of a product with NaN is NaN. The outer `where` keeps XLA
+        # from fusing the product with the sum (an FMA), unless the sum has the same mask, which makes it redundant.
+        # `rounded_as_written` has no effect here before jax 0.10, because the product is never NaN.
+        x = jnp.where(present, jnp.where(present, y, 0) * width, lax.stop_gradient(y))
+        return {"signal": FloatArray(jnp.where(present, mins, lax.stop_gradient(mins)) + x)}, state
