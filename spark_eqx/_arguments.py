@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .core.payloads import FloatArray, SpikeArray
 from .records.checks import Check
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     Scalar: TypeAlias = float | jax.Array | np.ndarray | np.generic
     Size: TypeAlias = int | np.integer
     Numbers: TypeAlias = jax.Array | np.ndarray
+    Pair: TypeAlias = tuple[float, float] | list[float] | np.ndarray
     Shape: TypeAlias = tuple[int | np.integer, ...]
     DType: TypeAlias = jax.typing.DTypeLike
     Key: TypeAlias = PRNGKeyArray
 else:
-    Raster = Signal = Scalar = Size = Numbers = Shape = DType = Key = Any
+    Raster = Signal = Scalar = Size = Numbers = Pair = Shape = DType = Key = Any
 
 
 def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:
@@ -140,3 +141,22 @@ def as_dtype(function: str, dtype: DType) -> np.dtype:
     if stored is NotImplemented:
         raise TypeError(f"{function}: `dtype` must be {dtype_like.text}, got {dtype!r}.")
     return stored
+
+
+def indices(chosen: Bool[np.ndarray, " channels"], shape: tuple[int, ...]) -> tuple[int | tuple[int, ...], ...]:
+    """The indices of the chosen channels: integers if there is one axis, otherwise tuples of integers."""
+    if len(shape) == 1:
+        return tuple(np.flatnonzero(chosen).tolist())
+    return tuple(map(tuple, np.argwhere(chosen.reshape(shape)).tolist()))
+
+
+def named_channels(chosen: Bool[np.ndarray, " channels"], shape: tuple[int, ...], one: str, several: str) -> str:
+    """The chosen channels and a verb, as the start of a sentence in a message."""
+    found = list(indices(chosen, shape))
+    if shape == ():
+        return f"the signal {one}"
+    if len(found) == 1:
+        return f"channel {found[0]} {one}"
+    if len(found) > 8:
+        return f"{len(found)} channels ({', '.join(map(str, found[:8]))}, ...) {several}"
+    return f"channels {', '.join(map(str, found[:-1]))} and {found[-1]} {several}"

@@ -16,9 +16,11 @@ from spark_eqx.nn.interfaces import (
     PopulationDecoder,
     RankOrderDecoder,
     RateDecoder,
+    Scale,
     SignalAccumulator,
     SignalAverage,
     TanhIntegrator,
+    Unscale,
     WeightedPhaseDecoder,
 )
 
@@ -61,6 +63,7 @@ _RULES: dict[type, Any] = {
     PopulationDecoder: lambda module, state, marks: blocks(marks.any(-1), module.config.steps),
     RankOrderDecoder: lambda module, state, marks: blocks(marks, module.config.steps),
     RateDecoder: lambda module, state, marks: sliding(marks, module.config.steps),
+    Scale: lambda module, state, marks: marks,
     SignalAccumulator: lambda module, state, marks: ever(marks),
     # The input on the port `trace` is added and not kept.
     SignalAverage: lambda module, state, marks: ever(marks[0]) | marks[1],
@@ -68,6 +71,7 @@ _RULES: dict[type, Any] = {
     TanhIntegrator: lambda module, state, marks: ever(
         np.stack([each.reshape(len(each), -1).any(1) for each in marks], axis=1).any(1, keepdims=True)
     ),
+    Unscale: lambda module, state, marks: marks,
     WeightedPhaseDecoder: lambda module, state, marks: blocks(marks, module.config.bits),
 }
 

@@ -787,17 +787,25 @@ def warnings_of(action):
 
 MICROVOLTS = np.linspace(-80, 80, 6000, dtype=np.float32).reshape(1500, 4)
 RANGED = {
-    "PoissonSpiker": (PoissonSpiker(), "0 to 1", "by `(x - low) / (high - low)`"),
-    "LinearSpiker": (LinearSpiker(), "0 to 1", "by `(x - low) / (high - low)`"),
-    "RegularSpiker": (RegularSpiker(signed=True), "-1 to 1", "by `x / largest`"),
-    "PhaseSpiker": (PhaseSpiker(), "0 to 1", "by `(x - low) / (high - low)`"),
-    "LatencySpiker": (LatencySpiker(), "0 to 1", "by `(x - low) / (high - low)`"),
+    "PoissonSpiker": (PoissonSpiker(), "0 to 1", "`Sequential([Scale.fit(signal), encoder])`"),
+    "LinearSpiker": (LinearSpiker(), "0 to 1", "`Sequential([Scale.fit(signal), encoder])`"),
+    "RegularSpiker": (
+        RegularSpiker(signed=True),
+        "-1 to 1",
+        "`Sequential([Scale(maxs=largest), encoder])` with the largest",
+    ),
+    "PhaseSpiker": (PhaseSpiker(), "0 to 1", "`Sequential([Scale.fit(signal), encoder])`"),
+    "LatencySpiker": (LatencySpiker(), "0 to 1", "`Sequential([Scale.fit(signal), encoder])`"),
     "TopologicalLinearSpiker": (
         TopologicalLinearSpiker(mins=(0.0, 0.0, -1.0, 0.0), maxs=jnp.array(1)),
         "mins=(0.0, 0.0, -1.0, 0.0) to maxs=1.0",
-        "Set `mins` and `maxs`",
+        "Set `mins` and `maxs` to the ends of the signal's own range, which `Scale.fit(signal)` finds",
     ),
-    "ReceptiveFields": (ReceptiveFields(maxs=jnp.array(2.0)), "mins=0.0 to maxs=2.0", "Set `mins` and `maxs`"),
+    "ReceptiveFields": (
+        ReceptiveFields(maxs=jnp.array(2.0)),
+        "mins=0.0 to maxs=2.0",
+        "Set `mins` and `maxs` to the ends of the signal's own range, which `Scale.fit(signal)` finds",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
-from spark_eqx.nn.interfaces import OnOff, StepForwardSpiker
+from spark_eqx.nn.interfaces import OnMinusOff, OnOff, StepForwardSpiker
 from spark_eqx.surrogate import ATan
 
 from .helpers import assert_equal
@@ -67,7 +67,53 @@ def test_channels_of_a_contrast_encoder():
     assert counts.tolist() == [3, 2]
 
 
+def signed(on, off, dtype) -> Any:
+    payload = spark.SpikeArray(jnp.stack([jnp.asarray(on), jnp.asarray(off)], -1).astype(dtype))
+    return OnMinusOff()(payload, None)[0]["output"]
+
+
+@pytest.mark.parametrize("dtype", [bool, jnp.int8, jnp.bfloat16, jnp.float32])
+def test_difference_is_the_inverse(dtype):
+    spikes = jr.bernoulli(jr.key(0), jnp.float32(0.5), (4, 5)).astype(dtype)
+    negative = jr.bernoulli(jr.key(1), jnp.float32(0.5), (4, 5))
+    for mask in (negative, None):
+        payload = spark.SpikeArray(spikes, mask)
+        output: Any = OnMinusOff()(channels(spikes, mask), None)[0]["output"]
+        assert output.spikes.dtype == dtype and output.inhibition_mask.dtype == bool
+        np.testing.assert_array_equal(np.asarray(output.value, int), np.asarray(payload.value, int))
+        assert (np.asarray(output.spikes, int) >= 0).all()
+
+
+@pytest.mark.parametrize("dtype", [bool, jnp.int8, jnp.float32])
+def test_unit_is_silent_if_both_channels_fire(dtype):
+    output = signed([0, 1, 0, 1], [0, 0, 1, 1], dtype)
+    assert output.value.astype(int).tolist() == [0, 1, -1, 0] and output.spikes.dtype == dtype
+    assert output.inhibition_mask.tolist() == [False, False, True, False]
+
+
+def test_counts_and_nan_are_subtracted():
+    assert signed([3, 1], [1, 4], jnp.int8).value.tolist() == [2, -3]
+    np.testing.assert_array_equal(signed([np.nan, 1.0, 0.5], [1.0, np.nan, 0.75], float).value, [np.nan, np.nan, -0.25])
+
+
+def test_difference_has_its_own_derivatives():
+    def value(x):
+        return OnMinusOff()(spark.SpikeArray(x), None)[0]["output"].value
+
+    x = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    expected = np.einsum("ij,k->ijk", np.eye(4), [1, -1])
+    np.testing.assert_array_equal(jax.jacrev(value)(x), expected)
+    np.testing.assert_array_equal(jax.jacfwd(value)(x), expected)
+
+
 CASES = {
+    "three channels": (
+        lambda: OnMinusOff().init(spark.SpikeArray(jnp.ones((2, 3)))),
+        ValueError,
+        "OnMinusOff: port 'spikes' last axis of size 2 (2, 3)",
+    ),
+    "no axis": (lambda: OnMinusOff().init(spark.SpikeArray(jnp.ones(()))), ValueError, "OnMinusOff: 'spikes' axis ()"),
+    "a field of the decoder": (lambda: OnOff().decoder(threshold=1.0), TypeError, "OnMinusOffConfig: `threshold`"),
     "a signal": (
         lambda: OnOff()(spark.FloatArray(jnp.ones(2)), None),
         TypeError,

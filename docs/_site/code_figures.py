@@ -68,6 +68,18 @@ def receptive_fields() -> None:
     plot.tuning_curves(of.ReceptiveFields(resolution=8))
 
 
+def scale() -> None:
+    """Two channels in microvolts and a flat one, before and after `Scale`."""
+    t = np.arange(400)
+    signal = np.stack([60 * np.sin(t / 40), 25 * np.sin(t / 15) + 0.1 * t - 60, np.full(400, 35.0)], 1)
+    signal[150:190, 1] = np.nan
+    scaled = of.Scale.fit(signal).unroll(jnp.asarray(signal, jnp.float32))[0]["signal"]
+    _, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), layout="constrained")
+    for values, ax, label in zip((signal, scaled), axes, ("signal [uV]", "scaled signal")):
+        plot.traces(values, ax=ax)
+        ax.set_ylabel(label)
+
+
 def population_bias() -> None:
     """The mean decoded point over many windows, minus the encoded point."""
     encoder = of.TopologicalPoissonSpiker(max_freq=400.0, resolution=8, sigma=0.35)
@@ -108,6 +120,7 @@ FIGURES: list[Callable[[], None]] = [
     *(_named(name, varying, make) for name, make in VARYING.items()),
     curves,
     receptive_fields,
+    scale,
     population_bias,
     traces,
 ]

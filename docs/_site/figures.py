@@ -4,8 +4,11 @@ The figure of the start page and the README is kept in the repository. `python d
 draws it again.
 """
 
+import contextlib
 import io
+import re
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +146,15 @@ def surrogates():
     figure.supylabel("derivative of the spike", fontsize="medium")
 
 
+def recording():
+    """The figure of the page "Encode a recording", drawn by the code of that page."""
+    page = (Path(__file__).parents[1] / "recording.md").read_text()
+    code = "".join(re.findall(r"^```python\n(.*?)^```$", page.partition("{{ figure")[0], re.M | re.S))
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(code, {})
+
+
 def start():
     """One signal in four codes: the spikes, and the decoded signal."""
     t = jnp.arange(400.0)
@@ -188,6 +200,7 @@ FIGURES: list[Callable[[], None]] = [
     rates,
     round_trip,
     surrogates,
+    recording,
     *code_figures.FIGURES,
 ]
 STYLES = {

@@ -22,7 +22,7 @@ ENTRY = re.compile(r"^::: (\S+)\n(?:    .*\n)*", re.M)  # the entry with its opt
 # Fields that all interfaces of a kind share are listed last.
 SHARED = [field.name for field in dataclasses.fields(interfaces.InputInterfaceConfig)]
 # Shapes of inputs and outputs as expressions of the parameters, unless they are an arbitrary `shape`.
-TAKES = {"PopulationDecoder": "(*shape, resolution)"}
+TAKES = {"PopulationDecoder": "(*shape, resolution)", "OnMinusOff": "(*shape, 2)"}
 GIVES = {
     "TopologicalPoissonSpiker": "(*shape, resolution)",
     "TopologicalLinearSpiker": "(*shape, resolution)",
@@ -130,11 +130,11 @@ def ports(module: Any) -> str:
 
 
 def outputs_of(module: Any) -> dict[str, type]:
-    """The output payloads, by name. Control interfaces return the type that they take."""
-    if issubclass(module, interfaces.ControlInterface):
-        return {"output": module.port.payload_type}
+    """The output payloads, by name. An `output` of a control interface has the type that it takes."""
     output, _ = typing.get_args(typing.get_type_hints(module.step)["return"])
-    return typing.get_type_hints(output)
+    if typing.is_typeddict(output) and output is not interfaces.ControlInterfaceOutput:
+        return typing.get_type_hints(output)
+    return {"output": module.port.payload_type}
 
 
 def state_of(module: Any) -> type | None:

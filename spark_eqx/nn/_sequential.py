@@ -1,5 +1,5 @@
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 import jax
@@ -17,6 +17,7 @@ from ..core.specs import InputSpec
 from ..records.class_names import counted
 from ..records.numbers import concrete, same_step
 from ..records.record import parameter
+from .interfaces.input.base import InputInterface
 
 
 class SequentialConfig(SparkConfig):
@@ -160,6 +161,53 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
             states.append(new)
         return output, tuple(states)
 
+    def decoder(self, *, stages: Any = None, **overrides: Any) -> "Sequential":
+        """The chain that reconstructs the signal: the decoders of the stages, in reverse order, with the parameters of
+        the stages. Arrays stay arrays.
+
+        ```python
+        from spark_eqx.nn.interfaces import OnOff, Scale, StepForwardSpiker
+
+        chain = spark.Sequential([Scale(mins=-80.0, maxs=40.0), StepForwardSpiker(), OnOff()])
+        print([type(stage).__name__ for stage in chain.decoder()])
+        ```
+
+        ```text
+        ['OnMinusOff', 'ContrastDecoder', 'Unscale']
+        ```
+
+        **Arguments:**
+
+        - `stages`: other values for fields of the decoders of single stages, by the index of the stage in this chain:
+            `stages={0: {"maxs": 50.0}}`. For a stage that is a `Sequential`, they are the arguments of its `decoder`.
+        - `overrides`: other values for fields of the decoder of the one stage that encodes a signal as spikes, in the
+            unit of that stage: `start` of a contrast code after [`Scale`][] is in units of the range.
+
+        **Raises:** `NotImplementedError` naming the first stage that has no decoder; `ValueError` for `overrides` if no
+            stage, or more than one, encodes a signal as spikes, and for an index without a stage; the errors of the
+            decoders, for instance for an unknown field.
+        """
+        fields = _fields_by_stage(stages, len(self))
+        if overrides:
+            encoders = [i for i, stage in enumerate(self) if _encodes(stage)]
+            if len(encoders) != 1:
+                names = ", ".join(f"`{name}`" for name in overrides)
+                raise ValueError(
+                    f"Sequential.decoder: {names} must be for the one stage that encodes a signal as spikes, and this "
+                    f"chain has {counted(len(encoders), 'such stage')}. Write `stages={{index: {{...}}}}`."
+                )
+            fields[encoders[0]] = overrides | fields.get(encoders[0], {})
+        decoders = []
+        for i, stage in enumerate(self):
+            try:
+                decoders.append(_decoder_of(stage)(stage, **fields.get(i, {})))
+            except NotImplementedError as error:
+                reason = str(error).removeprefix("Sequential.decoder: ")
+                raise NotImplementedError(
+                    f"Sequential.decoder: stage {i}, {type(stage).__name__}, has no decoder: {reason}"
+                ) from error
+        return Sequential(decoders[::-1])
+
     def __len__(self) -> int:
         return len(self.config.stages)
 
@@ -184,3 +232,33 @@ def _as_between_programs(payload: SparkPayload) -> SparkPayload:
     if isinstance(payload, SpikeArray):
         return payload
     return jax.tree.map(lambda x: rounded_as_written(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, payload)
+
+
+def _fields_by_stage(stages: Any, count: int) -> dict[int, dict[str, Any]]:
+    """The argument `stages` of `decoder`, checked."""
+    if stages is None:
+        return {}
+    if not isinstance(stages, Mapping) or not all(isinstance(each, Mapping) for each in stages.values()):
+        raise TypeError(
+            "Sequential.decoder: `stages` must map the index of a stage to the fields of its decoder, as in "
+            f"`{{0: {{...}}}}`, got {stages!r}."
+        )
+    if unknown := [i for i in stages if i not in range(count)]:
+        raise ValueError(
+            f"Sequential.decoder: `stages` must have indices from 0 to {count - 1} for "
+            f"{counted(count, 'stage')}, got {unknown[0]!r}."
+        )
+    return {int(i): dict(each) for i, each in stages.items()}
+
+
+def _encodes(stage: SparkModule) -> bool:
+    """Whether a stage encodes a signal as spikes, itself or by a stage of its own."""
+    return any(map(_encodes, stage)) if isinstance(stage, Sequential) else isinstance(stage, InputInterface)
+
+
+def _decoder_of(stage: SparkModule) -> Callable[..., SparkModule]:
+    """The method `decoder` of the class of a stage."""
+    decoder = getattr(type(stage), "decoder", None)
+    if decoder is None:
+        raise NotImplementedError("its class defines none. `LinearDecoder.fit` fits a decoder of spikes to examples.")
+    return decoder

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from .._arguments import named_channels
 from ..records.class_names import counted
 
 
@@ -39,8 +40,8 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
     values = values.reshape(len(values), -1)
     if (wrong := np.asarray(np.isinf(values).any(0))).any():
         raise ValueError(
-            f"search: `signals` must be finite, or NaN for a missing sample; {named(wrong, shape, 'has', 'have')} "
-            "infinite samples. Use NaN instead."
+            "search: `signals` must be finite, or NaN for a missing sample; "
+            f"{named_channels(wrong, shape, 'has', 'have')} infinite samples. Use NaN instead."
         )
     values = values[:kept]
     steps = f"{counted(kept, 'step')} that {'is' if kept == 1 else 'are'} scored"
@@ -48,13 +49,13 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
     if (wrong := np.asarray(~present.any(0))).any():
         raise ValueError(
             f"search: `signals` must have a sample in each channel that is not NaN, among the {steps}; "
-            f"{named(wrong, shape, 'has', 'have')} none. Remove such channels."
+            f"{named_channels(wrong, shape, 'has', 'have')} none. Remove such channels."
         )
     flat = np.fmax.reduce(values) == np.fmin.reduce(values)
     if flat.all():
         raise ValueError(
             f"search: `signals` must vary over time, which is the first axis, in at least one channel; "
-            f"{named(flat, shape, 'is', 'are')} constant over the {steps}."
+            f"{named_channels(flat, shape, 'is', 'are')} constant over the {steps}."
         )
     return Scored(present & ~flat, _groups(present & ~flat))
 
@@ -70,22 +71,3 @@ def _groups(present: Bool[np.ndarray, "kept channels"]) -> tuple[Samples, ...]:
         steps = None if count == len(present) else np.stack([np.flatnonzero(present[:, i]) for i in channels])
         groups.append(Samples(channels, steps))
     return tuple(groups)
-
-
-def indices(chosen: Bool[np.ndarray, " channels"], shape: tuple[int, ...]) -> tuple[int | tuple[int, ...], ...]:
-    """The indices of the chosen channels: integers if there is one axis, otherwise tuples of integers."""
-    if len(shape) == 1:
-        return tuple(np.flatnonzero(chosen).tolist())
-    return tuple(map(tuple, np.argwhere(chosen.reshape(shape)).tolist()))
-
-
-def named(chosen: Bool[np.ndarray, " channels"], shape: tuple[int, ...], one: str, several: str) -> str:
-    """The chosen channels and a verb, as the start of a sentence in a message."""
-    found = list(indices(chosen, shape))
-    if shape == ():
-        return f"the signal {one}"
-    if len(found) == 1:
-        return f"channel {found[0]} {one}"
-    if len(found) > 8:
-        return f"{len(found)} channels ({', '.join(map(str, found[:8]))}, ...) {several}"
-    return f"channels {', '.join(map(str, found[:-1]))} and {found[-1]} {several}"

@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from .._arguments import Key, Scalar, Signal, as_number, as_signal
+from .._arguments import Key, Scalar, Signal, as_number, as_signal, indices, named_channels
 from ..core.module import SparkModule
 from ..core.payloads import FloatArray
 from ..core.ports import Port
@@ -24,7 +24,7 @@ from ..records.checks import non_negative, positive
 from ..records.class_names import counted
 from ..records.kinds import number
 from ..records.numbers import state_dtype
-from ._channels import indices, named, scored_samples
+from ._channels import scored_samples
 from ._grid import MEASURED, as_column, as_field, check_settings, combinations, of_one_program
 from ._progress import Progress
 from ._trials import MakeDecoder, Score, run_trials
@@ -189,7 +189,7 @@ def search(
 
 def _warn_left_out(left_out: Bool[np.ndarray, " channels"], shape: tuple[int, ...], reason: str) -> None:
     """Warn the caller of `search` about channels without a score."""
-    left = named(left_out, shape, "is", "are")
+    left = named_channels(left_out, shape, "is", "are")
     warnings.warn(f"search: {left} {reason} and left out; see `left_out` of the result.", UserWarning, stacklevel=3)
 
 

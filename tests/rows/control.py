@@ -1,7 +1,26 @@
-import spark_eqx as spark
-from spark_eqx.nn.interfaces import SignalAccumulator, SignalAverage, TanhIntegrator
+from typing import Any
 
-from .row import Row, with_defaults
+import spark_eqx as spark
+from spark_eqx.nn.interfaces import (
+    OnMinusOff,
+    OnOff,
+    Scale,
+    SignalAccumulator,
+    SignalAverage,
+    StepForwardSpiker,
+    TanhIntegrator,
+    Unscale,
+)
+
+from .row import AT_ONCE, Row, decoder, with_defaults
+
+
+# The range of one channel is empty.
+RANGE: dict[str, Any] = {"mins": (-0.5, 0.0, 0.25, 0.1, -2.0), "maxs": (1.5, 0.5, 0.25, 0.8, 3.0)}
+
+
+def scaled(threshold=0.15, dtype=None, **kwargs):
+    return spark.Sequential([Scale(**(RANGE | kwargs)), StepForwardSpiker(threshold=threshold, dtype=dtype), OnOff()])
 
 
 ROWS = [
@@ -32,5 +51,40 @@ ROWS = [
         trainable={"tau": 5.0, "saturation_freq": 800.0, "smooth_tau": 5.0},
         decodes=True,
         ports=("x_spikes", "y_spikes"),
+    ),
+    Row(
+        "scale",
+        with_defaults(Scale, **RANGE),
+        ((3, 5),),
+        spark.FloatArray,
+        trainable=RANGE,
+        decodes=True,
+        loops=AT_ONCE,
+    ),
+    Row(
+        "unscale",
+        with_defaults(Unscale, **RANGE),
+        ((3, 5),),
+        spark.FloatArray,
+        trainable=RANGE,
+        decodes=True,
+        loops=AT_ONCE,
+    ),
+    Row("on-minus-off", with_defaults(OnMinusOff), ((3, 5, 2),), spark.SpikeArray, loops=AT_ONCE),
+    # The spikes are in the dtype of the scaled signal.
+    Row(
+        "sequential-scaled",
+        scaled,
+        ((3, 5),),
+        spark.FloatArray,
+        trainable=RANGE | {"threshold": 0.15},
+        decodes=True,
+    ),
+    decoder(
+        "sequential-decoder",
+        lambda **kwargs: scaled(**kwargs).decoder(),
+        (3, 5, 2),
+        masked=False,
+        trainable=RANGE | {"threshold": 0.15},
     ),
 ]

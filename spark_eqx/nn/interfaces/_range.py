@@ -40,13 +40,13 @@ ZERO_TO_ONE = SignalRange(
     0.0,
     1.0,
     "0 to 1",
-    "Scale it to the range first, by `(x - low) / (high - low)` with the ends of the signal's own range",
+    "Scale it first: `Sequential([Scale.fit(signal), encoder])`",
 )
 SIGNED = SignalRange(
     -1.0,
     1.0,
     "-1 to 1",
-    "Scale it to the range first, by `x / largest` with the largest absolute value of the signal",
+    "Scale it first: `Sequential([Scale(maxs=largest), encoder])` with the largest absolute value of the signal",
 )
 ANY_FINITE = SignalRange(None, None, "any finite value")
 
@@ -56,7 +56,8 @@ ANY_FINITE = SignalRange(None, None, "any finite value")
 
 def range_of(config: Any) -> SignalRange:
     text = f"mins={config.mins} to maxs={config.maxs}"
-    return SignalRange(config.mins, config.maxs, text, "Set `mins` and `maxs` to the ends of the signal's own range")
+    remedy = "Set `mins` and `maxs` to the ends of the signal's own range, which `Scale.fit(signal)` finds"
+    return SignalRange(config.mins, config.maxs, text, remedy)
 
 
 def check_range(config: Any, *others: str) -> None:
@@ -68,9 +69,9 @@ def check_range(config: Any, *others: str) -> None:
         )
 
 
-def check_width(owner: str, config: Any, dtype: np.dtype) -> None:
+def check_width(owner: str, config: Any, dtype: np.dtype, flat: bool = False) -> None:
     """**Raises:** `ValueError` unless `maxs - mins` and its inverse are positive normal numbers in the dtype of the
-    state."""
+    state. `flat` also accepts a range whose ends are equal."""
     if (ends := range_of(config).known()) is None:
         return
     mins, maxs = ends
@@ -78,7 +79,7 @@ def check_width(owner: str, config: Any, dtype: np.dtype) -> None:
         width = maxs.astype(dtype) - mins.astype(dtype)
     # XLA flushes numbers below the smallest normal number to 0, and may multiply by the inverse instead of dividing.
     tiny = float(jnp.finfo(dtype).tiny)
-    if not ((width >= tiny) & (width <= 1 / tiny)).all():
+    if not ((width >= tiny) & (width <= 1 / tiny) | (flat & (mins == maxs))).all():
         raise ValueError(
             f"{owner}: `mins` and `maxs` are too close together or too far apart for {np.dtype(dtype).name}; got "
             f"mins={config.mins}, maxs={config.maxs}. Shift or scale the signal, or give it as float64."

@@ -9,9 +9,20 @@ from .concat import (
     ConcatReshape as ConcatReshape,
     ConcatReshapeConfig as ConcatReshapeConfig,
 )
-from .on_off import OnOff as OnOff, OnOffConfig as OnOffConfig
+from .on_off import (
+    OnMinusOff as OnMinusOff,
+    OnMinusOffConfig as OnMinusOffConfig,
+    OnOff as OnOff,
+    OnOffConfig as OnOffConfig,
+)
 from .receptive_fields import ReceptiveFields as ReceptiveFields, ReceptiveFieldsConfig as ReceptiveFieldsConfig
 from .sampler import Sampler as Sampler, SamplerConfig as SamplerConfig
+from .scale import (
+    Scale as Scale,
+    ScaleConfig as ScaleConfig,
+    Unscale as Unscale,
+    UnscaleConfig as UnscaleConfig,
+)
 from .trace import (
     SignalAccumulator as SignalAccumulator,
     SignalAccumulatorConfig as SignalAccumulatorConfig,

@@ -27,7 +27,7 @@ ControlConfigT = TypeVar("ControlConfigT", bound=ControlInterfaceConfig)
 
 
 class ControlInterface(Interface[ControlConfigT, StateT]):
-    """Base of the interfaces that merge and sample streams. Abstract."""
+    """Base of the interfaces that scale, merge and sample payloads between two modules. Abstract."""
 
     @needs_state
     def __call__(
