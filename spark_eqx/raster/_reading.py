@@ -1,0 +1,176 @@
+"""From the times and units of events to a raster: one function for all readers."""
+
+import functools
+from typing import Any, Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Int, Int32
+
+from .._arguments import Numbers
+from ..core.running.unroll_arguments import refuse
+from ..records.class_names import counted
+from ..records.numbers import is_integer
+from ._steps import EXACT_STEPS, Clock, Time, is_single, rounding, step_of
+
+
+# What several events of a unit in one step become: an error, one spike, or their number.
+Merge: TypeAlias = bool | Literal["count"]
+
+# More entries take more than 2 GiB of booleans, which is nearly always a clock that did not begin at 0.
+MOST_ENTRIES = 2**31
+
+# The numbers of bits of the clocks of event cameras, whose ticks are mostly microseconds.
+_CLOCK_BITS = (23, 24, 31, 32, 34)
+
+
+def as_merge(function: str, merge: Merge) -> Merge:
+    """The argument `merge` of a reader, checked."""
+    if not isinstance(merge, bool) and not (isinstance(merge, str) and merge == "count"):
+        raise TypeError(f'{function}: `merge` must be True, False or "count", got {merge!r}.')
+    return merge
+
+
+def steps_of(
+    clock: Clock, times: Numbers, origin: Time, steps: int | None = None, nearest: bool = False
+) -> jax.Array | np.ndarray:
+    """The step of each time. `steps` is the length of the recording if it is known.
+
+    **Raises:** `ValueError` if single precision cannot distinguish the steps, and for a clock that runs backwards.
+    """
+    if not isinstance(times, Tracer) and not isinstance(clock.dt, Tracer):
+        known = np.asarray(times)
+        known = known.astype(np.int64) if is_integer(known.dtype) else known[np.isfinite(known)]
+        latest = abs(known).max(initial=0) if is_single(times.dtype) else 0
+        if latest > EXACT_STEPS * clock.step:
+            raise ValueError(
+                f"{clock.function}: `{clock.argument}` must be in float64 after {EXACT_STEPS} steps, because float32 "
+                f"cannot distinguish more steps, got float32 up to {latest:g} [{clock.unit}] for steps of "
+                f"{clock.step:g} [{clock.unit}]."
+            )
+        _check_order(clock, known, steps)
+    return step_of(times, clock.step, origin, nearest, rounding(times.dtype, clock.dt))
+
+
+def _check_order(clock: Clock, times: np.ndarray, steps: int | None) -> None:
+    """Refuses a clock that starts again from 0, which would mix two parts of the recording."""
+    if len(times) < 2:
+        return
+    backwards = times[:-1] - times[1:]
+    i = int(np.argmax(backwards))
+    drop, integers = backwards[i].item(), is_integer(times.dtype)
+    ticks = drop if integers else drop * 1000 / clock.per_ms
+    # The events before and after the clock wraps are near to each other. Lists that are ordered by unit run backwards,
+    # too, by a time that only happens to be near to a power of two.
+    bits = next((bits for bits in _CLOCK_BITS if 2**bits * (1 - 2.0**-10) < ticks <= 2**bits), None)
+    what = f"{clock.function}: `{clock.argument}` runs backwards by {clock.ms(drop)} after event {i}"
+    if bits:
+        period = f"2**{bits}" if integers else f"{2**bits * clock.per_ms / 1000:.17g}"
+        whole = ".astype(numpy.int64)" if integers else ""
+        raise ValueError(
+            f"{what}, as a clock of {bits} bits does that starts again from 0. Unwrap it first: "
+            f"`numpy.unwrap({clock.argument}{whole}, period={period})`. If the clock is right, sort the events by time."
+        )
+    if steps is not None and drop > (steps + 1e-6) * clock.step * (1 + 2.0**-20):
+        raise ValueError(
+            f"{what}, more than the recording of {counted(steps, 'step')} of {float(clock.dt):g} [ms]. Was the clock "
+            "reset? Read the parts before and after separately."
+        )
+
+
+def raster_of(
+    clock: Clock,
+    times: Numbers,
+    step: Numbers,
+    unit: Numbers,
+    origin: Time,
+    shape: tuple[int, int],
+    merge: Merge,
+    padding: Any = False,
+) -> Any:
+    """The raster of shape (steps, units): booleans, or the number of events.
+
+    It is a NumPy array if all arguments are known. Padding is left out. `times` are for errors.
+    """
+    function, argument, (steps, units) = clock.function, clock.argument, shape
+    known = not any(isinstance(each, Tracer) for each in (step, unit, padding))
+    early = step < 0
+    if not isinstance(early, Tracer) and early.any():
+        raise ValueError(
+            f"{function}: all `{argument}` must be at or after `start` = {clock.ms(origin)}, got "
+            f"{counted(int(early.sum()), 'event')} before it; the earliest is at {clock.ms(np.nanmin(times))}. With "
+            '`start="first"`, step 0 begins at the first event.'
+        )
+    check_size(clock, times, origin, shape)
+    # Written as "inside", because every comparison with NaN is false.
+    in_time = (step >= 0) & (step < steps)
+    inside = in_time & (unit >= 0) & (unit < units)
+    valid = inside | padding
+    text = f"{function}: all events must be within {counted(steps, 'step')}{_duration(clock)} and "
+    wrong = (np if known else jnp).any(~valid)
+    got = lambda: _outside(clock, np.asarray(times), step, unit, steps, ~valid)
+    # Known steps become integers before JAX cuts them to 32 bits, which as floats have fewer digits.
+    placed = (np if isinstance(step, np.ndarray) else jnp).where(in_time, step, steps).astype(int)
+    # Checked in the form in which they are used: XLA removes a check of values that another operation replaces.
+    placed = placed if known else jnp.where(inside, placed, steps)
+    placed = refuse(placed, wrong, f"{text}{counted(units, 'unit')}", got)
+    if known:
+        cells = placed.astype(np.int64) * units + unit.astype(np.int64)
+        raster = np.zeros(steps * units, np.int32 if merge == "count" else bool)
+        if merge == "count":
+            np.add.at(raster, cells, np.int32(1))
+        else:
+            raster[cells] = True
+        raster, lost = raster.reshape(shape), len(cells) - np.count_nonzero(raster)
+    else:
+        raster, lost = _scatter(placed, jnp.asarray(unit).astype(int), shape, merge == "count")
+    if merge:
+        return raster
+    return refuse(
+        raster,
+        lost > 0,
+        f"{function}: `{argument}` must have at most one event per unit and step{_duration(clock)} without "
+        '`merge=True`, which makes them one spike, or `merge="count"`, which counts them',
+        lambda: f"{counted(int(lost), 'event')} too many",
+    )
+
+
+def _duration(clock: Clock) -> str:
+    return "" if isinstance(clock.dt, Tracer) else f" of {float(clock.dt):g} [ms]"
+
+
+def _outside(clock: Clock, times: np.ndarray, step: Numbers, unit: Numbers, steps: int, wrong: Numbers) -> str:
+    i = int(np.argmax(wrong))
+    number = int(np.count_nonzero(wrong))
+    late = len(step) and bool((step >= steps).all())
+    return (
+        f"{number} that {'is' if number == 1 else 'are'} not; the first is at {clock.ms(times[i])} of unit "
+        f"{int(unit[i])}" + ('. All are after the last step: is `start="first"` meant?' if late else "")
+    )
+
+
+def check_size(clock: Clock, times: Numbers, origin: Time, shape: tuple[int, int]) -> None:
+    """Refuses a raster of more than `MOST_ENTRIES`."""
+    steps, units = shape
+    if steps * units <= MOST_ENTRIES:
+        return
+    known = np.zeros(0) if isinstance(times, Tracer) else np.asarray(times)[np.isfinite(np.asarray(times))]
+    span = f" Its times are {clock.ms(known.min())} to {clock.ms(known.max())}." if known.size else ""
+    first = not known.size or isinstance(origin, Tracer) or known.min() > origin
+    remedy = 'pass `start="first"`, so that step 0 begins at the first event, or use' if first else "use"
+    raise ValueError(
+        f"{clock.function}: a raster of {counted(steps, 'step')}{_duration(clock)} for {counted(units, 'unit')} has "
+        f"more than 2**31 entries.{span} If the recording is shorter, {remedy} a larger `dt`."
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _scatter(
+    step: Int[Array, " events"], unit: Int[Array, " events"], shape: tuple[int, int], count: bool
+) -> tuple[Bool[Array, "steps units"] | Int32[Array, "steps units"], Int[Array, ""]]:
+    """The raster, and the number of events that repeat another one. Events after the last step are padding."""
+    entries = jnp.zeros(shape, jnp.int32 if count else bool).at[step, unit]
+    raster = entries.add(1, mode="drop") if count else entries.set(True, mode="drop")
+    return raster, jnp.sum(step < shape[0]) - jnp.sum(raster.astype(bool))
