@@ -11,17 +11,29 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Shaped, UInt32
 
-from .._arguments import DType, Numbers, Raster, Scalar, Shape, Size, as_dtype, as_raster, as_size, nonzero
+from .._arguments import (
+    DType,
+    Merge,
+    Numbers,
+    Raster,
+    Scalar,
+    Shape,
+    Size,
+    Start,
+    as_dtype,
+    as_raster,
+    as_size,
+    nonzero,
+)
 from ..core.running.unroll_arguments import refuse
 from ..records.checks import finite
 from ..records.class_names import counted
 from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
-from ._reading import Merge, as_merge, raster_of, steps_of
+from ._reading import as_merge, raster_of, steps_of
 from ._steps import (
     EXACT_STEPS,
     Clock,
     Milliseconds,
-    Start,
     as_indices,
     as_start,
     as_times,

@@ -19,16 +19,22 @@ def package(name: str, function: str) -> ModuleType:
         raise ImportError(f"{function}: needs the package `{name}`: pip install {name}") from error
 
 
+def known_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> np.ndarray:
+    """The raster passed to a function that works outside of `jax.jit`, checked."""
+    checked = as_raster(function, argument, raster, masked)
+    if isinstance(checked, Tracer):
+        raise TypeError(
+            f"{function}: `{argument}` must be an array with values, got a traced one. Call this outside of `jax.jit`."
+        )
+    return np.asarray(checked)
+
+
 def as_counts(
     function: str, raster: Raster, masked: bool = False, counts: bool = True, remedy: str = NO_SIGNS
 ) -> np.ndarray:
     """The number of spikes of each unit in each step: integers if `counts` allows more than one, otherwise booleans."""
-    checked = as_raster(function, "raster", raster, masked)
-    if isinstance(checked, Tracer):
-        raise TypeError(
-            f"{function}: `raster` must be an array with values, got a traced one. Call this outside of `jax.jit`."
-        )
-    numbers = check_entries(function, checked, np.asarray(checked), counts, remedy)
+    checked = known_raster(function, "raster", raster, masked)
+    numbers = check_entries(function, checked, checked, counts, remedy)
     if not counts or numbers.dtype == bool:
         return numbers != 0
     if numbers.sum(dtype=float) >= 2**31:

@@ -7,13 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int32
 
-from .._arguments import Raster, Scalar, Shape
+from .._arguments import Merge, Raster, Scalar, Shape, Start
 from ..records.checks import finite
 from ._exchange import as_counts, events_of, package, shape_of_units
-from ._reading import Merge, as_merge, raster_of, steps_of
+from ._reading import as_merge, raster_of, steps_of
 from ._steps import (
     Clock,
-    Start,
     as_start,
     as_times,
     is_single,

@@ -7,14 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int32
 
-from .._arguments import Raster, Scalar, Shape
+from .._arguments import Merge, Raster, Scalar, Shape, Start
 from ..records.checks import finite
 from ..records.masked import without_mask
 from ._exchange import as_counts, events_of, package, shape_of_units
-from ._reading import Merge, as_merge, check_size, raster_of, steps_of
+from ._reading import as_merge, check_size, raster_of, steps_of
 from ._steps import (
     Milliseconds,
-    Start,
     as_indices,
     as_start,
     as_times,

@@ -1,7 +1,7 @@
 """From the times and units of events to a raster: one function for all readers."""
 
 import functools
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +9,12 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int, Int32
 
-from .._arguments import Numbers
+from .._arguments import Merge, Numbers
 from ..core.running.unroll_arguments import refuse
 from ..records.class_names import counted
 from ..records.numbers import is_integer
 from ._steps import EXACT_STEPS, Clock, Time, is_single, rounding, step_of
 
-
-# What several events of a unit in one step become: an error, one spike, or their number.
-Merge: TypeAlias = bool | Literal["count"]
 
 # More entries take more than 2 GiB of booleans, which is nearly always a clock that did not begin at 0.
 MOST_ENTRIES = 2**31

@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Shaped
 
-from .._arguments import DType, Numbers, Scalar, as_number
+from .._arguments import DType, Numbers, Scalar, Start, as_number
 from ..records.checks import Check, finite, positive
 from ..records.fields import shown
 from ..records.masked import without_mask
@@ -24,9 +24,6 @@ Milliseconds: TypeAlias = float | Float[Array, ""]
 
 # A time in the unit of the events: integers are exact.
 Time: TypeAlias = int | float | Shaped[Array, ""]
-
-# The time at which step 0 begins: a number [ms], or the time of the first event.
-Start: TypeAlias = Scalar | Literal["first"]
 
 
 class Clock(NamedTuple):

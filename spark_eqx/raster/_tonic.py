@@ -7,13 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int32
 
-from .._arguments import Numbers, Raster, Scalar, Shape, Size, as_size
+from .._arguments import Merge, Numbers, Raster, Scalar, Shape, Size, Start, as_size
 from ..core.payloads import SpikeArray
 from ..records.checks import finite
 from ._exchange import as_counts, events_of
-from ._reading import Merge, as_merge, raster_of, steps_of
+from ._reading import as_merge, raster_of, steps_of
 from ._steps import (
-    Start,
     as_indices,
     as_start,
     as_ticks,
