@@ -134,16 +134,18 @@ def read_tonic(times, units, shape, dt, **kwargs):
 
 
 def read_neo(unit):
-    def read(times, units, shape, dt, **kwargs):
-        end = shape[0] * dt * float(pq.ms.rescale(unit))
+    def read(times, units, shape, dt, begin=0.0, **kwargs):
+        ends = (np.array([begin, begin + shape[0] * dt]) * float(pq.ms.rescale(unit))).astype(times.dtype)
+        begin, end = pq.Quantity(ends, unit, dtype=times.dtype)
         chosen = [times[units == i] for i in range(shape[1])]
-        return from_neo([neo.SpikeTrain(each, end, unit, dtype=times.dtype) for each in chosen], dt, **kwargs)
+        trains = [neo.SpikeTrain(each, end, unit, t_start=begin, dtype=times.dtype) for each in chosen]
+        return from_neo(trains, dt, **kwargs)
 
     return read
 
 
-def read_nir(times, units, shape, dt, **kwargs):
-    end = shape[0] * dt / 1000
+def read_nir(times, units, shape, dt, begin=0.0, **kwargs):
+    end = (begin + shape[0] * dt) / 1000
     return from_nir(nir.EventData(units[None], times[None], shape[1], times.dtype.type(end)), dt, **kwargs)
 
 
