@@ -243,6 +243,42 @@ def test_nanoseconds_since_1970_are_exact_as_integers():
         from_tonic(tonic_events([2**63], 0, np.uint64), (1, 1, 1), start="first")
 
 
+@pytest.mark.parametrize("start", [-100_000.05, -54_321.0, 12_345.67])
+def test_long_rasters_with_an_origin_are_written_in_float32(start):
+    """Times near 0 have the rounding error of the origin, which is larger than their own."""
+    raster = np.zeros((1_000_000, 1), bool)
+    raster[::7] = True
+    for dt in (0.1, 0.3333):
+        events = to_events(raster, dt, start=start)
+        assert events.times.dtype == jnp.float32
+        np.testing.assert_array_equal(from_events(events.times, events.units, raster.shape, dt, start=start), raster)
+
+
+def test_origin_of_integers_is_exact_in_ms():
+    """`start` in ms is the tick that it stands for, although 1000 times it is not always that number."""
+    ticks = rng.integers(0, 10**7, 20_000)
+    inexact = ticks[ticks / 1000 * 1000 != ticks]
+    assert len(inexact) > 100
+    for first in inexact[:40]:
+        for start in (first / 1000, -first / 1000):
+            begin = round(start * 1000)
+            counts = from_tonic(
+                tonic_events(begin + np.array([0, 999, 1000]), 0), (1, 1, 1), start=start, merge="count"
+            )
+            np.testing.assert_array_equal(counts[:, 0, 0, 0], [2, 1])
+            np.testing.assert_array_equal(to_tonic(counts, start=start)["t"], begin + np.array([0, 0, 1000]))
+
+
+def test_integers_with_an_origin_between_two_of_them():
+    read = lambda *ticks: from_tonic(tonic_events(np.array(ticks), 0), (1, 1, 1), 0.002, start=0.0015, merge="count")[
+        :, 0, 0, 0
+    ]
+    np.testing.assert_array_equal(read(2, 3, 4, 5, 6), [2, 2, 1])  # from 1.5 microseconds on
+    with pytest.raises(ValueError, match="1 event before it; the earliest is at 0.001"):
+        read(1, 2)
+    np.testing.assert_array_equal(to_tonic(np.ones((3, 1, 1, 1)), 0.002, start=0.0015)["t"], [2, 4, 6])
+
+
 def test_integers_from_jit_with_an_origin_are_exact():
     ticks = np.array([2**24 + 1, 2**24 + 5, 2**30], np.int32)
     expected = np.nonzero([1, 0, 1])[0]
@@ -381,7 +417,7 @@ CASES = {
     "1970, tonic": (
         lambda: from_tonic(tonic_events(ABSOLUTE, 0), (1, 1, 1)),
         ValueError,
-        'from_tonic: 1700000000002 steps of 1 [ms] for 1 unit 2**31 1700000000000 [ms] to 1700000000001.5 `start="first"`',
+        'from_tonic: 1700000000002 steps of 1 [ms] for 1 unit 2**31 1700000000000 [ms] to `start="first"`',
     ),
     "1970, nir": (
         lambda: from_nir(EVENT_DATA, 1.0),

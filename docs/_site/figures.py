@@ -4,8 +4,11 @@ The figure of the start page and the README is kept in the repository. `python d
 draws it again.
 """
 
+import contextlib
 import io
+import re
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,6 +146,14 @@ def surrogates():
     figure.supylabel("derivative of the spike", fontsize="medium")
 
 
+def event_camera():
+    """The figure of a page, drawn by all the code of the page."""
+    page = (Path(__file__).parents[1] / "event_cameras.md").read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.S | re.M))
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        exec(code, {})
+
+
 def start():
     """One signal in four codes: the spikes, and the decoded signal."""
     t = jnp.arange(400.0)
@@ -188,6 +199,7 @@ FIGURES: list[Callable[[], None]] = [
     rates,
     round_trip,
     surrogates,
+    event_camera,
     *code_figures.FIGURES,
 ]
 STYLES = {
