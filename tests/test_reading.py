@@ -381,15 +381,29 @@ def test_signed_clock_that_wraps_is_refused():
         from_tonic(tonic_events(signed, 0), (1, 1, 1), merge=True)
 
 
-def test_clock_that_was_reset_is_refused_if_the_recording_is_shorter():
+def test_clock_that_was_reset_is_named_if_the_recording_is_shorter():
     times = np.array([5000.0, 5001.0, 5009.5, 2.0, 3.0])
-    text = r"runs backwards by 5007.5 \[ms\] after event 2, more than the recording of 20 steps of 1 \[ms\]"
-    with pytest.raises(ValueError, match=f"from_events: `times` {text}. Was the clock reset?"):
-        from_events(times, np.zeros(5, int), (20, 1), start=5000.0)
-    with pytest.raises(ValueError, match=f"from_tonic: `t` {text}"):
+    text = r"runs? backwards by 5007.5 \[ms\] after event 2, by more than the 20 steps: was the clock reset\?"
+    read = lambda **kwargs: from_events(times, np.zeros(5, int), (20, 1), **kwargs)
+    with pytest.raises(ValueError, match=f"from_events: .* 2 events before it; .* {text}"):
+        read(start=5000.0)
+    with pytest.raises(ValueError, match=f"from_events: all events must be within .* {text}"):
+        read()
+    with pytest.raises(ValueError, match=f"from_tonic: .* {text}"):
         from_tonic(tonic_events(times * 1000, 0), (1, 1, 1), steps=20, start=5000.0)
-    with pytest.raises(ValueError, match=f"from_nir: `time` {text}"):
+    with pytest.raises(ValueError, match=f"from_nir: .* {text}"):
         from_nir(nir.EventData(np.zeros((1, 5), int), times[None] / 1000, 1, 5.02), 1.0, start=5000.0)
+    # A list that is ordered by unit runs backwards, too.
+    with pytest.raises(ValueError, match=r"is not; the first is at 25 \[ms\] of unit 0\.$"):
+        from_events(np.array([0.0, 25.0, 1.0]), np.array([0, 0, 1]), (20, 2))
+
+
+def test_recording_ordered_by_unit_may_be_as_long_as_a_period():
+    t, u = np.array([5, 2**24 - 7, 3, 2**24 - 4]), np.array([0, 0, 1, 1])
+    counts = from_tonic(tonic_events(t, u), (2, 1, 1), 1000.0, merge="count")
+    np.testing.assert_array_equal(np.argwhere(np.asarray(counts[:, 0, 0])), [[0, 0], [0, 1], [16, 0], [16, 1]])
+    with pytest.raises(ValueError, match="clock of 24 bits"):
+        from_tonic(tonic_events(t, u[::-1]), (2, 1, 1), 1000.0, merge="count")
 
 
 @pytest.mark.parametrize("order", ["unit", "backwards", "random"])

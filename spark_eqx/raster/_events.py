@@ -150,8 +150,9 @@ def from_events(
     **Raises:** `TypeError` or `ValueError` for invalid arguments, including more than 2**21 steps for times in single
     precision, and a raster of more than 2**31 entries. `ValueError` for events before `start`, which it counts, for an
     event outside the raster, for NaN, and for two events of a unit in one step; under `jax.jit` these are errors at run
-    time (`equinox.error_if`). `ValueError` for known times that run backwards by more than the raster lasts, or by
-    nearly 2**23, 2**24, 2**31, 2**32 or 2**34 ticks (of integers; microseconds for floats), as a clock that wraps does.
+    time (`equinox.error_if`). `ValueError` for known times that run backwards by nearly 2**23, 2**24, 2**31, 2**32 or
+    2**34 ticks, as a clock that wraps does, unless the events are ordered by unit. A tick is 1 for integers, and a
+    microsecond for floats.
     """
     times, units, sizes = _checked("from_events", times, units, shape)
     clock = Clock("from_events", "times", "ms", 1.0, milliseconds("from_events", dt))
@@ -166,7 +167,7 @@ def from_events(
         keep = ~np.asarray(padding)
         times, units, padding = np.asarray(times)[keep], units[keep], False
     origin = origin_of(clock, start, times)
-    step = steps_of(clock, times, origin, sizes[0], nearest)
+    step = steps_of(clock, times, origin, nearest)
     dtype_of_times = times.dtype if isinstance(step, np.ndarray) else step.dtype
     _check_exact("from_events", "shape", sizes[0], clock.dt, start, dtype_of_times)
     flat = sizes[0], math.prod(sizes[1:])

@@ -110,7 +110,7 @@ def from_neo(
         # Steps are found in the unit of the train, because converting its times to ms would round them once more.
         own = clock._replace(unit=train.dimensionality.string, per_ms=1 / _unit(train))
         its_start = _span(train)[0] / _unit(train) if start is None else origin_of(own, origin, train.magnitude)
-        step = steps_of(own, train.magnitude, its_start, number)
+        step = steps_of(own, train.magnitude, its_start)
         steps.append(np.where((step == number) & (number > 0), number - 1, step))
     units = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
     units_shape = shape_of_units("from_neo", shape, len(trains))

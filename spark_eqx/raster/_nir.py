@@ -150,7 +150,7 @@ def _of_events(data: Data, dt: Scalar | None, start: Milliseconds | Literal["fir
     check_size(clock, time[present], origin, (steps, len(time) * data.n_neurons))
     samples = []
     for units, times, kept in zip(idx, time, present, strict=True):
-        step = steps_of(clock, times[kept], origin, steps)
+        step = steps_of(clock, times[kept], origin)
         samples.append(raster_of(clock, times[kept], step, units[kept], origin, (steps, data.n_neurons), merge))
     empty = np.zeros((0, steps, data.n_neurons), np.int32 if merge == "count" else bool)
     return np.stack(samples) if samples else empty

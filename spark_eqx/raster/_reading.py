@@ -30,51 +30,60 @@ def as_merge(function: str, merge: Merge) -> Merge:
     return merge
 
 
-def steps_of(
-    clock: Clock, times: Numbers, origin: Time, steps: int | None = None, nearest: bool = False
-) -> jax.Array | np.ndarray:
-    """The step of each time. `steps` is the length of the recording if it is known.
+def steps_of(clock: Clock, times: Numbers, origin: Time, nearest: bool = False) -> jax.Array | np.ndarray:
+    """The step of each time.
 
-    **Raises:** `ValueError` if single precision cannot distinguish the steps, and for a clock that runs backwards.
+    **Raises:** `ValueError` if single precision cannot distinguish the steps.
     """
-    if not isinstance(times, Tracer) and not isinstance(clock.dt, Tracer):
-        known = np.asarray(times)
-        known = known.astype(np.int64) if is_integer(known.dtype) else known[np.isfinite(known)]
-        latest = abs(known).max(initial=0) if is_single(times.dtype) else 0
+    if is_single(times.dtype) and not isinstance(times, Tracer) and not isinstance(clock.dt, Tracer):
+        latest = abs(np.asarray(times)[np.isfinite(np.asarray(times))]).max(initial=0)
         if latest > EXACT_STEPS * clock.step:
             raise ValueError(
                 f"{clock.function}: `{clock.argument}` must be in float64 after {EXACT_STEPS} steps, because float32 "
                 f"cannot distinguish more steps, got float32 up to {latest:g} [{clock.unit}] for steps of "
                 f"{clock.step:g} [{clock.unit}]."
             )
-        _check_order(clock, known, steps)
     return step_of(times, clock.step, origin, nearest, rounding(times.dtype, clock.dt))
 
 
-def _check_order(clock: Clock, times: np.ndarray, steps: int | None) -> None:
-    """Refuses a clock that starts again from 0, which would mix two parts of the recording."""
+def _backwards(times: Numbers, unit: Numbers) -> tuple[int, int | float]:
+    """After which event known times run backwards most, and by how much; 0 from one unit to the next one."""
+    known = np.isfinite(times)
+    times, unit = times[known], unit[known]
+    times = times.astype(np.int64) if is_integer(times.dtype) else times
     if len(times) < 2:
-        return
-    backwards = times[:-1] - times[1:]
-    i = int(np.argmax(backwards))
-    drop, integers = backwards[i].item(), is_integer(times.dtype)
+        return 0, 0
+    i = int(np.argmax(times[:-1] - times[1:]))
+    by_unit = unit[i] != unit[i + 1] and (unit[:-1] <= unit[1:]).all()
+    return i, 0 if by_unit else (times[i] - times[i + 1]).item()
+
+
+def _check_wrap(clock: Clock, times: Numbers, unit: Numbers) -> None:
+    """Refuses the times of a clock that started again from 0, which would mix two parts of the recording."""
+    i, drop = _backwards(times, unit)
+    integers = is_integer(times.dtype)
     ticks = drop if integers else drop * 1000 / clock.per_ms
-    # The events before and after the clock wraps are near to each other. Lists that are ordered by unit run backwards,
-    # too, by a time that only happens to be near to a power of two.
+    # The events before and after the clock wraps are near to each other, by less than 0.1 % of its period.
     bits = next((bits for bits in _CLOCK_BITS if 2**bits * (1 - 2.0**-10) < ticks <= 2**bits), None)
-    what = f"{clock.function}: `{clock.argument}` runs backwards by {clock.ms(drop)} after event {i}"
     if bits:
         period = f"2**{bits}" if integers else f"{2**bits * clock.per_ms / 1000:.17g}"
         whole = ".astype(numpy.int64)" if integers else ""
         raise ValueError(
-            f"{what}, as a clock of {bits} bits does that starts again from 0. Unwrap it first: "
-            f"`numpy.unwrap({clock.argument}{whole}, period={period})`. If the clock is right, sort the events by time."
+            f"{clock.function}: `{clock.argument}` runs backwards by {clock.ms(drop)} after event {i}, as a clock of "
+            f"{bits} bits does that starts again from 0. Unwrap it first: `numpy.unwrap({clock.argument}{whole}, "
+            f"period={period})`. If the clock is right, sort the events by time."
         )
-    if steps is not None and drop > (steps + 1e-6) * clock.step * (1 + 2.0**-20):
-        raise ValueError(
-            f"{what}, more than the recording of {counted(steps, 'step')} of {float(clock.dt):g} [ms]. Was the clock "
-            "reset? Read the parts before and after separately."
-        )
+
+
+def _reset(clock: Clock, times: Numbers, unit: Numbers, steps: int) -> str:
+    """For an error about events outside of the recording: whether its clock started again."""
+    i, drop = _backwards(times, unit)
+    if drop <= steps * clock.step:
+        return ""
+    return (
+        f" The times run backwards by {clock.ms(drop)} after event {i}, by more than the "
+        f"{counted(steps, 'step')}: was the clock reset?"
+    )
 
 
 def raster_of(
@@ -93,12 +102,14 @@ def raster_of(
     """
     function, argument, (steps, units) = clock.function, clock.argument, shape
     known = not any(isinstance(each, Tracer) for each in (step, unit, padding))
+    if known:
+        _check_wrap(clock, times, unit)
     early = step < 0
     if not isinstance(early, Tracer) and early.any():
         raise ValueError(
             f"{function}: all `{argument}` must be at or after `start` = {clock.ms(origin)}, got "
             f"{counted(int(early.sum()), 'event')} before it; the earliest is at {clock.ms(np.nanmin(times))}. With "
-            '`start="first"`, step 0 begins at the first event.'
+            '`start="first"`, step 0 begins at the first event.' + (_reset(clock, times, unit, steps) if known else "")
         )
     check_size(clock, times, origin, shape)
     # Written as "inside", because every comparison with NaN is false.
@@ -138,13 +149,13 @@ def _duration(clock: Clock) -> str:
     return "" if isinstance(clock.dt, Tracer) else f" of {float(clock.dt):g} [ms]"
 
 
-def _outside(clock: Clock, times: np.ndarray, step: Numbers, unit: Numbers, steps: int, wrong: Numbers) -> str:
-    i = int(np.argmax(wrong))
-    number = int(np.count_nonzero(wrong))
-    late = len(step) and bool((step >= steps).all())
+def _outside(clock: Clock, times: np.ndarray, step: np.ndarray, unit: np.ndarray, steps: int, wrong: np.ndarray) -> str:
+    i, number = int(np.argmax(wrong)), int(np.count_nonzero(wrong))
+    end = '. All are after the last step: is `start="first"` meant?' if (step >= steps).all() else ""
+    reset = _reset(clock, times, unit, steps)
     return (
         f"{number} that {'is' if number == 1 else 'are'} not; the first is at {clock.ms(times[i])} of unit "
-        f"{int(unit[i])}" + ('. All are after the last step: is `start="first"` meant?' if late else "")
+        f"{int(unit[i])}{end}{reset and '.' + reset}"
     )
 
 

@@ -110,7 +110,7 @@ def from_tonic(
     steps = None if steps is None else as_size("from_tonic", "steps", steps, "time steps")
     times, x, y, p, (width, height, polarities) = _places(events, sensor_size)
     origin = origin_of(clock, start, times)
-    step = steps_of(clock, times, origin, steps)
+    step = steps_of(clock, times, origin)
     if not np.isfinite(times).all():
         raise ValueError(f"from_tonic: `t` must be times [microseconds], finite, got {times.min()} to {times.max()}.")
     steps = int(step.max(initial=-1)) + 1 if steps is None else steps
