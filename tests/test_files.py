@@ -277,7 +277,7 @@ def test_files_of_other_programs_are_refused():
             TypeError,
             "save: `spikes` .* dtype of JAX, got float128",
         ),
-        (lambda: save("file", np.ma.array([1, 0], mask=[0, 1])), ValueError, "save: `spikes` .* mask"),
+        (lambda: save("file", np.ma.array([1, 0], mask=np.array([False, True]))), ValueError, "save: `spikes` .* mask"),
         (lambda: jax.jit(lambda x: save("file", x))(jnp.ones(3)), TypeError, "save: `spikes` .* traced .*`jax.jit`"),
         (lambda: save("file", spikes(3), PoissonSpiker), TypeError, "save: `encoder` must be a module of spark_eqx"),
         (

@@ -488,6 +488,11 @@ CASES = {
         ValueError,
         "from_nir: `time` `start` = 1700000000001 [ms] 1 event 1700000000000 [ms]",
     ),
+    "NaN and the first": (
+        lambda: from_events(np.append(np.nan, EARLY), np.zeros(5, int), (10, 1), start="first"),
+        ValueError,
+        "from_events: all events 10 steps 1 unit 1 that is not nan [ms] unit 0",
+    ),
     "after the end": (
         lambda: from_neo(TRAIN, start=1.8e12),
         ValueError,

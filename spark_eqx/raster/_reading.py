@@ -1,7 +1,7 @@
 """From the times and units of events to a raster: one function for all readers."""
 
 import functools
-from typing import Any
+import math
 
 import jax
 import jax.numpy as jnp
@@ -94,39 +94,16 @@ def raster_of(
     origin: Time,
     shape: tuple[int, int],
     merge: Merge,
-    padding: Any = False,
-) -> Any:
+    padding: Numbers | bool = False,
+) -> Numbers:
     """The raster of shape (steps, units): booleans, or the number of events.
 
     It is a NumPy array if all arguments are known. Padding is left out. `times` are for errors.
     """
-    function, argument, (steps, units) = clock.function, clock.argument, shape
-    known = not any(isinstance(each, Tracer) for each in (step, unit, padding))
-    if known:
-        _check_wrap(clock, times, unit)
-    early = step < 0
-    if not isinstance(early, Tracer) and early.any():
-        raise ValueError(
-            f"{function}: all `{argument}` must be at or after `start` = {clock.ms(origin)}, got "
-            f"{counted(int(early.sum()), 'event')} before it; the earliest is at {clock.ms(np.nanmin(times))}. With "
-            '`start="first"`, step 0 begins at the first event.' + (_reset(clock, times, unit, steps) if known else "")
-        )
-    check_size(clock, times, origin, shape)
-    # Written as "inside", because every comparison with NaN is false.
-    in_time = (step >= 0) & (step < steps)
-    inside = in_time & (unit >= 0) & (unit < units)
-    valid = inside | padding
-    text = f"{function}: all events must be within {counted(steps, 'step')}{_duration(clock)} and "
-    wrong = (np if known else jnp).any(~valid)
-    got = lambda: _outside(clock, np.asarray(times), step, unit, steps, ~valid)
-    # Known steps become integers before JAX cuts them to 32 bits, which as floats have fewer digits.
-    placed = (np if isinstance(step, np.ndarray) else jnp).where(in_time, step, steps).astype(int)
-    # Checked in the form in which they are used: XLA removes a check of values that another operation replaces.
-    placed = placed if known else jnp.where(inside, placed, steps)
-    placed = refuse(placed, wrong, f"{text}{counted(units, 'unit')}", got)
-    if known:
-        cells = placed.astype(np.int64) * units + unit.astype(np.int64)
-        raster = np.zeros(steps * units, np.int32 if merge == "count" else bool)
+    placed = _placed(clock, times, step, unit, origin, shape, padding)
+    if isinstance(placed, np.ndarray):
+        cells = placed.astype(np.int64) * shape[1] + unit.astype(np.int64)
+        raster = np.zeros(math.prod(shape), np.int32 if merge == "count" else bool)
         if merge == "count":
             np.add.at(raster, cells, np.int32(1))
         else:
@@ -139,9 +116,47 @@ def raster_of(
     return refuse(
         raster,
         lost > 0,
-        f"{function}: `{argument}` must have at most one event per unit and step{_duration(clock)} without "
+        f"{clock.function}: `{clock.argument}` must have at most one event per unit and step{_duration(clock)} without "
         '`merge=True`, which makes them one spike, or `merge="count"`, which counts them',
         lambda: f"{counted(int(lost), 'event')} too many",
+    )
+
+
+def _placed(
+    clock: Clock,
+    times: Numbers,
+    step: Numbers,
+    unit: Numbers,
+    origin: Time,
+    shape: tuple[int, int],
+    padding: Numbers | bool,
+) -> Numbers:
+    """The step of each event as an integer, checked. That of padding is the one after the last."""
+    steps, units = shape
+    known = not any(isinstance(each, Tracer) for each in (step, unit, padding))
+    if known:
+        _check_wrap(clock, times, unit)
+    early = step < 0
+    if not isinstance(early, Tracer) and early.any():
+        raise ValueError(
+            f"{clock.function}: all `{clock.argument}` must be at or after `start` = {clock.ms(origin)}, got "
+            f"{counted(int(early.sum()), 'event')} before it; the earliest is at {clock.ms(np.nanmin(times))}. With "
+            '`start="first"`, step 0 begins at the first event.' + (_reset(clock, times, unit, steps) if known else "")
+        )
+    check_size(clock, times, origin, shape)
+    # Written as "inside", because every comparison with NaN is false.
+    in_time = (step >= 0) & (step < steps)
+    inside = in_time & (unit >= 0) & (unit < units)
+    valid = inside | padding
+    # Known steps become integers before JAX cuts them to 32 bits, which as floats have fewer digits.
+    placed = (np if isinstance(step, np.ndarray) else jnp).where(in_time, step, steps).astype(int)
+    return refuse(
+        # Checked in the form in which they are used: XLA removes a check of values that another operation replaces.
+        placed if known else jnp.where(inside, placed, steps),
+        (np if known else jnp).any(~valid),
+        f"{clock.function}: all events must be within {counted(steps, 'step')}{_duration(clock)} and "
+        f"{counted(units, 'unit')}",
+        lambda: _outside(clock, np.asarray(times), step, unit, steps, ~valid),
     )
 
 
@@ -149,7 +164,7 @@ def _duration(clock: Clock) -> str:
     return "" if isinstance(clock.dt, Tracer) else f" of {float(clock.dt):g} [ms]"
 
 
-def _outside(clock: Clock, times: np.ndarray, step: np.ndarray, unit: np.ndarray, steps: int, wrong: np.ndarray) -> str:
+def _outside(clock: Clock, times: Numbers, step: Numbers, unit: Numbers, steps: int, wrong: Numbers) -> str:
     i, number = int(np.argmax(wrong)), int(np.count_nonzero(wrong))
     end = '. All are after the last step: is `start="first"` meant?' if (step >= steps).all() else ""
     reset = _reset(clock, times, unit, steps)

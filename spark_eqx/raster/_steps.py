@@ -93,8 +93,7 @@ def origin_of(clock: Clock, start: Milliseconds | Literal["first"], times: jax.A
     integers = is_integer(times.dtype)
     if isinstance(start, str):
         if isinstance(times, Tracer):
-            known = times if integers else jnp.where(jnp.isfinite(times), times, jnp.inf)
-            return known.min() if times.size else 0
+            return times.min() if times.size else 0
         known = np.asarray(times)[np.isfinite(np.asarray(times))]
         return known.min().item() if known.size else 0
     return as_ticks(start, clock.per_ms) if integers else start * clock.per_ms
