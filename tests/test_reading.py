@@ -316,6 +316,21 @@ def test_counts_are_int32_whatever_the_dtype():
     assert grid.dtype == jnp.int32 and (grid == 1).all()
 
 
+def test_counts_by_hand():
+    counts = np.array([[0], [2], [0], [3]])
+    events = to_nir(counts, events=True)
+    np.testing.assert_array_equal(events.time, [[0.001, 0.001, 0.003, 0.003, 0.003]])
+    np.testing.assert_array_equal(from_nir(events, 1.0, merge="count"), counts)
+    single = (np.arange(1000) * 0.001).astype(np.float32)
+    data = nir.EventData(np.zeros((1, 1000), int), single[None], 1, 1.0)
+    for start in (0.0, "first"):
+        assert from_nir(data, 1.0, start=start).sum() == 1000
+    times = np.array([9.7, 0.6, 1.4])
+    np.testing.assert_array_equal(np.flatnonzero(from_events(times, np.zeros(3, int), (10, 1))), [0, 1, 9])
+    later = from_events(times, np.zeros(3, int), (10, 1), start="first", merge="count")
+    np.testing.assert_array_equal(later[:, 0], [2, *[0] * 8, 1])  # 0.6 and 1.4 are within 1 ms of the first
+
+
 def test_origin_between_steps_and_quantities():
     times = np.array([2.0004, 2.0099, 2.02])
     train = neo.SpikeTrain(times, units="s", t_start=1 * pq.s, t_stop=2.0225 * pq.s)
