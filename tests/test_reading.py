@@ -285,6 +285,10 @@ def test_integers_from_jit_with_an_origin_are_exact():
     for start in (2.0**24 + 1, "first"):
         read = jax.jit(lambda t: from_events(t, np.zeros(2, int), (3, 1), 2.0, start=start))
         np.testing.assert_array_equal(np.flatnonzero(read(ticks[:2])), expected)
+    np.testing.assert_array_equal(np.flatnonzero(read(np.array([2, 6], np.uint16))), expected)  # from the first
+    for dtype in (np.float32, np.int32):
+        none = jax.jit(lambda t: from_events(t, np.zeros(0, int), (3, 1), start="first"))(np.zeros(0, dtype))
+        assert none.shape == (3, 1) and not none.any()
     # A difference that 32 bits cannot represent is an error, and no step.
     read = jax.jit(lambda t: from_events(t, np.zeros(1, int), (2, 1), 2.0**30, start=2.0**30))
     with pytest.raises(Exception, match="from_events: all events must be within 2 steps"):

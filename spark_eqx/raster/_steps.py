@@ -178,7 +178,7 @@ def step_of(
     whole = not nearest and not isinstance(dt, Tracer) and float(dt).is_integer()
     if traced:
         if integers and isinstance(times, Tracer) and whole and _fits(origin) and _fits(dt := int(dt)):
-            times = times.astype(int)
+            times, origin = times.astype(int), jnp.asarray(origin).astype(int)
             # A subtraction that overflows would put an early time into the recording.
             return jnp.where(times < origin, -1, (times - origin) // dt)
         if integers:
