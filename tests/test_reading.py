@@ -415,6 +415,8 @@ def test_clock_that_was_reset_is_named_if_the_recording_is_shorter():
     # A list that is ordered by unit runs backwards, too.
     with pytest.raises(ValueError, match=r"is not; the first is at 25 \[ms\] of unit 0\.$"):
         from_events(np.array([0.0, 25.0, 1.0]), np.array([0, 0, 1]), (20, 2))
+    with pytest.raises(ValueError, match=r"is not; the first is at nan \[ms\] of unit 0\.$"):
+        from_events(np.array([3.0, np.nan, 1.0]), np.zeros(3, int), (20, 2))
 
 
 def test_recording_ordered_by_unit_may_be_as_long_as_a_period():
