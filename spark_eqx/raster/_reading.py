@@ -140,8 +140,9 @@ def _placed(
     if not isinstance(early, Tracer) and early.any():
         raise ValueError(
             f"{clock.function}: all `{clock.argument}` must be at or after `start` = {clock.ms(origin)}, got "
-            f"{counted(int(early.sum()), 'event')} before it; the earliest is at {clock.ms(np.nanmin(times))}. With "
-            '`start="first"`, step 0 begins at the first event.' + (_reset(clock, times, unit, steps) if known else "")
+            f"{counted(int(early.sum()), 'event')} before it; the earliest is at {clock.ms(np.nanmin(times))}. "
+            'Remove them, or pass `start="first"`, so that step 0 begins at the first event.'
+            + (_reset(clock, times, unit, steps) if known else "")
         )
     check_size(clock, times, origin, shape)
     # Written as "inside", because every comparison with NaN is false.
