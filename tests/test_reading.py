@@ -269,6 +269,12 @@ def test_origin_of_integers_is_exact_in_ms():
             np.testing.assert_array_equal(to_tonic(counts, start=start)["t"], begin + np.array([0, 0, 1000]))
 
 
+def test_events_are_written_at_the_first_microsecond_of_a_step():
+    """70 steps of 1.1 microseconds are 77.00000000000001 in float64, which is not after 77."""
+    events = to_tonic(np.ones((201, 1, 1, 1)), 0.0011, start=0.003)
+    np.testing.assert_array_equal(events["t"], 3 + (np.arange(201) * 11 + 9) // 10)
+
+
 def test_integers_with_an_origin_between_two_of_them():
     read = lambda *ticks: from_tonic(tonic_events(np.array(ticks), 0), (1, 1, 1), 0.002, start=0.0015, merge="count")[
         :, 0, 0, 0

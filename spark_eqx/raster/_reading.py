@@ -147,13 +147,11 @@ def _placed(
     check_size(clock, times, origin, shape)
     # Written as "inside", because every comparison with NaN is false.
     in_time = (step >= 0) & (step < steps)
-    inside = in_time & (unit >= 0) & (unit < units)
-    valid = inside | padding
+    valid = in_time & (unit >= 0) & (unit < units) | padding
     # Known steps become integers before JAX cuts them to 32 bits, which as floats have fewer digits.
     placed = (np if isinstance(step, np.ndarray) else jnp).where(in_time, step, steps).astype(int)
     return refuse(
-        # Checked in the form in which they are used: XLA removes a check of values that another operation replaces.
-        placed if known else jnp.where(inside, placed, steps),
+        placed if known else jnp.asarray(placed),
         (np if known else jnp).any(~valid),
         f"{clock.function}: all events must be within {counted(steps, 'step')}{_duration(clock)} and "
         f"{counted(units, 'unit')}",
