@@ -361,7 +361,9 @@ def test_empty_samples_and_one_origin_for_a_batch():
     padding = [-1, np.inf]
     idx = np.array([[0, 1, 1], [1, padding[0], padding[0]], [padding[0]] * 3])
     time = np.array([[5.0, 5.0019, 5.0011], [5.0035, *padding[1:], *padding[1:]], padding[1:] * 3])
-    counts = from_nir(nir.EventData(idx, time, 2, 5.0039), 1.0, start="first", batch=True, merge="count")
+    order = [1, 0, 2]  # the earliest event is in the second sample
+    counts = from_nir(nir.EventData(idx[order], time[order], 2, 5.0039), 1.0, start="first", batch=True, merge="count")
+    counts = counts[jnp.array(order)]
     np.testing.assert_array_equal(counts[0], [[1, 0], [0, 2], [0, 0], [0, 0]])
     np.testing.assert_array_equal(counts[1], [[0, 0], [0, 0], [0, 0], [0, 1]])
     np.testing.assert_array_equal(counts[2], np.zeros((4, 2)))
