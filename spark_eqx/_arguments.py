@@ -1,12 +1,14 @@
 """Checks of the arguments of public functions, and the types that they accept."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+import os
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from .core.module import SparkModule
 from .core.payloads import FloatArray, SpikeArray
 from .records.checks import Check
 from .records.kinds import dtype_like, number
@@ -26,8 +28,12 @@ if TYPE_CHECKING:
     Shape: TypeAlias = tuple[int | np.integer, ...]
     DType: TypeAlias = jax.typing.DTypeLike
     Key: TypeAlias = PRNGKeyArray
+    FileName: TypeAlias = str | os.PathLike[str]
+    Module: TypeAlias = SparkModule[Any, Any]
+    Start: TypeAlias = Scalar | Literal["first"]  # the time of step 0 [ms], or of the first event
+    Merge: TypeAlias = bool | Literal["count"]  # whether to merge events of one unit and step, or to count them
 else:
-    Raster = Signal = Scalar = Size = Numbers = Pair = Shape = DType = Key = Any
+    Raster = Signal = Scalar = Size = Numbers = Pair = Shape = DType = Key = FileName = Module = Start = Merge = Any
 
 
 def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:

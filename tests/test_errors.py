@@ -768,7 +768,8 @@ def test_numbers_agree_with_their_nouns():
         (lambda: reshape.init(S, S), "holds 9 values, but port"),
         (
             lambda: spark.raster.from_events(jnp.array([1.0, 1.0]), jnp.array([0, 0]), (3, 1)),
-            "without `merge=True`, got 1 event too many.",
+            "one event per unit and step of 1 [ms] without `merge=True`, which makes them one spike, or "
+            '`merge="count"`, which counts them, got 1 event too many.',
         ),
     ):
         with pytest.raises(ValueError) as info:

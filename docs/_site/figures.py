@@ -147,12 +147,19 @@ def surrogates():
 
 
 def recording():
-    """The figure of the page "Encode a recording", drawn by the code of that page."""
-    page = (Path(__file__).parents[1] / "recording.md").read_text()
+    _draw_page("recording")
+
+
+def event_camera():
+    _draw_page("event_cameras")
+
+
+def _draw_page(name: str) -> None:
+    """The figure of a page, drawn by the code of the page up to that figure."""
+    page = (Path(__file__).parents[1] / f"{name}.md").read_text()
     code = "".join(re.findall(r"^```python\n(.*?)^```$", page.partition("{{ figure")[0], re.M | re.S))
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        with contextlib.redirect_stdout(io.StringIO()):
-            exec(code, {})
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        exec(code, {})
 
 
 def start():
@@ -201,6 +208,7 @@ FIGURES: list[Callable[[], None]] = [
     round_trip,
     surrogates,
     recording,
+    event_camera,
     *code_figures.FIGURES,
 ]
 STYLES = {

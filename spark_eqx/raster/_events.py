@@ -9,13 +9,38 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int, Shaped, UInt32
+from jaxtyping import Array, Float, Int, Shaped, UInt32
 
-from .._arguments import DType, Numbers, Raster, Scalar, Shape, Size, as_dtype, as_raster, as_size, nonzero
+from .._arguments import (
+    DType,
+    Merge,
+    Numbers,
+    Raster,
+    Scalar,
+    Shape,
+    Size,
+    Start,
+    as_dtype,
+    as_raster,
+    as_size,
+    nonzero,
+)
 from ..core.running.unroll_arguments import refuse
+from ..records.checks import finite
 from ..records.class_names import counted
 from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
-from ._steps import EXACT_STEPS, Milliseconds, as_indices, as_times, is_single, milliseconds, step_of
+from ._reading import as_merge, raster_of, steps_of
+from ._steps import (
+    EXACT_STEPS,
+    Clock,
+    Milliseconds,
+    as_indices,
+    as_start,
+    as_times,
+    is_single,
+    milliseconds,
+    origin_of,
+)
 
 
 class Events(NamedTuple):
@@ -32,11 +57,11 @@ class Events(NamedTuple):
     number: Int[Array, ""]
 
 
-def to_events(raster: Raster, dt: Scalar = 1.0, capacity: Size | None = None) -> Events:
+def to_events(raster: Raster, dt: Scalar = 1.0, capacity: Size | None = None, *, start: Scalar = 0.0) -> Events:
     """Convert a raster to a list of spikes, the events `(times, units, number)`.
 
-    A spike in step `t` is an event at `t * dt`, the start of the step. Events are ordered by time, then by unit. The
-    inverse is [`from_events`][].
+    A spike in step `t` is an event at `start + t * dt`, the start of the step. Events are ordered by time, then by
+    unit. The inverse is [`from_events`][].
 
     **Arguments:**
 
@@ -45,19 +70,20 @@ def to_events(raster: Raster, dt: Scalar = 1.0, capacity: Size | None = None) ->
     - `dt`: the duration of a step [ms].
     - `capacity`: the largest number of events, static. `None` stands for the number of spikes, which is known only
         outside of `jax.jit`.
+    - `start`: the time at which step 0 begins [ms].
 
     **Returns:** [`Events`][] of length `capacity`, with padding after the last event.
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments, including spikes with an inhibition mask, which
-    events cannot represent, and more than 2**21 steps without JAX's double precision, because single precision cannot
-    distinguish the times. `ValueError` for an entry that is negative or not a whole number, and for more events than
-    `capacity`; under `jax.jit` these are errors at run time (`equinox.error_if`).
+    events cannot represent, and more than 2**21 steps after time 0 without JAX's double precision, because single
+    precision cannot distinguish the times. `ValueError` for an entry that is negative or not a whole number, and for
+    more events than `capacity`; under `jax.jit` these are errors at run time (`equinox.error_if`).
     """
     raster = as_raster("to_events", "raster", raster, masked=False)
-    dt = milliseconds("to_events", dt)
+    dt, start = milliseconds("to_events", dt), milliseconds("to_events", start, "start", finite)
     dtype = jnp.result_type(float)
     steps, size = raster.shape[0], math.prod(raster.shape[1:])
-    _check_exact("to_events", "raster", steps, dtype)
+    _check_exact("to_events", "raster", steps, dt, start, dtype)
     raster = check_entries("to_events", raster, raster, counts=True, remedy=NO_SIGNS)
     counts = _counts(raster)
     words = pack_bits(nonzero(raster).reshape(-1))
@@ -65,12 +91,14 @@ def to_events(raster: Raster, dt: Scalar = 1.0, capacity: Size | None = None) ->
     if capacity is None and isinstance(number, Tracer):
         raise ValueError("to_events: `capacity` must be given under `jax.jit` [events], got None.")
     length = int(number) if capacity is None else as_size("to_events", "capacity", capacity, "events")
+    if length >= 2**31:
+        raise ValueError(f"to_events: `capacity` must be below 2**31 [events], got {length}.")
     # The arrays are made for a power of two and then cut, so that not every number of events compiles a program.
     room = power_of_two(length) if capacity is None else length
     step, unit = _positions(words, steps, size, room)
     if counts is not None:
         step, unit = _repeated(step, unit, counts.reshape(steps, size))
-    times = jnp.where(step < steps, step.astype(dtype) * jnp.asarray(dt, dtype), jnp.inf)
+    times = jnp.where(step < steps, step.astype(dtype) * jnp.asarray(dt, dtype) + jnp.asarray(start, dtype), jnp.inf)
     return refuse(
         Events(times[:length], unit[:length], number),
         number > length,
@@ -85,17 +113,21 @@ def from_events(
     shape: Shape,
     dt: Scalar = 1.0,
     *,
+    start: Start = 0.0,
     nearest: bool = False,
-    merge: bool = False,
+    merge: Merge = False,
     dtype: DType = bool,
 ) -> Shaped[Array, "steps *units"]:
-    """Convert a list of events to a raster of spikes. The inverse of [`to_events`][].
+    """Convert a list of events to a raster of spikes, or to the number of events. The inverse of [`to_events`][].
 
-    An event at time `t` is a spike in step `k` if `t` is in `[k dt, (k + 1) dt)`. So that rounded multiples of `dt` are
+    An event at time `t` is in step `k` if `t - start` is in `[k dt, (k + 1) dt)`. So that rounded multiples of `dt` are
     in the right step, a time that is less than `2**-22 t / dt + 1e-6` steps below the start of a step is in that step;
     in float64, `2**-51 t / dt + 1e-6` steps. Integers are exact. NumPy's times in float64 keep their precision even if
-    JAX has single precision. Under `jax.jit`, traced floats have the precision of their dtype; traced integers are
-    exact if `dt` is a constant whole number, and otherwise become JAX's default floats.
+    JAX has single precision.
+
+    The function works under `jax.jit` and `jax.vmap`, too. Traced floats have the precision of their dtype. Traced
+    integers are exact if `dt` is a constant whole number, and `start` is one or `"first"`; otherwise they become JAX's
+    default floats.
 
     **Arguments:**
 
@@ -104,35 +136,43 @@ def from_events(
     - `units`: indices into the flattened units, an array of integers of the same shape `(events,)`.
     - `shape`: the shape of the raster, `(steps, *units)`, static.
     - `dt`: the duration of a step [ms].
+    - `start`: the time at which step 0 begins [ms]. `"first"` stands for the time of the earliest event.
     - `nearest`: whether an event belongs to the step whose start is nearest, so that step `k` is
         `[(k - 1/2) dt, (k + 1/2) dt]`. An event half-way between two starts is in the even step; under `jax.jit`
         rounding decides.
-    - `merge`: whether several events of a unit in one step become one spike. Without it they are an error.
-    - `dtype`: the dtype of the raster; floating-point, boolean or signed integer.
+    - `merge`: what several events of a unit in one step become. `False`: an error. `True`: one spike. `"count"`: their
+        number.
+    - `dtype`: the dtype of the spikes; floating-point, boolean or signed integer. Numbers of events are int32.
 
-    **Returns:** 0 or 1 in `dtype`, of the given shape. For the events that `to_events` made of a raster, this is
-    exactly that raster, for any `dt`.
+    **Returns:** 0 or 1 in `dtype`, or with `merge="count"` the number of events in int32, of the given shape. For the
+    events that `to_events` made of a raster with the same `dt` and `start`, this is exactly that raster.
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments, including more than 2**21 steps for times in single
-    precision. `ValueError` for an event outside the raster, for NaN, and for two events of a unit in one step; under
-    `jax.jit` these are errors at run time (`equinox.error_if`).
+    precision, and a raster of more than 2**31 entries. `ValueError` for events before `start`, which it counts, for an
+    event outside the raster, for NaN, and for two events of a unit in one step; under `jax.jit` these are errors at run
+    time (`equinox.error_if`). `ValueError` for known times that run backwards by nearly 2**23, 2**24, 2**31, 2**32 or
+    2**34 ticks, as a clock that wraps does, unless the events are ordered by unit. A tick is 1 for integers, and a
+    microsecond for floats.
     """
     times, units, sizes = _checked("from_events", times, units, shape)
-    dt = milliseconds("from_events", dt)
-    for argument, value in (("nearest", nearest), ("merge", merge)):
-        if not isinstance(value, bool):
-            raise TypeError(f"from_events: `{argument}` must be True or False, got {value!r}.")
+    clock = Clock("from_events", "times", "ms", 1.0, milliseconds("from_events", dt))
+    start, merge = as_start("from_events", start, known=False), as_merge("from_events", merge)
     dtype = as_dtype("from_events", dtype)
-    step, unit = _within("from_events", times, units, sizes, dt, nearest)
-    raster, lost = _scatter(jnp.asarray(step).astype(int), jnp.asarray(unit).astype(int), sizes)
-    if not merge:
-        raster = refuse(
-            raster,
-            lost > 0,
-            "from_events: `times` must have at most one event per unit and step without `merge=True`",
-            lambda: f"{counted(int(lost), 'event')} too many",
-        )
-    return raster.astype(dtype)
+    if not isinstance(nearest, bool):
+        raise TypeError(f"from_events: `nearest` must be True or False, got {nearest!r}.")
+    if not isinstance(units, Tracer):
+        units = np.asarray(units)  # keeps its 64 bits: cut to the 32 of JAX, 2**32 would become unit 0
+    padding = times == np.inf if jnp.issubdtype(times.dtype, jnp.floating) else np.zeros(times.shape, bool)
+    if not isinstance(times, Tracer):
+        keep = ~np.asarray(padding)
+        times, units, padding = np.asarray(times)[keep], units[keep], False
+    origin = origin_of(clock, start, times)
+    step = steps_of(clock, times, origin, nearest)
+    dtype_of_times = times.dtype if isinstance(step, np.ndarray) else step.dtype
+    _check_exact("from_events", "shape", sizes[0], clock.dt, start, dtype_of_times)
+    flat = sizes[0], math.prod(sizes[1:])
+    raster = jnp.asarray(raster_of(clock, times, step, units, origin, flat, merge, padding)).reshape(sizes)
+    return raster if merge == "count" else raster.astype(dtype)
 
 
 def _checked(function: str, times: Numbers, units: Numbers, shape: Shape) -> tuple[Numbers, Numbers, tuple[int, ...]]:
@@ -153,34 +193,15 @@ def _checked(function: str, times: Numbers, units: Numbers, shape: Shape) -> tup
     return times, units, sizes
 
 
-def _within(
-    function: str, times: Numbers, units: Numbers, shape: tuple[int, ...], dt: Milliseconds, nearest: bool
-) -> tuple[Numbers, Numbers]:
-    """Step and unit of each event, all within the raster. The step of padding is the one after the last."""
-    steps, size = shape[0], math.prod(shape[1:])
-    step = step_of(times, dt, nearest=nearest)
-    _check_exact(function, "shape", steps, times.dtype if isinstance(step, np.ndarray) else step.dtype)
-    in_time = (step >= 0) & (step < steps)
-    padding = jnp.issubdtype(times.dtype, jnp.floating) and times == np.inf
-    # Known indices stay in NumPy's 64 bits: cut to the 32 of JAX, 2**32 would become unit 0.
-    step = (np if isinstance(step, np.ndarray) else jnp).where(in_time, step, steps).astype(int)
-    units = units.astype(int) if isinstance(units, Tracer) else np.asarray(units, np.int64)
-    inside = in_time & (units >= 0) & (units < size)
-    xp = np if isinstance(inside, np.ndarray) else jnp
-    valid = inside | padding
-    return refuse(
-        (xp.where(inside, step, steps), units),
-        xp.any(~valid),
-        f"{function}: `times` and `units` must be within `shape` = {shape}",
-        lambda: next(f"{t} [ms] (`dt` = {dt} [ms]) of unit {u}" for t, u, ok in zip(times, units, valid) if not ok),
-    )
-
-
-def _check_exact(function: str, argument: str, steps: int, dtype: DType) -> None:
-    if steps > EXACT_STEPS and is_single(dtype):
+def _check_exact(
+    function: str, argument: str, steps: int, dt: Milliseconds, start: Milliseconds | str, dtype: DType
+) -> None:
+    before = 0 if isinstance(start, str) or isinstance(start, Tracer) or isinstance(dt, Tracer) else abs(start) / dt
+    if (last := steps + math.ceil(before)) > EXACT_STEPS and is_single(dtype):
         raise ValueError(
-            f"{function}: `{argument}` must have at most {EXACT_STEPS} steps if the times are in float32, which cannot "
-            f"distinguish more of them, got {steps}. Convert it in chunks, or use float64 (jax_enable_x64)."
+            f"{function}: `{argument}` must have at most {EXACT_STEPS} steps after time 0 if the times are in float32, "
+            f"which cannot distinguish more of them, got {last}. Convert it in chunks, or use float64 "
+            "(jax_enable_x64)."
         )
 
 
@@ -227,12 +248,3 @@ def _positions(
     step, unit = jnp.divmod(32 * rest + bit, max(size, 1))
     present = k < ends[-1]
     return jnp.where(present, 32 * quotient + step, steps), jnp.where(present, unit, size)
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _scatter(
-    step: Int[Array, " events"], unit: Int[Array, " events"], shape: tuple[int, ...]
-) -> tuple[Bool[Array, "steps *units"], Int[Array, ""]]:
-    """The raster, and the number of events that repeat another one. Events after the last step are padding."""
-    raster = jnp.zeros((shape[0], math.prod(shape[1:])), bool).at[step, unit].set(True, mode="drop")
-    return raster.reshape(shape), jnp.sum(step < shape[0]) - jnp.sum(raster)

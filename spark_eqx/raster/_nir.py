@@ -1,30 +1,44 @@
 """A raster as the data of NIR."""
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Int32
 
-from .._arguments import Raster, Scalar, Shape
+from .._arguments import Merge, Raster, Scalar, Shape, Start
+from ..records.checks import finite
 from ..records.masked import without_mask
-from ._exchange import as_counts, events_of, package, raster_of, shape_of_units, steps_of
-from ._steps import as_indices, as_times, is_single, known_milliseconds, rounding, steps_until
+from ._exchange import as_counts, events_of, package, shape_of_units
+from ._reading import as_merge, check_size, raster_of, steps_of
+from ._steps import (
+    Milliseconds,
+    as_indices,
+    as_start,
+    as_times,
+    is_single,
+    known_clock,
+    known_milliseconds,
+    origin_of,
+    steps_until,
+)
 
 
 # NIR is an optional dependency, so that its types cannot be imported here.
 Data: TypeAlias = Any
 
 
-def to_nir(raster: Raster, dt: Scalar = 1.0, *, batch: bool = False, events: bool = False) -> Data:
-    """Convert a raster to `nir.TimeGriddedData`, or to `nir.EventData`. Times are in s, as in all of NIR.
+def to_nir(raster: Raster, dt: Scalar = 1.0, *, start: Scalar = 0.0, batch: bool = False, events: bool = False) -> Data:
+    """Convert a raster to `nir.TimeGriddedData`, or to `nir.EventData`. Times are in s, as in all of NIR. Works only
+    outside of `jax.jit`.
 
     **Arguments:**
 
     - `raster`: an array of shape `(steps, *units)`, or `(batch, steps, *units)` with `batch`; or a [`SpikeArray`][]
         without a mask. Entries are 0 and 1; with `events`, an entry of `n` becomes `n` equal events.
     - `dt`: the duration of a step [ms].
+    - `start`: the time at which step 0 begins [ms]. A grid always begins at 0.
     - `batch`: whether there is a leading axis of samples.
     - `events`: whether to make a list of events, each at the start of its step, instead of a grid.
 
@@ -40,19 +54,21 @@ def to_nir(raster: Raster, dt: Scalar = 1.0, *, batch: bool = False, events: boo
     else:
         remedy = "a grid has no sign and no count; `events=True` keeps counts, or give `raster > 0` and `raster < 0`"
         spikes = as_counts("to_nir", raster, counts=False, remedy=remedy)
-    seconds = known_milliseconds("to_nir", dt) / 1000
+    dt, start = known_milliseconds("to_nir", dt), known_milliseconds("to_nir", start, "start", finite)
     if spikes.ndim < 1 + batch:
         raise ValueError(f"to_nir: `raster` must be of shape (batch, steps, *units) with `batch`, got {spikes.shape}.")
     spikes = spikes if batch else spikes[None]
     data = spikes.reshape(*spikes.shape[:2], math.prod(spikes.shape[2:]))
     if not events:
-        return nir.TimeGriddedData(data, seconds)
+        if start != 0:
+            raise ValueError(f"to_nir: `start` must be 0 for a grid, got {start:g} [ms]. `events=True` keeps it.")
+        return nir.TimeGriddedData(data, dt / 1000)
     most = int(data.sum((1, 2)).max(initial=0))
     idx, time = np.full((len(data), most), -1), np.full((len(data), most), np.inf)
     for i, sample in enumerate(data):
         steps, units = events_of(sample)
-        idx[i, : len(units)], time[i, : len(units)] = units, steps * seconds
-    return nir.EventData(idx, time, data.shape[2], data.shape[1] * seconds)
+        idx[i, : len(units)], time[i, : len(units)] = units, start / 1000 + steps * (dt / 1000)
+    return nir.EventData(idx, time, data.shape[2], start / 1000 + data.shape[1] * (dt / 1000))
 
 
 def from_nir(
@@ -60,34 +76,45 @@ def from_nir(
     dt: Scalar | None = None,
     shape: Shape | None = None,
     *,
+    start: Start = 0.0,
     batch: bool = False,
-    merge: bool = False,
-) -> Bool[Array, "..."]:
+    merge: Merge = False,
+) -> Bool[Array, "..."] | Int32[Array, "..."]:
     """Convert `nir.TimeGriddedData` or `nir.EventData` to a raster of spikes. The inverse of
     [`to_nir`][spark_eqx.raster.to_nir].
 
-    Step `k` contains the events in `[k dt, (k + 1) dt)`. If only rounding puts a time below the start of a step, the
-    event is in that step, as in [`from_events`][spark_eqx.raster.from_events]. The last step contains `t_max`, and is
-    partial if `t_max` is within it.
+    Step `k` contains the events in `[k dt, (k + 1) dt)`, counted from `start`. If only rounding puts a time below the
+    start of a step, the event is in that step, as in [`from_events`][spark_eqx.raster.from_events]. The last step
+    contains `t_max`, and is partial if `t_max` is within it. Works only outside of `jax.jit`.
 
     **Arguments:**
 
     - `data`: the data, with times in s.
     - `dt`: the duration of a step [ms]. Gridded data has its own time step: pass `None`, or the same value.
     - `shape`: the shape of the units. `None` stands for `(n_neurons,)`.
+    - `start`: the time at which step 0 begins [ms]. `"first"` stands for the time of the earliest event of all samples.
+        A grid always begins at 0.
     - `batch`: whether to keep the axis of samples. Without it there must be exactly one sample.
-    - `merge`: whether several events of a unit in one step become one spike. Without it they are an error.
+    - `merge`: what several events of a unit in one step become. `False`: an error. `True`: one spike. `"count"`: their
+        number.
 
-    **Returns:** booleans of shape `(steps, *shape)`, or `(samples, steps, *shape)` with `batch`.
+    **Returns:** booleans, or with `merge="count"` the number of events in int32, of shape `(steps, *shape)`, or
+    `(samples, steps, *shape)` with `batch`.
 
-    **Raises:** `TypeError` or `ValueError` for invalid arguments, including measured values, which are not spikes.
-    `ImportError` without NIR.
+    **Raises:** `TypeError` or `ValueError` for invalid arguments, including measured values, which are not spikes, and
+    a raster of more than 2**31 entries. `ValueError` for events before `start`, which it counts, and for times that run
+    backwards as those of a clock that wraps do, see [`from_events`][spark_eqx.raster.from_events]. `ImportError`
+    without NIR.
     """
     nir = package("nir", "from_nir")
+    start, merge = as_start("from_nir", start), as_merge("from_nir", merge)
     if isinstance(data, nir.TimeGriddedData):
+        if start != 0:
+            raise ValueError(f"from_nir: `start` must be 0 for a grid, which has no other origin, got {start!r} [ms].")
         spikes = _of_grid(data, dt)
+        spikes = spikes.astype(np.int32) if merge == "count" else spikes
     elif isinstance(data, nir.EventData) and not isinstance(data, nir.ValuedEventData):
-        spikes = _of_events(data, dt, merge)
+        spikes = _of_events(data, dt, start, merge)
     else:
         raise TypeError(
             f"from_nir: `data` must be spikes, `nir.TimeGriddedData` or `nir.EventData`, got {type(data).__name__}."
@@ -110,18 +137,20 @@ def _of_grid(data: Data, dt: Scalar | None) -> np.ndarray:
     return spikes != 0
 
 
-def _of_events(data: Data, dt: Scalar | None, merge: bool) -> np.ndarray:
+def _of_events(data: Data, dt: Scalar | None, start: Milliseconds | Literal["first"], merge: Merge) -> np.ndarray:
     if dt is None:
         raise TypeError("from_nir: `dt` must be given for `nir.EventData` [ms], got None.")
-    given, dt = dt, known_milliseconds("from_nir", dt)
+    clock = known_clock("from_nir", "time", "s", 0.001, dt)
     time = np.asarray(as_times("from_nir", "time", "s", data.time))
     idx = np.asarray(as_indices("from_nir", "idx", "indices of neurons", data.idx))
+    present = ~((idx == -1) & (time == np.inf))
+    origin = origin_of(clock, start, time[present])
     dtype = time.dtype if is_single(time.dtype) else np.asarray(data.t_max).dtype
-    steps = steps_until("from_nir", "t_max", float(data.t_max), dt / 1000, rounding(dtype, given))
+    steps = steps_until(clock, "t_max", float(data.t_max), dtype, float(origin))
+    check_size(clock, time[present], origin, (steps, len(time) * data.n_neurons))
     samples = []
-    for units, times in zip(idx, time, strict=True):
-        padding = (units == -1) & (times == np.inf)
-        units, times = units[~padding], times[~padding]
-        step = steps_of("from_nir", "time", times, dt / 1000, rounding(time.dtype, given), unit="s")
-        samples.append(raster_of("from_nir", times * 1000.0, step, units, dt, (steps, data.n_neurons), merge))
-    return np.stack(samples) if samples else np.zeros((0, steps, data.n_neurons), bool)
+    for units, times, kept in zip(idx, time, present, strict=True):
+        step = steps_of(clock, times[kept], origin)
+        samples.append(raster_of(clock, times[kept], step, units[kept], origin, (steps, data.n_neurons), merge))
+    empty = np.zeros((0, steps, data.n_neurons), np.int32 if merge == "count" else bool)
+    return np.stack(samples) if samples else empty

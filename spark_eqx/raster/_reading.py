@@ -1,0 +1,198 @@
+"""From the times and units of events to a raster: one function for all readers."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Int, Int32
+
+from .._arguments import Merge, Numbers
+from ..core.running.unroll_arguments import refuse
+from ..records.class_names import counted
+from ..records.numbers import is_integer
+from ._steps import EXACT_STEPS, Clock, Time, is_single, rounding, step_of
+
+
+# More entries take more than 2 GiB of booleans, which is nearly always a clock that did not begin at 0.
+MOST_ENTRIES = 2**31
+
+# The numbers of bits of the clocks of event cameras, whose ticks are mostly microseconds.
+_CLOCK_BITS = (23, 24, 31, 32, 34)
+
+
+def as_merge(function: str, merge: Merge) -> Merge:
+    """The argument `merge` of a reader, checked."""
+    if not isinstance(merge, bool) and not (isinstance(merge, str) and merge == "count"):
+        raise TypeError(f'{function}: `merge` must be True, False or "count", got {merge!r}.')
+    return merge
+
+
+def steps_of(clock: Clock, times: Numbers, origin: Time, nearest: bool = False) -> jax.Array | np.ndarray:
+    """The step of each time.
+
+    **Raises:** `ValueError` if single precision cannot distinguish the steps.
+    """
+    if is_single(times.dtype) and not isinstance(times, Tracer) and not isinstance(clock.dt, Tracer):
+        latest = abs(np.asarray(times)[np.isfinite(np.asarray(times))]).max(initial=0)
+        if latest > EXACT_STEPS * clock.step:
+            raise ValueError(
+                f"{clock.function}: `{clock.argument}` must be in float64 after {EXACT_STEPS} steps, because float32 "
+                f"cannot distinguish more steps, got float32 up to {latest:g} [{clock.unit}] for steps of "
+                f"{clock.step:g} [{clock.unit}]."
+            )
+    return step_of(times, clock.step, origin, nearest, rounding(times.dtype, clock.dt))
+
+
+def _backwards(times: Numbers, unit: Numbers) -> tuple[int, int | float]:
+    """After which event known times run backwards most, and by how much; 0 from one unit to the next one."""
+    known = np.isfinite(times)
+    times, unit = times[known], unit[known]
+    times = times.astype(np.int64) if is_integer(times.dtype) else times
+    if len(times) < 2:
+        return 0, 0
+    i = int(np.argmax(times[:-1] - times[1:]))
+    by_unit = unit[i] != unit[i + 1] and (unit[:-1] <= unit[1:]).all()
+    return i, 0 if by_unit else (times[i] - times[i + 1]).item()
+
+
+def _check_wrap(clock: Clock, times: Numbers, unit: Numbers) -> None:
+    """Refuses the times of a clock that started again from 0, which would mix two parts of the recording."""
+    i, drop = _backwards(times, unit)
+    integers = is_integer(times.dtype)
+    ticks = drop if integers else drop * 1000 / clock.per_ms
+    # The events before and after the clock wraps are near to each other, by less than 0.1 % of its period.
+    bits = next((bits for bits in _CLOCK_BITS if 2**bits * (1 - 2.0**-10) < ticks <= 2**bits), None)
+    if bits:
+        period = f"2**{bits}" if integers else f"{2**bits * clock.per_ms / 1000:.17g}"
+        whole = ".astype(numpy.int64)" if integers else ""
+        raise ValueError(
+            f"{clock.function}: `{clock.argument}` runs backwards by {clock.ms(drop)} after event {i}, as a clock of "
+            f"{bits} bits does that starts again from 0. Unwrap it first: `numpy.unwrap({clock.argument}{whole}, "
+            f"period={period})`. If the clock is right, sort the events by time."
+        )
+
+
+def _reset(clock: Clock, times: Numbers, unit: Numbers, steps: int) -> str:
+    """For an error about events outside of the recording: whether its clock started again."""
+    i, drop = _backwards(times, unit)
+    if drop <= steps * clock.step:
+        return ""
+    return (
+        f" The times run backwards by {clock.ms(drop)} after event {i}, by more than the "
+        f"{counted(steps, 'step')}: was the clock reset?"
+    )
+
+
+def raster_of(
+    clock: Clock,
+    times: Numbers,
+    step: Numbers,
+    unit: Numbers,
+    origin: Time,
+    shape: tuple[int, int],
+    merge: Merge,
+    padding: Numbers | bool = False,
+) -> Numbers:
+    """The raster of shape (steps, units): booleans, or the number of events.
+
+    It is a NumPy array if all arguments are known. Padding is left out. `times` are for errors.
+    """
+    placed = _placed(clock, times, step, unit, origin, shape, padding)
+    if isinstance(placed, np.ndarray):
+        cells = placed.astype(np.int64) * shape[1] + unit.astype(np.int64)
+        raster = np.zeros(math.prod(shape), np.int32 if merge == "count" else bool)
+        if merge == "count":
+            np.add.at(raster, cells, np.int32(1))
+        else:
+            raster[cells] = True
+        raster, lost = raster.reshape(shape), len(cells) - np.count_nonzero(raster)
+    else:
+        raster, lost = _scatter(placed, jnp.asarray(unit).astype(int), shape, merge == "count")
+    if merge:
+        return raster
+    return refuse(
+        raster,
+        lost > 0,
+        f"{clock.function}: `{clock.argument}` must have at most one event per unit and step{_duration(clock)} without "
+        '`merge=True`, which makes them one spike, or `merge="count"`, which counts them',
+        lambda: f"{counted(int(lost), 'event')} too many",
+    )
+
+
+def _placed(
+    clock: Clock,
+    times: Numbers,
+    step: Numbers,
+    unit: Numbers,
+    origin: Time,
+    shape: tuple[int, int],
+    padding: Numbers | bool,
+) -> Numbers:
+    """The step of each event as an integer, checked. That of padding is the one after the last."""
+    steps, units = shape
+    known = not any(isinstance(each, Tracer) for each in (step, unit, padding))
+    if known:
+        _check_wrap(clock, times, unit)
+    early = step < 0
+    if not isinstance(early, Tracer) and early.any():
+        raise ValueError(
+            f"{clock.function}: all `{clock.argument}` must be at or after `start` = {clock.ms(origin)}, got "
+            f"{counted(int(early.sum()), 'event')} before it; the earliest is at {clock.ms(np.nanmin(times))}. "
+            'Remove them, or pass `start="first"`, so that step 0 begins at the first event.'
+            + (_reset(clock, times, unit, steps) if known else "")
+        )
+    check_size(clock, times, origin, shape)
+    # Written as "inside", because every comparison with NaN is false.
+    in_time = (step >= 0) & (step < steps)
+    valid = in_time & (unit >= 0) & (unit < units) | padding
+    # Known steps become integers before JAX cuts them to 32 bits, which as floats have fewer digits.
+    placed = (np if isinstance(step, np.ndarray) else jnp).where(in_time, step, steps).astype(int)
+    return refuse(
+        placed if known else jnp.asarray(placed),
+        (np if known else jnp).any(~valid),
+        f"{clock.function}: all events must be within {counted(steps, 'step')}{_duration(clock)} and "
+        f"{counted(units, 'unit')}",
+        lambda: _outside(clock, np.asarray(times), step, unit, steps, ~valid),
+    )
+
+
+def _duration(clock: Clock) -> str:
+    return "" if isinstance(clock.dt, Tracer) else f" of {float(clock.dt):g} [ms]"
+
+
+def _outside(clock: Clock, times: Numbers, step: Numbers, unit: Numbers, steps: int, wrong: Numbers) -> str:
+    i, number = int(np.argmax(wrong)), int(np.count_nonzero(wrong))
+    end = '. All are after the last step: is `start="first"` meant?' if (step >= steps).all() else ""
+    reset = _reset(clock, times, unit, steps)
+    return (
+        f"{number} that {'is' if number == 1 else 'are'} not; the first is at {clock.ms(times[i])} of unit "
+        f"{int(unit[i])}{end}{reset and '.' + reset}"
+    )
+
+
+def check_size(clock: Clock, times: Numbers, origin: Time, shape: tuple[int, int]) -> None:
+    """Refuses a raster of more than `MOST_ENTRIES`."""
+    steps, units = shape
+    if steps * units <= MOST_ENTRIES:
+        return
+    known = np.zeros(0) if isinstance(times, Tracer) else np.asarray(times)[np.isfinite(np.asarray(times))]
+    span = f" Its times are {clock.ms(known.min())} to {clock.ms(known.max())}." if known.size else ""
+    first = not known.size or isinstance(origin, Tracer) or known.min() > origin
+    remedy = 'pass `start="first"`, so that step 0 begins at the first event, or use' if first else "use"
+    raise ValueError(
+        f"{clock.function}: a raster of {counted(steps, 'step')}{_duration(clock)} for {counted(units, 'unit')} has "
+        f"more than 2**31 entries.{span} If the recording is shorter, {remedy} a larger `dt`."
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _scatter(
+    step: Int[Array, " events"], unit: Int[Array, " events"], shape: tuple[int, int], count: bool
+) -> tuple[Bool[Array, "steps units"] | Int32[Array, "steps units"], Int[Array, ""]]:
+    """The raster, and the number of events that repeat another one. Events after the last step are padding."""
+    entries = jnp.zeros(shape, jnp.int32 if count else bool).at[step, unit]
+    raster = entries.add(1, mode="drop") if count else entries.set(True, mode="drop")
+    return raster, jnp.sum(step < shape[0]) - jnp.sum(raster.astype(bool))
