@@ -55,7 +55,7 @@ def as_array(
     return array if array.ndim == 0 else jnp.broadcast_to(array, shape)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def zeros(shape: tuple[int, ...], dtype: DTypeLike) -> Shaped[Array, "..."]:
     """`jax.numpy.zeros`, which takes five times as long outside of a compiled program."""
     return jnp.zeros(shape, dtype)
