@@ -865,12 +865,73 @@ class Wide(InputInterface[InputInterfaceConfig, None]):
 def test_range_of_a_users_encoder():
     assert warnings_of(lambda: Wide().init(jnp.array([-5.0, 4.0]))) == []
     (text,) = warnings_of(lambda: Wide().init(jnp.array([-6.0, 4.0, 7.0])))
-    assert text.startswith("Wide: 67 % of `signal` lies outside its range, -5 to 5 volts, and ")
-    assert "Divide by 1000 first" in text
+    assert text == (
+        "Wide: 67 % of `signal` lies outside its range, -5 to 5 volts. Divide by 1000 first. This warning is given "
+        "once per class."
+    )
     checked = Wide(check_signal=True)
     assert float(checked(jnp.array([4.0]), None)[0]["spikes"].spikes[0]) == 1
     with pytest.raises(Exception, match="Wide: `signal` must be within its range, -5 to 5 volts, and not NaN"):
         checked(jnp.array([7.0]), None)
+
+
+@pytest.mark.parametrize(
+    "low, high, contained",
+    [
+        (0.0, None, [False, False, True, True, True, False, False]),
+        (jnp.float32(0.0), None, [False, False, True, True, True, False, False]),
+        (None, 0.0, [False, True, True, False, False, False, False]),
+        (None, None, [False, True, True, True, True, False, False]),
+        (-1e9, 1.0, [False, True, True, True, False, False, False]),
+    ],
+)
+def test_range_without_a_limit_at_one_end(low, high, contained):
+    allowed = SignalRange(low, high, "some values")
+    x = jnp.array([-np.inf, -4.0, 0.0, 1.0, 1e30, np.inf, nan])
+    assert allowed.contains(x).tolist() == contained
+    if (known := allowed.known()) is None:
+        assert low is None and high is None
+    else:
+        ends = (-np.inf if low is None else low, np.inf if high is None else high)
+        assert tuple(float(end) for end in known) == ends
+    assert jax.jit(lambda low: SignalRange(low, None, "above a traced number").known() is None)(0.0)
+
+
+class Positive(Wide):
+    """An encoder with a range that has no upper end, and without a remedy."""
+
+    @property
+    def signal_range(self):
+        return SignalRange(0.0, None, "positive values")
+
+
+def test_range_without_a_limit_is_checked():
+    assert warnings_of(lambda: Positive().init(jnp.array([1e9, 3.0, -1.0]))) == []
+    (text,) = warnings_of(lambda: Positive().init(jnp.array([-6.0, -4.0, 7.0])))
+    assert text == (
+        "Positive: 67 % of `signal` lies outside its range, positive values. This warning is given once per class."
+    )
+    checked = Positive(check_signal=True)
+    assert float(checked(jnp.array([1e9]), None)[0]["spikes"].spikes[0]) == 1
+    for wrong in (-1.0, np.inf, nan):
+        with pytest.raises(Exception, match="Positive: `signal` must be within its range, positive values, and not"):
+            checked(jnp.array([wrong]), None)
+    with pytest.raises(TypeError, match="held signal within a range, but Positive accepts positive values"):
+        spark.plot.transfer_curve(Positive())
+
+
+def test_long_arrays_are_shortened_in_errors():
+    rates, rate = np.linspace(100, 2000, 64), "`max_freq` .* must be at most 1000, .* got max_freq=.*"
+    tau = "`tau` must be at least .* got tau=.*"
+    for action, text in (
+        (lambda: PoissonSpiker(max_freq=rates), rate),
+        (lambda: PoissonSpiker(max_freq=jnp.asarray(rates)), rate),
+        (lambda: LinearSpiker(max_freq=jnp.asarray(rates / 10), cd=20.0), "`cd` must be shorter .* got max_freq=.*"),
+        (lambda: LinearSpiker(max_freq=1.0, tau=jnp.linspace(1, 2, 64)), tau),
+    ):
+        with pytest.raises(ValueError, match=f"(?s){text}") as info:
+            action()
+        assert "..." in str(info.value) and len(str(info.value)) < 450
 
 
 def test_range_warning_is_repeated_if_it_is_an_error():

@@ -69,10 +69,11 @@ def range_of(function: str, interface: Any, kinds: tuple[type, ...], what: str) 
         raise ValueError(f"{function}: `interface` must have scalar parameters. {error}") from error
     own = (interface.config.mins, interface.config.maxs) if not isinstance(interface, InputInterface) else None
     ends = own or interface.signal_range.known()
-    if ends is None:
+    if ends is None or not all(np.isfinite(end).all() for end in ends):
         name = type(interface).__name__
         raise TypeError(
-            f"{function}: `interface` must encode a held signal within a range, but {name} accepts any finite value."
+            f"{function}: `interface` must encode a held signal within a range, but {name} accepts "
+            f"{interface.signal_range.text}."
         )
     low, high = ends
     return float(low), float(high)

@@ -40,9 +40,12 @@ def warn_outside(cls: type, value: Any, allowed: SignalRange) -> None:
         level, frame = 1, sys._getframe()
         while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _WITHIN:
             level, frame = level + 1, frame.f_back
+        # A class of a user need not saturate.
+        encoded = ", and is encoded as the nearer end" if is_own(cls) else ""
+        remedy = f" {allowed.remedy}." if allowed.remedy else ""
         warnings.warn(
-            f"{cls.__name__}: {100 * share:.0f} % of `signal` lies outside its range, {allowed.text}, and is encoded "
-            f"as the nearer end. {allowed.remedy}. This warning is given once per class.",
+            f"{cls.__name__}: {100 * share:.0f} % of `signal` lies outside its range, {allowed.text}{encoded}.{remedy} "
+            "This warning is given once per class.",
             stacklevel=level,
         )
         _warned.add(cls)  # After the warning, because a filter may turn it into an error, which must be raised again.

@@ -12,7 +12,8 @@ from ...records.numbers import Number, as_array, concrete, together
 class SignalRange(NamedTuple):
     """The values of a signal that an encoder encodes without saturation, as in `SignalRange(-5.0, 5.0, "-5 to 5")`.
 
-    - `low`, `high`: the ends, which belong to the range. `None`: every finite value belongs to it.
+    - `low`, `high`: the ends, which belong to the range. `None`: there is no limit at this end, and every finite value
+        that the other end admits belongs to the range.
     - `text`: the range in words.
     - `remedy`: how to bring another signal into the range.
     """
@@ -24,15 +25,17 @@ class SignalRange(NamedTuple):
 
     def contains(self, x: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
         """Whether each value is in the range; NaN is not."""
-        if self.low is None or self.high is None:
-            return jnp.isfinite(x)
-        return (x >= as_array(self.low, x.dtype, x.shape)) & (x <= as_array(self.high, x.dtype, x.shape))
+        above = jnp.isfinite(x) if self.low is None else x >= as_array(self.low, x.dtype, x.shape)
+        below = jnp.isfinite(x) if self.high is None else x <= as_array(self.high, x.dtype, x.shape)
+        return above & below
 
     def known(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The ends of the range; `None` if it contains every finite value, or if an end is traced."""
-        if self.low is None or self.high is None:
+        """The ends of the range, infinite where there is no limit; `None` if it contains every finite value, or if an
+        end is traced."""
+        if self.low is None and self.high is None:
             return None
-        low, high = concrete(self.low), concrete(self.high)
+        low = concrete(-np.inf if self.low is None else self.low)
+        high = concrete(np.inf if self.high is None else self.high)
         return None if low is None or high is None else (low, high)
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from ....core.exact import derived
 from ....records.checks import non_negative, positive
+from ....records.fields import shown
 from ....records.numbers import Number, as_array, concrete, together
 from ....records.record import parameter
 from .base import RateConfig, time_to_charge
@@ -36,8 +37,8 @@ class LeakyConfig(RateConfig):
         if charging is not None and tau is not None and (charging / tau > 11.5).any():
             raise ValueError(
                 f"{type(self).__name__}: `tau` must be at least (1000 / max_freq - cd) / 11.5 [ms], or the gain "
-                f"cannot be told from 1 in float32; got tau={self.tau} [ms], max_freq={self.max_freq} [Hz], "
-                f"cd={self.cd} [ms]. Take a larger `tau`, or a larger `max_freq`."
+                f"cannot be told from 1 in float32; got tau={shown(self.tau)} [ms], max_freq={shown(self.max_freq)} "
+                f"[Hz], cd={shown(self.cd)} [ms]. Take a larger `tau`, or a larger `max_freq`."
             )
 
 

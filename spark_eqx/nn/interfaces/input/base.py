@@ -14,7 +14,7 @@ from ....core.ports import Port
 from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
 from ....records.checks import positive
-from ....records.fields import if_default
+from ....records.fields import if_default, shown
 from ....records.numbers import Number, check_broadcasts, state_dtype, together
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, ATan
@@ -52,7 +52,7 @@ class RateConfig(InputInterfaceConfig):
         if max_freq is not None and dt is not None and (max_freq * dt > 1000).any():
             raise ValueError(
                 f"{type(self).__name__}: `max_freq` [Hz] times `dt` [ms] must be at most 1000, one spike per step; "
-                f"got max_freq={self.max_freq} [Hz]{if_default(self, 'max_freq')}, dt={self.dt} [ms]"
+                f"got max_freq={shown(self.max_freq)} [Hz]{if_default(self, 'max_freq')}, dt={shown(self.dt)} [ms]"
                 f"{if_default(self, 'dt')}. Take a smaller `dt` or `max_freq`."
             )
 
@@ -69,7 +69,7 @@ def time_to_charge(config: Any) -> np.ndarray | None:
     if (charging <= 0).any():
         raise ValueError(
             f"{type(config).__name__}: `cd` must be shorter than the interval at full signal, 1000 / max_freq [ms]; "
-            f"got max_freq={config.max_freq} [Hz]{if_default(config, 'max_freq')}, cd={config.cd} [ms]"
+            f"got max_freq={shown(config.max_freq)} [Hz]{if_default(config, 'max_freq')}, cd={shown(config.cd)} [ms]"
             f"{if_default(config, 'cd')}. Take a smaller `cd` or `max_freq`."
         )
     return charging
