@@ -595,3 +595,13 @@ def test_json_names_the_class():
         module = make(threshold=jnp.asarray([0.1, 0.2]))
         again = spark.SparkModule.from_json(module.to_json())
         assert eqx.tree_equal(module, again)
+
+
+@pytest.mark.parametrize("cls", [StepForwardSpiker, SendOnDeltaSpiker])
+def test_gradient_of_the_count_with_respect_to_the_threshold(cls):
+    """The decoder follows the signal `x` for any threshold `a`: the net number of spikes is near `x / a`, and its
+    derivative is `-x / a ** 2`."""
+    x, threshold = 0.6 * jnp.sin(jnp.arange(1400.0) / 100)[:, None], 0.1
+    net = lambda threshold: spark.unroll(cls(threshold=threshold), x)[0]["spikes"].value.sum()
+    slope = jax.grad(net)(jnp.array(threshold))
+    np.testing.assert_allclose(slope, -x[-1, 0] / threshold**2, rtol=0.02)

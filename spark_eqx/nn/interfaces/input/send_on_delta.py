@@ -43,6 +43,5 @@ class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
     ) -> Float[Array, "*units"]:
         # The derivative is the derivative of a move by one threshold, which is how far a signal has moved when it just
         # reaches the threshold.
-        threshold = lax.stop_gradient(as_array(self.config.threshold, x.dtype, x.shape))
-        moved = memory + threshold * spikes
+        moved = memory + as_array(self.config.threshold, x.dtype, x.shape) * spikes
         return lax.stop_gradient(jnp.where(spikes != 0, x, memory)) + (moved - lax.stop_gradient(moved))
