@@ -93,7 +93,7 @@ class LIF(eqx.Module):
     bias: Float[Array, " units"]
     decay: float = eqx.field(static=True)  # per step
 
-    def __init__(self, inputs: int, units: int, key: PRNGKeyArray, dt: float = 1.0):
+    def __init__(self, inputs: int, units: int, key: PRNGKeyArray, *, dt: float):
         self.weight = (3 / inputs) ** 0.5 * jr.normal(key, (units, inputs))
         self.bias = jnp.zeros(units)
         self.decay = float(np.exp(-dt / 10.0))  # a time constant of 10 ms

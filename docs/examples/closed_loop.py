@@ -5,10 +5,10 @@ state -> spikes -> spiking layer -> spikes -> force -> physics -> state
     python docs/examples/closed_loop.py             # half a minute on a laptop's CPU
     python docs/examples/closed_loop.py --quick     # seconds; learns less
 
-Needs `pip install ".[examples]"` in the clone. The network learns by evolution, without
-gradients: each candidate of a population plays a batch of episodes, and the next
-population moves towards the better candidates. Physics and network are one compiled
-loop, in which an episode that fails begins anew while the others continue.
+Needs `pip install ".[examples]"` in the clone. Copy it together with `_common.py`. The
+network learns by evolution, without gradients: each candidate of a population plays a
+batch of episodes, and the next population moves towards the better candidates. Physics
+and network are one compiled loop, in which an episode that fails begins anew.
 """
 
 from collections import namedtuple
@@ -29,8 +29,9 @@ from spark_eqx import plot
 from spark_eqx.nn.interfaces import ExponentialIntegrator, TopologicalLinearSpiker
 
 
-DT, STEPS = 4.0, 5  # ms; steps of the network per interval
+DT = 4.0  # ms, the time step of the network; at most 4, because units fire at 250 Hz
 INTERVAL, EPISODE = 0.02, 500  # s, the time for which a force is held; intervals
+STEPS = round(1000 * INTERVAL / DT)  # of the network per interval
 FORCE, START = 10.0, 0.05  # N, at most; the largest component of an initial state
 RANGES = np.array([2.4, 2, np.deg2rad(12), 2], np.float32)  # m, m/s, rad, rad/s
 UNITS, HIDDEN = 12, 32  # of the encoder, for each component; of the layer
@@ -186,9 +187,8 @@ def draw(both: list[Frame], result: common.Training) -> Any:
 
 
 def main(arguments: Any = None) -> None:
-    about, quick = "Balance a pole on a cart.", "few generations: a few seconds"
-    more: Any = {"generations": GENERATIONS, "seed": 0, "quick": quick}
-    options = common.parse(arguments, "closed_loop", about, **more)
+    more: Any = {"generations": GENERATIONS, "seed": 0, "quick": "few generations"}
+    options = common.parse(arguments, "closed_loop", "Balance a pole.", **more)
     count = options.generations or GENERATIONS[options.quick]
     untrained, result = fit(generations=count, seed=options.seed)
     both = [jax.device_get(examine(each)) for each in (untrained, result.state[0])]

@@ -4,8 +4,9 @@
     python docs/examples/digits.py --all    # every encoder, one table
     python docs/examples/digits.py --encoder topological-poisson --learn-encoder
 
-Needs `pip install ".[examples]"` in the clone. The 1797 images of 8 x 8 pixels come
-with scikit-learn. The layers and their training are in `_common.py`.
+Needs `pip install ".[examples]"` in the clone. Copy it together with `_common.py`,
+which has the layers and their training. The 1797 images of 8 x 8 pixels come with
+scikit-learn.
 """
 
 from collections.abc import Sequence
@@ -26,34 +27,36 @@ from spark_eqx import plot
 from spark_eqx.nn import interfaces as nn
 
 
-STEPS = 32  # time steps of 1 ms for which an image is shown
+DT = 1.0  # ms; below 2, because units fire at 500 Hz or, with --learn-encoder, more
+STEPS = round(32.0 / DT)  # 32 ms for which an image is shown
 CLASSES, HIDDEN, OUTPUT = 10, 128, 80  # units; eight of the output vote for each class
 EPOCHS, IMAGES = (60, 10), (None, 480)  # in full, and with `--quick`
 
-TOPOLOGY: Any = {"max_freq": 500.0, "resolution": 4, "sigma": 0.35}
+TOPOLOGY: Any = {"max_freq": 500.0, "resolution": 4, "sigma": 0.35, "dt": DT}
 CODES: dict[str, nn.InputInterface[Any, Any]] = {
-    "linear": nn.LinearSpiker(max_freq=500.0, tau=20.0, cd=1.0),
-    "poisson": nn.PoissonSpiker(max_freq=500.0),
-    "regular": nn.RegularSpiker(max_freq=500.0),
-    "renewal": nn.RenewalSpiker(max_freq=500.0, order=4, cd=1.0),
+    "linear": nn.LinearSpiker(max_freq=500.0, tau=20.0, cd=1.0, dt=DT),
+    "poisson": nn.PoissonSpiker(max_freq=500.0, dt=DT),
+    "regular": nn.RegularSpiker(max_freq=500.0, dt=DT),
+    "renewal": nn.RenewalSpiker(max_freq=500.0, order=4, cd=1.0, dt=DT),
     "topological-linear": nn.TopologicalLinearSpiker(tau=20.0, cd=1.0, **TOPOLOGY),
     "topological-poisson": nn.TopologicalPoissonSpiker(**TOPOLOGY),
-    "latency": nn.LatencySpiker(window=16.0, threshold=0.1),
-    "weighted-phase": nn.WeightedPhaseSpiker(bits=4),
-    "phase": nn.PhaseSpiker(window=16.0),
-    "burst": nn.BurstSpiker(window=32.0),
-    "rank-order": nn.RankOrderSpiker(window=32.0),
+    "latency": nn.LatencySpiker(window=16.0, threshold=0.1, dt=DT),
+    "weighted-phase": nn.WeightedPhaseSpiker(bits=4, dt=DT),
+    "phase": nn.PhaseSpiker(window=16.0, dt=DT),
+    "burst": nn.BurstSpiker(window=32.0, dt=DT),
+    "rank-order": nn.RankOrderSpiker(window=32.0, dt=DT),
 }
 # The signal of a white pixel, if not 1; a black one is 0. Phases of 0 and 1 are equal,
 # so the grey values cover half a circle.
 WHITE = {"phase": 0.5}
 # Some codes encode each value once per cycle; this is the duration of the cycle [ms].
-CYCLE = {"latency": 16, "weighted-phase": 4, "phase": 16, "burst": 32, "rank-order": 32}
+CYCLE: Any = {"latency": 16, "phase": 16, "burst": 32, "rank-order": 32}
+CYCLE["weighted-phase"] = f"{4 * DT:g}"  # four bits, one per step
 
 # Bounds of the parameters while they are learnt. Any combination is valid: at most one
 # spike per step (max_freq * dt <= 1000), cd < 1000 / max_freq, and mins < maxs.
 BOUNDS = {
-    "max_freq": (100.0, 800.0, "Hz"),
+    "max_freq": (100.0, min(800.0, 1000 / DT), "Hz"),
     "tau": (2.0, 200.0, "ms"),
     "cd": (0.1, 1.2, "ms"),
     "mins": (-0.5, 0.4, ""),
@@ -110,10 +113,10 @@ class Network(eqx.Module):
         self.encoder = Encoder(CODES[code], learn_encoder)
         image = spark.InputSpec(spark.FloatArray, (8, 8), np.dtype("float32"))
         inputs = np.prod(CODES[code].output_specs({"signal": image})["spikes"].shape)
-        self.hidden = common.LIF(int(inputs), HIDDEN, hidden_key)
-        self.output = common.LIF(HIDDEN, OUTPUT, output_key)
+        self.hidden = common.LIF(int(inputs), HIDDEN, hidden_key, dt=DT)
+        self.output = common.LIF(HIDDEN, OUTPUT, output_key, dt=DT)
         self.decoder = nn.ExponentialIntegrator(
-            num_outputs=CLASSES, saturation_freq=50.0, tau=10.0, shuffle=False
+            num_outputs=CLASSES, saturation_freq=50.0, tau=10.0, shuffle=False, dt=DT
         )
 
     def __call__(self, image: Float[Array, "8 8"], key: PRNGKeyArray) -> Activity:
@@ -149,9 +152,9 @@ def draw(name: str, result: common.Training, test: Any) -> Any:
     picture.set(title=f"A held-out image: {label}", xlabel="column", ylabel="row")
     drawn = picture.imshow(image, cmap="gray_r", vmin=0, vmax=1)
     figure.colorbar(drawn, ax=picture, label="signal")
-    plot.raster(activity.encoder, ax=raster).invert_yaxis()  # like the image
+    plot.raster(activity.encoder, dt=DT, ax=raster).invert_yaxis()  # like the image
     raster.set(title=f"Its spikes, encoder: {name}", ylabel="encoder unit")
-    plot.traces(activity.scores, ax=scores)
+    plot.traces(activity.scores, dt=DT, ax=scores)
     for k, line in enumerate(scores.lines):
         line.set(color=colormaps["tab10"](k), label=k, lw=4 if k == label else 1.5)
     scores.set(title="Class scores", ylabel="score (1: units fire at 50 Hz)")

@@ -3,8 +3,8 @@
     python docs/examples/sharded.py             # seconds, on eight virtual devices
     python docs/examples/sharded.py --quick     # fewer steps
 
-Needs `pip install ".[examples]"` in the clone. If JAX finds several devices (GPUs,
-TPUs), the program uses those.
+Needs `pip install ".[examples]"` in the clone. Copy it together with `_common.py`. If
+JAX finds several devices (GPUs, TPUs), the program uses those.
 
 The program is written for one device. To distribute it, three lines put its input on a
 mesh of devices, and JAX's partitioner does the rest:
@@ -44,7 +44,8 @@ from spark_eqx.nn.interfaces import (
 
 
 DEVICES = 8  # virtual devices, on a CPU
-STEPS = 1000, 200  # of 1 ms: in full, and with `--quick`
+DT = 1.0  # ms
+STEPS = round(1000 / DT), round(200 / DT)  # 1 s in full, and 200 ms with `--quick`
 BATCH = 64  # examples
 CHANNELS = 32  # channels of each example
 ENCODERS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -60,7 +61,7 @@ BY_SIGNAL, BY_MAX_FREQ = 4e-6, 1e-4
 
 def make_signal(steps: int) -> Float[Array, "steps batch channels"]:
     """Waves; each example and each channel comes a little later than the one before."""
-    time = np.arange(steps)[:, None, None]  # ms
+    time = DT * np.arange(steps)[:, None, None]  # ms
     lag = np.arange(BATCH)[:, None] / BATCH + np.arange(CHANNELS) / (4 * CHANNELS)
     return jnp.asarray(0.5 - 0.5 * np.cos(2 * np.pi * (time / 250 - lag)), jnp.float32)
 
@@ -78,7 +79,7 @@ def make_program(name: str) -> Any:
     @jax.jit
     def program(signal, max_freq, key):
         def loss_fn(signal, max_freq):
-            spiker = encoder(max_freq=max_freq, **parameters)
+            spiker = encoder(max_freq=max_freq, dt=DT, **parameters)
             output, _ = spark.unroll(spiker, signal, key=key)
             spikes = output["spikes"].spikes
             return jnp.mean(jnp.square(spikes.mean(0))), spikes
@@ -153,7 +154,7 @@ def draw(result: Comparison) -> Any:
     left, right = figure.subplots(1, 2, sharey=True)
     spikes, gradient = result.outcome.spikes, result.outcome.by_signal[..., 0]
     steps, batch = gradient.shape
-    plot.raster(spikes.reshape(steps, batch, -1)[..., 0], ax=left)
+    plot.raster(spikes.reshape(steps, batch, -1)[..., 0], dt=DT, ax=left)
     left.lines[0].set(markeredgewidth=0.5)  # narrow enough to show each spike
     left.set(title=f"Spikes of channel 0, {result.name}", ylabel="example of the batch")
     for i, shard in enumerate(spikes.addressable_shards):
@@ -167,7 +168,7 @@ def draw(result: Comparison) -> Any:
         )
         place: Any = {"xycoords": ("axes fraction", "data"), "va": "center"}
         left.annotate(text, (1.01, middle), fontsize="small", **place)
-    extent = 0, steps, -0.5, batch - 0.5
+    extent = 0, steps * DT, -0.5, batch - 0.5
     style: Any = {"cmap": "magma_r", "aspect": "auto", "interpolation": "nearest"}
     image = right.imshow(gradient.T, origin="lower", extent=extent, **style)
     figure.colorbar(image, ax=right, label="gradient of the loss to the signal")

@@ -3,10 +3,10 @@
     python docs/examples/sweep.py             # about ten seconds on a laptop's CPU
     python docs/examples/sweep.py --quick     # 64 encoders
 
-Needs `pip install ".[examples]"` in the clone. One `LinearSpiker` whose `tau` and
-`max_freq` are arrays of 256 numbers *is* 256 encoders: `eqx.filter_vmap` runs a
-function of one encoder over all of them. A Python loop calls the same function, for
-comparison.
+Needs `pip install ".[examples]"` in the clone. Copy it together with `_common.py`. One
+`LinearSpiker` whose `tau` and `max_freq` are arrays of 256 numbers *is* 256 encoders:
+`eqx.filter_vmap` runs a function of one encoder over all of them. A Python loop calls
+the same function, for comparison.
 
 The program computes two numbers for each encoder:
 
@@ -38,19 +38,20 @@ from spark_eqx import measure
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker
 
 
-STEPS = 2000  # of 1 ms
+DT = 1.0  # ms; at most 2, because units fire at up to 500 Hz
+STEPS = round(2000.0 / DT)  # 2 s
 HELD = np.linspace(0.1, 1, 10, dtype=np.float32)  # signals
 UNITS = 16
 CD = 1.0  # ms
 SMOOTHING = 20.0  # ms, of the decoder, which smooths twice
-LATENCY = round(2 * SMOOTHING)  # steps; the mean delay of the decoder
-START = 200  # steps left out of the SNR, because the decoder begins at 0
+LATENCY = round(2 * SMOOTHING / DT)  # steps; the mean delay of the decoder
+START = round(200.0 / DT)  # 200 ms left out of the SNR, as the decoder begins at 0
 SIDE = 16, 8  # of each axis of the grid: in full, and with `--quick`
 RECOMPILED = 3  # settings
 
 
 def slow_signal() -> Float[Array, " steps"]:
-    seconds = np.arange(STEPS) / 1000
+    seconds = DT * np.arange(STEPS) / 1000
     waves = ((0.5, 0.1), (1.3, 0.4), (3, 0))  # frequencies [Hz] and phases
     turns = np.stack([rate * seconds + phase for rate, phase in waves])
     total = np.sin(2 * np.pi * turns).sum(0)
@@ -66,7 +67,7 @@ class Result(NamedTuple):
 def examine(spiker: LinearSpiker) -> Result:
     """One encoder."""
     encoded, _ = spark.unroll(spiker, jnp.asarray(HELD), steps=STEPS)
-    rates = measure.rate(encoded["spikes"])
+    rates = measure.rate(encoded["spikes"], dt=DT)
 
     signal, max_freq = slow_signal(), spiker.config.max_freq
     given = jnp.broadcast_to(signal[:, None], (STEPS, UNITS))
@@ -74,7 +75,7 @@ def examine(spiker: LinearSpiker) -> Result:
     state = eqx.tree_at(lambda s: s.potential, spiker.init(given[0]), potentials)
     encoded, _ = spark.unroll(spiker, given, state)
     integrator = ExponentialIntegrator(
-        num_outputs=1, saturation_freq=max_freq, tau=SMOOTHING, shuffle=False
+        num_outputs=1, saturation_freq=max_freq, tau=SMOOTHING, shuffle=False, dt=DT
     )
     decoded, _ = spark.unroll(integrator, encoded["spikes"])
     fraction = jnp.maximum(decoded["signal"].value[START + LATENCY :, 0], 1e-3)
@@ -115,7 +116,7 @@ def sweep(side: int) -> Sweep:
     pairs = np.stack(np.meshgrid(tau, max_freq, indexing="ij"), dtype=np.float32)
     taus, frequencies = jnp.asarray(pairs.reshape(2, -1))
     # All encoders as one module. All values are checked here.
-    spikers = LinearSpiker(tau=taus, max_freq=frequencies, cd=CD)
+    spikers = LinearSpiker(tau=taus, max_freq=frequencies, cd=CD, dt=DT)
     all_at_once = eqx.filter_jit(eqx.filter_vmap(examine))
     result, at_once = timed(lambda: all_at_once(spikers))
 
@@ -128,8 +129,8 @@ def sweep(side: int) -> Sweep:
     # Python floats are constants, so a new program is compiled for each setting.
     start = time.perf_counter()
     for i in tqdm(range(RECOMPILED), desc="constants"):
-        numbers = float(tau[i % side]), float(max_freq[-1 - i % side])
-        jax.device_get(one(LinearSpiker(tau=numbers[0], max_freq=numbers[1], cd=CD)))
+        a, b = float(tau[i % side]), float(max_freq[-1 - i % side])
+        jax.device_get(one(LinearSpiker(tau=a, max_freq=b, cd=CD, dt=DT)))
     recompiled = (time.perf_counter() - start) * side**2 / RECOMPILED
 
     expected = jax.vmap(lambda spiker: spiker.rate(jnp.asarray(HELD)))(spikers)
@@ -153,7 +154,7 @@ def print_table(result: Sweep) -> None:
     print("first: with compilation; again: without, up to numbers on the host")
     i, j = np.unravel_index(result.snr.argmax(), result.snr.shape)
     at = f"tau = {result.tau[i]:.0f} ms, max_freq = {result.max_freq[j]:.0f} Hz"
-    error, spike = result.error.max(), 1000 / STEPS
+    error, spike = result.error.max(), 1000 / (STEPS * DT)
     print(f"\nlargest error of a rate: {error:.2f} Hz; a spike is {spike:.2f} Hz")
     print(f"best SNR: {result.snr.max():.1f} dB, at {at}")
 
