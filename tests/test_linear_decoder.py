@@ -280,7 +280,26 @@ CASES = {
         TypeError,
         "LinearDecoder.fit: `spikes` traced outside `jit`",
     ),
-    "nan": (lambda: fit(SPIKES, TARGET * jnp.nan), ValueError, "LinearDecoder.fit: `spikes` and `target` finite"),
+    "a gap": (
+        lambda: fit(SPIKES, TARGET.at[7, 1].set(jnp.nan), chunk=3),
+        ValueError,
+        "LinearDecoder.fit: `target` finite at step 7. Leave out fill",
+    ),
+    "a gap in the second trial": (
+        lambda: fit(np.stack([SPIKES] * 2), np.stack([TARGET, TARGET.at[7].set(jnp.inf)]), batched=True, chunk=3),
+        ValueError,
+        "LinearDecoder.fit: `target` finite at step 7. Leave out fill",
+    ),
+    "spikes that are NaN": (
+        lambda: fit(SPIKES.at[4, 0].set(jnp.nan), TARGET),
+        ValueError,
+        "LinearDecoder.fit: `spikes` finite at step 4. Leave out fill",
+    ),
+    "beyond doubles": (
+        lambda: fit(SPIKES, np.full((10, 2), 1e308)),
+        ValueError,
+        "LinearDecoder.fit: `target` float32 1e+308",
+    ),
 }
 
 

@@ -26,6 +26,7 @@ from spark_eqx.nn.interfaces import (
     PhaseSpiker,
     PoissonSpiker,
     RegularSpiker,
+    Scale,
     StepForwardSpiker,
     TopologicalLinearSpiker,
     _outside,
@@ -485,7 +486,12 @@ CASES = {
     "no encoder": (
         lambda: search(integrator(linear), SIGNAL, {"tau": [1.0]}),
         TypeError,
-        "`encoder` input interface Exponential",
+        "`encoder` input interface an instance of ExponentialIntegrator.",
+    ),
+    "a chain": (
+        lambda: search(spark.Sequential([Scale(), linear]), SIGNAL, {"tau": [1.0]}),
+        TypeError,
+        "search: `encoder` input interface an instance of Sequential. the encoder, scaled by `Scale.fit`",
     ),
     "integers": (
         lambda: search(linear, jnp.arange(5), {"tau": [1.0]}),

@@ -19,9 +19,11 @@ from ..core.ports import Port
 from ..core.running.keys import check_key
 from ..measure import snr
 from ..measure._signals import signal_pair
+from ..nn._sequential import Sequential
 from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
 from ..records.checks import non_negative, positive
 from ..records.class_names import counted
+from ..records.fields import shown
 from ..records.kinds import number
 from ..records.numbers import state_dtype
 from ._channels import scored_samples
@@ -199,7 +201,10 @@ def _matched(encoder: InputInterface) -> SparkModule:
 
 def _signals(encoder: Any, signals: Signal) -> Float[Array, "steps *channels"]:
     if not isinstance(encoder, InputInterface):
-        raise TypeError(f"search: `encoder` must be an input interface, got {type(encoder).__name__}: {encoder!r}.")
+        remedy = ""
+        if isinstance(encoder, Sequential):
+            remedy = " Pass the encoder, and the signals scaled by `Scale.fit`."
+        raise TypeError(f"search: `encoder` must be an input interface, got {shown(encoder)}.{remedy}")
     value = Port("signals", FloatArray).wrap("search", as_signal("search", "signals", signals)).value
     if isinstance(value, Tracer):
         raise TypeError("search: `signals` must not be traced; call `search` outside of `jit`, `grad` and `vmap`.")

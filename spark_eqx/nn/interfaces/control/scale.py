@@ -126,9 +126,10 @@ class Scale(_Scaling[ScaleConfig]):
 
         **Arguments:**
 
-        - `recording`: a [`FloatArray`][] or an array of floats, in any unit, of shape `(steps, channels)`. There may be
-            more leading axes, such as one for trials: the range of a channel, an element of the last axis, is taken
-            over all of them. An array with one axis is one channel. NaN marks missing samples, which are left out.
+        - `recording`: a [`FloatArray`][] or an array of floats, in any unit, of shape `(steps, ..., channels)`. The
+            range of a channel, an element of the last axis, is taken over all other axes, such as the trials of
+            `(steps, trials, channels)`. An array with one axis is one channel. NaN marks missing samples, which are
+            left out.
         - `quantiles`: the quantiles that are scaled to 0 and 1. For instance, `(0.01, 0.99)` ignores outliers in up to
             1 % of the samples at either end.
 

@@ -56,8 +56,9 @@ def ridge(
     penalty = np.full(units + bias, sequences * steps * (regularization * largest) ** 2)
     # A penalty on the bias would make the result depend on the offset of the target.
     penalty[units:] = 0
+    # NaN if the sums have overflowed.
     exact = _solve(owner, sums, penalty, regularization)
-    if np.abs(exact).max(initial=0) > jnp.finfo(floats).max:
+    if not np.abs(exact).max(initial=0) <= jnp.finfo(floats).max:
         raise ValueError(f"{owner}: `target` must be within the range of {floats}, got {np.abs(target).max():g}.")
     solution = jnp.asarray(exact, floats)
     return solution[:, :units].reshape(*outputs, units), solution[:, units].reshape(outputs) if bias else None
@@ -104,9 +105,16 @@ def _accumulate(
         largest = max(largest, float(np.abs(terms).max()))
         terms = np.concatenate([terms, np.ones((len(terms), int(bias)))], axis=1)
         wanted = np.asarray(target[:, part], float).reshape(len(terms), -1)
-        sums += terms.T @ np.concatenate([terms, wanted], axis=1)
-    if not np.isfinite(sums).all():
-        raise ValueError(f"{owner}: `spikes` and `target` must be finite.")
+        for name, values in (("spikes", terms), ("target", wanted)):
+            if not (finite := np.isfinite(values).all(1)).all():
+                # The rows are the steps of the first sequence, then the steps of the second one, and so on.
+                step = start + np.flatnonzero(~finite).min() % averages.shape[1]
+                raise ValueError(
+                    f"{owner}: `{name}` must be finite, but is not at step {step}. Leave out such steps of both "
+                    "`spikes` and `target`, or fill the missing samples."
+                )
+        with np.errstate(over="ignore", invalid="ignore"):  # `ridge` reports an overflow as an error.
+            sums += terms.T @ np.concatenate([terms, wanted], axis=1)
     if not largest > 0:
         raise ValueError(f"{owner}: `spikes` must contain a spike, got none in {counted(sequences * steps, 'step')}.")
     return sums, largest

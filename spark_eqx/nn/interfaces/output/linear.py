@@ -144,13 +144,16 @@ class LinearDecoder(OutputInterface[LinearDecoderConfig, LinearDecoderState]):
 
         **Arguments:**
 
-        - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, `(steps, *units)`.
-        - `target`: a [`FloatArray`][], or an array of numbers, `(steps, *outputs)`: the signal of each step.
+        - `spikes`: a [`SpikeArray`][], or an array of 0 and 1, `(steps, *units)`. An axis of trials after the axis of
+            time counts as units: each output has weights for the units of all trials, and the decoder is for these
+            trials only. For one decoder of all trials, put their axis first, and pass `batched=True`.
+        - `target`: a [`FloatArray`][], or an array of numbers, `(steps, *outputs)`: the signal of each step. Leave out
+            steps with missing samples, or fill the samples.
         - `regularization`: the strength, as a fraction of the largest absolute average of any unit. Below 1e-6, the
             weights of units that fire alike depend on rounding.
         - `tau`, `dt`: the parameters of the decoder, one number each.
         - `bias`: whether the decoder has a bias.
-        - `batched`: whether spikes and target have an axis of sequences before the axis of time.
+        - `batched`: whether spikes and target have an axis of sequences, such as trials, before the axis of time.
         - `chunk`: the number of steps, of all sequences, that are processed at once. The memory needed is that for the
             averages of one chunk and for a matrix of units by units.
 
