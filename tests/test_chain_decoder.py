@@ -167,6 +167,16 @@ CASES = {
     ),
     "an index": (lambda: CHAIN.decoder(stages={3: {}}), ValueError, "Sequential.decoder: `stages` 0 to 2 3 stages 3"),
     "an index from the end": (lambda: CHAIN.decoder(stages={-1: {}}), ValueError, "Sequential.decoder: `stages` -1"),
+    "an index that is a boolean": (
+        lambda: CHAIN.decoder(stages={True: {}}),
+        ValueError,
+        "decoder: `stages` 0 to 2 True",
+    ),
+    "a field that is not a name": (
+        lambda: CHAIN.decoder(stages={1: {3: 4}}),
+        TypeError,
+        "Sequential.decoder: `stages` {0: {...}} {1: {3: 4}}",
+    ),
     "a list": (lambda: CHAIN.decoder(stages=[{}]), TypeError, "Sequential.decoder: `stages` {0: {...}} [{}]"),
     "no fields": (lambda: CHAIN.decoder(stages={0: 1.0}), TypeError, "Sequential.decoder: `stages` {0: 1.0}"),
     "no start": (

@@ -524,3 +524,16 @@ def test_missing_package_is_named(name, call, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=f"needs the package `{name}`: pip install {name}"):
         call()
+
+
+def test_event_at_the_end_of_a_recording_is_in_its_last_step():
+    """The end of a recording is often the time of its last event."""
+    for end in (0.010, 0.0095):
+        frames = from_nir(nir.EventData(np.array([[0, 1]]), np.array([[0.001, end]]), 2, end), 1.0)
+        assert frames.shape == (10, 2) and frames[1, 0] and frames[-1, 1] and frames.sum() == 2
+    late = nir.EventData(np.array([[0]]), np.array([[0.0101]]), 1, 0.010)
+    with pytest.raises(ValueError, match="from_nir: all events must be within 10 steps"):
+        from_nir(late, 1.0)
+    train = neo.SpikeTrain([10.0], units="ms", t_stop=10.0)
+    np.testing.assert_array_equal(from_neo([train], start="first"), [[True]])
+    np.testing.assert_array_equal(from_neo([train])[:, 0], np.arange(10) == 9)

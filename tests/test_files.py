@@ -46,6 +46,7 @@ RASTERS = {
     "counts": lambda: jnp.asarray(rng.poisson(0.7, (40, 2, 3)), jnp.int32),
     "weights": lambda: jnp.asarray(rng.normal(size=(40, 3)), jnp.float32) * spikes(40, 3, dtype=jnp.float32),
     "weights, bfloat16": lambda: jnp.asarray(rng.normal(size=(40, 3)), jnp.bfloat16),
+    "weights, float8": lambda: jnp.asarray(rng.normal(size=(40, 3)), jnp.float8_e5m2),
     "signs": lambda: jnp.asarray(rng.integers(-1, 2, (40, 3)), jnp.int8),
     "negative zeros": lambda: jnp.asarray([-0.0, 0.0, 1.0]),
     "not finite": lambda: jnp.asarray([[1.0, jnp.nan], [jnp.inf, 0.0]]),

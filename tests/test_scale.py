@@ -253,6 +253,11 @@ CASES = {
         ValueError,
         "Scale.fit: `recording` finite channel 1 has infinite samples. Use NaN",
     ),
+    "a range beyond float64": (
+        lambda: Scale.fit(np.array([[0.0, 1e308], [1.0, -1e308]])),
+        ValueError,
+        "Scale.fit: `recording` float64 channel 1 has Divide",
+    ),
     "no steps": (
         lambda: Scale.fit(RECORDING[:0]),
         ValueError,

@@ -238,12 +238,13 @@ def _fields_by_stage(stages: Any, count: int) -> dict[int, dict[str, Any]]:
     """The argument `stages` of `decoder`, checked."""
     if stages is None:
         return {}
-    if not isinstance(stages, Mapping) or not all(isinstance(each, Mapping) for each in stages.values()):
+    fields = lambda each: isinstance(each, Mapping) and all(isinstance(name, str) for name in each)
+    if not isinstance(stages, Mapping) or not all(map(fields, stages.values())):
         raise TypeError(
             "Sequential.decoder: `stages` must map the index of a stage to the fields of its decoder, as in "
             f"`{{0: {{...}}}}`, got {stages!r}."
         )
-    if unknown := [i for i in stages if i not in range(count)]:
+    if unknown := [i for i in stages if isinstance(i, bool) or i not in range(count)]:
         raise ValueError(
             f"Sequential.decoder: `stages` must have indices from 0 to {count - 1} for "
             f"{counted(count, 'stage')}, got {unknown[0]!r}."

@@ -60,8 +60,7 @@ def save(path: FileName, spikes: Raster, encoder: Module | None = None) -> None:
                 f"save: `spikes` must be {dtype.name}, because not all of its entries of dtype {array.dtype} have the "
                 f"same value in {dtype.name}. Convert it, or use double precision (jax_enable_x64)."
             )
-        # The file format of NumPy has no bfloat16, and would pickle it.
-        entries["values"] = np.ascontiguousarray(values).view(f"u{dtype.itemsize}") if dtype.kind == "V" else values
+        entries["values"] = values if _is_of_numpy(dtype) else np.ascontiguousarray(values).view(f"u{dtype.itemsize}")
     if isinstance(spikes, SpikeArray) and spikes.inhibition_mask is not None:
         entries["signs"] = np.asarray(pack_bits(spikes.inhibition_mask))
     if encoder is not None:
@@ -113,7 +112,7 @@ def _spikes_of(entries: dict[str, np.ndarray]) -> SpikeArray | Array:
     if "words" in entries:
         array = unpack(entries["words"], steps).astype(_in_jax(dtype))
     else:
-        values = entries["values"].view(dtype) if dtype.kind == "V" else entries["values"]
+        values = entries["values"] if _is_of_numpy(dtype) else entries["values"].view(dtype)
         if values.dtype != dtype or len(values) != steps:
             raise ValueError(f"`values` are {values.dtype}, shape {values.shape}, not {dtype} in {steps} steps")
         array = jnp.asarray(values)
@@ -127,11 +126,18 @@ def _full(function: str, path: FileName) -> str:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"{function}: `path` must be the name of a file, got {shown(path)}.")
     given = os.fspath(path)
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise TypeError(f"{function}: `path` must be the name of a file, got {given!r}.")
     full = given if given.endswith(".npz") else f"{given}.npz"
     for each in (given, full):
         if os.path.isdir(each):
             raise IsADirectoryError(f"{function}: `path` must be the name of a file, got the directory {each!r}.")
     return full
+
+
+def _is_of_numpy(dtype: np.dtype) -> bool:
+    """Whether the file format of NumPy has a dtype. It lacks bfloat16, for instance, and would pickle it."""
+    return dtype.type.__module__ == "numpy"
 
 
 def _in_jax(dtype: np.dtype) -> np.dtype:

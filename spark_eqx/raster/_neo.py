@@ -101,10 +101,12 @@ def from_neo(
     dtype = np.dtype(np.float32 if any(is_single(train.dtype) for train in trains) else float)
     times = np.concatenate([np.asarray(train.magnitude, float) * _unit(train) for train in trains])
     begin, stop = _common_span(clock, trains, dtype)
+    first = isinstance(start, str) and len(times) > 0
     if isinstance(start, str):
-        start = origin_of(clock, start, times) if len(times) else None
+        start = origin_of(clock, start, times) if first else None
     origin = begin if start is None else float(start)
-    number = steps_until(clock, "t_stop", stop, dtype, origin)
+    # The first spike may be at the end of the trains.
+    number = max(steps_until(clock, "t_stop", stop, dtype, origin), int(first))
     steps = []
     for train in trains:
         # Steps are found in the unit of the train, because converting its times to ms would round them once more.

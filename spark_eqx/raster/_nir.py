@@ -85,7 +85,8 @@ def from_nir(
 
     Step `k` contains the events in `[k dt, (k + 1) dt)`, counted from `start`. If only rounding puts a time below the
     start of a step, the event is in that step, as in [`from_events`][spark_eqx.raster.from_events]. The last step
-    contains `t_max`, and is partial if `t_max` is within it. Works only outside of `jax.jit`.
+    contains `t_max`, and is partial if `t_max` is within it. An event at `t_max` is in the last step, because `t_max`
+    is often the time of the last event. Works only outside of `jax.jit`.
 
     **Arguments:**
 
@@ -151,6 +152,7 @@ def _of_events(data: Data, dt: Scalar | None, start: Milliseconds | Literal["fir
     samples = []
     for units, times, kept in zip(idx, time, present, strict=True):
         step = steps_of(clock, times[kept], origin)
+        step = np.where((step == steps) & (steps > 0) & (times[kept] <= data.t_max), steps - 1, step)
         samples.append(raster_of(clock, times[kept], step, units[kept], origin, (steps, data.n_neurons), merge))
     empty = np.zeros((0, steps, data.n_neurons), np.int32 if merge == "count" else bool)
     return np.stack(samples) if samples else empty

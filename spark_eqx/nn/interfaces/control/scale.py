@@ -162,7 +162,13 @@ class Scale(_Scaling[ScaleConfig]):
                 f"{owner}: `recording` must have a sample in each channel that is not NaN; "
                 f"{named_channels(wrong, channels, 'has', 'have')} none. Remove such channels."
             )
-        mins, maxs = np.nanquantile(samples, ends, axis=0).reshape(2, *channels)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mins, maxs = np.nanquantile(samples, ends, axis=0).reshape(2, *channels)
+        if (wrong := ~np.isfinite(maxs - mins)).any():
+            raise ValueError(
+                f"{owner}: `recording` must have a range that float64 can represent; "
+                f"{named_channels(wrong, channels, 'has', 'have')} a larger one. Divide the recording first."
+            )
         return cls(mins=mins, maxs=maxs)
 
     def decoder(self, **overrides: Any) -> "Unscale":
