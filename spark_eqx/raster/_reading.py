@@ -214,7 +214,7 @@ def _outside(
     end = _reset(clock, times, unit, shape[0])
     if late.all():
         end += '. All are after the last step; if the clock began long ago, pass `start="first"`'
-    elif not end and (late == wrong).all() and np.isfinite(step).all():
+    elif not end and ((unit >= 0) & (unit < math.prod(shape[1:])) & np.isfinite(step)).all():
         end = f". {counted(int(step.max()) + 1, 'step')} would contain all events"
     return (
         f"{number} that {'is' if number == 1 else 'are'} not; the first is at {clock.ms(time)}{after} "
