@@ -486,7 +486,7 @@ CASES: dict[str, Any] = {
     "too few steps": (
         lambda: tonic(EVENTS, (2, 2, 1), steps=3),
         ValueError,
-        "from_tonic: 3 steps of 1 [ms] 4 units 4 that are not 3 [ms] unit 0",
+        "from_tonic: 3 steps of 1 [ms] 4 units 4 that are not 3 [ms] at x = 0, y = 0, polarity = 0. 4 steps would",
     ),
     "places between pixels": (
         lambda: tonic(EVENTS.astype([("x", "f4"), *EVENTS.dtype.descr[1:]]), (2, 2, 1)),

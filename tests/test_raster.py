@@ -276,7 +276,8 @@ def test_times_round_to_their_steps(dt):
     events = to_events(raster, dt)
     given = np.flatnonzero(raster) * dt
     for times in (events.times, jnp.asarray(given, jnp.float32), given):
-        np.testing.assert_array_equal(from_events(times, events.units, raster.shape, dt)[FIRST:], raster[FIRST:])
+        spikes = from_events(times, events.units, raster.shape, dt, start=0)  # most of it is empty on purpose
+        np.testing.assert_array_equal(spikes[FIRST:], raster[FIRST:])
         if times.dtype == np.float32:
             np.testing.assert_array_equal(from_late_events(times, events.units, jnp.asarray(dt)), raster[FIRST:])
 

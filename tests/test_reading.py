@@ -1,6 +1,8 @@
 # pyright: reportArgumentType=false
 """Events with any origin, to spikes or counts and back, by all readers and writers, compared with numpy.histogram."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import neo
@@ -410,7 +412,9 @@ def test_signed_clock_that_wraps_is_refused():
 
 def test_clock_that_was_reset_is_named_if_the_recording_is_shorter():
     times = np.array([5000.0, 5001.0, 5009.5, 2.0, 3.0])
-    text = r"runs? backwards by 5007.5 \[ms\] after event 2, by more than the 20 steps: was the clock reset\?"
+    text = (
+        r"run backwards by 5007.5 \[ms\] after event 2, by more than the 20 steps, so the clock may have been reset\.$"
+    )
     read = lambda **kwargs: from_events(times, np.zeros(5, int), (20, 1), **kwargs)
     with pytest.raises(ValueError, match=f"from_events: .* 2 events before it; .* {text}"):
         read(start=5000.0)
@@ -421,8 +425,14 @@ def test_clock_that_was_reset_is_named_if_the_recording_is_shorter():
     with pytest.raises(ValueError, match=f"from_nir: .* {text}"):
         from_nir(nir.EventData(np.zeros((1, 5), int), times[None] / 1000, 1, 5.02), 1.0, start=5000.0)
     # A list that is ordered by unit runs backwards, too.
-    with pytest.raises(ValueError, match=r"is not; the first is at 25 \[ms\] of unit 0\.$"):
+    with pytest.raises(ValueError, match=r"is not; the first is at 25 \[ms\] of unit 0\. 26 steps would .* events\.$"):
         from_events(np.array([0.0, 25.0, 1.0]), np.array([0, 0, 1]), (20, 2))
+    # So does a list in no order.
+    times = np.array([5000.0, 2.0, 5001.0, 3.0])
+    for start in (0.0, 2.0, 5000.0):
+        with pytest.raises(ValueError, match="from_events") as error:
+            from_events(times, np.zeros(4, int), (20, 1), start=start)
+        assert "backwards" not in str(error.value)
     with pytest.raises(ValueError, match=r"is not; the first is at nan \[ms\] of unit 0\.$"):
         from_events(np.array([3.0, np.nan, 1.0]), np.zeros(3, int), (20, 2))
 
@@ -448,6 +458,98 @@ def test_any_order_of_a_long_recording_is_read(order):
     np.testing.assert_array_equal(from_events(t, u, (steps, 2), merge="count"), expected)
     frames = from_tonic(tonic_events(1000 * t, u), (2, 1, 1), merge="count")
     np.testing.assert_array_equal(frames[:, 0, 0], expected)
+
+
+MILLIS = np.sort(rng.integers(0, 40_000, 500)) / 1000  # a recording of 40 ms
+NONE = np.zeros(500, int)
+
+
+def read_millis(name, millis, end=None, dt=1.0, **kwargs):
+    """500 events at these times [ms] by one of the readers. `end` [ms] is the end of the recording, if it is known."""
+    if name == "tonic":
+        steps = None if end is None else int(end / dt)
+        return from_tonic({"t": millis * 1000, "x": NONE}, (1, 1, 1), dt, steps, merge="count", **kwargs)
+    end = end or millis.max() + 1e-3
+    if name == "events":
+        return from_events(millis, NONE, (int(np.ceil(end / dt)), 1), dt, merge="count", **kwargs)
+    return from_nir(nir.EventData(NONE[None], millis[None] / 1e3, 1, end / 1e3), dt, merge="count", **kwargs)
+
+
+@pytest.mark.parametrize("name", ["events", "tonic", "nir"])
+def test_raster_that_is_empty_up_to_the_first_event_warns(name):
+    late = MILLIS + 60_000
+    with pytest.warns(
+        UserWarning, match=rf"from_{name}: the first 60000 of 600.. steps .* Pass `start=\"first\""
+    ) as found:
+        read_millis(name, late)
+    assert [Path(each.filename).name for each in found] == ["test_reading.py"]
+    for origin in ("first", 0, 0.0, 60_000):  # as errors, these warnings would end the test
+        assert read_millis(name, late, start=origin).sum() == 500
+    read_millis(name, late, 125_000)  # the second half begins at 62.5 s
+    read_millis(name, MILLIS + 1000)
+    with pytest.warns(UserWarning, match="the first 1001 of"):
+        read_millis(name, MILLIS + 1001)
+    if name == "events":
+        from_events(late[:99], NONE[:99], (60_100, 1), merge="count")
+        jax.jit(lambda t: from_events(t, NONE, (60_100, 1), merge="count"))(late)
+
+
+@pytest.mark.parametrize("name", ["events", "tonic", "nir"])
+def test_wrong_unit_of_times_warns(name):
+    text = (
+        rf"from_{name}: all 500 events are in step 0, although they are at {len(set(MILLIS))} times, .* Check the units"
+    )
+    for millis, dt in ((MILLIS / 1000, 1.0), (MILLIS / 1e6, 1.0), (MILLIS, 1000.0)):
+        with pytest.warns(UserWarning, match=text):
+            read_millis(name, millis, 40 * dt, dt)
+        read_millis(name, millis, dt, dt)  # one step, on purpose
+    with pytest.warns(UserWarning, match="from_tonic: all 500 events"):
+        read_millis("tonic", MILLIS / 1e6)
+    with pytest.warns(UserWarning, match=r"in step 6, .* times, from 6\.0000\d* \[ms\] to 6\.0000"):
+        read_millis(name, 6 + MILLIS / 1e6, 40)
+    read_millis(name, np.full(500, 3.0), 40)  # at one time
+    train = neo.SpikeTrain(MILLIS, 40_000, "us")
+    assert from_neo(train, 40.0, merge="count").sum() == 500
+    with pytest.warns(UserWarning, match="from_neo: all 500 events are in step 0"):
+        from_neo(train, 1.0, merge="count")
+
+
+def test_error_for_too_few_steps_states_how_many_are_needed():
+    t = np.array([0.25, 39.5, 0.0, 21.0, 5.0])
+    events = {
+        "t": 1000 * (t + SINCE_1970),
+        "x": np.array([0, 5, 3, 1, 6]),
+        "y": np.array([0, 3, 0, 0, 4]),
+        "p": np.array([0, 1, 0, 0, 1]),
+    }
+    text = (
+        r"2 that are not; .* 1700000000039.62 \[ms\], 39.5 \[ms\] after `start`, at x = 5, y = 3, polarity = 1\. "
+        r"40 steps would contain all events\.$"
+    )
+    for start in ("first", SINCE_1970):
+        with pytest.raises(ValueError, match=text):
+            from_tonic(events, (7, 5, 2), steps=20, start=start)
+        assert len(from_tonic(events, (7, 5, 2), steps=40, start=start)) == 40
+    with pytest.raises(ValueError, match=r"39.5 \[ms\] of unit \(1, 3, 5\)\. 40 steps would contain all events\.$"):
+        from_events(t, np.ravel_multi_index((events["p"], events["y"], events["x"]), (2, 5, 7)), (20, 2, 5, 7))
+    with pytest.raises(ValueError, match=r"39.5 \[ms\] of unit 70\.$"):  # steps are not the only problem
+        from_events(t, np.array([0, 70, 0, 0, 0]), (30, 2, 5, 7))
+
+
+def test_start_in_microseconds_is_named():
+    t = rng.permutation(MILLIS) + SINCE_1970
+    text = r"so that step 0 begins at the first event\. `start` is in ms, but it is 1000 times the latest time\. Divide"
+    for call in (
+        lambda start: from_tonic({"t": t * 1000, "x": NONE}, (1, 1, 1), start=start),
+        lambda start: from_events(t, NONE, (40, 1), start=start),
+    ):
+        with pytest.raises(ValueError, match=text):
+            call(SINCE_1970 * 1000)
+        with pytest.raises(ValueError, match="so that step 0 begins at the first event.$"):
+            call(SINCE_1970 + 1)
+    data = nir.EventData(NONE[None], t[None] / 1000, 1, (SINCE_1970 + 40) / 1000)
+    with pytest.raises(ValueError, match=r"\[s\]\. `start` is in ms, but it is 1000 times"):
+        from_nir(data, 1.0, start=SINCE_1970 * 1000)
 
 
 SECONDS = np.array([1.7e9, 1.7e9 + 0.0015])
@@ -480,7 +582,8 @@ CASES = {
     "1970, steps": (
         lambda: from_tonic(tonic_events(ABSOLUTE, 0), (1, 1, 1), steps=10),
         ValueError,
-        'from_tonic: 10 steps 2 that are not 1700000000000 [ms] unit 0. All after the last step `start="first"`',
+        "from_tonic: 10 steps 2 that are not 1700000000000 [ms] at x = 0, y = 0, polarity = 0. All after the last step "
+        '`start="first"`',
     ),
     "many units": (
         lambda: from_events(np.array([0.0, 9.0]), FOUR[:2], (1000, 2**22)),

@@ -29,7 +29,7 @@ from ..core.running.unroll_arguments import refuse
 from ..records.checks import finite
 from ..records.class_names import counted
 from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
-from ._reading import as_merge, raster_of, steps_of
+from ._reading import as_merge, raster_of, steps_of, warn_of_times
 from ._steps import (
     EXACT_STEPS,
     Clock,
@@ -113,7 +113,7 @@ def from_events(
     shape: Shape,
     dt: Scalar = 1.0,
     *,
-    start: Start = 0.0,
+    start: Start | None = None,
     nearest: bool = False,
     merge: Merge = False,
     dtype: DType = bool,
@@ -136,7 +136,8 @@ def from_events(
     - `units`: indices into the flattened units, an array of integers of the same shape `(events,)`.
     - `shape`: the shape of the raster, `(steps, *units)`, static.
     - `dt`: the duration of a step [ms].
-    - `start`: the time at which step 0 begins [ms]. `"first"` stands for the time of the earliest event.
+    - `start`: the time at which step 0 begins [ms]. `None` stands for 0, and `"first"` for the time of the earliest
+        event.
     - `nearest`: whether an event belongs to the step whose start is nearest, so that step `k` is
         `[(k - 1/2) dt, (k + 1/2) dt]`. An event half-way between two starts is in the even step; under `jax.jit`
         rounding decides.
@@ -153,9 +154,14 @@ def from_events(
     time (`equinox.error_if`). `ValueError` for known times that run backwards by nearly 2**23, 2**24, 2**31, 2**32 or
     2**34 ticks, as a clock that wraps does, unless the events are ordered by unit. A tick is 1 for integers, and a
     microsecond for floats.
+
+    **Warns:** `UserWarning` for 100 or more known events if more than half of the steps, and more than 1000, are before
+    all of them and `start` is `None`; and if they are at 100 or more times, but all in one of several steps, because
+    the times are in another unit.
     """
     times, units, sizes = _checked("from_events", times, units, shape)
     clock = Clock("from_events", "times", "ms", 1.0, milliseconds("from_events", dt))
+    default = start is None
     start, merge = as_start("from_events", start, known=False), as_merge("from_events", merge)
     dtype = as_dtype("from_events", dtype)
     if not isinstance(nearest, bool):
@@ -170,8 +176,8 @@ def from_events(
     step = steps_of(clock, times, origin, nearest)
     dtype_of_times = times.dtype if isinstance(step, np.ndarray) else step.dtype
     _check_exact("from_events", "shape", sizes[0], clock.dt, start, dtype_of_times)
-    flat = sizes[0], math.prod(sizes[1:])
-    raster = jnp.asarray(raster_of(clock, times, step, units, origin, flat, merge, padding)).reshape(sizes)
+    raster = jnp.asarray(raster_of(clock, times, step, units, origin, sizes, merge, padding))
+    warn_of_times(clock, times, step, sizes[0], default)
     return raster if merge == "count" else raster.astype(dtype)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Int32
 from .._arguments import Merge, Raster, Scalar, Shape, Start
 from ..records.checks import finite
 from ._exchange import as_counts, events_of, package, shape_of_units
-from ._reading import as_merge, raster_of, steps_of
+from ._reading import as_merge, raster_of, steps_of, warn_of_times
 from ._steps import (
     Clock,
     as_start,
@@ -86,6 +86,8 @@ def from_neo(
     **Raises:** `TypeError` or `ValueError` for invalid arguments, including a raster of more than 2**31 entries.
     `ValueError` for spikes before `start`, which it counts, and for times that run backwards as those of a clock that
     wraps do, see [`from_events`][spark_eqx.raster.from_events]. `ImportError` without Neo.
+
+    **Warns:** `UserWarning` if 100 or more spikes at different times are all in one of several steps.
     """
     neo = package("neo", "from_neo")
     clock = known_clock("from_neo", "trains", "ms", 1.0, dt)
@@ -107,17 +109,19 @@ def from_neo(
     origin = begin if start is None else float(start)
     # The first spike may be at the end of the trains.
     number = max(steps_until(clock, "t_stop", stop, dtype, origin), int(first))
-    steps = []
+    found = []
     for train in trains:
         # Steps are found in the unit of the train, because converting its times to ms would round them once more.
         own = clock._replace(unit=train.dimensionality.string, per_ms=1 / _unit(train))
         its_start = _span(train)[0] / _unit(train) if start is None else origin_of(own, origin, train.magnitude)
         step = steps_of(own, train.magnitude, its_start)
-        steps.append(np.where((step == number) & (number > 0), number - 1, step))
+        found.append(np.where((step == number) & (number > 0), number - 1, step))
     units = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
     units_shape = shape_of_units("from_neo", shape, len(trains))
-    flat = raster_of(clock, times, np.concatenate(steps), units, origin, (number, len(trains)), merge)
-    return jnp.asarray(flat.reshape(number, *units_shape))
+    step = np.concatenate(found)
+    raster = raster_of(clock, times, step, units, origin, (number, *units_shape), merge)
+    warn_of_times(clock, times, step, number, default=False)
+    return jnp.asarray(raster)
 
 
 def _common_span(clock: Clock, trains: list[SpikeTrain], dtype: np.dtype) -> tuple[float, float]:

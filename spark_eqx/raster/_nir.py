@@ -11,7 +11,7 @@ from .._arguments import Merge, Raster, Scalar, Shape, Start
 from ..records.checks import finite
 from ..records.masked import without_mask
 from ._exchange import as_counts, events_of, package, shape_of_units
-from ._reading import as_merge, check_size, raster_of, steps_of
+from ._reading import as_merge, check_size, raster_of, steps_of, warn_of_times
 from ._steps import (
     Milliseconds,
     as_indices,
@@ -76,7 +76,7 @@ def from_nir(
     dt: Scalar | None = None,
     shape: Shape | None = None,
     *,
-    start: Start = 0.0,
+    start: Start | None = None,
     batch: bool = False,
     merge: Merge = False,
 ) -> Bool[Array, "..."] | Int32[Array, "..."]:
@@ -93,8 +93,8 @@ def from_nir(
     - `data`: the data, with times in s.
     - `dt`: the duration of a step [ms]. Gridded data has its own time step: pass `None`, or the same value.
     - `shape`: the shape of the units. `None` stands for `(n_neurons,)`.
-    - `start`: the time at which step 0 begins [ms]. `"first"` stands for the time of the earliest event of all samples.
-        A grid always begins at 0.
+    - `start`: the time at which step 0 begins [ms]. `None` stands for 0, and `"first"` for the time of the earliest
+        event of all samples. A grid always begins at 0.
     - `batch`: whether to keep the axis of samples. Without it there must be exactly one sample.
     - `merge`: what several events of a unit in one step become. `False`: an error. `True`: one spike. `"count"`: their
         number.
@@ -106,8 +106,12 @@ def from_nir(
     a raster of more than 2**31 entries. `ValueError` for events before `start`, which it counts, and for times that run
     backwards as those of a clock that wraps do, see [`from_events`][spark_eqx.raster.from_events]. `ImportError`
     without NIR.
+
+    **Warns:** `UserWarning` for times that seem to have another origin or unit, see
+    [`from_events`][spark_eqx.raster.from_events].
     """
     nir = package("nir", "from_nir")
+    default = start is None
     start, merge = as_start("from_nir", start), as_merge("from_nir", merge)
     if isinstance(data, nir.TimeGriddedData):
         if start != 0:
@@ -115,7 +119,7 @@ def from_nir(
         spikes = _of_grid(data, dt)
         spikes = spikes.astype(np.int32) if merge == "count" else spikes
     elif isinstance(data, nir.EventData) and not isinstance(data, nir.ValuedEventData):
-        spikes = _of_events(data, dt, start, merge)
+        spikes = _of_events(data, dt, start, merge, default)
     else:
         raise TypeError(
             f"from_nir: `data` must be spikes, `nir.TimeGriddedData` or `nir.EventData`, got {type(data).__name__}."
@@ -138,7 +142,9 @@ def _of_grid(data: Data, dt: Scalar | None) -> np.ndarray:
     return spikes != 0
 
 
-def _of_events(data: Data, dt: Scalar | None, start: Milliseconds | Literal["first"], merge: Merge) -> np.ndarray:
+def _of_events(
+    data: Data, dt: Scalar | None, start: Milliseconds | Literal["first"], merge: Merge, default: bool
+) -> np.ndarray:
     if dt is None:
         raise TypeError("from_nir: `dt` must be given for `nir.EventData` [ms], got None.")
     clock = known_clock("from_nir", "time", "s", 0.001, dt)
@@ -154,5 +160,6 @@ def _of_events(data: Data, dt: Scalar | None, start: Milliseconds | Literal["fir
         step = steps_of(clock, times[kept], origin)
         step = np.where((step == steps) & (steps > 0) & (times[kept] <= data.t_max), steps - 1, step)
         samples.append(raster_of(clock, times[kept], step, units[kept], origin, (steps, data.n_neurons), merge))
+    warn_of_times(clock, time[present], steps_of(clock, time[present], origin), steps, default)
     empty = np.zeros((0, steps, data.n_neurons), np.int32 if merge == "count" else bool)
     return np.stack(samples) if samples else empty

@@ -11,9 +11,10 @@ from jaxtyping import Array, Bool, Int, Int32
 
 from .._arguments import Merge, Numbers
 from ..core.running.unroll_arguments import refuse
+from ..core.user_warning import warn_user
 from ..records.class_names import counted
 from ..records.numbers import is_integer
-from ._steps import EXACT_STEPS, Clock, Time, is_single, rounding, step_of
+from ._steps import EXACT_STEPS, Clock, Time, is_single, rounding, step_of, unit_of_start
 
 
 # More entries take more than 2 GiB of booleans, which is nearly always a clock that did not begin at 0.
@@ -21,6 +22,9 @@ MOST_ENTRIES = 2**31
 
 # The numbers of bits of the clocks of event cameras, whose ticks are mostly microseconds.
 _CLOCK_BITS = (23, 24, 31, 32, 34)
+
+# With fewer events, a warning about their times may be wrong: a unit that rarely fires may begin late.
+_MANY_EVENTS = 100
 
 
 def as_merge(function: str, merge: Merge) -> Merge:
@@ -44,6 +48,28 @@ def steps_of(clock: Clock, times: Numbers, origin: Time, nearest: bool = False) 
                 f"{clock.step:g} [{clock.unit}]."
             )
     return step_of(times, clock.step, origin, nearest, rounding(times.dtype, clock.dt))
+
+
+def warn_of_times(clock: Clock, times: Numbers, step: Numbers, steps: int, default: bool, given: bool = True) -> None:
+    """Warn if known times seem to have another origin or another unit.
+
+    `default` states that `start` was not passed, and `given` that `steps` does not depend on the events.
+    """
+    if not isinstance(step, np.ndarray) or len(step) < _MANY_EVENTS:
+        return
+    first, last = int(step.min()), int(step.max())
+    if default and first > max(1000, steps / 2):
+        warn_user(
+            f"{clock.function}: the first {first} of {counted(steps, 'step')} are empty, because the earliest event is "
+            f'at {clock.ms(np.asarray(times).min())}. Pass `start="first"`, so that step 0 begins at this event, or '
+            "`start=0` if time 0 is the start of the recording."
+        )
+    if first == last and (steps > 1 or not given) and (distinct := np.unique(times)).size >= _MANY_EVENTS:
+        warn_user(
+            f"{clock.function}: all {len(step)} events are in step {first}, although they are at {distinct.size} "
+            f"times, from {clock.ms(distinct[0])} to {clock.ms(distinct[-1])}. Check the units: `{clock.argument}` is "
+            f"in {clock.unit}, and `dt` = {float(clock.dt):g} is in ms."
+        )
 
 
 def _backwards(times: Numbers, unit: Numbers) -> tuple[int, int | float]:
@@ -76,13 +102,14 @@ def _check_wrap(clock: Clock, times: Numbers, unit: Numbers) -> None:
 
 
 def _reset(clock: Clock, times: Numbers, unit: Numbers, steps: int) -> str:
-    """For an error about events outside of the recording: whether its clock started again."""
+    """For an error about events outside of the recording: whether its clock started again, a sentence without dot."""
     i, drop = _backwards(times, unit)
-    if drop <= steps * clock.step:
+    sorted_twice = np.count_nonzero(times[1:] < times[:-1]) == 1
+    if not sorted_twice or steps <= 0 or drop <= steps * clock.step:
         return ""
     return (
-        f" The times run backwards by {clock.ms(drop)} after event {i}, by more than the "
-        f"{counted(steps, 'step')}: was the clock reset?"
+        f". The times run backwards by {clock.ms(drop)} after event {i}, by more than the {counted(steps, 'step')}, "
+        "so the clock may have been reset"
     )
 
 
@@ -92,17 +119,20 @@ def raster_of(
     step: Numbers,
     unit: Numbers,
     origin: Time,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     merge: Merge,
     padding: Numbers | bool = False,
+    axes: tuple[str, ...] = (),
 ) -> Numbers:
-    """The raster of shape (steps, units): booleans, or the number of events.
+    """The raster of shape (steps, *units): booleans, or the number of events.
 
-    It is a NumPy array if all arguments are known. Padding is left out. `times` are for errors.
+    It is a NumPy array if all arguments are known. Padding is left out. `times`, and the names of the axes of units,
+    are for errors.
     """
-    placed = _placed(clock, times, step, unit, origin, shape, padding)
+    units = math.prod(shape[1:])
+    placed = _placed(clock, times, step, unit, origin, shape, padding, axes)
     if isinstance(placed, np.ndarray):
-        cells = placed.astype(np.int64) * shape[1] + unit.astype(np.int64)
+        cells = placed.astype(np.int64) * units + unit.astype(np.int64)
         raster = np.zeros(math.prod(shape), np.int32 if merge == "count" else bool)
         if merge == "count":
             np.add.at(raster, cells, np.int32(1))
@@ -110,7 +140,8 @@ def raster_of(
             raster[cells] = True
         raster, lost = raster.reshape(shape), len(cells) - np.count_nonzero(raster)
     else:
-        raster, lost = _scatter(placed, jnp.asarray(unit).astype(int), shape, merge == "count")
+        raster, lost = _scatter(placed, jnp.asarray(unit).astype(int), (shape[0], units), merge == "count")
+        raster = raster.reshape(shape)
     if merge:
         return raster
     return refuse(
@@ -128,11 +159,12 @@ def _placed(
     step: Numbers,
     unit: Numbers,
     origin: Time,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     padding: Numbers | bool,
+    axes: tuple[str, ...],
 ) -> Numbers:
     """The step of each event as an integer, checked. That of padding is the one after the last."""
-    steps, units = shape
+    steps, units = shape[0], math.prod(shape[1:])
     known = not any(isinstance(each, Tracer) for each in (step, unit, padding))
     if known:
         _check_wrap(clock, times, unit)
@@ -141,10 +173,12 @@ def _placed(
         raise ValueError(
             f"{clock.function}: all `{clock.argument}` must be at or after `start` = {clock.ms(origin)}, got "
             f"{counted(int(early.sum()), 'event')} before it; the earliest is at {clock.ms(np.nanmin(times))}. "
-            'Remove them, or pass `start="first"`, so that step 0 begins at the first event.'
+            'Remove them, or pass `start="first"`, so that step 0 begins at the first event'
             + (_reset(clock, times, unit, steps) if known else "")
+            + "."
+            + unit_of_start(origin, float(np.nanmax(times)))
         )
-    check_size(clock, times, origin, shape)
+    check_size(clock, times, origin, (steps, units))
     # Written as "inside", because every comparison with NaN is false.
     in_time = (step >= 0) & (step < steps)
     valid = in_time & (unit >= 0) & (unit < units) | padding
@@ -155,7 +189,7 @@ def _placed(
         (np if known else jnp).any(~valid),
         f"{clock.function}: all events must be within {counted(steps, 'step')}{_duration(clock)} and "
         f"{counted(units, 'unit')}",
-        lambda: _outside(clock, np.asarray(times), step, unit, steps, ~valid),
+        lambda: _outside(clock, np.asarray(times), step, unit, origin, shape, ~valid, axes),
     )
 
 
@@ -163,14 +197,39 @@ def _duration(clock: Clock) -> str:
     return "" if isinstance(clock.dt, Tracer) else f" of {float(clock.dt):g} [ms]"
 
 
-def _outside(clock: Clock, times: Numbers, step: Numbers, unit: Numbers, steps: int, wrong: Numbers) -> str:
+def _outside(
+    clock: Clock,
+    times: Numbers,
+    step: Numbers,
+    unit: Numbers,
+    origin: Time,
+    shape: tuple[int, ...],
+    wrong: Numbers,
+    axes: tuple[str, ...],
+) -> str:
+    """Which events are outside of the raster, and how many steps would contain them."""
     i, number = int(np.argmax(wrong)), int(np.count_nonzero(wrong))
-    end = '. All are after the last step: is `start="first"` meant?' if (step >= steps).all() else ""
-    reset = _reset(clock, times, unit, steps)
+    time, late = times[i].item(), step >= shape[0]
+    after = f", {clock.ms(time - origin)} after `start`," if origin and math.isfinite(time) else ""
+    end = _reset(clock, times, unit, shape[0])
+    if late.all():
+        end += '. All are after the last step; if the clock began long ago, pass `start="first"`'
+    elif not end and ((unit >= 0) & (unit < math.prod(shape[1:])) & np.isfinite(step)).all():
+        end = f". {counted(int(step.max()) + 1, 'step')} would contain all events"
     return (
-        f"{number} that {'is' if number == 1 else 'are'} not; the first is at {clock.ms(times[i])} of unit "
-        f"{int(unit[i])}{end}{reset and '.' + reset}"
+        f"{number} that {'is' if number == 1 else 'are'} not; the first is at {clock.ms(time)}{after} "
+        f"{_place(int(unit[i]), shape[1:], axes)}{end}"
     )
+
+
+def _place(unit: int, shape: tuple[int, ...], axes: tuple[str, ...]) -> str:
+    """A unit as text: its index in each axis, if there are several."""
+    if len(shape) < 2 or not 0 <= unit < math.prod(shape):
+        return f"of unit {unit}"
+    index = tuple(map(int, np.unravel_index(unit, shape)))
+    if not axes:
+        return f"of unit {index}"
+    return "at " + ", ".join(f"{name} = {k}" for name, k in zip(axes[::-1], index[::-1], strict=True))
 
 
 def check_size(clock: Clock, times: Numbers, origin: Time, shape: tuple[int, int]) -> None:

@@ -74,8 +74,9 @@ def known_clock(function: str, argument: str, unit: str, per_ms: float, dt: Scal
     return Clock(function, argument, unit, per_ms, milliseconds(function, dt))
 
 
-def as_start(function: str, start: Start, known: bool = True) -> Milliseconds | Literal["first"]:
-    """The argument `start` of a reader, checked: a number [ms], or `"first"`."""
+def as_start(function: str, start: Start | None, known: bool = True) -> Milliseconds | Literal["first"]:
+    """The argument `start` of a reader, checked: a number [ms], or `"first"`; `None` is 0."""
+    start = 0.0 if start is None else start
     if isinstance(start, str):
         if start != "first":
             raise TypeError(f'{function}: `start` must be a number [ms], finite, or "first", got {start!r}.')
@@ -97,6 +98,13 @@ def origin_of(clock: Clock, start: Milliseconds | Literal["first"], times: jax.A
         known = np.asarray(times)[np.isfinite(np.asarray(times))]
         return known.min().item() if known.size else 0
     return as_ticks(start, clock.per_ms) if integers else start * clock.per_ms
+
+
+def unit_of_start(origin: Time, latest: float) -> str:
+    """For an error about a recording that ends before `start`: whether `start` is in another unit."""
+    if not 0 < 100 * latest <= origin:
+        return ""
+    return f" `start` is in ms, but it is {origin / latest:.0f} times the latest time. Divide microseconds by 1000."
 
 
 def as_ticks(start: Milliseconds, per_ms: float) -> Time:
@@ -217,7 +225,7 @@ def steps_until(clock: Clock, argument: str, end: float, dtype: np.dtype, origin
     if not origin <= end < math.inf:
         raise ValueError(
             f"{clock.function}: `{argument}` must be finite and not before the start, {origin:.15g}, got {end:.15g} "
-            f"[{clock.unit}]."
+            f"[{clock.unit}].{unit_of_start(origin, end)}"
         )
     step = float(clock.step)
     position = (end - origin) / step

@@ -11,7 +11,7 @@ from .._arguments import Merge, Numbers, Raster, Scalar, Shape, Size, Start, as_
 from ..core.payloads import SpikeArray
 from ..records.checks import finite
 from ._exchange import as_counts, events_of
-from ._reading import as_merge, raster_of, steps_of
+from ._reading import as_merge, raster_of, steps_of, warn_of_times
 from ._steps import (
     as_indices,
     as_start,
@@ -75,7 +75,7 @@ def from_tonic(
     dt: Scalar = 1.0,
     steps: Size | None = None,
     *,
-    start: Start = 0.0,
+    start: Start | None = None,
     merge: Merge = False,
 ) -> Bool[Array, "steps polarities height width"] | Int32[Array, "steps polarities height width"]:
     """Convert events `(x, y, t, p)` to frames. The inverse of [`to_tonic`][spark_eqx.raster.to_tonic].
@@ -93,7 +93,8 @@ def from_tonic(
     - `dt`: the duration of a step [ms].
     - `steps`: the number of steps. `None` stands for the steps up to the last event. Later events are an error; remove
         them first by `events[events["t"] < 1000 * (start + steps * dt)]`.
-    - `start`: the time at which step 0 begins [ms]. `"first"` stands for the time of the earliest event.
+    - `start`: the time at which step 0 begins [ms]. `None` stands for 0, and `"first"` for the time of the earliest
+        event.
     - `merge`: what several events of a pixel in one step become. `False`: an error. `True`: one spike. `"count"`: their
         number.
 
@@ -103,9 +104,13 @@ def from_tonic(
     **Raises:** `TypeError` or `ValueError` for invalid arguments, including frames of more than 2**31 entries.
     `ValueError` for events before `start`, which it counts, and for times that run backwards as those of a clock that
     wraps do, see [`from_events`][spark_eqx.raster.from_events].
+
+    **Warns:** `UserWarning` for times that seem to have another origin or unit, see
+    [`from_events`][spark_eqx.raster.from_events]; with `steps=None`, also for a single step.
     """
     _microseconds("from_tonic", dt)
     clock = known_clock("from_tonic", "t", "microseconds", 1000.0, dt)
+    default, given = start is None, steps is not None
     start, merge = as_start("from_tonic", start), as_merge("from_tonic", merge)
     steps = None if steps is None else as_size("from_tonic", "steps", steps, "time steps")
     times, x, y, p, (width, height, polarities) = _places(events, sensor_size)
@@ -113,10 +118,11 @@ def from_tonic(
     step = steps_of(clock, times, origin)
     if not np.isfinite(times).all():
         raise ValueError(f"from_tonic: `t` must be times [microseconds], finite, got {times.min()} to {times.max()}.")
-    steps = int(step.max(initial=-1)) + 1 if steps is None else steps
-    flat = steps, polarities * height * width
-    raster = raster_of(clock, times, step, (p * height + y) * width + x, origin, flat, merge)
-    return jnp.asarray(raster.reshape(steps, polarities, height, width))
+    steps = max(int(step.max(initial=-1)) + 1, 0) if steps is None else steps
+    shape, axes = (steps, polarities, height, width), ("polarity", "y", "x")
+    raster = raster_of(clock, times, step, (p * height + y) * width + x, origin, shape, merge, axes=axes)
+    warn_of_times(clock, times, step, steps, default, given)
+    return jnp.asarray(raster)
 
 
 def _places(

@@ -1,13 +1,12 @@
 """The warning about a signal that is mostly outside its range, at little cost."""
 
-import sys
-import warnings
 from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 from jax.core import Tracer
 
+from ...core.user_warning import warn_user
 from ...records.class_names import is_own
 from ...records.numbers import broadcasts
 from ._range import SignalRange
@@ -22,7 +21,6 @@ _PLACES = np.arange(_SAMPLES) * 0.6180339887498949 % 1  # evenly spread, and not
 _ENOUGH = 0.4
 
 _warned: set[type] = set()  # the classes that have warned
-_WITHIN = (__name__.split(".")[0], "equinox", "jax", "jaxtyping")  # packages between here and the user's line
 
 
 def warn_outside(cls: type, value: Any, allowed: SignalRange) -> None:
@@ -37,16 +35,12 @@ def warn_outside(cls: type, value: Any, allowed: SignalRange) -> None:
         return
     fits = all(broadcasts(np.shape(end), value.shape) for end in ends)  # otherwise `build` raises an error
     if fits and (share := mostly_outside(value, *ends)):
-        level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _WITHIN:
-            level, frame = level + 1, frame.f_back
         # A class of a user need not saturate.
         encoded = ", and is encoded as the nearer end" if is_own(cls) else ""
         remedy = f" {allowed.remedy}." if allowed.remedy else ""
-        warnings.warn(
+        warn_user(
             f"{cls.__name__}: {100 * share:.0f} % of `signal` lies outside its range, {allowed.text}{encoded}.{remedy} "
-            "This warning is given once per class.",
-            stacklevel=level,
+            "This warning is given once per class."
         )
         _warned.add(cls)  # After the warning, because a filter may turn it into an error, which must be raised again.
 
