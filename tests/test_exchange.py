@@ -424,10 +424,10 @@ CASES: dict[str, Any] = {
         ValueError,
         "from_nir: `t_max` finite 0 nan",
     ),
-    "at the end": (
-        lambda: from_nir(nir.EventData(np.array([[1]]), np.array([[0.004]]), 3, 0.004), 1.0),
+    "after the end": (
+        lambda: from_nir(nir.EventData(np.array([[1]]), np.array([[0.0041]]), 3, 0.004), 1.0),
         ValueError,
-        "from_nir: 4 steps of 1 [ms] 3 units 1 4 [ms] of unit 1",
+        "from_nir: 4 steps of 1 [ms] 3 units 1 4.1 [ms] of unit 1",
     ),
     "late float32": (
         lambda: from_neo(neo.SpikeTrain(np.array([3000], "f4"), 3001 * pq.s, "s", t_start=2999 * pq.s, dtype="f4"), 1),
