@@ -9,6 +9,8 @@ from .control import (
     ControlInterface as ControlInterface,
     ControlInterfaceConfig as ControlInterfaceConfig,
     ControlInterfaceOutput as ControlInterfaceOutput,
+    FilterBank as FilterBank,
+    FilterBankConfig as FilterBankConfig,
     OnOff as OnOff,
     OnOffConfig as OnOffConfig,
     ReceptiveFields as ReceptiveFields,

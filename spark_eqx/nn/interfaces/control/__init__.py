@@ -9,6 +9,7 @@ from .concat import (
     ConcatReshape as ConcatReshape,
     ConcatReshapeConfig as ConcatReshapeConfig,
 )
+from .filter_bank import FilterBank as FilterBank, FilterBankConfig as FilterBankConfig
 from .on_off import OnOff as OnOff, OnOffConfig as OnOffConfig
 from .receptive_fields import ReceptiveFields as ReceptiveFields, ReceptiveFieldsConfig as ReceptiveFieldsConfig
 from .sampler import Sampler as Sampler, SamplerConfig as SamplerConfig
