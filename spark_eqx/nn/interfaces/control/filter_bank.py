@@ -171,7 +171,7 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
         config, dtype, channels = self.config, state.envelope.dtype, state.envelope.shape
         carrier = _of_channels(config, _carrier, dtype, config.samples, 2)
         sound = rounded_linear(payload.value.astype(dtype)[:, None, None] * carrier)
-        narrow = _of_channels(config, _narrow, dtype)
+        narrow = _of_channels(config, _narrow, dtype)[None]
         weight = newest_weight(1000 / config.rate, config.tau, dtype=dtype, shape=channels)
 
         def sample(carried, u):
@@ -184,7 +184,7 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
 
         (*filters, envelope), _ = lax.scan(sample, (*state.filters, state.envelope), sound)
         real, imaginary = jnp.stack(filters, axis=1)
-        cos, sin = _of_channels(config, _turn, dtype, 2)
+        cos, sin = _of_channels(config, _turn, dtype, 2)[:, None]
         turned = [
             rounded_linear(cos * real) - rounded_linear(sin * imaginary),
             rounded_linear(sin * real) + rounded_linear(cos * imaginary),
@@ -209,7 +209,7 @@ def _centres(xp: ModuleType, low: _Numbers, high: _Numbers, channels: int) -> _N
 
 def _carrier(xp: ModuleType, f: _Numbers, config: FilterBankConfig) -> _Numbers:
     """The real and the imaginary part of exp(-2 pi i f t) for the samples of a step."""
-    angle = 2 * np.pi / config.rate * f * xp.arange(config.samples, dtype=f.dtype)[:, None]
+    angle = 2 * np.pi / config.rate * f[None] * xp.arange(config.samples, dtype=f.dtype)[:, None]
     return xp.stack([xp.cos(angle), -xp.sin(angle)], 1)
 
 
