@@ -1,11 +1,13 @@
 """The filter bank, compared with closed forms and with the filters of SciPy."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from scipy import signal, special
+from scipy import signal as typed_signal, special
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import FilterBank, LatencySpiker, LinearSpiker, PoissonSpiker, StepForwardSpiker
@@ -13,6 +15,8 @@ from spark_eqx.nn.interfaces import FilterBank, LatencySpiker, LinearSpiker, Poi
 from .helpers import assert_equal, with_sweep, x64
 from .test_errors import complaint
 
+
+signal: Any = typed_signal  # untyped, because SciPy's annotations are less precise than these tests
 
 # Keyword arguments with the common sample rates. At 44.1 kHz no whole number of ms is a whole number of samples.
 SETTINGS = {
@@ -70,7 +74,7 @@ def filtered(bank, audio):
 def test_centres_are_evenly_spaced_on_the_erb_scale(kind):
     bank = FilterBank(**SETTINGS[kind])
     centres = np.asarray(bank.centres, float)
-    np.testing.assert_allclose(centres[[0, -1]], [bank.config.low, bank.config.high], rtol=1e-6)
+    np.testing.assert_allclose(centres[[0, -1]], np.asarray([bank.config.low, bank.config.high], float), rtol=1e-6)
     np.testing.assert_allclose(np.diff(erb_rate(centres), 2), 0, atol=1e-5)
     np.testing.assert_allclose(FilterBank(channels=1, low=440.0).centres, [440.0], rtol=1e-6)
 
