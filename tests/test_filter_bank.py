@@ -231,6 +231,11 @@ CASES = {
         ValueError,
         "FilterBankConfig: `low` `high` rate / 2 = 4000 [Hz] high=7000.0 [Hz] (the default)",
     ),
+    "a centre at half of the rate": (
+        lambda: FilterBank(high=8000.0),
+        ValueError,
+        "FilterBankConfig: `high` below rate / 2 = 8000 [Hz] high=8000.0 [Hz]",
+    ),
     "low above high": (
         lambda: FilterBank(low=8000.0, high=7000.0),
         ValueError,

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, final
+from typing import ClassVar, TypeAlias, final
 
 import equinox as eqx
 import jax
@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ...._arguments import Signal
 from ....core.exact import derived, rounded_as_written, rounded_linear
 from ....core.payloads import FloatArray
 from ....core.ports import Port
@@ -24,13 +25,7 @@ from ..base import TimedInterfaceConfig
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
 
-# Any type at run time, so that a wrong argument reaches the check that names the remedy.
-if TYPE_CHECKING:
-    Audio: TypeAlias = FloatArray | jax.Array | np.ndarray
-else:
-    Audio = Any
-
-_Numbers: TypeAlias = Array | np.ndarray | np.floating
+_Numbers: TypeAlias = Array | np.ndarray
 
 ORDER = 4
 
@@ -129,7 +124,7 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
         """The centre frequencies of the channels [Hz]."""
         return _of_channels(self.config, lambda xp, f, config: f, jnp.result_type(float))
 
-    def frames(self, audio: Audio) -> FloatArray:
+    def frames(self, audio: Signal) -> FloatArray:
         """Cut a recording into steps.
 
         **Arguments:**
