@@ -68,14 +68,6 @@ def receptive_fields() -> None:
     plot.tuning_curves(of.ReceptiveFields(resolution=8))
 
 
-def filter_bank() -> None:
-    bank, time = of.FilterBank(), np.arange(9600) / 16000
-    sound = 0.8 * np.sin(2 * np.pi * 100 * (np.exp(time * np.log(70) / 0.6) - 1) / (np.log(70) / 0.6))
-    channels = spark.unroll(bank, bank.frames(sound))[0]["output"]
-    spikes = spark.unroll(of.PoissonSpiker(max_freq=100.0), channels, key=jr.key(0))[0]["spikes"]
-    plot.spectrogram(channels, spikes, centres=bank.centres)
-
-
 def population_bias() -> None:
     """The mean decoded point over many windows, minus the encoded point."""
     encoder = of.TopologicalPoissonSpiker(max_freq=400.0, resolution=8, sigma=0.35)
@@ -116,7 +108,6 @@ FIGURES: list[Callable[[], None]] = [
     *(_named(name, varying, make) for name, make in VARYING.items()),
     curves,
     receptive_fields,
-    filter_bank,
     population_bias,
     traces,
 ]
