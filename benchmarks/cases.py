@@ -14,7 +14,7 @@ SEED = 0
 # The names of these cases omit the kind of signal, because their input is spikes or always one kind of signal.
 ONE_KIND = (
     *("topological", "integrator", "gradient", "pack", "unpack", "step", "memory", "compile"),
-    *("receptive-fields", "rate-decoder"),
+    *("receptive-fields", "filter-bank", "rate-decoder"),
 )
 
 

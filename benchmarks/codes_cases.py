@@ -14,6 +14,7 @@ LONG, QUICK_LONG = (1000, 32, 700), (200, 4, 100)
 STATIC, QUICK_STATIC = (64, 784), (8, 784)
 SMALL, QUICK_SMALL = (1000, 1, 100), (200, 1, 20)
 FIELDS, QUICK_FIELDS = (100, 32, 700), (10, 8, 100)
+CHANNELS, QUICK_CHANNELS = (1000, 1, 32), (100, 1, 32)  # 1 s of sound in steps of 1 ms
 
 # The number of steps per window, in the static cases and in the long ones.
 WINDOWS = {work: ((16, 64), 50) for work in ("latency", "phase", "burst", "rank-order")}
@@ -49,6 +50,7 @@ TITLES = {
     "send-on-delta": "SendOnDeltaSpiker",
     "moving-window": "MovingWindowSpiker",
     "receptive-fields": "ReceptiveFields",
+    "filter-bank": "FilterBank",
     "rate-decoder": "RateDecoder",
 }
 FIRST = (
@@ -83,6 +85,11 @@ NOTES = {
     "send-on-delta": "The signals are those of DeltaSpiker. No peer has this code.",
     "moving-window": "The signals are those of DeltaSpiker, and the mean is over 5 samples." + PYTHON,
     "receptive-fields": "Each value has 8 Gaussian fields, as in Bohte et al. (2002), so each unit has 8 outputs.",
+    "filter-bank": (
+        "The sound is 1 s of noise at 16 kHz, and the output has one value per ms and channel. No library of spiking "
+        "networks has a filter bank. The column NumPy shows the filters alone, by `scipy.signal.lfilter`, without the "
+        "envelopes."
+    ),
     "rate-decoder": (
         "5 % of the entries are spikes; the mean is over 100 steps. No library has this decoder, so the peers are "
         "hand-written running sums."
@@ -104,12 +111,15 @@ def cases(quick: bool) -> list[Case]:
     found += [Case(work, *(QUICK_SMALL if quick else SMALL)) for work in IN_PYTHON]
     found += [Case(work, *long) for work in CONTRAST]
     found += [Case("receptive-fields", *(QUICK_FIELDS if quick else FIELDS), options={"fields": 8})]
+    found += [Case("filter-bank", *(QUICK_CHANNELS if quick else CHANNELS))]
     found += [Case("rate-decoder", *long, options={"window": 100})]
     return found
 
 
 def inputs(case: Case) -> dict[str, np.ndarray]:
     """The arrays of a case, which are the same for every contestant and in every run."""
+    if case.work == "filter-bank":
+        return {"signal": np.random.default_rng(SEED).normal(0, 0.1, 16 * case.steps).astype(np.float32)}
     draw = np.random.default_rng(SEED).random(case.shape[1:] if case.signal == "held" else case.shape, np.float32)
     if case.work == "rate-decoder":
         return {"spikes": draw < 0.05}

@@ -178,6 +178,7 @@ def test_shapes_and_keys_are_as_documented():
         names = vars(getattr(module.config, "encoder", module).config) | vars(module.config)
         takes = reference.TAKES.get(name, "(*shape,)")
         names["shape"] = row.shapes[0] if takes == "(*shape,)" else row.shapes[0][:-1]
+        names["samples"] = getattr(module.config, "samples", None)
         names["size"] = sum(map(math.prod, row.shapes))
         assert eval(takes, names) == row.shapes[0], row.name
         given = module.output_specs(row.specs(row.payload(jr.key(0))))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from .examples import FOLDER, assert_picture, assert_rejected, load
 
@@ -26,6 +27,11 @@ def sweep() -> Any:
 @pytest.fixture(scope="module")
 def sharded() -> Any:
     yield from load("sharded")
+
+
+@pytest.fixture(scope="module")
+def sound() -> Any:
+    yield from load("sound")
 
 
 def check_printed(text: str, figure: Path) -> None:
@@ -87,6 +93,32 @@ def test_sweep(sweep, tmp_path, capsys, monkeypatch):
     assert result.error.shape == result.snr.shape == (sweep.SIDE[1], sweep.SIDE[1])
     assert 0.1 < result.error.max() < 1000 / sweep.STEPS
     assert result.snr[-1, -1] > 18 and result.snr[0, 0] < 0
+
+
+@pytest.mark.sweep
+def test_sound(sound, tmp_path, capsys):
+    """The table is that of the page, and a WAV file of the same sound has the same channels."""
+    sound.main(["--figure", str(tmp_path / "sound.png")])
+    printed = capsys.readouterr().out
+    check_printed(printed, tmp_path / "sound.png")
+    shown = (FOLDER.parent / "assets/output/sound.txt").read_text()
+    for row, page in zip(printed.splitlines()[:6], shown.splitlines(), strict=True):
+        (*names, _, _, _), (*shown_names, _, _, _) = row.split(), page.split()
+        assert names == shown_names
+    snr = {row.split()[0]: float(row.split()[2]) for row in printed.splitlines()[2:6]}
+    assert snr["step-forward"] > 15 and snr["poisson"] < snr["regular"] - 5
+
+    audio = sound.speech()
+    assert audio.shape == (16000,) and 0.8 < np.abs(audio).max() <= 1
+    stereo = np.stack([audio, audio], axis=1)
+    files = {"whole": np.round(32767 * stereo).astype(np.int16), "bytes": np.round(127 * audio + 128).astype(np.uint8)}
+    for name, samples in (files | {"floats": audio.astype(np.float32)}).items():
+        wavfile.write(tmp_path / f"{name}.wav", 16000, samples)
+        read, rate = sound.load(tmp_path / f"{name}.wav")
+        assert rate == 16000
+        np.testing.assert_allclose(read, audio, atol=0.01 if name == "bytes" else 1e-4)
+    other = sound.listen(audio[:4000], 44100.0)
+    assert other.bank.config.samples == 44 and other.channels.shape == (91, 32)
 
 
 @pytest.mark.sweep

@@ -18,6 +18,7 @@ import spark_eqx as spark
 from spark_eqx import FloatArray, SpikeArray, plot as typed_plot
 from spark_eqx.nn.interfaces import (
     ExponentialIntegrator,
+    FilterBank,
     InputInterface,
     InputInterfaceConfig,
     LinearSpiker,
@@ -279,6 +280,55 @@ def test_rates_without_spikes_and_of_one_unit():
     assert plot.rates(spikes).images[0].get_clim() == (0, 1)
     ax = plot.rates(spikes, lines=True, ax=blank())
     assert ax.get_legend() is None and ax.get_ylim()[0] < 0 < ax.get_ylim()[1]
+
+
+# Channels.
+
+
+def test_spectrogram_has_one_row_per_channel_and_a_tick_per_spike():
+    values = np.random.default_rng(0).random((20, 8)).astype(np.float32) + 2
+    spikes = np.zeros((20, 8), np.float32)
+    spikes[3, 0], spikes[7, 5] = 1, -1
+    ax = plot.spectrogram(FloatArray(jnp.asarray(values)), spikes, dt=0.5)
+    (image,) = ax.images
+    np.testing.assert_allclose(image.get_array(), values.T, rtol=1e-6)
+    assert image.origin == "lower" and image.get_extent() == [0, 10, -0.5, 7.5]
+    assert image.get_clim() == (pytest.approx(values.min()), pytest.approx(values.max()))
+    assert image.colorbar.ax.get_ylabel() == "signal" and (ax.get_xlabel(), ax.get_ylabel()) == ("time [ms]", "channel")
+    up, down = ax.get_lines()
+    np.testing.assert_array_equal([up.get_xydata(), down.get_xydata()], [[(1.75, 0)], [(3.75, 5)]])
+    assert (up.get_marker(), down.get_marker()) == ("|", "x") and len(texts(ax)) == 2
+    assert up.get_color() == down.get_color() == to_rgba(ax.get_facecolor())
+    assert all(handle.get_color() == matplotlib.rcParams["text.color"] for handle in ax.get_legend().legend_handles)
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0, 10), (-0.5, 7.5))
+
+
+def test_spectrogram_names_the_frequencies_of_channels():
+    bank = FilterBank(channels=11)
+    channels = spark.unroll(bank, bank.frames(np.ones(1600, np.float32)))[0]["output"]
+    ax = plot.spectrogram(channels, centres=bank.centres, ax=blank())
+    assert ax.get_ylabel() == "centre frequency [Hz]" and not ax.get_lines()
+    np.testing.assert_array_equal(ax.get_yticks(), [0, 2, 4, 6, 8, 10])
+    assert [label.get_text() for label in ax.get_yticklabels()] == [f"{bank.centres[i]:.0f}" for i in range(0, 11, 2)]
+    assert plot.spectrogram(np.ones((5, 1)), centres=np.ones(1), ax=blank()).get_yticks() == [0]
+
+
+def test_long_and_wide_spectrograms_show_means():
+    values = np.random.default_rng(0).random((2000, 400))
+    ax = plot.spectrogram(values, random_spikes((2000, 400)), ax=blank(1, 1))
+    means, shades = ax.images
+    np.testing.assert_allclose(means.get_array(), values.reshape(100, 20, 100, 4).mean((1, 3)).T)
+    # There are too many spikes for ticks.
+    assert not ax.get_lines() and shades.get_cmap()(1.0) == to_rgba(ax.get_facecolor())
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_spikes_have_a_contrast_on_every_value(style):
+    with plt.style.context(style):
+        ax = plot.spectrogram(np.ones((5, 1)), ax=blank())
+        shades = ax.images[0].get_cmap()(np.linspace(0, 1, 50))[:, :3]
+        luminance = lambda colour: np.asarray(colour) @ [0.2126, 0.7152, 0.0722]
+        assert np.abs(luminance(shades) - luminance(to_rgb(ax.get_facecolor()))).min() > 0.2
 
 
 # Signals.
@@ -678,6 +728,23 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
             r"rates: `window` must be a number \[ms\], positive and finite",
         ),
         (lambda: plot.rates(ONES, dt=np.inf), ValueError, r"rates: `dt` must be a number \[ms\], positive and finite"),
+        (
+            lambda: plot.spectrogram(BOTH),
+            TypeError,
+            "spectrogram: `signal` must be an array of numbers or a FloatArray, got SpikeArray",
+        ),
+        (
+            lambda: plot.spectrogram(ONES, np.ones((4, 2))),
+            ValueError,
+            r"spectrogram: `spikes` must have the shape of `signal`, \(4, 3\), got \(4, 2\)",
+        ),
+        (
+            lambda: plot.spectrogram(ONES, centres=np.ones(4)),
+            ValueError,
+            r"spectrogram: `centres` must have one frequency per channel, shape \(3,\), got \(4,\)",
+        ),
+        (lambda: plot.spectrogram(np.ones((3, 0))), ValueError, "spectrogram: `signal` .* without an empty axis"),
+        (lambda: plot.spectrogram(ONES, ax=1), TypeError, "spectrogram: `ax` must be Matplotlib axes, got int"),
         (lambda: plot.rates(None), TypeError, "rates: `spikes` must be an array of spikes or a SpikeArray, got None"),
         (lambda: plot.rates(np.ones((4, 11)), lines=True), ValueError, "rates: `spikes` .* at most 10 units.* got 11"),
         (lambda: plot.rates(ONES, ax=1), TypeError, "rates: `ax` must be Matplotlib axes, got int"),

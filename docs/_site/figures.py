@@ -32,6 +32,7 @@ import spark_eqx as spark  # noqa: E402
 from spark_eqx import plot  # noqa: E402
 from spark_eqx.nn.interfaces import (  # noqa: E402
     ExponentialIntegrator,
+    FilterBank,
     LatencySpiker,
     LinearSpiker,
     PoissonSpiker,
@@ -115,6 +116,17 @@ def rates():
     output, _ = spark.unroll(encoder, wave, key=jr.key(1))
     plot.rates(output["spikes"])
     # --8<-- [end:rates]
+
+
+def filter_bank():
+    # --8<-- [start:filter_bank]
+    bank, time = FilterBank(), jnp.arange(9600) / 16000  # s
+    growth = jnp.log(70.0) / 0.6  # from 100 Hz to 7 kHz in 0.6 s
+    sound = 0.8 * jnp.sin(2 * jnp.pi * 100 / growth * jnp.expm1(growth * time))
+    channels = spark.unroll(bank, bank.frames(sound))[0]["output"]
+    output, _ = spark.unroll(PoissonSpiker(max_freq=100.0), channels, key=jr.key(0))
+    plot.spectrogram(channels, output["spikes"], centres=bank.centres)
+    # --8<-- [end:filter_bank]
 
 
 def round_trip():
@@ -205,6 +217,7 @@ FIGURES: list[Callable[[], None]] = [
     tuning_rates,
     rasters,
     rates,
+    filter_bank,
     round_trip,
     surrogates,
     recording,

@@ -22,7 +22,11 @@ ENTRY = re.compile(r"^::: (\S+)\n(?:    .*\n)*", re.M)  # the entry with its opt
 # Fields that all interfaces of a kind share are listed last.
 SHARED = [field.name for field in dataclasses.fields(interfaces.InputInterfaceConfig)]
 # Shapes of inputs and outputs as expressions of the parameters, unless they are an arbitrary `shape`.
-TAKES = {"PopulationDecoder": "(*shape, resolution)", "OnMinusOff": "(*shape, 2)"}
+TAKES = {
+    "PopulationDecoder": "(*shape, resolution)",
+    "OnMinusOff": "(*shape, 2)",
+    "FilterBank": "(samples,)",
+}
 GIVES = {
     "TopologicalPoissonSpiker": "(*shape, resolution)",
     "TopologicalLinearSpiker": "(*shape, resolution)",
@@ -34,6 +38,7 @@ GIVES = {
     "Sampler": "(sample_size,)",
     "OnOff": "(*shape, 2)",
     "ReceptiveFields": "(*shape, resolution)",
+    "FilterBank": "(channels,)",
 }
 KEYS = {
     "PoissonSpiker": "in every step",

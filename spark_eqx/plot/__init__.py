@@ -10,4 +10,5 @@ Data with more time steps or units than the axes have pixels are reduced to thes
 from ._encoders import transfer_curve as transfer_curve, tuning_curves as tuning_curves
 from ._search import search as search
 from ._signals import round_trip as round_trip, traces as traces
+from ._spectrogram import spectrogram as spectrogram
 from ._spikes import raster as raster, rates as rates

@@ -32,9 +32,14 @@ def floats_of(function: str, name: str, signal: Signal, over_time: bool = True) 
 
 def signals_of(function: str, name: str, signal: Signal) -> np.ndarray:
     """The signals, of shape (steps, signals)."""
-    flat = _flat(function, name, floats_of(function, name, signal), "signals")
+    flat = channels_of(function, name, signal)
     check_few(function, name, flat.shape[1], "signal")
     return flat
+
+
+def channels_of(function: str, name: str, signal: Signal) -> np.ndarray:
+    """Any number of signals, of shape (steps, signals)."""
+    return _flat(function, name, floats_of(function, name, signal), "signals")
 
 
 def _flat(function: str, name: str, array: np.ndarray, rest: str) -> np.ndarray:

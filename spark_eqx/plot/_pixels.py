@@ -30,3 +30,9 @@ def envelope(values: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     # A line through both extremes of each pixel covers the same pixels as a line through all points.
     extremes = [each.reduceat(values, edges[:-1]) for each in (np.minimum, np.maximum)]
     return np.repeat((edges[:-1] + edges[1:]) / 2, 2), np.stack(extremes, axis=1).reshape(-1, count)
+
+
+def means_within(values: np.ndarray, steps: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """The mean of the values between the edges, of shape (times, rows)."""
+    sums = np.add.reduceat(np.add.reduceat(values, steps[:-1]), units[:-1], axis=1)
+    return sums / (np.diff(steps)[:, None] * np.diff(units))

@@ -8,7 +8,19 @@ import numpy as np
 from .._arguments import Raster, Scalar
 from ._arguments import check_few, duration_of, spikes_of
 from ._pixels import count_within, edges_of
-from ._style import Axes, AxesImage, axes_of, color_of, entry, from_zero, legend, size_in_pixels, whole_numbers
+from ._style import (
+    Axes,
+    AxesImage,
+    Color,
+    axes_of,
+    color_of,
+    entry,
+    from_zero,
+    legend,
+    size_in_pixels,
+    text_color,
+    whole_numbers,
+)
 
 
 # The part of a raster that a plot counts: a slice of its steps, or the indices of its spikes.
@@ -36,14 +48,8 @@ def raster(spikes: Raster, *, dt: Scalar = 1.0, ax: Axes | None = None) -> Axes:
     """
     flat, mask = spikes_of("raster", spikes)
     dt, ax = duration_of("raster", "dt", dt), axes_of("raster", ax)
-    (steps, units), (width, height) = flat.shape, size_in_pixels(ax)
-    point = ax.figure.dpi / 72  # [pixels]
-    size = min(max(0.8 * height / units, point), 12 * point)
-    count = np.count_nonzero(flat)
-    if count * size * point <= 0.5 * width * height and count <= 100_000:
-        _ticks(ax, flat, mask, dt, size / point)
-    else:
-        _shades(ax, flat, mask, dt)
+    draw_spikes(ax, flat, mask, dt)
+    steps, units = flat.shape
     ax.set(xlim=(0, steps * dt), ylim=(-0.5, units - 0.5), xlabel="time [ms]", ylabel="unit")
     whole_numbers(ax.yaxis)
     return ax
@@ -96,17 +102,29 @@ def rates(
         from_zero(ax, values.max())
         legend(ax, [entry(f"unit {unit}", color=color_of(unit)) for unit in range(units if units > 1 else 0)])
         return ax
-    image = _image(ax, values, steps * dt, units, vmax=values.max() or 1)
+    image = heat_map(ax, values, steps * dt, units, vmax=values.max() or 1)
     ax.figure.colorbar(image, ax=ax, label=text)
     ax.set(xlabel="time [ms]", ylabel="unit")
     whole_numbers(ax.yaxis)
     return ax
 
 
-def _image(ax: Axes, rate: np.ndarray, end: float, units: int, **style: Any) -> AxesImage:
-    """An image of rates of shape (times, rows) over time and units."""
+def draw_spikes(ax: Axes, flat: np.ndarray, mask: np.ndarray | None, dt: float, color: Color | None = None) -> None:
+    """Draw ticks, or shades if there are too many spikes, in one colour or in one colour per sign."""
+    units, (width, height) = flat.shape[1], size_in_pixels(ax)
+    point = ax.figure.dpi / 72  # [pixels]
+    size = min(max(0.8 * height / units, point), 12 * point)
+    count = np.count_nonzero(flat)
+    if count * size * point <= 0.5 * width * height and count <= 100_000:
+        _ticks(ax, flat, mask, dt, size / point, color)
+    else:
+        _shades(ax, flat, mask, dt, color)
+
+
+def heat_map(ax: Axes, rate: np.ndarray, end: float, units: int, vmin: float | None = 0, **style: Any) -> AxesImage:
+    """An image of values of shape (times, rows) over time and units."""
     place = {"origin": "lower", "extent": (0, end, -0.5, units - 0.5), "aspect": "auto", "interpolation": "nearest"}
-    return ax.imshow(rate.T, vmin=0, **place, **style)
+    return ax.imshow(rate.T, vmin=vmin, **place, **style)
 
 
 def _signs(flat: np.ndarray, mask: np.ndarray | None) -> list[tuple[str, Callable[[Part], np.ndarray]]]:
@@ -119,18 +137,18 @@ def _signs(flat: np.ndarray, mask: np.ndarray | None) -> list[tuple[str, Callabl
     ]
 
 
-def _ticks(ax: Axes, flat: np.ndarray, mask: np.ndarray | None, dt: float, size: float) -> None:
+def _ticks(ax: Axes, flat: np.ndarray, mask: np.ndarray | None, dt: float, size: float, color: Color | None) -> None:
     where = np.nonzero(flat)
     handles = []
     for i, (kind, fired) in enumerate(_signs(flat, mask)):
         steps, units = (each[fired(where)] for each in where)
-        style = {"color": color_of(i), "marker": "|x"[i], "linestyle": "none", "markeredgewidth": 1}
+        style = {"color": color or color_of(i), "marker": "|x"[i], "linestyle": "none", "markeredgewidth": 1}
         ax.plot((steps + 0.5) * dt, units, markersize=size if i == 0 else 0.6 * size, **style)
-        handles.append(entry(kind, **style))
+        handles.append(entry(kind, **style | ({"color": text_color()} if color else {})))
     legend(ax, handles if mask is not None else [])
 
 
-def _shades(ax: Axes, flat: np.ndarray, mask: np.ndarray | None, dt: float) -> None:
+def _shades(ax: Axes, flat: np.ndarray, mask: np.ndarray | None, dt: float, color: Color | None) -> None:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Patch
 
@@ -142,8 +160,9 @@ def _shades(ax: Axes, flat: np.ndarray, mask: np.ndarray | None, dt: float) -> N
         rate = count_within(fired, times, rows) / area
         # The highest rate is not used, because it is far above the others if a pixel has only a few steps.
         full = np.percentile(rate[rate > 0], 99) if rate.any() else 1.0
-        shades = LinearSegmentedColormap.from_list(kind, [(*color_of(i)[:3], 0), color_of(i)])
-        _image(ax, rate, steps * dt, units, cmap=shades, vmax=full)
+        full_color = color or color_of(i)
+        shades = LinearSegmentedColormap.from_list(kind, [(*full_color[:3], 0), full_color])
+        heat_map(ax, rate, steps * dt, units, cmap=shades, vmax=full)
         text = f"{kind}, full colour: {full:.3g} Hz".removeprefix(", ")
-        handles.append(Patch(color=color_of(i), label=text))
+        handles.append(Patch(color=full_color, label=text))
     legend(ax, handles)

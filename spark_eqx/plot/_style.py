@@ -53,6 +53,13 @@ def color_of(i: int) -> Color:
     return to_rgba(f"C{i}")
 
 
+def background_of(ax: Axes) -> Color:
+    """The colour of the axes, on which `shades_seen_on` has a contrast everywhere."""
+    from matplotlib.colors import to_rgba
+
+    return to_rgba(ax.get_facecolor())
+
+
 def shades_seen_on(ax: Axes) -> Colormap:
     """The colour map of the style without the end that is as dark, or as light, as the axes."""
     from matplotlib import colormaps, rcParams

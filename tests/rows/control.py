@@ -2,6 +2,7 @@ from typing import Any
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import (
+    FilterBank,
     OnMinusOff,
     OnOff,
     Scale,
@@ -41,6 +42,16 @@ ROWS = [
         decodes=True,
         ports=("signal", "trace"),
         more=True,
+    ),
+    Row(
+        "filter-bank",
+        with_defaults(FilterBank, channels=6, high=3000.0, rate=8000.0, dt=0.5),
+        ((4,),),
+        spark.FloatArray,
+        trainable={"low": 100.0, "high": 3000.0, "tau": 5.0, "power": 0.3},
+        decodes=True,
+        # One more loop, over the samples of a step. The backward pass of a step runs it forwards and backwards.
+        loops=(1, 2, 2, 2, 5, 14),
     ),
     Row(
         "tanh",

@@ -12,7 +12,7 @@ from ._references import checked, decoded_rates, numbers, rates
 BOTH = {"dtypes": ("float32", "bool"), "memory": ("fresh", "reused")}
 
 for work in TITLES:
-    if work not in ("receptive-fields", "rate-decoder"):
+    if work not in ("receptive-fields", "filter-bank", "rate-decoder"):
         contestant(work, "a + 1", role="floor", **BOTH)(floor)
 
 

@@ -115,6 +115,16 @@ def receptive_fields(case, data, dtype, memory):
     return checked(run, numbers(references.receptive_fields(case, data)))
 
 
+@contestant("filter-bank", "FilterBank", role="ours", memory=("fresh", "reused"))
+def filter_bank(case, data, dtype, memory):
+    """The envelopes of gammatone filters, averaged with a time constant of 5 ms, to the power 0.3."""
+    bank = interface("FilterBank", channels=case.units)
+    frames = bank.frames(data["signal"])
+    state = bank.init(frames[0])
+    run = timed(lambda frames: spark.unroll(bank, frames, state)[0]["output"].value, memory, frames)
+    return checked(run, numbers(references.filter_bank(case, data)))
+
+
 @contestant("rate-decoder", "RateDecoder", role="ours", dtypes=("float32", "bool"), memory=("fresh", "reused"))
 def rate_decoder(case, data, dtype, memory):
     """The mean of the spikes in the last window, decoded by the inverse of the rate of `PoissonSpiker`."""

@@ -9,6 +9,8 @@ from .control import (
     ControlInterface as ControlInterface,
     ControlInterfaceConfig as ControlInterfaceConfig,
     ControlInterfaceOutput as ControlInterfaceOutput,
+    FilterBank as FilterBank,
+    FilterBankConfig as FilterBankConfig,
     OnMinusOff as OnMinusOff,
     OnMinusOffConfig as OnMinusOffConfig,
     OnOff as OnOff,

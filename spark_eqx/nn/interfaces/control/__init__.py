@@ -9,6 +9,7 @@ from .concat import (
     ConcatReshape as ConcatReshape,
     ConcatReshapeConfig as ConcatReshapeConfig,
 )
+from .filter_bank import FilterBank as FilterBank, FilterBankConfig as FilterBankConfig
 from .on_off import (
     OnMinusOff as OnMinusOff,
     OnMinusOffConfig as OnMinusOffConfig,
