@@ -102,4 +102,4 @@ def _correlation(counts: Float[Array, "bins units"]) -> Float[Array, "units unit
     deviation = varying - jnp.mean(varying, axis=0, keepdims=True)
     unit = deviation / jnp.sqrt(jnp.sum(deviation**2, axis=0, keepdims=True))
     matrix = jnp.matmul(unit.T, unit, precision=lax.Precision.HIGHEST)
-    return jnp.where(undefined[:, None] | undefined, jnp.nan, matrix)
+    return jnp.where(undefined[:, None] | undefined[None], jnp.nan, matrix)

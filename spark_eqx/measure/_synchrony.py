@@ -208,7 +208,7 @@ def _spike_synchronization(fired: Bool[Array, "steps 2 *units"]) -> Float[Array,
         close = 2 * (t - other) < jnp.minimum(shortest, steps)
         found = jnp.where(fired[::-1], fired, fired & close)
         interval = jnp.where(fired, t - last, interval)
-        return (jnp.where(fired, t, last), interval, pairs + jnp.any(found, axis=0)), None
+        return (jnp.where(fired, t, last), interval, pairs + jnp.any(found, axis=0).astype(int)), None
 
     far = jnp.full(shape, 2 * steps)
     start = -far, far, jnp.zeros(shape[1:], int)
