@@ -1,10 +1,11 @@
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped, UInt32
 
@@ -51,7 +52,7 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
 
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
         p = self._probability(payload.value)
-        words = random_words(self._checked(key, p.size), p.shape, self.config.rounds)
+        words = self._words(random_words, key, p.shape)
         return self._draw(payload, p, _threshold(p), words, self.negative(payload.value)), state
 
     def run(self, payload: FloatArray, state: None, *, keys: Keys, steps: Steps, held: bool):
@@ -60,7 +61,7 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
         p = self._probability(payload.value) if held else jax.vmap(self._probability)(payload.value)
         threshold, negative = _threshold(p), self.negative(payload.value)
         shape = p.shape if held else p.shape[1:]
-        words = random_words_of_steps(self._checked(keys, math.prod(shape)), shape, self.config.rounds)
+        words = self._words(random_words_of_steps, keys, shape)
         if held:
             # Without the barrier, XLA computes the threshold again in every step.
             threshold = lax.optimization_barrier(threshold)
@@ -70,6 +71,12 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
 
     def _probability(self, signal: Float[Array, "..."]) -> Float[Array, "*units"]:
         return spikes_per_step(self.config, self.drive(signal))
+
+    def _words(
+        self, draw: Callable[..., UInt32[Array, "..."]], key: Shaped[Array, "..."] | None, shape: tuple[int, ...]
+    ) -> UInt32[Array, "..."]:
+        """The random words of one step or of all steps, one word per unit."""
+        return draw(self._checked(key, math.prod(shape)), shape, self.config.rounds)
 
     def _checked(self, key: Shaped[Array, "..."] | None, size: int) -> Shaped[Array, "..."]:
         """The key of a step, or the keys of many steps, checked."""
@@ -100,6 +107,12 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
 class PoissonSpikerConfig(PoissonConfig, SignedConfig):
     """Config of [`PoissonSpiker`][]."""
 
+    correlation: float = parameter(
+        default=0.0,
+        description="correlation of the spikes of two units with the same signal",
+        check=Check("from 0 to 1", lambda x: (x >= 0) & (x <= 1)),
+    )
+
 
 @final
 class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[PoissonSpikerConfig]):
@@ -107,8 +120,9 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
 
     $$s \sim \mathrm{Bernoulli}(p), \qquad p = \mathrm{clip}(x, 0, 1) \cdot f_\mathrm{max} \cdot dt / 1000$$
 
-    independently for each unit and step. A signal of 0 never causes a spike, and `p = 1` always does. With the default
-    surrogate, the gradient of a spike is exactly the gradient of its expectation, `max_freq * dt / 1000`.
+    independently for each step and, unless `correlation` is set, for each unit. A signal of 0 never causes a spike, and
+    `p = 1` always does. With the default surrogate, the gradient of a spike is exactly the gradient of its expectation,
+    `max_freq * dt / 1000`.
 
     This is the Bernoulli approximation of a Poisson process: there is at most one spike per step, and the Fano factor
     is `1 - p`.
@@ -119,10 +133,34 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
 
     With `signed=True` the range is [-1, 1]. The probability depends on the absolute value of the signal, and the spike
     has the sign of the signal.
+
+    With `correlation` above 0, units fire together. In each step, each unit takes a random number that all units share
+    with the probability `sqrt(correlation)`, and a number of its own otherwise, so that each unit fires as without it.
+    Two units with probabilities `p <= q` of a spike, whatever its sign, have the correlation coefficient
+
+    $$\mathrm{correlation} \cdot \sqrt{\frac{p (1 - q)}{q (1 - p)}},$$
+
+    which is `correlation` for `p = q`. Steps remain independent, and the gradient is the same. All axes of the signal
+    share the number. To share it only within an example, map the encoder over the batch with `jax.vmap`, with one key
+    per example. Kuhn, Aertsen and Rotter (2003), "Higher-order statistics of input ensembles and the response of simple
+    model neurons", compare this model with others.
     """
 
     def drive(self, signal: Float[Array, "*units"]) -> Float[Array, "*units"]:
         return self.magnitude(signal)
+
+    def _words(
+        self, draw: Callable[..., UInt32[Array, "..."]], key: Shaped[Array, "..."] | None, shape: tuple[int, ...]
+    ) -> UInt32[Array, "..."]:
+        share = round(math.sqrt(self.config.correlation) * 2**32)
+        size = math.prod(shape)
+        if share == 0 or size == 0:
+            return super()._words(draw, key, shape)
+        # One draw, because words of the key and words of keys derived from it may be the same.
+        words = draw(self._checked(key, 2 * size + 1), (2 * size + 1,), self.config.rounds)
+        own, choice = (words[..., i * size : (i + 1) * size].reshape(*words.shape[:-1], *shape) for i in range(2))
+        shared = jnp.broadcast_to(words[..., -1].reshape(*words.shape[:-1], *(1,) * len(shape)), own.shape)
+        return shared if share == 2**32 else jnp.where(choice < np.uint32(share), shared, own)
 
 
 def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool[Array, "*units"]]:
