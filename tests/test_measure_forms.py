@@ -338,7 +338,11 @@ def test_gradients_of_other_units_are_finite_if_a_unit_has_a_nan():
     spikes = jnp.asarray(SIGNED, jnp.float32).at[5, 2].set(jnp.nan)
     for name in FLOATS.keys() - {"fano over trials"}:
         value = lambda s, name=name: jnp.nansum(MEASURES[name](s))
-        assert np.isfinite(jax.grad(value)(spikes)[:, [0, 1, 3]]).all(), name
+        gradient = jax.grad(value)(spikes)
+        assert np.isfinite(gradient[:, [0, 1, 3]]).all(), name
+        # The derivatives of a product of counts are counts, which must not be NaN where the loss ignores the value.
+        if "correlogram" in name:
+            assert np.isfinite(gradient).all(), name
 
 
 def test_nan_after_the_last_window_is_ignored():
