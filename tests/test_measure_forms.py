@@ -326,7 +326,7 @@ def test_nan_makes_the_measures_of_its_unit_nan_only(form, given, expected):
         assert np.isnan(values[name][..., [0, 2]]).all(), name
         np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6 * max(1, np.nanmax(wanted)), err_msg=name)
     window = int(WINDOW / DT)
-    missing = np.isnan(raster.astype(float)).reshape(-1, window, UNITS).any(1)
+    missing = np.asarray(np.isnan(raster.astype(float))).reshape(-1, window, UNITS).max(1)
     np.testing.assert_array_equal(np.isnan(values["psth"]), missing)
     np.testing.assert_allclose(values["psth"][~missing], expected["psth"][~missing], rtol=1e-5)
     np.testing.assert_array_equal(np.isnan(values["fano over trials"]), missing.any(1))

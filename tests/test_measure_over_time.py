@@ -1,5 +1,7 @@
+# pyright: reportArgumentType=false
 """Rates over time, histograms, correlations and the distances by Kreuz."""
 
+import importlib
 import importlib.util
 
 import jax
@@ -68,8 +70,7 @@ def test_golden_arrays_are_those_of_the_installed_packages(name):
 def test_distances_of_random_trains_equal_those_of_pyspike(name, steps):
     if importlib.util.find_spec("pyspike") is None:
         pytest.skip("pyspike is not installed")
-    import pyspike
-
+    pyspike = importlib.import_module("pyspike")
     rng = np.random.default_rng(steps)
     a, b = fired = rng.random((2, steps, 200)) < rng.random((2, 1, 200)) ** 3
     assert (fired.sum(1) == 0).any() and (fired.sum(1) == 1).any()
@@ -405,8 +406,7 @@ def test_other_types_than_rasters_are_refused(name):
     arguments, function = RASTERS[name]
     for place, argument in enumerate(arguments):
         for given, error in (([0, 1], TypeError), ({"spikes": S}, TypeError), (jnp.asarray(1.0), ValueError)):
-            rasters = [S] * len(arguments)
-            rasters[place] = given
+            rasters = [given if i == place else S for i in range(len(arguments))]
             with pytest.raises(error, match=f"{name}: `{argument}` must "):
                 function(*rasters)
 

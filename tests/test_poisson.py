@@ -161,10 +161,7 @@ def test_correlated_steps_and_chunks_have_the_bits_of_the_sequence(rounds):
     encoder, key = PoissonSpiker(max_freq=300.0, correlation=0.3, rounds=rounds, signed=True), jr.key(13)
     signal = jr.uniform(jr.key(14), (12, 2, 5), minval=-1.0)
     whole = spark.unroll(encoder, signal, key=key)[0]["spikes"].value
-    steps = [
-        encoder(x, None, key=k)[0]["spikes"].value
-        for x, k in zip(signal, step_keys(key, jnp.arange(12, dtype=jnp.uint32)))
-    ]
+    steps = [encoder(signal[t], None, key=jr.fold_in(key, t))[0]["spikes"].value for t in range(12)]
     np.testing.assert_array_equal(whole, jnp.stack(steps))
     parts = [spark.unroll(encoder, signal[i : i + 4], None, key=key, start=i)[0]["spikes"].value for i in (0, 4, 8)]
     np.testing.assert_array_equal(whole, jnp.concatenate(parts))

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 """Measures of spike trains by elephant 1.2.1 and PySpike 0.9.0, in `measures.npz`.
 
 `trains` are two rasters of booleans, `(2, steps, units)`, of units with 0, 1, 2 and many spikes. Every other array has
@@ -5,6 +6,7 @@ the name of a function of `REFERENCES`, which is the call that made it. `python 
 file again; it needs both packages.
 """
 
+import importlib
 import warnings
 from pathlib import Path
 
@@ -42,8 +44,7 @@ def trains() -> np.ndarray:
 
 
 def _pyspike(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    import pyspike
-
+    pyspike = importlib.import_module("pyspike")
     train = lambda fired: pyspike.SpikeTrain(np.flatnonzero(fired) * DT, STEPS * DT)
     return np.array([getattr(pyspike, name)(train(x), train(y)) for x, y in zip(a.T, b.T, strict=True)])
 
