@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped, UInt32
 
 from ....core.payloads import FloatArray
 from ....core.ports import Keys, Steps
+from ....core.running.keys import stage_key, stage_keys
 from ....records.checks import Check
 from ....records.class_names import counted
 from ....records.record import parameter
@@ -156,11 +157,19 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
         size = math.prod(shape)
         if share == 0 or size == 0:
             return super()._words(draw, key, shape)
-        # One draw, because words of the key and words of keys derived from it may be the same.
-        words = draw(self._checked(key, 2 * size + 1), (2 * size + 1,), self.config.rounds)
-        own, choice = (words[..., i * size : (i + 1) * size].reshape(*words.shape[:-1], *shape) for i in range(2))
-        shared = jnp.broadcast_to(words[..., -1].reshape(*words.shape[:-1], *(1,) * len(shape)), own.shape)
+        # Both draws are from keys derived from the key, because words of the key may be words of a derived key. The
+        # shared word has a draw of its own, so that units on several devices need not exchange it.
+        checked = self._checked(key, 2 * size)
+        first, second = (_derived(checked, i, lead=draw is random_words_of_steps) for i in range(2))
+        own, choice = jnp.moveaxis(draw(first, (2, *shape), self.config.rounds), -1 - len(shape), 0)
+        word = draw(second, (1,) * len(shape), self.config.rounds)
+        shared = jnp.broadcast_to(word, own.shape)
         return shared if share == 2**32 else jnp.where(choice < np.uint32(share), shared, own)
+
+
+def _derived(key: Shaped[Array, "..."], i: int, lead: bool) -> Shaped[Array, "..."] | None:
+    """Key `i` derived from the key of a step or, with `lead`, from those of all steps."""
+    return stage_keys(key, i) if lead else stage_key(key, i)
 
 
 def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool[Array, "*units"]]:
