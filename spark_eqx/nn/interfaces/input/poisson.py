@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped, UInt32
 
 from ....core.payloads import FloatArray
 from ....core.ports import Keys, Steps
-from ....core.running.keys import stage_key, stage_keys
+from ....core.running.keys import MOST_STEPS, stage_key, stage_keys
 from ....records.checks import Check
 from ....records.class_names import counted
 from ....records.record import parameter
@@ -169,7 +169,9 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
 
 def _derived(key: Shaped[Array, "..."], i: int, lead: bool) -> Shaped[Array, "..."] | None:
     """Key `i` derived from the key of a step or, with `lead`, from those of all steps."""
-    return stage_keys(key, i) if lead else stage_key(key, i)
+    # The numbers of no steps, because folding is commutative for keys of unsafe_rbg.
+    number = MOST_STEPS - i
+    return stage_keys(key, number) if lead else stage_key(key, number)
 
 
 def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool[Array, "*units"]]:
