@@ -10,7 +10,7 @@ from spark_eqx import SpikeArray, measure, raster
 from .helpers import x64
 
 
-STEPS, UNITS, DT, WINDOW, TAU = 24, 4, 0.5, 3.0, 4.0
+STEPS, UNITS, DT, WINDOW, TAU, SIGMA, LAG = 24, 4, 0.5, 3.0, 4.0, 0.8, 2.5
 
 # The raster has spikes of both signs, and its first unit is silent.
 _rng = np.random.default_rng(3)
@@ -33,6 +33,17 @@ MEASURES = {
     "van_rossum": lambda s: measure.van_rossum(s, OTHER, TAU, DT),
     "van_rossum, second": lambda s: measure.van_rossum(OTHER, s, TAU, DT),
     "victor_purpura": lambda s: measure.victor_purpura(s, OTHER, 90.0, DT, capacity=STEPS),
+    "fano over trials": lambda s: measure.fano(s, WINDOW, DT, trials=True),
+    "instantaneous_rate": lambda s: measure.instantaneous_rate(s, SIGMA, DT),
+    "psth": lambda s: measure.psth(s[:, None], WINDOW, DT),
+    "interval_histogram": lambda s: measure.interval_histogram(s, DT, 3.0, DT),
+    "cross_correlogram": lambda s: measure.cross_correlogram(s, OTHER, LAG, DT),
+    "cross_correlogram, second": lambda s: measure.cross_correlogram(OTHER, s, LAG, DT),
+    "autocorrelogram": lambda s: measure.cross_correlogram(s, s, LAG, DT),
+    "correlation": lambda s: measure.correlation(s, WINDOW, DT),
+    "isi_distance": lambda s: measure.isi_distance(s, OTHER, DT),
+    "spike_distance": lambda s: measure.spike_distance(OTHER, s, DT),
+    "spike_synchronization": lambda s: measure.spike_synchronization(s, OTHER, DT),
 }
 FLOATS = {name: function for name, function in MEASURES.items() if name != "count"}
 
@@ -53,6 +64,30 @@ def fano(size):
     return counts.var(0) / np.where(counts.any(0), counts.mean(0), np.nan)
 
 
+def fano_over_trials(size):
+    counts = size.reshape(-1, int(WINDOW / DT), UNITS).sum(1)
+    return counts.var(1) / counts.mean(1)
+
+
+def gaussian(size):
+    steps = np.arange(STEPS) * DT
+    lags = np.abs(steps[:, None] - steps)
+    kernel = np.where(lags <= np.ceil(5 * SIGMA / DT) * DT, np.exp(-((lags / SIGMA) ** 2) / 2), 0)
+    return kernel @ size * 1000 / (np.sqrt(2 * np.pi) * SIGMA)
+
+
+def correlogram(a, b):
+    lags = np.arange(-int(LAG / DT), int(LAG / DT) + 1)
+    lagged = lambda k: (a[max(-k, 0) : STEPS - max(k, 0)] * b[max(k, 0) : STEPS - max(-k, 0)]).sum(0)
+    return np.stack([lagged(k) for k in lags])
+
+
+def correlation(size):
+    counts = size.reshape(-1, int(WINDOW / DT), UNITS).sum(1)
+    counts = np.where(counts.any(0), counts - counts.mean(0), np.nan)
+    return counts.T @ counts / np.sqrt(np.outer((counts**2).sum(0), (counts**2).sum(0)))
+
+
 # The measures that are smooth functions of the magnitudes of the entries. The others are piecewise constant.
 SMOOTH = {
     "rate": lambda size: size.sum(0) * 1000 / (STEPS * DT),
@@ -60,20 +95,31 @@ SMOOTH = {
     "fano": fano,
     "van_rossum": van_rossum,
     "van_rossum, second": van_rossum,
+    "fano over trials": fano_over_trials,
+    "instantaneous_rate": gaussian,
+    "psth": lambda size: size.reshape(-1, int(WINDOW / DT), UNITS).sum(1) * 1000 / WINDOW,
+    "cross_correlogram": lambda size: correlogram(size, OTHER),
+    "cross_correlogram, second": lambda size: correlogram(OTHER, size),
+    "autocorrelogram": lambda size: correlogram(size, size),
+    "correlation": correlation,
 }
+# Measures whose values do not belong to a single unit, or only in part depend on an entry.
+SHARED = {"fano over trials", "psth", "correlation"}
 
 
 @pytest.fixture(scope="module")
 def expected():
     values = {name: np.asarray(value) for name, value in all_of(FIRED).items()}
     for name, function in SMOOTH.items():
-        np.testing.assert_allclose(values[name], function(FIRED.astype(float)), rtol=1e-5, atol=1e-6)
+        wanted = function(FIRED.astype(float))
+        np.testing.assert_allclose(values[name], wanted, rtol=1e-5, atol=1e-6 * max(1, np.nanmax(wanted)))
     return values
 
 
 def check(values, expected):
     for name, value in values.items():
-        np.testing.assert_allclose(np.asarray(value, float), expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+        largest = max(1, np.nanmax(expected[name]))
+        np.testing.assert_allclose(np.asarray(value, float), expected[name], 1e-5, 1e-6 * largest, err_msg=name)
 
 
 JAX_FORMS = {
@@ -187,8 +233,9 @@ def slopes():
             move = np.zeros((STEPS, UNITS))
             move[entry] = h
             change = (function(size + move) - function(size - move)) / (2 * h)
-            by_name[name][entry] = (WEIGHTS * change)[entry[1]]
-    by_name["fano"][:, 0] = 0  # a NaN has the derivative 0
+            by_name[name][entry] = np.nansum(WEIGHTS * change)
+    for name in ("fano", "correlation"):
+        by_name[name][:, 0] = 0  # a NaN has the derivative 0
     return by_name
 
 
@@ -249,7 +296,7 @@ def test_derivatives_equal_finite_differences_in_every_form(given, dtype, rtol, 
 
 def test_derivatives_of_measures_of_whole_steps_are_exactly_zero():
     spikes = jnp.asarray(SIGNED, jnp.float32)
-    for name in ("intervals", "cv", "cv2", "lv", "victor_purpura"):
+    for name in FLOATS.keys() - SMOOTH.keys():
         gradient = jax.grad(lambda s: jnp.sum(MEASURES[name](s)))(spikes)
         np.testing.assert_array_equal(gradient, np.zeros((STEPS, UNITS)), err_msg=name)
     assert jax.jvp(measure.count, (spikes,), (spikes,))[1].dtype == jax.dtypes.float0
@@ -274,9 +321,28 @@ def test_nan_makes_the_measures_of_its_unit_nan_only(form, given, expected):
     fired = FIRED.copy()
     fired[[5, 7], 2] = fired[9, 0] = True
     np.testing.assert_array_equal(values.pop("count"), fired.sum(0))
-    for name, value in values.items():
-        assert np.isnan(value[..., [0, 2]]).all(), name
-        np.testing.assert_allclose(value[..., [1, 3]], expected[name][..., [1, 3]], rtol=1e-5, atol=1e-6, err_msg=name)
+    for name in values.keys() - SHARED:
+        value, wanted = values[name][..., [1, 3]], expected[name][..., [1, 3]]
+        assert np.isnan(values[name][..., [0, 2]]).all(), name
+        np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6 * max(1, np.nanmax(wanted)), err_msg=name)
+    window = int(WINDOW / DT)
+    missing = np.asarray(np.isnan(raster.astype(float))).reshape(-1, window, UNITS).max(1)
+    np.testing.assert_array_equal(np.isnan(values["psth"]), missing)
+    np.testing.assert_allclose(values["psth"][~missing], expected["psth"][~missing], rtol=1e-5)
+    np.testing.assert_array_equal(np.isnan(values["fano over trials"]), missing.any(1))
+    defined = np.isin(np.arange(UNITS), [1, 3])
+    np.testing.assert_array_equal(~np.isnan(values["correlation"]), np.outer(defined, defined))
+
+
+def test_gradients_of_other_units_are_finite_if_a_unit_has_a_nan():
+    spikes = jnp.asarray(SIGNED, jnp.float32).at[5, 2].set(jnp.nan)
+    for name in FLOATS.keys() - {"fano over trials"}:
+        value = lambda s, name=name: jnp.nansum(MEASURES[name](s))
+        gradient = jax.grad(value)(spikes)
+        assert np.isfinite(gradient[:, [0, 1, 3]]).all(), name
+        # The derivatives of a product of counts are counts, which must not be NaN where the loss ignores the value.
+        if "correlogram" in name:
+            assert np.isfinite(gradient).all(), name
 
 
 def test_nan_after_the_last_window_is_ignored():

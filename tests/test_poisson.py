@@ -109,6 +109,84 @@ def test_low_precision_signals_fire_at_the_right_rate(dtype, x):
     assert abs(spikes.sum() - n * p) < SIGMAS * np.sqrt(n * p * (1 - p))
 
 
+CORRELATED_SIGMAS = 4.5
+
+
+@pytest.mark.parametrize("correlation", with_sweep(0.3, 0.02, 0.7, 1.0))
+@pytest.mark.parametrize("max_freq", with_sweep(200.0, 20.0, 900.0))
+def test_correlated_units_have_their_law_and_the_correlation(correlation, max_freq):
+    x, steps, examples = np.array([1.0, 1.0, 0.5, 0.5, 0.1]), 2000, 200
+    encoder = PoissonSpiker(max_freq=max_freq, correlation=correlation)
+    run = lambda key: spark.unroll(encoder, jnp.asarray(x, jnp.float32), steps=steps, key=key)[0]["spikes"].spikes
+    spikes = np.asarray(jax.vmap(run)(jr.split(jr.key(8), examples)), float)
+    n, p = steps * examples, x * max_freq / 1000
+    deviation = spikes.reshape(n, 5) - p
+    assert (np.abs(deviation.mean(0)) < CORRELATED_SIGMAS * np.sqrt(p * (1 - p) / n)).all()
+    for i, j in zip(*np.triu_indices(5, 1), strict=True):
+        q, r = p[j], p[i]  # q <= r
+        expected = correlation * np.sqrt(q * (1 - r) / (r * (1 - q))) if r < 1 else 0
+        both = q * r + expected * np.sqrt(q * (1 - q) * r * (1 - r))
+        # The variance of the product of two deviations, from the probabilities of its four values.
+        cells = [(both, 1 - q, 1 - r), (q - both, 1 - q, -r), (r - both, -q, 1 - r), (1 - q - r + both, -q, -r)]
+        moments = [sum(c * (a * b) ** k for c, a, b in cells) for k in (1, 2)]
+        error = np.sqrt((moments[1] - moments[0] ** 2) / n)
+        assert abs((deviation[:, i] * deviation[:, j]).mean() - moments[0]) < CORRELATED_SIGMAS * error + 1e-9
+        # Successive steps and other examples are independent.
+        for a, b in ((spikes[:, 1:, i], spikes[:, :-1, j]), (spikes[1:, :, i], spikes[:-1, :, j])):
+            product = ((a - r) * (b - q)).mean()
+            assert abs(product) < CORRELATED_SIGMAS * np.sqrt(q * (1 - q) * r * (1 - r) / a.size) + 1e-9
+
+
+def test_correlated_units_with_correlation_one_are_nested():
+    encoder = PoissonSpiker(max_freq=500.0, correlation=1.0)
+    spikes = spikes_of(encoder, np.linspace(0, 1, 9, dtype=np.float32), 1000, jr.key(9))
+    assert (np.diff(spikes, axis=1) >= 0).all()
+    assert len(np.unique(spikes.sum(0))) == 9
+
+
+def test_correlation_zero_has_the_bits_of_independent_units():
+    signal = jr.uniform(jr.key(10), (20, 3, 4))
+    for rounds in (13, 20):
+        run = lambda **fields: spark.unroll(PoissonSpiker(rounds=rounds, **fields), signal, key=jr.key(11))[0]
+        np.testing.assert_array_equal(run()["spikes"].spikes, run(correlation=0.0)["spikes"].spikes)
+    # Without units, and with one unit, which shares with no other.
+    empty = spark.unroll(PoissonSpiker(correlation=0.5), signal[:, :0], key=jr.key(11))[0]["spikes"].spikes
+    assert empty.shape == (20, 0, 4)
+    one = spikes_of(PoissonSpiker(correlation=0.5, max_freq=300.0), np.ones((), np.float32), 20_000, jr.key(12))
+    assert abs(one.mean() - 0.3) < SIGMAS * np.sqrt(0.3 * 0.7 / 20_000)
+
+
+@pytest.mark.parametrize("rounds", [13, 20])
+def test_correlated_steps_and_chunks_have_the_bits_of_the_sequence(rounds):
+    encoder, key = PoissonSpiker(max_freq=300.0, correlation=0.3, rounds=rounds, signed=True), jr.key(13)
+    signal = jr.uniform(jr.key(14), (12, 2, 5), minval=-1.0)
+    whole = spark.unroll(encoder, signal, key=key)[0]["spikes"].value
+    steps = [encoder(signal[t], None, key=jr.fold_in(key, t))[0]["spikes"].value for t in range(12)]
+    np.testing.assert_array_equal(whole, jnp.stack(steps))
+    parts = [spark.unroll(encoder, signal[i : i + 4], None, key=key, start=i)[0]["spikes"].value for i in (0, 4, 8)]
+    np.testing.assert_array_equal(whole, jnp.concatenate(parts))
+    held = spark.unroll(encoder, signal[0], steps=12, key=key)[0]["spikes"].value
+    varying = spark.unroll(encoder, jnp.broadcast_to(signal[0], signal.shape), key=key)[0]["spikes"].value
+    np.testing.assert_array_equal(held, varying)
+
+
+def test_gradient_of_correlated_units_is_the_gradient_of_the_expected_count(getkey):
+    def total(signal):
+        module = PoissonSpiker(max_freq=120.0, dt=0.5, correlation=0.6)
+        return spark.unroll(module, signal, None, steps=50, key=getkey())[0]["spikes"].value.sum()
+
+    gradient = jax.grad(total)(jnp.asarray([0.0, 0.2, 0.9, 1.0, -0.1, 1.1]))
+    np.testing.assert_allclose(gradient, np.array([1, 1, 1, 1, 0, 0]) * 50 * 120 * 0.5 / 1000, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "value, error", [(-0.1, ValueError), (1.1, ValueError), (np.nan, ValueError), ("1", TypeError)]
+)
+def test_correlation_outside_its_range_is_refused(value, error):
+    with pytest.raises(error, match="PoissonSpikerConfig: `correlation` must be .*from 0 to 1, got"):
+        PoissonSpiker(correlation=value)
+
+
 def test_gradient_is_the_gradient_of_the_expected_count(getkey):
     """ds/dx = max_freq dt / 1000 within the range, including its ends, and 0 outside and for NaN."""
     signal = jnp.asarray([0.0, 0.2, 0.9, 1.0, -0.1, 1.1, jnp.nan, jnp.inf])

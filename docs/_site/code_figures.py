@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import spark_eqx as spark
-from spark_eqx import plot
+from spark_eqx import measure, plot
 from spark_eqx.nn import interfaces as of
 
 
@@ -109,6 +109,45 @@ def traces() -> None:
     plt.legend(frameon=False)
 
 
+def rates_over_time() -> None:
+    """Twenty trials of one random encoder for the same wave."""
+    t = jnp.arange(1000)
+    wave = 0.5 + 0.4 * jnp.sin(2 * jnp.pi * t / 500)
+    encoder = of.PoissonSpiker(max_freq=100.0)
+    trials = spark.unroll(encoder, jnp.tile(wave[:, None], 20), key=jr.key(0))[0]["spikes"]
+    _, (top, bottom) = plt.subplots(2, sharex=True, figsize=(5.6, 4.4), layout="constrained")
+    plot.raster(trials, ax=top)
+    top.set_ylabel("trial")
+    top.set_xlabel("")
+    histogram = measure.psth(trials, 40.0)
+    bottom.stairs(histogram, np.arange(0, 1001, 40), label="psth, bin=40")
+    bottom.plot(t + 0.5, measure.instantaneous_rate(trials, 20.0).mean(1), label="instantaneous_rate, sigma=20")
+    bottom.plot(t + 0.5, 100 * wave, "--", color=plt.rcParams["text.color"], linewidth=0.8, label="max_freq * signal")
+    bottom.set_xlabel("time [ms]")
+    bottom.set_ylabel("rate [Hz]")
+    bottom.set_ylim(0, 165)
+    bottom.legend(frameon=False, ncols=2)
+
+
+def distances() -> None:
+    """The mean over 200 trains of 50 Hz and their jittered copies."""
+    steps, trains, jitters = 2000, 200, np.arange(0, 41, 2)
+    spikes = np.random.default_rng(0).random((steps, trains)) < 0.05
+    values = {name: [] for name in ("isi_distance", "spike_distance", "spike_synchronization")}
+    for jitter in jitters:
+        step, train = np.nonzero(spikes)
+        moved = np.rint(step + np.random.default_rng(1).normal(0, jitter, len(step))).astype(int)
+        copy = np.zeros_like(spikes)
+        copy[np.clip(moved, 0, steps - 1), train] = True
+        for name, means in values.items():
+            means.append(float(getattr(measure, name)(spikes, copy).mean()))
+    for name, means in values.items():
+        plt.plot(jitters, means, label=name)
+    plt.xlabel("standard deviation of the jitter [ms]")
+    plt.ylabel("mean over 200 trains of 50 Hz")
+    plt.legend(frameon=False)
+
+
 def _named(name: str, draw: Callable[[Any], None], make: Callable[[], Any]) -> Callable[[], None]:
     figure = lambda: draw(make())
     figure.__name__ = name
@@ -123,4 +162,6 @@ FIGURES: list[Callable[[], None]] = [
     scale,
     population_bias,
     traces,
+    rates_over_time,
+    distances,
 ]

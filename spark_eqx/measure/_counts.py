@@ -4,19 +4,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
-from .._arguments import Raster, Scalar, as_number, as_raster, nonzero
+from .._arguments import Numbers, Raster, Scalar, as_number, as_raster, nonzero
 from ..core.exact import derived
 from ..records.checks import positive
-from ..records.class_names import counted
-from ._numbers import float_dtype, keep_nan, magnitude
 from ._steps import count_spikes
-
-
-# The largest accepted difference between a window and a whole number of steps [steps]. It is not 0, because `dt` may
-# have been rounded to float32.
-_OFF_GRID = 1e-3
+from ._windows import counts_per_window, differentiable_count, static_number, steps_within
 
 
 def count(spikes: Raster) -> Int[Array, "*units"]:
@@ -54,7 +48,7 @@ def rate(spikes: Raster, dt: Scalar = 1.0) -> Float[Array, "*units"]:
     """
     raster = nonzero(as_raster("rate", "spikes", spikes))
     dt = as_number("rate", "dt", dt, "ms", positive)
-    spikes = _differentiable_count(raster)
+    spikes = differentiable_count(raster)
     return spikes / derived(lambda xp, dt: dt * raster.shape[0] / 1000, dt, dtype=spikes.dtype)
 
 
@@ -74,73 +68,50 @@ def sparsity(spikes: Raster) -> Float[Array, "*units"]:
     **Raises:** `TypeError` or `ValueError` if `spikes` is not a raster.
     """
     raster = nonzero(as_raster("sparsity", "spikes", spikes))
-    spikes = _differentiable_count(raster)
+    spikes = differentiable_count(raster)
     return (raster.shape[0] - spikes) / raster.shape[0] if raster.shape[0] else jnp.full_like(spikes, jnp.nan)
 
 
-def fano(spikes: Raster, window: Scalar, dt: Scalar = 1.0) -> Float[Array, "*units"]:
-    """The Fano factor of the spike counts in consecutive windows: their variance divided by their mean.
+def fano(spikes: Raster, window: Scalar, dt: Scalar = 1.0, trials: bool = False) -> Float[Array, "..."]:
+    """The Fano factor of the spike counts in consecutive windows, or over trials: their variance divided by their mean.
 
-    The variance is the variance of the sample (divided by the number of windows), as in elephant's `fanofactor`. The
-    Fano factor is differentiable: the number of spikes in each window has the derivative that [`rate`][] describes. If
-    the value is NaN because there is no spike, the gradient is 0.
+    The variance is the variance of the sample (divided by the number of windows or trials), as in elephant's
+    `fanofactor`. The Fano factor is differentiable: the number of spikes in each window has the derivative that
+    [`rate`][] describes. If the value is NaN because there is no spike, the gradient is 0.
 
     **Arguments:**
 
-    - `spikes`: a raster `(steps, *units)`.
-    - `window`: the duration of a window [ms], a multiple of `dt`, at most half of the raster. Static. Steps after
-        the last whole window are ignored.
+    - `spikes`: a raster `(steps, *units)`, or `(steps, trials, *units)` with `trials=True`.
+    - `window`: the duration of a window [ms], a multiple of `dt`, at most half of the raster, or at most all of it with
+        `trials=True`. Static. Steps after the last whole window are ignored.
     - `dt`: the duration of a step [ms]. Static.
+    - `trials`: `False` for the variance over the windows of a unit, `True` for the variance over trials in each window.
 
-    **Returns:** of shape `(*units,)`; NaN for a unit without spikes in the windows, or with a NaN in one.
+    **Returns:** of shape `(*units,)`, or `(windows, *units)` with `trials=True`; NaN where there is no spike, or where
+    an entry is NaN.
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments.
     """
     raster = nonzero(as_raster("fano", "spikes", spikes))
-    window = as_number("fano", "window", window, "ms", positive)
-    dt = as_number("fano", "dt", dt, "ms", positive)
-    for argument, value in (("window", window), ("dt", dt)):
-        if not isinstance(value, float):
-            raise TypeError(f"fano: `{argument}` must be a static Python number [ms], got {value!r}.")
-    if 2 * (window / dt - _OFF_GRID) > raster.shape[0]:
+    if trials:
+        check_trials("fano", "spikes", raster)
+    window, dt = (static_number("fano", *each) for each in (("window", window), ("dt", dt)))
+    steps = steps_within("fano", "window", window, dt, raster, parts=1 if trials else 2)
+    return _fano(counts_per_window(raster, steps), int(trials))
+
+
+def check_trials(function: str, argument: str, raster: Numbers) -> None:
+    if raster.ndim < 2:
         raise ValueError(
-            f"fano: `window` must be at most half of the raster, {raster.shape[0] * dt / 2} [ms], got {window!r}."
+            f"{function}: `{argument}` must have the shape (steps, trials, *units), got an array of shape "
+            f"{raster.shape}."
         )
-    steps = max(round(window / dt), 1)
-    if abs(window / dt - steps) > _OFF_GRID:
-        raise ValueError(
-            f"fano: `window` must be a multiple of `dt` = {dt} [ms], got {window!r}. The nearest multiple is "
-            f"{steps * dt:g} [ms], {counted(steps, 'step')}."
-        )
-    return _fano(raster, steps)
-
-
-def _differentiable_count(raster: Shaped[Array, "steps *units"]) -> Float[Array, "*units"]:
-    """The count as a float, with the derivative of `sum(|s|)`. It is NaN for a unit with a NaN."""
-    floating = jnp.issubdtype(raster.dtype, jnp.floating)
-    return _float_count(raster) if floating else count_spikes(raster).astype(float_dtype(raster))
-
-
-# The derivative has a rule of its own, because the count is computed with integers, which have no derivative.
-@jax.custom_jvp
-@jax.jit
-def _float_count(raster: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
-    return keep_nan(count_spikes(raster).astype(float_dtype(raster)), raster)
-
-
-@_float_count.defjvp
-def _(primals: tuple[Array], tangents: tuple[Array]):
-    (raster,), (tangent,) = primals, tangents
-    slope = jax.jvp(magnitude, (raster,), (tangent,))[1]
-    return _float_count(raster), jnp.sum(slope.astype(float_dtype(raster)), axis=0)
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _fano(raster: Shaped[Array, "steps *units"], steps: int) -> Float[Array, "*units"]:
-    windows = raster.shape[0] // steps
-    parts = raster[: windows * steps].reshape(windows, steps, *raster.shape[1:])
-    counts = jax.vmap(_differentiable_count)(parts).astype(jnp.result_type(float))
-    mean = jnp.sum(counts, axis=0) / windows
-    variance = jnp.sum((counts - mean[None]) ** 2, axis=0) / windows
+def _fano(counts: Float[Array, "windows *shape"], axis: int) -> Float[Array, "..."]:
+    number = counts.shape[axis]
+    mean = jnp.sum(counts, axis=axis, keepdims=True) / number
+    variance = jnp.sum((counts - mean) ** 2, axis=axis, keepdims=True) / number
     silent = mean == 0
-    return jnp.where(silent, jnp.nan, variance / jnp.where(silent, 1, mean))
+    return jnp.squeeze(jnp.where(silent, jnp.nan, variance / jnp.where(silent, 1, mean)), axis)

@@ -42,7 +42,7 @@ def van_rossum(spikes: Raster, others: Raster, tau: Scalar, dt: Scalar = 1.0) ->
 
     **Raises:** `TypeError` or `ValueError` if an argument is not a raster or not a duration, or if the shapes differ.
     """
-    pair = _pair("van_rossum", spikes, others)
+    pair = raster_pair("van_rossum", spikes, others)
     dt = as_number("van_rossum", "dt", dt, "ms", positive)
     tau = as_number("van_rossum", "tau", tau, "ms", positive)
     dtype = float_dtype(*pair)
@@ -78,7 +78,7 @@ def victor_purpura(
     **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` if a unit has more spikes than
     `capacity`; under `jax.jit` this is an error at run time (`equinox.error_if`).
     """
-    first, second = (nonzero(each) for each in _pair("victor_purpura", spikes, others))
+    first, second = (nonzero(each) for each in raster_pair("victor_purpura", spikes, others))
     dt = as_number("victor_purpura", "dt", dt, "ms", positive)
     q = as_number("victor_purpura", "q", q, "1/s", non_negative)
     most = jnp.maximum(most_spikes(first), most_spikes(second))
@@ -101,11 +101,13 @@ def victor_purpura(
     )
 
 
-def _pair(function: str, spikes: Raster, others: Raster) -> tuple[jax.Array | np.ndarray, jax.Array | np.ndarray]:
-    first, second = as_raster(function, "spikes", spikes), as_raster(function, "others", others)
+def raster_pair(
+    function: str, spikes: Raster, others: Raster, names: tuple[str, str] = ("spikes", "others")
+) -> tuple[jax.Array | np.ndarray, jax.Array | np.ndarray]:
+    first, second = as_raster(function, names[0], spikes), as_raster(function, names[1], others)
     if first.shape != second.shape:
         raise ValueError(
-            f"{function}: `others` must have the same shape as `spikes`, {first.shape}, got {second.shape}."
+            f"{function}: `{names[1]}` must have the same shape as `{names[0]}`, {first.shape}, got {second.shape}."
         )
     return first, second
 

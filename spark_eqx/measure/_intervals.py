@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
@@ -15,6 +16,7 @@ from ..records.checks import positive
 from ..records.class_names import counted
 from ._numbers import keep_nan
 from ._steps import most_spikes, spike_steps
+from ._windows import static_number, whole_steps
 
 
 def intervals(
@@ -57,6 +59,32 @@ def intervals(
         lambda: f"{length} for a unit with {counted(most - 1, 'interval')}",
     )
     return values[:length], mask[:length]
+
+
+def interval_histogram(spikes: Raster, bin: Scalar, longest: Scalar, dt: Scalar = 1.0) -> Float[Array, "bins *units"]:
+    """The number of inter-spike intervals in bins of equal width.
+
+    Bin `k` counts the intervals from `k bin`, included, to `(k + 1) bin`, excluded. Intervals of `longest` or more are
+    not counted. The derivative is 0, as for [`cv`][].
+
+    **Arguments:**
+
+    - `spikes`: a raster `(steps, *units)`.
+    - `bin`: the width of a bin [ms], a multiple of `dt`. Static.
+    - `longest`: the end of the last bin [ms], a multiple of `bin`. Static.
+    - `dt`: the duration of a step [ms]. Static.
+
+    **Returns:** floats of shape `(longest / bin, *units)`; 0 for fewer than 2 spikes, NaN for a unit with a NaN.
+
+    **Raises:** `TypeError` or `ValueError` for invalid arguments.
+    """
+    raster = nonzero(as_raster("interval_histogram", "spikes", spikes))
+    bin, longest, dt = (
+        static_number("interval_histogram", *each) for each in (("bin", bin), ("longest", longest), ("dt", dt))
+    )
+    width = whole_steps("interval_histogram", "bin", bin, dt)
+    bins = whole_steps("interval_histogram", "longest", longest, bin, of="bin")
+    return keep_nan(_histogram(*_gaps(raster, _capacity(raster)), width, bins), raster)
 
 
 def cv(spikes: Raster) -> Float[Array, "*units"]:
@@ -118,9 +146,12 @@ def lv(spikes: Raster) -> Float[Array, "*units"]:
 
 def _variation(function: str, spikes: Raster, measure: Callable[[Array, Array], Array]) -> Float[Array, "*units"]:
     raster = nonzero(as_raster(function, "spikes", spikes))
+    return keep_nan(measure(*_gaps(raster, _capacity(raster))), raster)
+
+
+def _capacity(raster: Shaped[Array, "steps *units"]) -> int:
     most = most_spikes(raster)
-    capacity = raster.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))
-    return keep_nan(measure(*_gaps(raster, capacity)), raster)
+    return raster.shape[0] if isinstance(most, Tracer) else power_of_two(int(most))
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -138,6 +169,16 @@ def _intervals(
 ) -> tuple[Float[Array, "capacity *units"], Bool[Array, "capacity *units"]]:
     gaps, mask = _gaps(raster, capacity)
     return jnp.where(mask, gaps.astype(dt.dtype) * dt, jnp.nan), mask
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _histogram(
+    gaps: Int[Array, "intervals *units"], mask: Bool[Array, "intervals *units"], width: int, bins: int
+) -> Float[Array, "bins *units"]:
+    size = int(np.prod(gaps.shape[1:]))
+    place = jnp.where(mask, gaps // width, bins).reshape(len(gaps), size)
+    counts = jnp.zeros((bins, size), int).at[place, jnp.arange(size)].add(1, mode="drop")
+    return counts.reshape(bins, *gaps.shape[1:]).astype(jnp.result_type(float))
 
 
 @jax.jit

@@ -28,6 +28,14 @@ ROWS = [
         trainable={"max_freq": 400.0},
         loops=AT_ONCE,
     ),
+    encoder(
+        "poisson-correlated",
+        with_defaults(PoissonSpiker, max_freq=400.0, correlation=0.4, signed=True),
+        draws=True,
+        trainable={"max_freq": 400.0},
+        loops=AT_ONCE,
+        more=True,
+    ),
     encoder("linear", with_defaults(LinearSpiker, max_freq=300.0), trainable=LINEAR),
     # A step is longer than the time constant and than the refractory period.
     encoder(

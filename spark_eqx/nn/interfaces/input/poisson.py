@@ -1,15 +1,17 @@
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped, UInt32
 
 from ....core.payloads import FloatArray
 from ....core.ports import Keys, Steps
+from ....core.running.keys import MOST_STEPS, stage_key, stage_keys
 from ....records.checks import Check
 from ....records.class_names import counted
 from ....records.record import parameter
@@ -51,7 +53,7 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
 
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
         p = self._probability(payload.value)
-        words = random_words(self._checked(key, p.size), p.shape, self.config.rounds)
+        words = self._words(random_words, key, p.shape)
         return self._draw(payload, p, _threshold(p), words, self.negative(payload.value)), state
 
     def run(self, payload: FloatArray, state: None, *, keys: Keys, steps: Steps, held: bool):
@@ -60,7 +62,7 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
         p = self._probability(payload.value) if held else jax.vmap(self._probability)(payload.value)
         threshold, negative = _threshold(p), self.negative(payload.value)
         shape = p.shape if held else p.shape[1:]
-        words = random_words_of_steps(self._checked(keys, math.prod(shape)), shape, self.config.rounds)
+        words = self._words(random_words_of_steps, keys, shape)
         if held:
             # Without the barrier, XLA computes the threshold again in every step.
             threshold = lax.optimization_barrier(threshold)
@@ -70,6 +72,12 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
 
     def _probability(self, signal: Float[Array, "..."]) -> Float[Array, "*units"]:
         return spikes_per_step(self.config, self.drive(signal))
+
+    def _words(
+        self, draw: Callable[..., UInt32[Array, "..."]], key: Shaped[Array, "..."] | None, shape: tuple[int, ...]
+    ) -> UInt32[Array, "..."]:
+        """The random words of one step or of all steps, one word per unit."""
+        return draw(self._checked(key, math.prod(shape)), shape, self.config.rounds)
 
     def _checked(self, key: Shaped[Array, "..."] | None, size: int) -> Shaped[Array, "..."]:
         """The key of a step, or the keys of many steps, checked."""
@@ -100,6 +108,12 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
 class PoissonSpikerConfig(PoissonConfig, SignedConfig):
     """Config of [`PoissonSpiker`][]."""
 
+    correlation: float = parameter(
+        default=0.0,
+        description="correlation of the spikes of two units with the same signal",
+        check=Check("from 0 to 1", lambda x: (x >= 0) & (x <= 1)),
+    )
+
 
 @final
 class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[PoissonSpikerConfig]):
@@ -107,8 +121,9 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
 
     $$s \sim \mathrm{Bernoulli}(p), \qquad p = \mathrm{clip}(x, 0, 1) \cdot f_\mathrm{max} \cdot dt / 1000$$
 
-    independently for each unit and step. A signal of 0 never causes a spike, and `p = 1` always does. With the default
-    surrogate, the gradient of a spike is exactly the gradient of its expectation, `max_freq * dt / 1000`.
+    independently for each step and, unless `correlation` is set, for each unit. A signal of 0 never causes a spike, and
+    `p = 1` always does. With the default surrogate, the gradient of a spike is exactly the gradient of its expectation,
+    `max_freq * dt / 1000`.
 
     This is the Bernoulli approximation of a Poisson process: there is at most one spike per step, and the Fano factor
     is `1 - p`.
@@ -119,10 +134,44 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
 
     With `signed=True` the range is [-1, 1]. The probability depends on the absolute value of the signal, and the spike
     has the sign of the signal.
+
+    With `correlation` above 0, units fire together. In each step, each unit takes a random number that all units share
+    with the probability `sqrt(correlation)`, and a number of its own otherwise, so that each unit fires as without it.
+    Two units with probabilities `p <= q` of a spike, whatever its sign, have the correlation coefficient
+
+    $$\mathrm{correlation} \cdot \sqrt{\frac{p (1 - q)}{q (1 - p)}},$$
+
+    which is `correlation` for `p = q`. Steps remain independent, and the gradient is the same. All axes of the signal
+    share the number. To share it only within an example, map the encoder over the batch with `jax.vmap`, with one key
+    per example. Kuhn, Aertsen and Rotter (2003), "Higher-order statistics of input ensembles and the response of simple
+    model neurons", compare this model with others.
     """
 
     def drive(self, signal: Float[Array, "*units"]) -> Float[Array, "*units"]:
         return self.magnitude(signal)
+
+    def _words(
+        self, draw: Callable[..., UInt32[Array, "..."]], key: Shaped[Array, "..."] | None, shape: tuple[int, ...]
+    ) -> UInt32[Array, "..."]:
+        share = round(math.sqrt(self.config.correlation) * 2**32)
+        size = math.prod(shape)
+        if share == 0 or size == 0:
+            return super()._words(draw, key, shape)
+        # Both draws are from keys derived from the key, because words of the key may be words of a derived key. The
+        # shared word has a draw of its own, so that units on several devices need not exchange it.
+        checked = self._checked(key, 2 * size)
+        first, second = (_derived(checked, i, lead=draw is random_words_of_steps) for i in range(2))
+        own, choice = jnp.moveaxis(draw(first, (2, *shape), self.config.rounds), -1 - len(shape), 0)
+        word = draw(second, (1,) * len(shape), self.config.rounds)
+        shared = jnp.broadcast_to(word, own.shape)
+        return shared if share == 2**32 else jnp.where(choice < np.uint32(share), shared, own)
+
+
+def _derived(key: Shaped[Array, "..."], i: int, lead: bool) -> Shaped[Array, "..."] | None:
+    """Key `i` derived from the key of a step or, with `lead`, from those of all steps."""
+    # The numbers of no steps, because folding is commutative for keys of unsafe_rbg.
+    number = MOST_STEPS - i
+    return stage_keys(key, number) if lead else stage_key(key, number)
 
 
 def _threshold(p: Float[Array, "*units"]) -> tuple[UInt32[Array, "*units"], Bool[Array, "*units"]]:

@@ -1,0 +1,79 @@
+"""Windows of a whole number of steps, and the number of spikes in each of them."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from .._arguments import Numbers, Scalar, as_number
+from ..records.checks import Check, positive
+from ..records.class_names import counted
+from ._numbers import float_dtype, keep_nan, magnitude
+from ._steps import count_spikes
+
+
+# The largest accepted difference between a window and a whole number of steps [steps]. It is not 0, because `dt` may
+# have been rounded to float32.
+OFF_GRID = 1e-3
+
+
+def static_number(function: str, argument: str, value: Scalar, check: Check = positive) -> float:
+    """The duration passed to a public function [ms], checked. It determines a shape, so it cannot be traced."""
+    number = as_number(function, argument, value, "ms", check)
+    if not isinstance(number, float):
+        raise TypeError(f"{function}: `{argument}` must be a static Python number [ms], got {number!r}.")
+    return number
+
+
+def whole_steps(function: str, argument: str, value: float, dt: float, of: str = "dt", least: int = 1) -> int:
+    """How often `dt`, the argument named `of`, fits into the duration, which must be a multiple of it."""
+    ratio = value / dt
+    steps = max(round(ratio), least) if math.isfinite(ratio) else 0
+    if abs(ratio - steps) > OFF_GRID:
+        unit = "step" if of == "dt" else of
+        nearest = f" The nearest multiple is {steps * dt:g} [ms], {counted(steps, unit)}." if steps else ""
+        raise ValueError(f"{function}: `{argument}` must be a multiple of `{of}` = {dt} [ms], got {value!r}.{nearest}")
+    return steps
+
+
+def steps_within(
+    function: str, argument: str, value: float, dt: float, raster: Numbers, parts: int = 1, least: int = 1
+) -> int:
+    """The number of steps of a duration that must fit into the raster `parts` times."""
+    steps = raster.shape[0]
+    if parts * (value / dt - OFF_GRID) > steps:
+        share = "the duration" if parts == 1 else "half"
+        raise ValueError(
+            f"{function}: `{argument}` must be at most {share} of the raster, {steps * dt / parts} [ms], got {value!r}."
+        )
+    return whole_steps(function, argument, value, dt, least=least)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def counts_per_window(raster: Shaped[Array, "steps *units"], steps: int) -> Float[Array, "windows *units"]:
+    """The number of spikes in consecutive windows. Steps after the last whole window are ignored."""
+    windows = raster.shape[0] // steps
+    parts = raster[: windows * steps].reshape(windows, steps, *raster.shape[1:])
+    return jax.vmap(differentiable_count)(parts).astype(jnp.result_type(float))
+
+
+def differentiable_count(raster: Shaped[Array, "steps *units"]) -> Float[Array, "*units"]:
+    """The count as a float, with the derivative of `sum(|s|)`. It is NaN for a unit with a NaN."""
+    floating = jnp.issubdtype(raster.dtype, jnp.floating)
+    return _float_count(raster) if floating else count_spikes(raster).astype(float_dtype(raster))
+
+
+# The derivative has a rule of its own, because the count is computed with integers, which have no derivative.
+@jax.custom_jvp
+@jax.jit
+def _float_count(raster: Float[Array, "steps *units"]) -> Float[Array, "*units"]:
+    return keep_nan(count_spikes(raster).astype(float_dtype(raster)), raster)
+
+
+@_float_count.defjvp
+def _(primals: tuple[Array], tangents: tuple[Array]):
+    (raster,), (tangent,) = primals, tangents
+    slope = jax.jvp(magnitude, (raster,), (tangent,))[1]
+    return _float_count(raster), jnp.sum(slope.astype(float_dtype(raster)), axis=0)
