@@ -3,13 +3,13 @@
     python docs/examples/ecg_round_trip.py             # about ten seconds on a CPU
     python docs/examples/ecg_round_trip.py --quick     # fewer iterations
 
-Needs `pip install ".[examples]"` in the clone. Copy it together with `_common.py`. To
-use another recording, change the first line of `load`. This one is from PyWavelets.
+Needs `pip install ".[examples]"` in the clone. Copy it together with `_common.py`. For
+another recording, of one channel without NaN, change the first line of `load`.
 
 An `ExponentialIntegrator` smooths the spikes of each unit to a trace. The
 reconstruction is a weighted sum of the traces and a constant, by least squares. It is
 causal, so it is compared with the signal of 8 ms before. Weights and parameters are
-fitted to the first two thirds of the recording (two heartbeats); the rest is held out.
+fitted to the first two thirds of the recording; the rest is held out.
 """
 
 from collections import namedtuple

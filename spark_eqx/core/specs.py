@@ -54,14 +54,15 @@ class InputSpec:
         if not isinstance(payload, SparkPayload):
             raise TypeError(f"InputSpec.of: `payload` must be a SparkPayload, got {type(payload).__name__}.")
         leaves = jax.tree.leaves(payload)
-        shapes = [leaf.shape for leaf in leaves]
-        if any(shape != shapes[0] for shape in shapes):
+        shape = leaves[0].shape
+        if any(leaf.shape != shape for leaf in leaves[1:]):
+            shapes = [leaf.shape for leaf in leaves]
             raise ValueError(
                 f"InputSpec.of: the arrays of a {type(payload).__name__} must share a shape, got {shapes}."
             )
         # The constructor would check again what holds for the arrays of any payload.
         spec = object.__new__(cls)
-        vars(spec).update(payload_type=type(payload), shape=shapes[0], dtype=np.dtype(leaves[0].dtype))
+        vars(spec).update(payload_type=type(payload), shape=shape, dtype=np.dtype(leaves[0].dtype))
         return spec
 
     def struct(self) -> SparkPayload:
