@@ -35,6 +35,7 @@ from spark_eqx.nn.interfaces import (
     WeightedPhaseSpiker,
 )
 
+from .helpers import with_sweep
 from .test_matched import KERNEL, encoder_of, last_mean
 
 
@@ -48,6 +49,8 @@ ENCODERS = sorted(
     ),
     key=lambda cls: cls.__name__,
 )
+_FIRST = StepForwardSpiker, *(cls for cls in ENCODERS if cls is not StepForwardSpiker)
+EACH = pytest.mark.parametrize("cls", with_sweep(*_FIRST), ids=lambda cls: cls.__name__)
 THRESHOLD, FLAT, GAPPY = 0.05, 2, 3
 
 
@@ -97,7 +100,7 @@ class Trip:
         assert inside[where].all(), np.abs(error / np.maximum(self.span, 1e-9))[where & ~inside].max()
 
 
-@pytest.mark.parametrize("cls", ENCODERS, ids=lambda cls: cls.__name__)
+@EACH
 def test_chain_scales_the_code_exactly(cls):
     """The chain has the spikes of the encoder for the scaled signal, and reconstructs `mins + z (maxs - mins)` with the
     reconstruction `z` of the code, bit for bit."""
@@ -284,7 +287,7 @@ BOUNDS = {
 }
 
 
-@pytest.mark.parametrize("cls", ENCODERS, ids=lambda cls: cls.__name__)
+@EACH
 def test_error_is_the_bound_of_the_code_times_the_span(cls):
     assert cls in BOUNDS, "each encoder needs an entry in BOUNDS, with the bound of its docstring"
     BOUNDS[cls](cls)

@@ -67,6 +67,7 @@ def save(path: FileName, spikes: Raster, encoder: Module | None = None) -> None:
         entries["encoder"] = np.array(encoder.to_json())
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise FileNotFoundError(f"save: there is no folder {os.path.dirname(path)!r} for the file {path!r}.")
+    entries["names"] = np.array(" ".join(sorted(entries)))
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
         for name, each in entries.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -168,7 +169,11 @@ def _read(path: str) -> dict[str, np.ndarray]:
             ours = {"format", "version"} <= names and str(read("format")) == _FORMAT
             version = int(read("version")) if ours else 0
             if ours and version <= _VERSION:
-                return {name: read(name) for name in names}
+                entries = {name: read(name) for name in names}
+                # A damaged directory of the archive can hide an entry, and some of them may be missing.
+                if str(entries.pop("names")).split() != sorted(names - {"names"}):
+                    raise ValueError(f"its entries are {', '.join(sorted(names))}.")
+                return entries
     except Exception as error:
         what = f"load: the file {path!r} is truncated or damaged" if start == b"PK"[: len(start)] else foreign
         raise ValueError(f"{what}: {error}") from error

@@ -79,9 +79,10 @@ ROWS = [
         spark.FloatArray,
         trainable=RANGE,
         decodes=True,
+        more=True,
         loops=AT_ONCE,
     ),
-    Row("on-minus-off", with_defaults(OnMinusOff), ((3, 5, 2),), spark.SpikeArray, loops=AT_ONCE),
+    Row("on-minus-off", with_defaults(OnMinusOff), ((3, 5, 2),), spark.SpikeArray, loops=AT_ONCE, more=True),
     # The spikes are in the dtype of the scaled signal.
     Row(
         "sequential-scaled",
@@ -97,5 +98,6 @@ ROWS = [
         (3, 5, 2),
         masked=False,
         trainable=RANGE | {"threshold": 0.15},
+        more=True,
     ),
 ]
