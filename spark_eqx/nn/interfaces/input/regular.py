@@ -93,7 +93,8 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         """A held signal takes one product per step and unit. For a varying signal, a loop over time is faster on a CPU,
         and all steps at once elsewhere, because a sum of integers is the same in any order."""
         del keys
-        increment = self._increment(payload.value)
+        # Mapped over the steps, whose number may be a symbol of `jax.export`.
+        increment = self._increment(payload.value) if held else jax.vmap(self._increment)(payload.value)
         if held:
             increment = jax.tree.map(lambda x: x[None], increment)
             number = jnp.arange(steps, dtype=jnp.uint32).reshape(-1, *(1 for _ in state.fraction.shape)) + 1
@@ -110,7 +111,7 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
                 return lax.scan(body, state, signal)[1]
 
             def at_once(state: RegularSpikerState, signal: Float[Array, "steps *units"]):
-                increment = still._increment(signal)
+                increment = jax.vmap(still._increment)(signal)
                 return _at_once(increment, state, prefix_sum(jnp.add, increment.by, steps), steps)
 
             sums, fired = lax.platform_dependent(state, signal, cpu=in_loop, default=at_once)
