@@ -52,7 +52,7 @@ def mostly_outside(value: jax.Array, low: np.ndarray, high: np.ndarray) -> float
     """
     if value.size <= _SAMPLES and value.is_fully_addressable:
         part = np.asarray(value)
-        share = np.count_nonzero((part < low) | (part > high)) / max(part.size, 1)
+        share = _count_outside(part, low, high) / max(part.size, 1)
     else:
         parts = _parts(value, low, high)
         if not parts or _share([_sampled(*part) for part in parts]) < _ENOUGH:
@@ -85,8 +85,11 @@ def _share(parts: list[_Part]) -> float:
     # Indexing a constant within a traced program gives a tracer, unless the array is on a CPU.
     if any(isinstance(part, Tracer) for part, *_ in parts):
         return 0.0
-    outside = [np.count_nonzero((part < low) | (part > high)) for part, low, high in _on_host(parts)]
-    return sum(outside) / sum(part.size for part, *_ in parts)
+    return sum(_count_outside(*part) for part in _on_host(parts)) / sum(part.size for part, *_ in parts)
+
+
+def _count_outside(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> int:
+    return int(np.count_nonzero((part < low) | (part > high)))
 
 
 def _on_host(parts: list[_Part]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int8, PRNGKeyArray, UInt32
 from ....core.payloads import FloatArray
 from ....core.ports import Keys, Steps
 from ....records.checks import Check
-from ....records.numbers import Number
+from ....records.numbers import Number, zeros
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
 from .._prefix_sum import prefix_sum
@@ -79,7 +79,7 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         else:
             phase = in_units(lambda phase: phase, self.config.phase, dtype=dtype, shape=shape)
             fraction = jnp.broadcast_to(jnp.asarray(phase.astype(np.uint32)), shape)
-        return RegularSpikerState(fraction, jnp.zeros(shape, bool) if self.config.signed else None)
+        return RegularSpikerState(fraction, zeros(shape, bool) if self.config.signed else None)
 
     def step(
         self, payload: FloatArray, state: RegularSpikerState, *, key: PRNGKeyArray | None
