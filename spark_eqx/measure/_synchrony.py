@@ -190,7 +190,7 @@ def _spike_distance(fired: Bool[Array, "steps 2 *units"]) -> Float[Array, "*unit
     final, last = lax.scan(forward, trains.start, (t, trains.fired))
     ahead = jnp.where(trains.alone, to_other(steps, final, trains.end), -1)  # -1: the same as `behind`
     _, (following, ahead) = lax.scan(backward, (trains.end, ahead), (t, trains.fired, last), reverse=True)
-    # Before the first spike, the distance behind is the distance ahead.
+    # Before the first spike, the distance of the preceding spike is that of the following one.
     return jnp.mean(lax.scan(profile, ahead[0], (t, trains.fired, last, following, ahead))[1], axis=0)
 
 

@@ -163,7 +163,7 @@ def _placed(
     padding: Numbers | bool,
     axes: tuple[str, ...],
 ) -> Numbers:
-    """The step of each event as an integer, checked. That of padding is the one after the last."""
+    """The step of each event as an integer, checked. The step of padding is the one after the last."""
     steps, units = shape[0], math.prod(shape[1:])
     known = not any(isinstance(each, Tracer) for each in (step, unit, padding))
     if known:

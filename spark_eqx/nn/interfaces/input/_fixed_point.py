@@ -1,5 +1,5 @@
-"""Numbers from 0 to 1 as integers, in units of 2^-31. Their sum in 32 bits has one more bit, which tells if it is 1 or
-more."""
+"""Numbers from 0 to 1 as integers, in units of 2^-31. Their sum in 32 bits has one more bit, which is set if the
+sum is 1 or more."""
 
 from collections.abc import Callable
 from typing import Any
