@@ -8,6 +8,7 @@ from . import (
     plot as plot,
     raster as raster,
     surrogate as surrogate,
+    times as times,
     tune as tune,
 )
 from ._unroll import unroll as unroll
@@ -20,6 +21,7 @@ from .core import (
     SparkModule as SparkModule,
     SparkPayload as SparkPayload,
     SpikeArray as SpikeArray,
+    SpikeTimes as SpikeTimes,
     parameter as parameter,
 )
 from .nn import Sequential as Sequential

@@ -12,7 +12,12 @@ from ..records.record import Parameters as Parameters, parameter as parameter
 from .config import SparkConfig as SparkConfig
 from .exact import derived as derived
 from .module import SparkModule as SparkModule
-from .payloads import FloatArray as FloatArray, SparkPayload as SparkPayload, SpikeArray as SpikeArray
+from .payloads import (
+    FloatArray as FloatArray,
+    SparkPayload as SparkPayload,
+    SpikeArray as SpikeArray,
+    SpikeTimes as SpikeTimes,
+)
 from .ports import Port as Port
 from .running.compiled import run_at_once as run_at_once
 from .specs import InputSpec as InputSpec

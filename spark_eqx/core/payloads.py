@@ -1,4 +1,4 @@
-"""Payloads: arrays with a meaning, a real-valued signal or spikes."""
+"""Payloads: arrays with a meaning: a real-valued signal, spikes in steps, or the times of spikes."""
 
 import functools
 import inspect
@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Shaped, jaxtyped
 
@@ -204,3 +205,51 @@ class SpikeArray(SparkPayload):
             return self.spikes
         spikes = self.spikes.astype(jnp.int8) if self.spikes.dtype == bool else self.spikes
         return jnp.where(self.inhibition_mask, -spikes, spikes)
+
+
+@jaxtyped(typechecker=_checked)
+class SpikeTimes(SparkPayload):
+    """The times of spikes in ms, and which spikes are inhibitory.
+
+    - `times`: of shape `(*units, count)`, float32 or float64. The spikes of a unit are in ascending order, and `inf`
+        follows after the last one. `count` is the largest number of spikes that a unit can have.
+    - `inhibition_mask`: `True` marks an inhibitory spike. `None` means that all are excitatory, and costs nothing.
+
+    The last axis holds spikes, not time: [`spark_eqx.times`][] has the conversions from and to a raster.
+
+    **Raises:** `TypeError` for arrays of another dtype, without an axis, or that differ in shape. `ValueError` for
+    times that are known and neither in order nor free of NaN.
+    """
+
+    times: Float[Array, "*units count"]
+    inhibition_mask: Bool[Array, "*units count"] | None
+
+    def __init__(
+        self, times: Float[_ArrayLike, "*units count"], inhibition_mask: Bool[_ArrayLike, "*units count"] | None = None
+    ):
+        self.times = _to_jax(self, "times", times, "inf")
+        self.inhibition_mask = _to_jax(self, "inhibition_mask", inhibition_mask)
+
+    def __check_init__(self):
+        times, what = self.times, "SpikeTimes: `times` must be"
+        if jnp.finfo(times.dtype).bits < 32:
+            raise TypeError(
+                f"{what} float32 or float64 [ms], got {times.dtype}. Write `times.astype(jax.numpy.float32)`."
+            )
+        if not isinstance(times, jax.Array) or isinstance(times, Tracer):
+            return
+        known = np.asarray(times)
+        if not (known[..., 1:] >= known[..., :-1]).all() or np.isnan(known).any():
+            raise ValueError(
+                f"{what} in ascending order along the last axis [ms], with `inf` where there is no spike, and without "
+                "NaN. Write `jax.numpy.sort(times)`, which puts `inf` last."
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.times.shape
+
+    @property
+    def value(self) -> Float[Array, "*units count"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The times."""
+        return self.times

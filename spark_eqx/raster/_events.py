@@ -28,6 +28,7 @@ from .._arguments import (
 from ..core.running.unroll_arguments import refuse
 from ..records.checks import finite
 from ..records.class_names import counted
+from ..records.numbers import is_single
 from ._bits import NO_SIGNS, check_entries, count_bits, pack_bits, select_bit
 from ._reading import as_merge, raster_of, steps_of, warn_of_times
 from ._steps import (
@@ -37,7 +38,6 @@ from ._steps import (
     as_indices,
     as_start,
     as_times,
-    is_single,
     milliseconds,
     origin_of,
 )

@@ -13,8 +13,8 @@ from .._arguments import Merge, Numbers
 from ..core.running.unroll_arguments import refuse
 from ..core.user_warning import warn_user
 from ..records.class_names import counted
-from ..records.numbers import is_integer
-from ._steps import EXACT_STEPS, Clock, Time, is_single, rounding, step_of, unit_of_start
+from ..records.numbers import is_integer, is_single, rounding
+from ._steps import EXACT_STEPS, Clock, Time, step_of, unit_of_start
 
 
 # More entries take more than 2 GiB of booleans, which is nearly always a clock that did not begin at 0.

@@ -9,11 +9,11 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Shaped
 
-from .._arguments import DType, Numbers, Scalar, Start, as_number
+from .._arguments import Numbers, Scalar, Start, as_number
 from ..records.checks import Check, finite, positive
 from ..records.fields import shown
 from ..records.masked import without_mask
-from ..records.numbers import concrete, is_integer
+from ..records.numbers import concrete, is_integer, is_single, rounding
 
 
 # In float32 a larger number of steps cannot be distinguished. A time, `dt` and their quotient each have a relative
@@ -151,22 +151,6 @@ def _as_array(function: str, argument: str, what: str, values: Numbers) -> jax.A
         remedy = " An array will do: `numpy.asarray(...)`." if isinstance(values, list | tuple) else ""
         raise TypeError(f"{what}, got {shown(values)}.{remedy}")
     return without_mask(function, argument, values, remedy="Remove the masked events from all arrays first.")
-
-
-def rounding(dtype: np.dtype, dt: Scalar) -> tuple[float, float]:
-    """How many steps below the start of its step a rounded time may be: a factor of the time in steps, and a constant.
-
-    `dtype` is that of the times, and `dt` is the argument as it was passed. Integers are exact, but `dt` is rounded.
-    """
-    rough = getattr(dt, "dtype", None) == jnp.float32 and (isinstance(dt, Tracer) or not float(dt).is_integer())
-    # Three roundings of 2^-24, or of 2^-53, with a margin.
-    factor = 2.0**-22 if rough or is_single(dtype) else 2.0**-51
-    return factor, 0.0 if jnp.issubdtype(dtype, jnp.integer) else 1e-6
-
-
-def is_single(dtype: DType) -> bool:
-    """Whether a dtype is float32, in any byte order."""
-    return jnp.issubdtype(dtype, jnp.floating) and np.dtype(dtype).itemsize == 4
 
 
 def step_of(

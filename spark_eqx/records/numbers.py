@@ -101,3 +101,19 @@ def state_dtype(dtype: DTypeLike) -> np.dtype:
     if not jnp.issubdtype(dtype, jnp.floating):
         return np.dtype(jnp.result_type(float))
     return np.dtype(dtype if jnp.finfo(dtype).bits > 32 else jnp.float32)
+
+
+def rounding(dtype: np.dtype, dt: Any) -> tuple[float, float]:
+    """How many steps below the start of its step a rounded time may be: a factor of the time in steps, and a constant.
+
+    `dtype` is that of the times, and `dt` is the argument as it was passed. Integers are exact, but `dt` is rounded.
+    """
+    rough = getattr(dt, "dtype", None) == jnp.float32 and (isinstance(dt, Tracer) or not float(dt).is_integer())
+    # Three roundings of 2^-24, or of 2^-53, with a margin.
+    factor = 2.0**-22 if rough or is_single(dtype) else 2.0**-51
+    return factor, 0.0 if jnp.issubdtype(dtype, jnp.integer) else 1e-6
+
+
+def is_single(dtype: DTypeLike) -> bool:
+    """Whether a dtype is float32, in any byte order."""
+    return jnp.issubdtype(dtype, jnp.floating) and np.dtype(dtype).itemsize == 4

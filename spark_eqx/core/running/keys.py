@@ -1,4 +1,4 @@
-"""The keys of `init`, of each step and of each stage, which are all different."""
+"""The keys of `init`, of `times`, of each step and of each stage, which are all different."""
 
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +49,12 @@ def _raw_shape() -> tuple[int, ...]:
 def init_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
     """The key from which `init` draws, `fold_in(key, 2**32 - 1)`: the key of no step, and the result of no split."""
     return None if key is None else jr.fold_in(key, np.uint32(MOST_STEPS))
+
+
+def times_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
+    """The key from which `times` draws, which is the key of no step, and from which `init` draws nothing."""
+    # `init` splits its key into few keys and gives one to each stage, which are numbered from 0.
+    return None if key is None else jr.fold_in(init_key(key), np.uint32(MOST_STEPS))
 
 
 def step_keys(key: PRNGKeyArray | None, times: UInt32[Array, " steps"]) -> Keys:

@@ -1,8 +1,9 @@
 """Base class of the encoders that emit one value per window."""
 
 import abc
+import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -10,15 +11,24 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from ....core.payloads import FloatArray
+from ....core.payloads import FloatArray, SpikeTimes
 from ....core.ports import Keys, Steps
 from ....records.numbers import zeros
 from ....surrogate import AbstractSurrogate
-from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
+from ._times import in_order
+from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput, made_of_steps
 
 
 # The units that fire, and a function that returns them as 0 and 1 with the derivatives of a relaxation.
 Fired = tuple[Bool[Array, "*units"], Callable[[], Float[Array, "*units"]]]
+
+
+class WindowTimes(NamedTuple):
+    """Spikes in a window: their number, the time of the first, and the interval between them [ms]."""
+
+    number: Int[Array, "*units"]
+    first: Float[Array, "*units"]
+    interval: Float[Array, "*units"]
 
 
 class WindowSpikerState(eqx.Module):
@@ -89,6 +99,41 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         output = jax.vmap(step)(of_step, times % length)
         return output, WindowSpikerState((first + steps) % length, latched[window[-1]])
 
+    def spikes_in_window(self, x: Float[Array, "*units"]) -> WindowTimes:
+        """The times of the spikes in a window, from the signals at its opening. Units whose signal is -1 are silent."""
+        raise made_of_steps(self)
+
+    def moments(
+        self, payload: FloatArray, state: WindowSpikerState, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        """The times in each window, one window after the other."""
+        del state, key
+        config: Any = self.config
+        if held:
+            number, first, interval = self.spikes_in_window(self._latch(payload))
+            index = jnp.arange(count, dtype=jnp.int32)
+            window, index = jnp.divmod(index, jnp.maximum(number, 1)[..., None])
+            within = first[..., None] + index * interval[..., None]
+            times = window.astype(within.dtype) * config.window + within
+            return SpikeTimes(jnp.where((number > 0)[..., None], times, jnp.inf))
+        openings = jax.tree.map(lambda x: x[:: self.window_steps], payload)
+        number, first, interval = jax.vmap(self.spikes_in_window)(self._latch(openings))
+        windows, units = number.shape[0], number.shape[1:]
+        index = jnp.arange(self.most_per_window, dtype=jnp.int32).reshape(1, -1, *(1 for _ in units))
+        window = jnp.arange(windows, dtype=first.dtype).reshape(-1, 1, *(1 for _ in units))
+        times = window * config.window + first[:, None] + index * interval[:, None]
+        flat = lambda x: jnp.broadcast_to(x, times.shape).reshape(-1, *units)
+        kept, found = in_order(flat(index < number[:, None]), flat(times), count)
+        return SpikeTimes(jnp.where(found, kept, jnp.inf))
+
+    @property
+    def most_per_window(self) -> int:
+        """The largest number of spikes of a unit in a window."""
+        return 1
+
+    def most_spikes(self, duration: float) -> int:
+        return self.most_per_window * most_windows(self.config, duration)
+
     def _latch(self, payload: FloatArray) -> Float[Array, "*units"]:
         return jnp.where(jnp.isnan(payload.value), -1, self.excitation(payload))
 
@@ -105,6 +150,11 @@ def newly(
     distance `before`, one step earlier.
     """
     return surrogate.spike(fired, now) - surrogate.spike(jnp.zeros_like(fired), before)
+
+
+def most_windows(config: Any, duration: float) -> int:
+    """The number of windows that begin in a duration [ms], up to rounding."""
+    return math.ceil(duration / config.window * (1 - 1e-12) - 1e-9)
 
 
 def count_windows(steps: Steps, length: int) -> Steps:

@@ -55,10 +55,17 @@ class LinearSpikerState(eqx.Module):
 
 def linear_rate(config: LeakyConfig, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
     """The firing rate [Hz] of units whose signals `x` are within [0, 1]."""
-    tau, cd = (as_array(each, x.dtype, x.shape) for each in (config.tau, config.cd))
+    fires, charging = charging_time(config, x)
+    return jnp.where(fires, 1000 / (as_array(config.cd, x.dtype, x.shape) + charging), 0)
+
+
+def charging_time(
+    config: LeakyConfig, x: Float[Array, "*units"]
+) -> tuple[Bool[Array, "*units"], Float[Array, "*units"]]:
+    """Whether units whose signals `x` are within [0, 1] reach the threshold, and when [ms], from a potential of 0."""
     drive = _drive(x, config)
     safe = jnp.where(drive > 0, drive, 1)
-    return jnp.where(drive > 0, 1000 / (cd + tau * jnp.log1p(1 / safe)), 0)
+    return drive > 0, as_array(config.tau, x.dtype, x.shape) * jnp.log1p(1 / safe)
 
 
 def linear_signal(config: LeakyConfig, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
@@ -93,8 +100,9 @@ def unpack(carried: Carried) -> LinearSpikerState:
 
 def advance(
     x: Float[Array, "*units"], carried: Carried, config: LeakyConfig
-) -> tuple[Bool[Array, "*units"], Float[Array, "*units"], Carried]:
-    """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, and the new carried state."""
+) -> tuple[Bool[Array, "*units"], Float[Array, "*units"], Carried, Float[Array, "*units"]]:
+    """Spikes for `x` in [0, 1], the potential above threshold at the end of the step, the new carried state, and the
+    time of a spike after the start of the step [ms]."""
     tau, cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.tau, config.cd, config.dt))
     rise_terms, crossing_terms = _terms(config, x.dtype)
 
@@ -116,7 +124,7 @@ def advance(
     # From the start of the active time, the threshold is reached after tau ln((g x - V) / (g x - 1)).
     # If the threshold is not reached, the value is not used, but it and its derivative must be finite, because `where`
     # multiplies the derivative of an unused branch by 0, which would be NaN for infinity.
-    plain = config.detach_reset and crossing_terms is not None
+    plain = not isinstance(carried, LinearSpikerState) and crossing_terms is not None
     safe = drive if plain else jnp.where(fires, drive, 1)
     crossing = tau * _log_ratio(gap, safe, crossing_terms)
     since = active - crossing  # ms of this step after the spike
@@ -139,7 +147,7 @@ def advance(
                 fires, jnp.where(over, 0, cd - since), jnp.where(ready > 0, 0, carried.refractory - dt)
             ),
         )
-        return fires, charged - 1, new
+        return fires, charged - 1, new, dt - since
 
     after = left
     if not outlasts:
@@ -151,7 +159,7 @@ def advance(
         # Decided by the state: a unit that was outside its refractory period and is now well within it has fired.
         # (Rounding may put a potential of 0 below 0, too.) Otherwise XLA would compute `fires` a second time.
         fires = (new < (dt - cd) / 2) & (ready > 0)
-    return fires, charged - 1, new
+    return fires, charged - 1, new, dt - since
 
 
 def _drive(x: Float[Array, "*units"], config: LeakyConfig) -> Float[Array, "*units"]:

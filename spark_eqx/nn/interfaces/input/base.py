@@ -1,6 +1,7 @@
 import abc
+import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypedDict, TypeVar
+from typing import Any, ClassVar, Literal, TypedDict, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,14 +9,15 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from ...._arguments import Key, Scalar, Signal, Size
 from ....core.module import StateT, call
-from ....core.payloads import FloatArray, SpikeArray
+from ....core.payloads import FloatArray, SpikeArray, SpikeTimes
 from ....core.ports import Port
 from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
 from ....records.checks import positive
 from ....records.fields import if_default, shown
-from ....records.numbers import Number, check_broadcasts, state_dtype, together
+from ....records.numbers import Number, check_broadcasts, concrete, state_dtype, together
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, ATan
 from .._outside import warn_outside
@@ -24,6 +26,7 @@ from .._window_config import default_window
 from ..base import Interface, TimedInterfaceConfig
 from ..output.base import OutputInterface
 from ..output.rate import RateDecoder, RateDecoderConfig
+from ._times import spike_times
 
 
 class InputInterfaceConfig(TimedInterfaceConfig):
@@ -210,6 +213,66 @@ class InputInterface(Interface[InputConfigT, StateT]):
         emitted = spikes() if jnp.issubdtype(dtype, jnp.floating) else fired
         return {"spikes": SpikeArray(emitted.astype(dtype), negative)}
 
+    closed: ClassVar[Literal["left", "right"]] = "left"
+    """The end of a step that belongs to it: a spike at `k dt` is in step `k`, or with "right" in step `k - 1`."""
+
+    def times(
+        self,
+        signal: Signal,
+        *,
+        duration: Scalar | None = None,
+        count: Size | None = None,
+        key: Key | None = None,
+        overflow: Literal["error", "drop"] = "error",
+    ) -> SpikeTimes:
+        """The times of the spikes in continuous time: the limit of a short `dt`, without its cost.
+
+        The encoder starts in the state of `init`. The derivatives of the times with respect to the signal and to the
+        parameters that are arrays are exact; a surrogate has no part in them. For random codes they are those with the
+        random numbers held. A time of `inf` has the derivative 0.
+
+        **Arguments:**
+
+        - `signal`: as in a step, held for `duration`; without `duration`, a sequence with a leading axis of time,
+            constant in each step of `dt`, as in `unroll`.
+        - `duration`: how long the signal is held [ms].
+        - `count`: the largest number of spikes of a unit, static. `None` stands for the largest number that the
+            parameters allow, which must then be known. For random codes, a unit has more spikes with a probability
+            below 1e-12. If the parameters allow any number, it stands for the number of spikes of a known signal.
+        - `key`: the key of the encoders that draw random numbers. `init` draws from it what it draws for a step; all
+            other draws differ from those of the steps with the same key.
+        - `overflow`: what happens if a unit has more than `count` spikes: an error, or "drop" keeps its first ones.
+
+        **Returns:** [`SpikeTimes`][] [ms] of shape `(*units, count)`. All times are at least 0 and below the end of the
+            signal, `duration` or the number of steps times `dt`. A time that is equal to the end up to rounding is at
+            the end. Only codes whose steps are closed on the right have a spike there.
+
+        **Raises:** `TypeError` or `ValueError` for invalid arguments, and for encoders whose spikes have no times other
+            than those of their steps. `ValueError` if there are more spikes than `count`; under `jax.jit` it is an
+            error at run time (`equinox.error_if`).
+        """
+        return spike_times(self, signal, duration, count, key, overflow)
+
+    def moments(
+        self, payload: FloatArray, state: StateT, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        """Override it to give an encoder the method `times`: the first `count` spikes of each unit; always traced.
+
+        **Arguments:**
+
+        - `payload`: as in `run`. A signal that is not `held` has at least one step.
+        - `state`: the state that `build` returns.
+        - `count`: the size of the last axis.
+        - `key`: a key apart from those of `init` and of the steps.
+
+        Times after the end of the signal are removed afterwards.
+        """
+        raise made_of_steps(self)
+
+    def most_spikes(self, duration: float) -> int | None:
+        """The default of `count` in `times`: the most spikes of a unit in a duration [ms]. `None`: any number."""
+        del duration
+
     def decoder(self, **overrides: Any) -> OutputInterface:
         """The decoder that reconstructs the signal, with the parameters of this encoder; arrays stay arrays.
 
@@ -230,6 +293,9 @@ RateConfigT = TypeVar("RateConfigT", bound=RateConfig)
 class RateSpiker(InputInterface[RateConfigT, StateT]):
     """Base of the encoders whose firing rate is a function of the signal. Abstract."""
 
+    def most_spikes(self, duration: float) -> int | None:
+        return at_full_signal(self.config, duration)
+
     @abc.abstractmethod
     def rate(self, signal: Any) -> Float[Array, "*units"]:
         """The firing rate [Hz] of the units for a held signal, in closed form.
@@ -248,6 +314,25 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
         same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
         same |= default_window(RateDecoderConfig, self.config.dt, overrides)
         return RateDecoder(**(same | overrides))
+
+
+def made_of_steps(encoder: InputInterface) -> TypeError:
+    """The error of `times` for an encoder whose spikes have no times within their steps."""
+    return TypeError(
+        f"{type(encoder).__name__}.times: this code is made of steps, so its spikes have no other times. Give the "
+        "spikes of `unroll` to `spark_eqx.times.of_raster`, which takes the start of each step."
+    )
+
+
+def at_full_signal(config: RateConfig, duration: float, random: bool = False) -> int | None:
+    """The most spikes of a unit in a duration [ms]; `None` if the rate is traced.
+
+    Random spikes are at most as variable as those of a Poisson process, which are more with a probability below 1e-12.
+    """
+    if (max_freq := concrete(config.max_freq)) is None:
+        return None
+    mean = float(max_freq.max(initial=0.0)) * duration / 1000
+    return math.ceil(mean + 7.5 * math.sqrt(mean) + 20 if random else mean + 1)
 
 
 def saturate(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

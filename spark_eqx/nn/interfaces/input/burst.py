@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ..output.burst import BurstConfig, BurstDecoder
-from ._latched_encoder import Fired, WindowSpiker
+from ._latched_encoder import Fired, WindowSpiker, WindowTimes
 from .base import InputInterfaceConfig
 
 
@@ -56,6 +56,16 @@ class BurstSpiker(WindowSpiker[BurstSpikerConfig]):
             return jnp.where(due, relaxed, 0)
 
         return fired, spikes
+
+    def spikes_in_window(self, x: Float[Array, "*units"]) -> WindowTimes:
+        config = self.config
+        _, number, _ = self.prepare(x)
+        interval = config.max_interval - x * (config.max_interval - config.min_interval)
+        return WindowTimes(number, jnp.zeros_like(x), interval)
+
+    @property
+    def most_per_window(self) -> int:
+        return self.config.max_spikes
 
     def decoder(self, **overrides: Any) -> BurstDecoder:
         fields = "window", "max_spikes", "min_interval", "max_interval", "dt"

@@ -8,13 +8,14 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ....core.payloads import FloatArray
+from ....core.payloads import FloatArray, SpikeTimes
 from ....core.ports import Keys, Steps
 from ....records.checks import Check
 from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ..output.latency import LatencyConfig, LatencyDecoder
-from ._latched_encoder import count_windows, in_windows, newly, out_of_windows
+from ._latched_encoder import count_windows, in_windows, most_windows, newly, out_of_windows
+from ._times import in_order, regular_times
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
@@ -143,6 +144,34 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         self, fired: Bool[Array, "..."], now: Float[Array, "..."], before: Float[Array, "..."], payload: FloatArray
     ) -> InputInterfaceOutput:
         return self.emit(fired, lambda: newly(self.config.surrogate, fired, now, before), payload.dtype)
+
+    def moments(
+        self, payload: FloatArray, state: LatencySpikerState, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        """The time of the curve in each window; for a varying signal, the earliest at which it is above the curve."""
+        del state, key
+        config, x = self.config, self.excitation(payload)
+        loud = x > as_array(config.threshold, x.dtype, x.shape)
+        loud &= x > jnp.asarray(config.curve.threshold(1.0), x.dtype)
+        due = jnp.asarray(config.curve.time(jnp.where(loud, x, 1)), x.dtype) * config.window
+        if held:
+            times = regular_times(due, jnp.full_like(due, config.window), count)
+            return SpikeTimes(jnp.where(loud[..., None], times, jnp.inf))
+        units, length = x.shape[1:], config.steps
+        pad = lambda x: jnp.pad(x, [(0, -len(x) % length)] + [(0, 0)] * len(units)).reshape(-1, length, *units)
+        due, loud = pad(due), pad(loud)
+        step = jnp.arange(length, dtype=jnp.int32).reshape(1, -1, *(1 for _ in units))
+        begins = step.astype(x.dtype) * config.dt
+        crossed = loud & (due < begins + config.dt)
+        fires = step == jnp.min(jnp.where(crossed, step, length), 1, keepdims=True)
+        window = jnp.arange(len(due), dtype=x.dtype).reshape(-1, *(1 for _ in units)) * config.window
+        # A signal that jumps above the curve has the time of the jump, whose derivative is 0.
+        times = window + jnp.sum(jnp.where(fires, jnp.where(due >= begins, due, begins), 0), 1)
+        kept, found = in_order(fires.any(1), times, count)
+        return SpikeTimes(jnp.where(found, kept, jnp.inf))
+
+    def most_spikes(self, duration: float) -> int:
+        return most_windows(self.config, duration)
 
     def decoder(self, **overrides: Any) -> LatencyDecoder:
         fields = "window", "curve", "dt"

@@ -6,12 +6,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ....core.payloads import FloatArray
+from ....core.payloads import FloatArray, SpikeTimes
 from ....core.ports import Keys, Steps
 from ....core.running.compiled import scan
-from ....records.numbers import zeros
-from ._membrane import LeakyConfig, LinearSpikerState, advance, linear_rate, linear_signal, pack, slowest_rise, unpack
-from .base import InputInterface, InputInterfaceOutput, RateSpiker, excitation
+from ....records.numbers import as_array, zeros
+from ._membrane import (
+    LeakyConfig,
+    LinearSpikerState,
+    advance,
+    charging_time,
+    linear_rate,
+    linear_signal,
+    pack,
+    slowest_rise,
+    unpack,
+)
+from ._times import regular_times, steps_apart, times_in_steps
+from .base import InputInterface, InputInterfaceOutput, RateSpiker, at_full_signal, excitation
 
 
 class LinearSpikerConfig(LeakyConfig):
@@ -53,7 +64,7 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
         self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None
     ) -> tuple[InputInterfaceOutput, LinearSpikerState]:
         del key
-        fired, v, carried = advance(self.drive(payload.value), pack(state, self.config), self.config)
+        fired, v, carried, _ = advance(self.drive(payload.value), pack(state, self.config), self.config)
         return self.output(fired, v, payload), unpack(carried)
 
     def run(self, payload: FloatArray, state: LinearSpikerState, *, keys: Keys, steps: Steps, held: bool):
@@ -66,7 +77,7 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
             drive = lambda frame: self.drive(frame.value)
 
         def body(carried, frame):
-            fired, v, carried = advance(drive(frame), carried, self.config)
+            fired, v, carried, _ = advance(drive(frame), carried, self.config)
             return carried, self.output(fired, v, payload)
 
         # A backward pass keeps the carried states and recomputes the rest, which takes less memory and, on a CPU, less
@@ -74,6 +85,29 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
         body = jax.checkpoint(body, prevent_cse=False)
         carried, output = scan(body, pack(state, self.config), None if held else payload, steps)
         return output, unpack(carried)
+
+    def moments(
+        self, payload: FloatArray, state: LinearSpikerState, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        """The closed form for a held signal; for a varying one, the crossing in each step of a loop."""
+        del key
+        config = self.config
+        if held:
+            x = self.drive(payload.value)
+            fires, charging = charging_time(config, x)
+            times = regular_times(charging, charging + as_array(config.cd, x.dtype, x.shape), count)
+            return SpikeTimes(jnp.where(fires[..., None], times, jnp.inf))
+
+        def body(state, frame):
+            # With the state itself, whose derivative is exact.
+            fired, _, state, crossing = advance(self.drive(frame.value), state, config)
+            return state, (fired, crossing)
+
+        _, (fired, crossing) = scan(jax.checkpoint(body, prevent_cse=False), state, payload, len(payload))
+        return times_in_steps(config.dt, fired, crossing, count, steps_apart(config))
+
+    def most_spikes(self, duration: float) -> int | None:
+        return at_full_signal(self.config, duration)
 
 
 @final

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 from ....core.exact import rounded_as_written
 from .._window_config import WindowConfig
 from ..output.phase import PhaseDecoder
-from ._latched_encoder import Fired, WindowSpiker, WindowSpikerState as WindowSpikerState, newly
+from ._latched_encoder import Fired, WindowSpiker, WindowSpikerState as WindowSpikerState, WindowTimes, newly
 from .base import InputInterfaceConfig
 
 
@@ -48,6 +48,10 @@ class PhaseSpiker(WindowSpiker[PhaseSpikerConfig]):
             return jnp.where(due >= 0, relaxed, 0)
 
         return fired, spikes
+
+    def spikes_in_window(self, x: Float[Array, "*units"]) -> WindowTimes:
+        time = jnp.where(x < 1, x, x - 1) * self.config.window
+        return WindowTimes((x >= 0).astype(jnp.int32), time, jnp.zeros_like(time))
 
     def decoder(self, **overrides: Any) -> PhaseDecoder:
         return PhaseDecoder(**({"window": self.config.window, "dt": self.config.dt} | overrides))

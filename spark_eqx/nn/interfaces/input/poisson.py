@@ -9,16 +9,20 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped, UInt32
 
-from ....core.payloads import FloatArray
+from ....core.exact import rounded_as_written
+from ....core.payloads import FloatArray, SpikeTimes
 from ....core.ports import Keys, Steps
-from ....core.running.keys import MOST_STEPS, stage_key, stage_keys
+from ....core.running.keys import MOST_STEPS, stage_key, stage_keys, step_keys
 from ....records.checks import Check
 from ....records.class_names import counted
+from ....records.numbers import as_array
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
-from ._signed_rate import SignedConfig, SignedSpiker, spikes_per_step
+from .._prefix_sum import prefix_sum
+from ._signed_rate import SignedConfig, SignedSpiker, proportional_rate, spikes_per_step
 from ._threefry import JAX_ROUNDS, is_fused, random_words, random_words_of_steps
-from .base import InputInterface, InputInterfaceOutput, RateConfig
+from ._times import inverse, spike_by_spike
+from .base import InputInterface, InputInterfaceOutput, RateConfig, at_full_signal
 
 
 class PoissonConfig(RateConfig):
@@ -69,6 +73,32 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
             at_all_steps = lambda x: jnp.broadcast_to(x, words.shape)
             p, threshold, negative = jax.tree.map(at_all_steps, (p, threshold, negative))
         return self._draw(payload, p, threshold, words, negative), state
+
+    def moments(
+        self, payload: FloatArray, state: None, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        """A Poisson process: exponential intervals, in the time in which the rate is 1."""
+        del state
+        x = self.drive(payload.value) if held else jax.vmap(self.drive)(payload.value)
+        key = self.need_key(key, "the intervals between spikes are drawn")
+        units = x.shape if held else x.shape[1:]
+        keys = self._checked(step_keys(key, jnp.arange(count, dtype=jnp.uint32)), math.prod(units))
+        words = random_words_of_steps(keys, units, self.config.rounds)
+        passed = prefix_sum(jnp.add, -jnp.log((words.astype(x.dtype) + 0.5) * 2.0**-32), count)
+        sign = self.negative(payload.value)
+        if held:
+            rate = proportional_rate(self.config, x) / 1000
+            times = jnp.where(rate > 0, passed / jnp.where(rate > 0, rate, 1), jnp.inf)
+            negative = None if sign is None else jnp.broadcast_to(sign, times.shape)
+        else:
+            p = rounded_as_written(spikes_per_step(self.config, x))
+            position, step, found = inverse(prefix_sum(jnp.add, p, len(p)), p, passed)
+            times = jnp.where(found, position * as_array(self.config.dt, x.dtype, units), jnp.inf)
+            negative = None if sign is None else jnp.take_along_axis(sign, step, 0)
+        return SpikeTimes(spike_by_spike(times), None if negative is None else spike_by_spike(negative))
+
+    def most_spikes(self, duration: float) -> int | None:
+        return at_full_signal(self.config, duration, random=True)
 
     def _probability(self, signal: Float[Array, "..."]) -> Float[Array, "*units"]:
         return spikes_per_step(self.config, self.drive(signal))
@@ -149,6 +179,16 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
 
     def drive(self, signal: Float[Array, "*units"]) -> Float[Array, "*units"]:
         return self.magnitude(signal)
+
+    def moments(
+        self, payload: FloatArray, state: None, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        if self.config.correlation > 0:
+            raise ValueError(
+                f"{self._name}.times: `correlation` must be 0, got {self.config.correlation}: spikes of several units "
+                "at one time are drawn in steps only. Take `unroll` and a short `dt`."
+            )
+        return super().moments(payload, state, count=count, key=key, held=held)
 
     def _words(
         self, draw: Callable[..., UInt32[Array, "..."]], key: Shaped[Array, "..."] | None, shape: tuple[int, ...]

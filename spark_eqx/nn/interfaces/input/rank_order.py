@@ -3,14 +3,14 @@ from typing import Any, final
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ....records.checks import Check
 from ....records.numbers import Number, as_array
 from ....records.record import parameter
 from .._window_config import WindowConfig
 from ..output.rank_order import RankOrderDecoder
-from ._latched_encoder import Fired, WindowSpiker, newly
+from ._latched_encoder import Fired, WindowSpiker, WindowTimes, newly
 from .base import InputInterfaceConfig
 
 
@@ -61,8 +61,7 @@ class RankOrderSpiker(WindowSpiker[RankOrderSpikerConfig]):
 
     def spikes_at(self, x: PyTree, step: Int[Array, ""]) -> Fired:
         x, rank, due = x
-        length, units = self.config.steps, max(x.size, 1)
-        loud = (x > as_array(self.config.threshold, x.dtype, x.shape)) & (x >= 0)
+        length, units, loud = self.config.steps, max(x.size, 1), self._loud(x)
         fired = loud & (due == step)
 
         def spikes():
@@ -77,6 +76,14 @@ class RankOrderSpiker(WindowSpiker[RankOrderSpikerConfig]):
             return jnp.where(loud, newly(surrogate, fired, now, before), 0)
 
         return fired, spikes
+
+    def _loud(self, x: Float[Array, "*units"]) -> Bool[Array, "*units"]:
+        return (x > as_array(self.config.threshold, x.dtype, x.shape)) & (x >= 0)
+
+    def spikes_in_window(self, x: Float[Array, "*units"]) -> WindowTimes:
+        _, rank, _ = self.prepare(x)
+        time = rank.astype(x.dtype) * (self.config.window / max(x.size, 1))
+        return WindowTimes(self._loud(x).astype(jnp.int32), time, jnp.zeros_like(time))
 
     def decoder(self, **overrides: Any) -> RankOrderDecoder:
         return RankOrderDecoder(**({"window": self.config.window, "dt": self.config.dt} | overrides))

@@ -9,15 +9,16 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int8, PRNGKeyArray, UInt32
 
-from ....core.payloads import FloatArray
+from ....core.payloads import FloatArray, SpikeTimes
 from ....core.ports import Keys, Steps
 from ....records.checks import Check
-from ....records.numbers import Number, zeros
+from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
 from .._prefix_sum import prefix_sum
 from ._fixed_point import FRACTION, ONE, in_units, rounded_up, scaled_up
-from ._signed_rate import SignedConfig, SignedSpiker, spikes_per_step
+from ._signed_rate import SignedConfig, SignedSpiker, proportional_rate, spikes_per_step
+from ._times import derivative_of, regular_times, steps_apart, times_in_steps
 from .base import InputInterfaceOutput
 
 
@@ -117,6 +118,40 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
             sums, fired = lax.platform_dependent(state, signal, cpu=in_loop, default=at_once)
         spikes = self._spikes(payload, increment, _before(state, sums), sums, fired)
         return spikes, _next(jax.tree.map(lambda x: x[-1], sums))
+
+    closed = "right"
+
+    def moments(
+        self, payload: FloatArray, state: RegularSpikerState, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        """The closed form for a held signal; for a varying one, the inverse of the sum, from the spikes of steps."""
+        del key
+        config, x, negative = self.config, self.magnitude(payload.value), self.negative(payload.value)
+        units = state.fraction.shape
+        drawn = state.fraction.astype(x.dtype) * 2.0**-31
+        phase = drawn if isinstance(config.phase, str) else as_array(config.phase, x.dtype, units)
+        if held:
+            rate = proportional_rate(config, x) / 1000
+            interval = 1 / jnp.where(rate > 0, rate, 1)
+            first = (1 - phase if negative is None else jnp.where(negative, 1 + phase, 1 - phase)) * interval
+            times = jnp.where((rate > 0)[..., None], regular_times(first, interval, count), jnp.inf)
+            return SpikeTimes(times, None if negative is None else jnp.broadcast_to(negative[..., None], times.shape))
+        steps = len(payload)
+        increment = jax.vmap(self._increment)(payload.value)
+        by, p = increment.by, increment.p
+        turned = lambda x: x if negative is None else jnp.where(negative, -x, x)
+        sums, fired = _at_once(increment, state, prefix_sum(jnp.add, by, steps), steps)
+        after = sums.fraction if negative is None else jnp.where(negative, 0 - sums.fraction, sums.fraction)
+        rest = (after & FRACTION).astype(p.dtype) * 2.0**-31  # how far the sum is beyond the integer
+        if p.dtype == jnp.float64:
+            # The sum in units of 2^-31, without the rounding up of its increments and the rounding of the phase.
+            size = by if negative is None else jnp.where(negative, 0 - by, by)
+            excess = jnp.cumsum(turned(size.astype(p.dtype) * 2.0**-31 - p), 0) + (drawn - phase)
+            rest = rest - turned(excess)
+        before = phase + jnp.cumsum(turned(p), 0) - turned(p)
+        moved = lax.stop_gradient(p - rest) - derivative_of(turned(before))
+        within = as_array(config.dt, p.dtype, units) * moved / jnp.where(fired, p, 1)
+        return times_in_steps(config.dt, fired, within, count, steps_apart(config), negative)
 
     def _increment(self, signal: Float[Array, "..."]) -> "_Increment":
         config, x, negative = self.config, self.magnitude(signal), self.negative(signal)

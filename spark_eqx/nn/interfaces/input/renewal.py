@@ -3,6 +3,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
@@ -10,14 +11,17 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.exact import derived, rounded_as_written
-from ....core.payloads import FloatArray
+from ....core.payloads import FloatArray, SpikeTimes
+from ....core.running.keys import step_keys
 from ....records.checks import non_negative, positive
 from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
+from .._prefix_sum import prefix_sum
 from ._signed_rate import proportional_rate, proportional_signal, spikes_per_step
-from ._threefry import JAX_ROUNDS, random_words
-from .base import InputInterfaceOutput, RateConfig, RateSpiker, excitation, time_to_charge
+from ._threefry import JAX_ROUNDS, random_words, random_words_of_steps
+from ._times import inverse, spike_by_spike
+from .base import InputInterfaceOutput, RateConfig, RateSpiker, at_full_signal, excitation, time_to_charge
 
 
 class RenewalSpikerConfig(RateConfig):
@@ -95,11 +99,12 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
 
     def _draw(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: DTypeLike) -> Float[Array, "*units"]:
         """Gamma variates with mean 1: sums of exponential variates."""
-        order = self.config.order
-        uniform = _uniform(key, (order, *shape), dtype)
+        return self._gamma(_uniform(key, (self.config.order, *shape), dtype))
+
+    def _gamma(self, uniform: Float[Array, "order *units"]) -> Float[Array, "*units"]:
         # One logarithm for three uniform numbers, whose product is at least 2^-99 and thus a normal number. The sum is
         # a loop, because XLA does not fuse a sum over an axis on a CPU.
-        total = jnp.zeros(shape, dtype)
+        order, total = len(uniform), jnp.zeros_like(uniform[0])
         for i in range(0, order, 3):
             total -= jnp.log(math.prod(uniform[j] for j in range(i, min(i + 3, order))))
         return rounded_as_written(total / order)
@@ -110,10 +115,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         key = self.need_key(key, "an interval is drawn at every step")
         config, x = self.config, excitation(payload.value)
         cd, dt = (as_array(each, x.dtype, x.shape) for each in (config.cd, config.dt))
-        per_ms = derived(lambda _, f: f / 1000, config.max_freq, dtype=x.dtype, shape=x.shape)
-        rate = rounded_as_written(x * per_ms)
-        busy = rounded_as_written(rate * cd)  # the refractory share of the mean interval
-        speed = rate / (1 - busy)  # the part of an interval that passes per ms
+        rate, busy, speed = self._speed(x)
         refractory, left = self._begun(state, rate, busy)
         # The time to the next spike, in units of the mean interval.
         to_go = lax.stop_gradient(rounded_as_written(refractory * rate) + rounded_as_written(left * (1 - busy)))
@@ -129,6 +131,65 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
             place=jnp.zeros_like(state.place),
         )
         return self.output(fired, spikes_per_step(config, x) - to_go, payload), lax.stop_gradient(new)
+
+    def moments(
+        self, payload: FloatArray, state: RenewalSpikerState, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        """Sums of intervals for a held signal; for a varying one, one spike after the other in a loop."""
+        config, x = self.config, excitation(payload.value)
+        units = x.shape if held else x.shape[1:]
+        cd, dt = (as_array(each, x.dtype, units) for each in (config.cd, config.dt))
+        rate, busy, speed = self._speed(x) if held else jax.vmap(self._speed)(x)
+        key = self.need_key(key, "the intervals between spikes are drawn")
+        keys = step_keys(key, jnp.arange(count, dtype=jnp.uint32))
+        # Units come first, so that a unit has the same numbers among any number of units.
+        words = lax.optimization_barrier(random_words_of_steps(keys, (*units, config.order), JAX_ROUNDS))
+        uniform = (jnp.moveaxis(words, -1, 1).astype(x.dtype) + 0.5) * 2.0**-32
+        intervals = jax.vmap(self._gamma)(uniform)[: count - 1]
+        if held:
+            refractory, left = self._begun(state, rate, busy)
+            per_part = 1 / jnp.where(speed > 0, speed, 1)  # ms
+            further = jnp.cumsum(cd + intervals * per_part, 0)
+            times = refractory + left * per_part + jnp.concatenate([jnp.zeros((1, *units), x.dtype), further])
+            return SpikeTimes(spike_by_spike(jnp.where(speed > 0, times, jnp.inf)))
+        # Time in steps, and the parts of an interval that have passed by the end of each step.
+        passing = rounded_as_written(speed * dt)
+        integral = prefix_sum(jnp.add, passing, len(x))
+
+        def next_spike(ready: Float[Array, "*units"], left: Float[Array, "*units"]) -> Float[Array, "*units"]:
+            """The time at which a part `left` of an interval has passed after the time `ready`; infinite if never."""
+            ends = ready < len(x)
+            inside = jnp.where(ends, ready, 0)
+            step = jnp.floor(lax.stop_gradient(inside)).astype(jnp.int32)[None]
+            at = lambda each: jnp.take_along_axis(each, step, 0)[0]
+            passed = at(integral) - (step[0] + 1 - inside) * at(passing)
+            time, _, found = inverse(integral, passing, (passed + left)[None])
+            early = lax.stop_gradient(jnp.maximum(inside - time[0], 0))  # by rounding
+            return jnp.where(ends & found[0], time[0] + early, jnp.inf)
+
+        refractory, left = self._begun(state, rate[0], busy[0])
+        first = next_spike(refractory / dt, left)
+
+        def body(time, interval):
+            time = next_spike(time + cd / dt, interval)
+            return time, time
+
+        _, later = lax.scan(body, first, intervals)
+        times = jnp.concatenate([first[None], later])
+        found = jnp.isfinite(times)
+        return SpikeTimes(spike_by_spike(jnp.where(found, jnp.where(found, times, 0) * dt, jnp.inf)))
+
+    def most_spikes(self, duration: float) -> int | None:
+        return at_full_signal(self.config, duration, random=True)
+
+    def _speed(self, x: Float[Array, "*units"]) -> tuple[Array, Array, Array]:
+        """The rate [1/ms], the refractory share of the mean interval, and the part of an interval that passes per
+        ms."""
+        cd = as_array(self.config.cd, x.dtype, x.shape)
+        per_ms = derived(lambda _, f: f / 1000, self.config.max_freq, dtype=x.dtype, shape=x.shape)
+        rate = rounded_as_written(x * per_ms)
+        busy = rounded_as_written(rate * cd)
+        return rate, busy, rate / (1 - busy)
 
     def _begun(
         self, state: RenewalSpikerState, rate: Float[Array, "*units"], busy: Float[Array, "*units"]

@@ -2,10 +2,12 @@ from typing import final
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from ....core.payloads import FloatArray, SpikeTimes
 from ....records.numbers import as_array
-from ._contrast import ContrastSpiker, ContrastSpikerConfig
+from ._contrast import ContrastSpiker, ContrastSpikerConfig, ContrastSpikerState
+from ._level_crossings import crossings
 
 
 class SendOnDeltaSpikerConfig(ContrastSpikerConfig):
@@ -45,3 +47,9 @@ class SendOnDeltaSpiker(ContrastSpiker[SendOnDeltaSpikerConfig]):
         # reaches the threshold.
         moved = memory + as_array(self.config.threshold, x.dtype, x.shape) * spikes
         return lax.stop_gradient(jnp.where(spikes != 0, x, memory)) + (moved - lax.stop_gradient(moved))
+
+    def moments(
+        self, payload: FloatArray, state: ContrastSpikerState, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        del state, key
+        return crossings(self, payload, count, held)

@@ -2,10 +2,12 @@ from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from ....core.payloads import FloatArray, SpikeTimes
 from .._threshold_counter import Count, add, count, level
-from ._contrast import ContrastSpiker, ContrastSpikerConfig
+from ._contrast import ContrastSpiker, ContrastSpikerConfig, ContrastSpikerState
+from ._level_crossings import crossings
 
 
 class StepForwardSpikerConfig(ContrastSpikerConfig):
@@ -51,3 +53,9 @@ class StepForwardSpiker(ContrastSpiker[StepForwardSpikerConfig]):
     def follow(self, memory: _Level, x: Float[Array, "*units"], spikes: Float[Array, "*units"]) -> _Level:
         del x
         return _Level(memory.start, add(memory.count, count(spikes)))
+
+    def moments(
+        self, payload: FloatArray, state: ContrastSpikerState, *, count: int, key: PRNGKeyArray | None, held: bool
+    ) -> SpikeTimes:
+        del state, key
+        return crossings(self, payload, count, held)

@@ -1,0 +1,113 @@
+"""Spike times: from and to rasters of spikes.
+
+Times are in ms. Step `k` of a raster lasts from `k dt` to `(k + 1) dt`.
+"""
+
+import math
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from ._arguments import Raster, Scalar, Size, as_number, as_raster, as_size
+from .core.payloads import SpikeArray, SpikeTimes
+from .core.running.unroll_arguments import refuse
+from .nn.interfaces.input._times import times_in_steps
+from .raster._bits import NO_SIGNS, check_entries
+from .records.checks import positive
+from .records.class_names import counted
+from .records.fields import shown
+from .records.numbers import rounding
+
+
+def to_raster(
+    times: SpikeTimes, dt: Scalar, steps: Size, *, closed: Literal["left", "right"] = "left", merge: bool = False
+) -> SpikeArray:
+    """Convert spike times to a raster. The inverse is [`of_raster`][spark_eqx.times.of_raster].
+
+    A spike at time `t` is in step `k` if `t` is in `[k dt, (k + 1) dt)`, or with `closed="right"` in
+    `(k dt, (k + 1) dt]`. A time that is equal to a multiple of `dt` up to rounding is that multiple: the tolerance is
+    `2**-22 t / dt + 1e-6` steps, in float64 `2**-51 t / dt + 1e-6` steps. Later spikes are left out. The raster has no
+    derivative with respect to the times. Works under `jax.jit` and `jax.vmap`, too.
+
+    **Arguments:**
+
+    - `times`: [`SpikeTimes`][] of shape `(*units, count)`.
+    - `dt`: the duration of a step [ms].
+    - `steps`: the number of steps, static.
+    - `closed`: the end of a step that belongs to it, "left" or "right"; an encoder has it as the attribute `closed`.
+        With "right", a spike at time 0 is in step 0.
+    - `merge`: whether several spikes of a unit in one step become one. Otherwise they are an error.
+
+    **Returns:** a [`SpikeArray`][] of booleans of shape `(steps, *units)`. If the times have an inhibition mask, so has
+        the raster: a spike is inhibitory if all spikes that it was made of are.
+
+    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` for a negative time, and for several
+    spikes of a unit in one step without `merge=True`; under `jax.jit` these are errors at run time
+    (`equinox.error_if`).
+    """
+    if not isinstance(times, SpikeTimes):
+        raise TypeError(f"to_raster: `times` must be SpikeTimes, got {shown(times)}. Write `SpikeTimes(times)`.")
+    step_ms, length = as_number("to_raster", "dt", dt, "ms", positive), as_size("to_raster", "steps", steps, "steps")
+    if closed not in ("left", "right"):
+        raise ValueError(f'to_raster: `closed` must be "left" or "right", got {shown(closed)}.')
+    if not isinstance(merge, bool):
+        raise TypeError(f"to_raster: `merge` must be True or False, got {shown(merge)}.")
+    units, count = times.shape[:-1], times.shape[-1]
+    moment = jax.lax.stop_gradient(times.times).reshape(math.prod(units), count)
+    got = lambda: f"{float(times.times.min()):g} [ms]"
+    moment = refuse(moment, (moment < 0).any(), "to_raster: `times` must be 0 or more [ms]", got)
+    position = moment / jnp.asarray(step_ms, moment.dtype)
+    nearest = jnp.round(position)
+    factor, constant = rounding(moment.dtype, dt)
+    on_lattice = jnp.abs(position - nearest) <= factor * position + constant
+    if closed == "left":
+        position = jnp.where(on_lattice, nearest, jnp.floor(position))
+    else:
+        position = jnp.maximum(jnp.where(on_lattice, nearest, jnp.ceil(position)) - 1, 0)
+    inside = position < length  # neither infinite nor NaN
+    step = jnp.where(inside, position, length).astype(jnp.int32)
+    if not merge:
+        double = (step[:, 1:] == step[:, :-1]) & inside[:, 1:]
+        text = (
+            f"to_raster: `times` must have at most one spike of a unit per step of dt={shown(step_ms)} [ms]; take a "
+            "smaller `dt`, or `merge=True`"
+        )
+        step = refuse(step, double.any(), text, lambda: f"{counted(int(double.sum()), 'spike')} too many")
+    unit = jnp.arange(step.shape[0], dtype=jnp.int32)[:, None]
+    mark = lambda of: jnp.zeros((length, step.shape[0]), bool).at[step, unit].max(of, mode="drop")
+    spikes, mask = mark(True), times.inhibition_mask
+    if mask is not None:
+        mask = (spikes & ~mark(~mask.reshape(step.shape))).reshape(length, *units)
+    return SpikeArray(spikes.reshape(length, *units), mask)
+
+
+def of_raster(spikes: Raster, dt: Scalar, count: Size | None = None) -> SpikeTimes:
+    """Convert a raster to spike times: each spike is at the start of its step, `k dt`. The inverse is
+    [`to_raster`][spark_eqx.times.to_raster].
+
+    **Arguments:**
+
+    - `spikes`: a [`SpikeArray`][] of shape `(steps, *units)`, or an array of 0 and 1.
+    - `dt`: the duration of a step [ms]. If it is an array, the times have its derivative.
+    - `count`: the largest number of spikes of a unit, static. `None` stands for the largest number in the raster, which
+        is known only outside of `jax.jit`.
+
+    **Returns:** [`SpikeTimes`][] of shape `(*units, count)`, in JAX's default float type.
+
+    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` for entries other than 0 and 1, and for
+    more spikes of a unit than `count`; under `jax.jit` these are errors at run time (`equinox.error_if`).
+    """
+    array = jnp.asarray(as_raster("of_raster", "spikes", spikes))
+    array = check_entries("of_raster", array, array, counts=False, remedy=NO_SIGNS)
+    step_ms, fired = as_number("of_raster", "dt", dt, "ms", positive), array != 0
+    most = fired.sum(0, dtype=jnp.int32).max(initial=0)
+    if count is None and isinstance(most, Tracer):
+        raise ValueError("of_raster: `count` must be given under `jax.jit` [spikes], got None.")
+    room = int(most) if count is None else as_size("of_raster", "count", count, "spikes")
+    text = "of_raster: `count` must be at least the number of spikes of a unit"
+    fired = refuse(fired, most > room, text, lambda: f"{room} for {most}")
+    mask = spikes.inhibition_mask if isinstance(spikes, SpikeArray) else None
+    start = jnp.zeros(fired.shape, jnp.result_type(float))
+    return times_in_steps(step_ms, fired, start, room, negative=mask)
