@@ -15,16 +15,20 @@ from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 
 import spark_eqx as spark
-from spark_eqx import FloatArray, SpikeArray, plot as typed_plot
+from spark_eqx import FloatArray, SpikeArray, measure, plot as typed_plot
 from spark_eqx.nn.interfaces import (
+    DeltaSpiker,
     ExponentialIntegrator,
     FilterBank,
     InputInterface,
     InputInterfaceConfig,
     LinearSpiker,
+    MovingWindowSpiker,
     PhaseSpiker,
     PoissonSpiker,
     ReceptiveFields,
+    SendOnDeltaSpiker,
+    StepForwardSpiker,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
     _outside,
@@ -155,6 +159,42 @@ def test_inhibitory_spikes_have_another_colour_and_another_marker(masked):
     assert texts(ax) == ["excitatory", "inhibitory"]
     for line, handle in zip(ax.get_lines(), ax.get_legend().legend_handles, strict=True):
         assert (line.get_marker(), line.get_color()) == (handle.get_marker(), handle.get_color())
+
+
+@pytest.mark.parametrize("size", [(4, 3), (0.2, 0.2)], ids=["ticks", "image"])
+def test_signs_are_named_in_the_legend(size):
+    spikes = np.where(np.arange(12) % 2, 1, -1)[:, None] * np.ones((12, 6))
+    ax = plot.raster(spikes, signs=["up", "down"], ax=blank(*size))
+    assert bool(ax.images) == (size != (4, 3)) and [text.split(",")[0] for text in texts(ax)] == ["up", "down"]
+    ax = plot.spectrogram(spikes, spikes, signs=("brighter", "darker"), ax=blank(*size))
+    assert [text.split(",")[0] for text in texts(ax)] == ["brighter", "darker"]
+    assert plot.raster(np.abs(spikes), signs=("up", "down"), ax=blank()).get_legend() is None
+
+
+def rows(ax):
+    return dict(zip(ax.get_yticks(), [label.get_text() for label in ax.get_yticklabels()], strict=True))
+
+
+@pytest.mark.parametrize("names", [["Fz", "Cz", "P3", "P4"], np.array(["Fz", "Cz", "P3", "P4"]), ("Fz", "Cz", 3, 4)])
+def test_rows_of_spikes_have_names(names):
+    for draw in (plot.raster, plot.rates):
+        ax = draw(SPIKES, names=names, ax=blank())
+        assert rows(ax) == dict(enumerate(map(str, names))) and ax.get_ylabel() == "channel"
+    ax = plot.rates(SPIKES, lines=True, names=names, ax=blank())
+    assert texts(ax) == [str(name) for name in names]
+    assert texts(plot.rates(SPIKES[:, 0, 0], lines=True, names=["Fz"], ax=blank())) == ["Fz"]
+
+
+@pytest.mark.parametrize("draw", [plot.raster, lambda values, **more: plot.traces(values, stacked=True, **more)])
+def test_names_of_many_rows_do_not_overlap(draw):
+    for count in (5, 19, 64, 1000):
+        figure = Figure(layout="constrained", figsize=(4, 3))
+        ax = draw(np.ones((20, count)), names=[f"E{i}" for i in range(count)], ax=figure.add_subplot())
+        assert all(name == f"E{row:.0f}" for row, name in rows(ax).items()) and rows(ax)[0] == "E0"
+        figure.savefig(io.BytesIO())
+        boxes = [label.get_window_extent() for label in ax.get_yticklabels()]
+        assert all(below.y1 < above.y0 for below, above in zip(boxes, boxes[1:]))
+        assert len(boxes) == 5 if count == 5 else 8 <= len(boxes) < 20
 
 
 @pytest.mark.parametrize("kind", ["bool", "signed", "mask"])
@@ -372,6 +412,67 @@ def test_long_traces_keep_the_extremes_of_each_pixel():
         np.testing.assert_array_equal(line.get_ydata(), np.stack([bins.min(1), bins.max(1)], axis=1).ravel())
 
 
+def test_traces_have_names_and_a_label():
+    ax = plot.traces(np.ones((5, 2, 1)), np.zeros((2, 1)), names=["Fz", "Cz"], label="signal [uV]")
+    assert texts(ax) == ["Fz", "Cz", "decoded", "original"] and ax.get_ylabel() == "signal [uV]"
+    assert texts(plot.traces(np.ones(5), names=["Fz"], ax=blank())) == ["Fz"]
+
+
+def test_stacked_traces_have_one_scale_and_an_offset_per_signal():
+    """The rows are 1.1 times as high as the largest range, which is 40."""
+    signal = np.array([[-100, 5, 1e6], [-60, np.nan, 1e6], [-80, 15, 1e6], [-80, 5, 1e6]])
+    original = np.array([-100, 20, 1e6])  # held
+    ax = plot.traces(signal, original, stacked=True, names=["Fz", "Cz", "Pz"], label="signal [uV]", dt=2.0)
+    *lines, bar = ax.get_lines()
+    drawn = np.stack([line.get_ydata() for line in lines], axis=1)
+    middle = np.array([-80, 12.5, 1e6])
+    np.testing.assert_allclose(drawn[:, :3], (signal - middle) / 44 + [0, 1, 2])
+    np.testing.assert_allclose(drawn[:, 3:], np.broadcast_to((original - middle) / 44 + [0, 1, 2], (4, 3)))
+    assert np.isnan(drawn).sum() == 1 and {line.get_color() for line in lines} == {lines[0].get_color()}
+    assert rows(ax) == {0: "Fz", 1: "Cz", 2: "Pz"} and ax.get_ylim() == (-0.5, 2.5)
+    assert (ax.get_ylabel(), ax.get_xlim()) == ("signal [uV]", (0, 8)) and texts(ax) == ["decoded", "original"]
+    # The number next to the bar is its length in the unit of the signal.
+    (text,) = ax.texts
+    assert np.diff(bar.get_ydata()) * 44 == pytest.approx(20) and text.get_text() == "20"
+    start, end = bar.get_ydata()
+    assert text.get_position()[1] == pytest.approx((start + end) / 2) and min(bar.get_xdata()) > 1
+    assert bar.get_transform() is not ax.transData and ax.get_yaxis_transform().transform((0, 1))[1] == (
+        pytest.approx(ax.transData.transform((0, 1))[1])
+    )
+
+
+@pytest.mark.parametrize("scale", [3e-7, 0.7, 1.0, 9.0, 2e5])
+@pytest.mark.parametrize("count", [1, 4, 200])
+def test_scale_bar_is_round_and_as_long_as_it_says(scale, count):
+    values = scale * np.linspace(-1, 1, 50)[:, None] * np.ones(count)
+    ax = plot.traces(values, stacked=True, ax=blank())
+    *lines, bar = ax.get_lines()
+    per_row = np.ptp(values[:, 0]) / np.ptp(lines[-1].get_ydata())  # in the unit of the signal
+    length = np.diff(bar.get_ydata()).item() * per_row
+    assert length == pytest.approx(float(ax.texts[0].get_text()))
+    assert f"{length:e}"[0] in "125" and 0.4 <= length / per_row / max(1, count / 16) <= 1
+    assert len(rows(ax)) == min(count, len(rows(ax))) and rows(ax)[0] == "0"
+
+
+@pytest.mark.parametrize("values", [np.full((4, 2), 3.0), np.full((4, 2), np.nan), np.array([[1, np.inf]] * 4)])
+def test_stacked_traces_without_a_range(values):
+    ax = plot.traces(values, stacked=True)
+    *lines, bar = ax.get_lines()
+    for i, line in enumerate(lines):
+        expected = np.where(np.isfinite(values[:, i]), i, values[:, i])
+        np.testing.assert_array_equal(line.get_ydata(), expected)
+    assert ax.texts[0].get_text() == "1" and np.diff(bar.get_ydata()) == pytest.approx(1)
+    ax.figure.savefig(io.BytesIO())
+
+
+def test_scale_bar_is_within_the_figure():
+    for make in (lambda: plt.figure().add_subplot(), lambda: plt.figure(layout="constrained").add_subplot()):
+        ax = plot.traces(0.001 * random_spikes((50, 12)), stacked=True, ax=make())
+        ax.figure.savefig(io.BytesIO())
+        box = ax.texts[0].get_window_extent()
+        assert ax.get_window_extent().x1 < box.x0 and box.x1 < ax.figure.bbox.width and box.y0 > 0
+
+
 def chain():
     signal = 0.5 + 0.4 * np.sin(np.arange(200)[:, None] / [20, 30]).astype(np.float32)
     spiker = PoissonSpiker(max_freq=200.0, dt=0.5)
@@ -418,6 +519,89 @@ def test_round_trip_by_an_encoder():
     np.testing.assert_allclose(bottom.get_lines()[0].get_ydata(), decoded[:, 0])
     assert bottom.get_xlim() == (0, 200) and len(middle.get_lines()[0].get_xdata()) == 10
     np.testing.assert_allclose(top.get_lines()[0].get_ydata(), signal[:, 0])
+
+
+@pytest.mark.parametrize("cls", [DeltaSpiker, StepForwardSpiker, SendOnDeltaSpiker, MovingWindowSpiker])
+def test_spikes_of_an_encoder_of_changes_are_up_and_down(cls):
+    wave = 0.4 * np.sin(np.arange(100) / 10)[:, None]
+    middle = plot.round_trip(wave, cls(threshold=0.01))[1]
+    assert texts(middle) == ["up", "down"]
+    (up, *_), (down, *_) = (line.get_xdata() for line in middle.get_lines())
+    assert up < 10 and down > 16  # the wave rises until 16 ms
+    assert texts(plot.round_trip(wave, cls(threshold=0.01), signs=("on", "off"))[1]) == ["on", "off"]
+
+
+def test_signed_spikes_of_other_encoders_are_excitatory_and_inhibitory():
+    wave = np.sin(np.arange(300) / 30)[:, None]
+    encoder = PoissonSpiker(signed=True)
+    top, middle, bottom = plot.round_trip(wave, encoder)
+    assert texts(middle) == ["excitatory", "inhibitory"]
+    spikes = encoder.unroll(wave.astype(np.float32), key=jr.key(0))[0]["spikes"]
+    assert texts(plot.round_trip(wave, spikes, wave)[1]) == ["excitatory", "inhibitory"]
+    assert texts(plot.round_trip(wave, spikes, wave, signs=("up", "down"))[1]) == ["up", "down"]
+
+
+def test_round_trip_with_names():
+    """The names are those of the signals, and of all axes with as many units."""
+    names = [f"E{i}" for i in range(12)]
+    wave = 0.4 * np.sin(np.arange(100) / 10)[:, None] * np.ones(12)
+    axes = plot.round_trip(wave, StepForwardSpiker(), names=names, stacked=True)
+    assert all(name == names[int(row)] for ax in axes for row, name in rows(ax).items())
+    assert [ax.get_ylim() for ax in axes] == [(-0.5, 11.5)] * 3 and [len(ax.texts) for ax in axes] == [1, 0, 1]
+    signal, spikes, decoded = chain()
+    top, middle, bottom = plot.round_trip(signal, spikes, decoded, names=["a", "b"])
+    assert texts(top) == ["a", "b"] and texts(bottom)[:2] == ["a", "b"] and middle.get_ylabel() == "unit"
+    bottom = plot.round_trip(signal[:, :1], spikes, decoded, names=["a"])[2]
+    assert texts(bottom) == ["signal 0", "signal 1"]
+
+
+# Histograms.
+
+
+def test_histogram_of_trials_intervals_and_lags():
+    trials = random_spikes((90, 5))
+    rate = measure.psth(trials, 20.0, dt=0.5)
+    intervals = measure.interval_histogram(trials[:, 0], 0.5, 4.0, dt=0.5)
+    pairs = measure.cross_correlogram(trials[:, 0], trials[:, 1], 3.0, dt=0.5)
+    cases = {
+        "time": (rate, 20.0, 20.0 * np.arange(3), "time [ms]", "rate [Hz]"),
+        "interval": (intervals, 0.5, 0.5 * np.arange(9), "inter-spike interval [ms]", "number of intervals"),
+        # The bin of lag k is from k - 1/2 to k + 1/2 steps.
+        "lag": (pairs, 0.5, 0.5 * np.arange(-6.5, 7), "lag [ms]", "number of pairs of spikes"),
+    }
+    assert float(pairs[6]) == (trials[:, 0] & trials[:, 1]).sum()
+    assert float(rate[0]) == pytest.approx(trials[:40].mean() * 2000)
+    for over, (values, bin, edges, across, up) in cases.items():
+        ax = plot.histogram(values, bin, over=over, ax=blank())
+        (patch,) = ax.patches
+        heights, drawn, baseline = patch.get_data()
+        np.testing.assert_array_equal(heights, values)
+        np.testing.assert_allclose(drawn, edges)
+        assert baseline == 0 and patch.get_fill() and ax.get_legend() is None
+        assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xlim()) == (across, up, (edges[0], edges[-1]))
+        assert ax.get_ylim()[0] < 0 and ax.get_ylim()[1] > values.max()
+
+
+def test_histogram_of_several_units():
+    values = np.arange(12).reshape(4, 3)
+    ax = plot.histogram(values, 2, over="time", names=["a", "b", "c"])
+    assert ax is plt.gca() and texts(ax) == ["a", "b", "c"]
+    for i, patch in enumerate(ax.patches):
+        np.testing.assert_array_equal(patch.get_data().values, values[:, i])
+        assert not patch.get_fill() and patch.get_data().baseline is None
+        assert patch.get_edgecolor() == to_rgba(ax.get_legend().legend_handles[i].get_color())
+    assert len({patch.get_edgecolor() for patch in ax.patches}) == 3
+    assert texts(plot.histogram(values.reshape(2, 2, 3), 2.0, over="time", ax=blank()))[-1] == "unit 5"
+
+
+@pytest.mark.parametrize("values, peak, low", [([1, np.nan, 3], 3, 0), ([np.nan] * 3, 1, 0), ([np.inf, -2, 1], 1, -2)])
+def test_histogram_has_gaps_where_values_are_not_finite(values, peak, low):
+    ax = plot.histogram(np.array(values), 1.0, over="lag")
+    heights = ax.patches[0].get_data().values
+    np.testing.assert_array_equal(heights, np.where(np.isfinite(values), values, np.nan))
+    bottom, top = ax.get_ylim()
+    assert bottom < low and peak < top < peak + 0.2 * (peak - low)
+    ax.figure.savefig(io.BytesIO())
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">i2"])
@@ -602,6 +786,8 @@ DRAW = {
     "rates": lambda: plot.rates(SPIKES),
     "rates-lines": lambda: plot.rates(SPIKES, lines=True),
     "traces": lambda: plot.traces(random_spikes((9, 2)) * 1.0, np.ones(2)),
+    "traces-stacked": lambda: plot.traces(random_spikes((9, 2)) * 1.0, np.ones(2), stacked=True),
+    "histogram": lambda: plot.histogram(np.arange(6).reshape(3, 2), 1.0, over="lag"),
     "transfer_curve": lambda: plot.transfer_curve(LinearSpiker(), duration=100),
     "tuning_curves": lambda: plot.tuning_curves(TopologicalLinearSpiker(resolution=5)),
     "round_trip": lambda: plot.round_trip(*chain())[2],
@@ -747,6 +933,79 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
         (lambda: plot.spectrogram(ONES, ax=1), TypeError, "spectrogram: `ax` must be Matplotlib axes, got int"),
         (lambda: plot.rates(None), TypeError, "rates: `spikes` must be an array of spikes or a SpikeArray, got None"),
         (lambda: plot.rates(np.ones((4, 11)), lines=True), ValueError, "rates: `spikes` .* at most 10 units.* got 11"),
+        (lambda: plot.rates(ONES, names=["a"]), ValueError, "rates: `names` must have one name per unit, 3, got 1"),
+        (
+            lambda: plot.raster(ONES, names="abc"),
+            TypeError,
+            r"raster: `names` must be a list of one name per unit, such as \['Fz', 'Cz'\], got 'abc'",
+        ),
+        (lambda: plot.raster(ONES, names={"a", "b", "c"}), TypeError, "raster: `names` must be a list of one name"),
+        (
+            lambda: plot.raster(np.ones((4, 3, 2)), names=["a", "b", "c"]),
+            ValueError,
+            "raster: `names` must have one name per unit, 6, got 3. The units are in the order of the flattened axes",
+        ),
+        (
+            lambda: plot.raster(ONES, signs="ud"),
+            TypeError,
+            r"raster: `signs` must be two names, .* such as \('up', 'down'\), got 'ud'",
+        ),
+        (lambda: plot.raster(ONES, signs=("up",)), TypeError, r"raster: `signs` must be two names, .* got \('up',\)"),
+        (lambda: plot.raster(ONES, signs=None), TypeError, "raster: `signs` must be two names, .* got None"),
+        (lambda: plot.spectrogram(ONES, ONES, signs=(1, -1)), TypeError, r"spectrogram: `signs` must be .* \(1, -1\)"),
+        (lambda: plot.traces(ONES, names=["a"]), ValueError, "traces: `names` must have one name per signal, 3, got 1"),
+        (
+            lambda: plot.round_trip(ONES, ONES, ONES, names=[]),
+            ValueError,
+            "round_trip: `names` .* per signal, 3, got 0",
+        ),
+        (
+            lambda: plot.round_trip(ONES, ONES, ONES, signs=1),
+            TypeError,
+            "round_trip: `signs` must be two names.* got 1",
+        ),
+        (
+            lambda: plot.histogram([1.0], 1.0, over="time"),
+            TypeError,
+            "histogram: `values` must be an array of numbers or a FloatArray, got .* An array will do",
+        ),
+        (
+            lambda: plot.histogram(np.ones((0, 3)), 1.0, over="time"),
+            ValueError,
+            r"histogram: `values` must be of shape \(bins, \*units\) without an empty axis, got shape \(0, 3\)",
+        ),
+        (
+            lambda: plot.histogram(np.asarray(1.0), 1.0, over="time"),
+            ValueError,
+            r"histogram: `values` .* got shape \(\)",
+        ),
+        (
+            lambda: plot.histogram(np.ones((4, 11)), 1.0, over="time"),
+            ValueError,
+            "histogram: `values` must have at most 10 units, .* got 11",
+        ),
+        (
+            lambda: plot.histogram(ONES, 0, over="time"),
+            ValueError,
+            r"histogram: `bin` must be a number \[ms\], positive and finite, got 0",
+        ),
+        (
+            lambda: plot.histogram(ONES, 1.0, over="trials"),
+            ValueError,
+            "histogram: `over` must be one of 'time', 'interval', 'lag', got 'trials'",
+        ),
+        (lambda: plot.histogram(ONES, 1.0, over=None), ValueError, "histogram: `over` must be one of .* got None"),
+        (
+            lambda: plot.histogram(ONES, 1.0, over="lag"),
+            ValueError,
+            "histogram: `values` must have an odd number of bins for `over='lag'`, .* got 4",
+        ),
+        (
+            lambda: plot.histogram(ONES, 1.0, over="time", names=["a"]),
+            ValueError,
+            "histogram: `names` must have one name per unit, 3, got 1",
+        ),
+        (lambda: plot.histogram(ONES, 1.0, over="time", ax=1), TypeError, "histogram: `ax` must be Matplotlib axes"),
         (lambda: plot.rates(ONES, ax=1), TypeError, "rates: `ax` must be Matplotlib axes, got int"),
         (
             lambda: plot.traces(BOTH),
@@ -759,7 +1018,7 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
             ValueError,
             r"traces: `decoded` must have a leading axis of time, got a scalar",
         ),
-        (lambda: plot.traces(np.ones((4, 11))), ValueError, "traces: `decoded` must have at most 10 signals"),
+        (lambda: plot.traces(np.ones((4, 11))), ValueError, "traces: `decoded` .* at most 10 signals.*stacked=True"),
         (
             lambda: plot.traces(ONES, np.ones((4, 2))),
             ValueError,

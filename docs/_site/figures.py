@@ -29,13 +29,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 import code_figures  # noqa: E402
 
 import spark_eqx as spark  # noqa: E402
-from spark_eqx import plot  # noqa: E402
+from spark_eqx import measure, plot  # noqa: E402
 from spark_eqx.nn.interfaces import (  # noqa: E402
     ExponentialIntegrator,
     FilterBank,
     LatencySpiker,
     LinearSpiker,
     PoissonSpiker,
+    RenewalSpiker,
     StepForwardSpiker,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
@@ -129,6 +130,38 @@ def filter_bank():
     # --8<-- [end:filter_bank]
 
 
+def stacked():
+    # --8<-- [start:stacked]
+    t = jnp.arange(2000.0)[:, None]  # ms
+    offset, frequency = jnp.array([0, 300, -200, 50, 20.0]), jnp.array([1, 2, 3, 5, 8.0])
+    signal = offset + jnp.array([50, 30, 40, 20, 10]) * jnp.sin(2 * jnp.pi * frequency * t / 1000)
+    signal = signal.at[700:1000, 2].set(jnp.nan)  # a gap
+    names = ["Fz", "C3", "Cz", "C4", "Pz"]
+    spikes = StepForwardSpiker(threshold=5.0, start=offset).unroll(signal)[0]["spikes"]
+    _, (top, bottom) = plt.subplots(2, sharex=True, figsize=(5.6, 4.8), layout="constrained")
+    plot.traces(signal, names=names, stacked=True, label="signal [uV]", ax=top)
+    plot.raster(spikes, names=names, signs=("up", "down"), ax=bottom)
+    top.set_xlabel("")
+    # --8<-- [end:stacked]
+
+
+def histograms():
+    # --8<-- [start:histograms]
+    wave = 0.5 + 0.4 * jnp.sin(2 * jnp.pi * jnp.arange(1000.0) / 250)
+    encoder = RenewalSpiker(order=4, max_freq=200.0)
+    trials, _ = spark.unroll(encoder, jnp.tile(wave[:, None], 50), key=jr.key(0))
+    trials = trials["spikes"].value  # (steps, trials)
+    rate = measure.instantaneous_rate(trials, 10.0)  # a kernel of 10 ms
+    intervals = measure.interval_histogram(trials, 1.0, 60.0).sum(1)  # bins of 1 ms, up to 60 ms
+    pairs = measure.cross_correlogram(trials[:, 1:], trials[:, :-1], 250.0).sum(1)  # up to 250 ms
+    _, axes = plt.subplots(2, 2, figsize=(6.4, 4.6), layout="constrained")
+    plot.histogram(measure.psth(trials, 20.0), 20.0, over="time", ax=axes[0, 0])
+    plot.traces(rate[:, :3], names=["trial 0", "trial 1", "trial 2"], label="rate [Hz]", ax=axes[0, 1])
+    plot.histogram(intervals, 1.0, over="interval", ax=axes[1, 0])
+    plot.histogram(pairs, 1.0, over="lag", ax=axes[1, 1])
+    # --8<-- [end:histograms]
+
+
 def round_trip():
     # --8<-- [start:round_trip]
     wave = jnp.tile(slow_wave()[:, None], 50)  # the same signal for 50 units
@@ -218,6 +251,8 @@ FIGURES: list[Callable[[], None]] = [
     rasters,
     rates,
     filter_bank,
+    stacked,
+    histograms,
     round_trip,
     surrogates,
     recording,

@@ -158,7 +158,8 @@ def draw(result: Result) -> Any:
     above, below = figure.subplots(2, sharex=True)
     shown = next(each for each in result.trips if each.name == SHOWN)
     about: Any = {"centres": result.bank.centres, "dt": result.bank.config.dt}
-    plot.spectrogram(result.channels, shown.spikes, ax=above, **about)
+    signs = ("up", "down")
+    plot.spectrogram(result.channels, shown.spikes, signs=signs, ax=above, **about)
     plot.spectrogram(shown.decoded, ax=below, **about)
     above.set(xlabel="")
     above.set_title("Channels, and their spikes", loc="left")

@@ -25,6 +25,8 @@ def cross_correlogram(a: Raster, b: Raster, longest_lag: Scalar, dt: Scalar = 1.
     The counts are differentiable: the number of spikes in each step has the derivative that [`rate`][] describes, and a
     pair is the product of two such numbers. Counts above 2^24 are rounded to float32.
 
+    [`plot.histogram`][spark_eqx.plot.histogram] draws the counts with `over="lag"`.
+
     Perkel, Gerstein and Moore (1967), "Neuronal spike trains and stochastic point processes. II. Simultaneous spike
     trains".
 

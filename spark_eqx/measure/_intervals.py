@@ -65,7 +65,8 @@ def interval_histogram(spikes: Raster, bin: Scalar, longest: Scalar, dt: Scalar 
     """The number of inter-spike intervals in bins of equal width.
 
     Bin `k` counts the intervals from `k bin`, included, to `(k + 1) bin`, excluded. Intervals of `longest` or more are
-    not counted. The derivative is 0, as for [`cv`][].
+    not counted. The derivative is 0, as for [`cv`][]. [`plot.histogram`][spark_eqx.plot.histogram] draws the numbers
+    with `over="interval"`.
 
     **Arguments:**
 

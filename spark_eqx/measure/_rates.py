@@ -28,7 +28,7 @@ def instantaneous_rate(spikes: Raster, sigma: Scalar, dt: Scalar = 1.0) -> Float
 
     The rate is differentiable with respect to the spikes, whose number has the derivative that [`rate`][] describes,
     and with respect to `sigma`. The convolution is computed by a Fourier transform, with an error of about 1e-6 of the
-    largest rate of the unit in float32.
+    largest rate of the unit in float32. [`plot.traces`][spark_eqx.plot.traces] draws it with `label="rate [Hz]"`.
 
     Nawrot, Aertsen and Rotter (1999), "Single-trial estimation of neuronal firing rates: from single-neuron spike
     trains to population activity".
@@ -56,7 +56,8 @@ def psth(trials: Raster, bin: Scalar, dt: Scalar = 1.0) -> Float[Array, "bins *u
     """The peri-stimulus time histogram: the firing rate in consecutive bins, averaged over trials [Hz].
 
     It is differentiable: the number of spikes in each bin has the derivative that [`rate`][] describes. The values are
-    those of elephant's `time_histogram` with `output="rate"`.
+    those of elephant's `time_histogram` with `output="rate"`. [`plot.histogram`][spark_eqx.plot.histogram] draws it
+    with `over="time"`.
 
     Gerstein and Kiang (1960), "An approach to the quantitative analysis of electrophysiological data from single
     neurons".

@@ -1,6 +1,7 @@
 """Checks of the arguments of plots."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -13,7 +14,15 @@ from ..nn.interfaces.input.base import InputInterface
 from ..records.checks import positive
 
 
+# At run time these are `Any`, for the reason given in `spark_eqx/_arguments.py`.
+if TYPE_CHECKING:
+    Names: TypeAlias = Sequence[str] | np.ndarray
+    Signs: TypeAlias = tuple[str, str]
+else:
+    Names = Signs = Any
+
 MOST_LINES = 10  # the number of colours of Matplotlib's default style
+SIGNS = "excitatory", "inhibitory"
 
 
 def spikes_of(function: str, spikes: Raster) -> tuple[np.ndarray, np.ndarray | None]:
@@ -30,10 +39,11 @@ def floats_of(function: str, name: str, signal: Signal, over_time: bool = True) 
     return np.asarray(as_signal(function, name, signal, integers=True, over_time=over_time)).astype(float)
 
 
-def signals_of(function: str, name: str, signal: Signal) -> np.ndarray:
+def signals_of(function: str, name: str, signal: Signal, stacked: bool) -> np.ndarray:
     """The signals, of shape (steps, signals)."""
     flat = channels_of(function, name, signal)
-    check_few(function, name, flat.shape[1], "signal")
+    if not stacked:
+        check_few(function, name, flat.shape[1], "signal", " Draw any number in rows by `stacked=True`.")
     return flat
 
 
@@ -50,12 +60,36 @@ def _flat(function: str, name: str, array: np.ndarray, rest: str) -> np.ndarray:
     return array.reshape(len(array), -1)
 
 
-def check_few(function: str, name: str, count: int, what: str) -> None:
+def check_few(function: str, name: str, count: int, what: str, remedy: str = "") -> None:
     if count > MOST_LINES:
         raise ValueError(
             f"{function}: `{name}` must have at most {MOST_LINES} {what}s, because more lines cannot be distinguished, "
-            f"got {count}."
+            f"got {count}.{remedy}"
         )
+
+
+def names_of(function: str, names: Names | None, count: int, what: str) -> list[str] | None:
+    if names is None:
+        return None
+    if np.ndim(names) != 1:
+        raise TypeError(
+            f"{function}: `names` must be a list of one name per {what}, such as ['Fz', 'Cz'], got {names!r}."
+        )
+    if len(names) != count:
+        raise ValueError(
+            f"{function}: `names` must have one name per {what}, {count}, got {len(names)}. The {what}s are in the "
+            "order of the flattened axes."
+        )
+    return [str(name) for name in names]
+
+
+def signs_of(function: str, signs: Signs) -> Signs:
+    if not isinstance(signs, tuple | list) or len(signs) != 2 or not all(isinstance(each, str) for each in signs):
+        raise TypeError(
+            f"{function}: `signs` must be two names, of the positive and of the negative spikes, such as "
+            f"('up', 'down'), got {signs!r}."
+        )
+    return signs[0], signs[1]
 
 
 def duration_of(function: str, name: str, value: Scalar) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._arguments import Numbers, Raster, Scalar, Signal
-from ._arguments import channels_of, duration_of, floats_of, spikes_of
+from ._arguments import SIGNS, Signs, channels_of, duration_of, floats_of, signs_of, spikes_of
 from ._pixels import edges_of, means_within
 from ._spikes import draw_spikes, heat_map
 from ._style import Axes, axes_of, background_of, shades_seen_on, size_in_pixels, whole_numbers
@@ -15,6 +15,7 @@ def spectrogram(
     *,
     centres: Numbers | None = None,
     dt: Scalar = 1.0,
+    signs: Signs = SIGNS,
     ax: Axes | None = None,
 ) -> Axes:
     """Plot a signal with many channels as a heat map with one row per channel, and the spikes of each channel over it.
@@ -31,6 +32,7 @@ def spectrogram(
     - `centres`: the centre frequency of each channel [Hz], as in `bank.centres`, for the labels of the axis. `None`
         labels the channels by their numbers.
     - `dt`: the time step [ms].
+    - `signs`: the names of positive and negative spikes, as for [`raster`][spark_eqx.plot.raster].
     - `ax`: the axes to draw into. `None` stands for the current axes.
 
     **Returns:** the axes.
@@ -51,13 +53,14 @@ def spectrogram(
         raise ValueError(
             f"spectrogram: `centres` must have one frequency per channel, shape ({channels},), got {names.shape}."
         )
+    signs = signs_of("spectrogram", signs)
     dt, ax = duration_of("spectrogram", "dt", dt), axes_of("spectrogram", ax)
     width, height = size_in_pixels(ax)
     pixels = means_within(values, edges_of(steps, width), edges_of(channels, height))
     shades = heat_map(ax, pixels, steps * dt, channels, vmin=None, cmap=shades_seen_on(ax))
     ax.figure.colorbar(shades, ax=ax, label="signal")
     if drawn is not None:
-        draw_spikes(ax, *drawn, dt, color=background_of(ax))
+        draw_spikes(ax, *drawn, dt, signs, color=background_of(ax))
     ax.set(xlim=(0, steps * dt), ylim=(-0.5, channels - 0.5), xlabel="time [ms]", ylabel="channel")
     whole_numbers(ax.yaxis)
     if names is not None:

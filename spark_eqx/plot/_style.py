@@ -1,5 +1,6 @@
 """Matplotlib helpers. Matplotlib is imported with the first plot."""
 
+import math
 from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -81,10 +82,24 @@ def whole_numbers(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
 
 
+def name_rows(ax: Axes, names: Sequence[str]) -> None:
+    """Name the rows 0, 1, ... on the vertical axis: all of them, or as many as fit without an overlap."""
+    # Matplotlib leaves a line free between two labels; half a line is enough for names.
+    rows = range(0, len(names), math.ceil(len(names) / max(1.5 * ax.yaxis.get_tick_space(), 1)))
+    ax.set_yticks(rows, [names[row] for row in rows])
+
+
 def entry(label: str, **style: Any) -> Line2D:
     from matplotlib import lines
 
     return lines.Line2D([], [], label=label, **style)
+
+
+def entries_of(names: Sequence[str] | None, count: int, what: str) -> list[Line2D]:
+    """Entries of the legend for lines in the colours 0, 1, ...; none for a single line without a name."""
+    if names is None:
+        names = [f"{what} {i}" for i in range(count)] if count > 1 else []
+    return [entry(name, color=color_of(i)) for i, name in enumerate(names)]
 
 
 def legend(ax: Axes, handles: Sequence[Artist]) -> None:
