@@ -111,9 +111,9 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         config: Any = self.config
         if held:
             number, first, interval = self.spikes_in_window(self._latch(payload))
-            index = jnp.arange(count, dtype=jnp.int32)
+            index = jnp.arange(count, dtype=jnp.int32).reshape(*(1 for _ in number.shape), count)
             window, index = jnp.divmod(index, jnp.maximum(number, 1)[..., None])
-            within = first[..., None] + index * interval[..., None]
+            within = first[..., None] + index.astype(first.dtype) * interval[..., None]
             times = window.astype(within.dtype) * config.window + within
             return SpikeTimes(jnp.where((number > 0)[..., None], times, jnp.inf))
         openings = jax.tree.map(lambda x: x[:: self.window_steps], payload)
@@ -121,7 +121,7 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         windows, units = number.shape[0], number.shape[1:]
         index = jnp.arange(self.most_per_window, dtype=jnp.int32).reshape(1, -1, *(1 for _ in units))
         window = jnp.arange(windows, dtype=first.dtype).reshape(-1, 1, *(1 for _ in units))
-        times = window * config.window + first[:, None] + index * interval[:, None]
+        times = window * config.window + first[:, None] + index.astype(first.dtype) * interval[:, None]
         flat = lambda x: jnp.broadcast_to(x, times.shape).reshape(-1, *units)
         kept, found = in_order(flat(index < number[:, None]), flat(times), count)
         return SpikeTimes(jnp.where(found, kept, jnp.inf))

@@ -22,26 +22,26 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
     if held:
         return SpikeTimes(jnp.full((*x.shape, count), jnp.inf, x.dtype), jnp.zeros((*x.shape, count), bool))
     steps, units = len(x), x.shape[1:]
-    threshold, dt = (as_array(each, x.dtype, units) for each in (config.threshold, config.dt))
+    threshold, dt = (as_array(each, x.dtype, (1, *units)) for each in (config.threshold, config.dt))
     # The sample before each step, or the step itself if it has none.
     index = jnp.arange(steps, dtype=jnp.int32).reshape(-1, *(1 for _ in units))
     last = lax.cummax(jnp.where(sampled, index, -1))
     held_at = jnp.take_along_axis(x, jnp.maximum(last, 0), 0)
     if config.start is None:
-        start = jnp.take_along_axis(x, jnp.argmax(sampled, 0, keepdims=True), 0)[0]
+        start = jnp.take_along_axis(x, jnp.argmax(sampled, 0, keepdims=True), 0)
     else:
-        start = jnp.broadcast_to(as_array(config.start, x.dtype, units), units)
+        start = jnp.broadcast_to(as_array(config.start, x.dtype, units), (1, *units))
     end = jnp.where(last >= 0, held_at, start)
-    begin = jnp.concatenate([start[None], end[:-1]])
+    begin = jnp.concatenate([start, end[:-1]])
 
     def body(base, after):
         """The levels crossed in a step, positive upwards, from the number of the level that was crossed last."""
-        move = (after - start) / threshold - base.astype(after.dtype)
+        move = after - base.astype(after.dtype)
         # A signal that only touches a level has not crossed it.
         crossed = (jnp.sign(move) * jnp.maximum(jnp.ceil(jnp.abs(move)) - 1, 0)).astype(jnp.int32)
         return base + crossed, crossed
 
-    _, crossed = lax.scan(body, jnp.zeros(units, jnp.int32), lax.stop_gradient(end))
+    _, crossed = lax.scan(body, jnp.zeros(units, jnp.int32), lax.stop_gradient((end - start) / threshold))
     spikes = prefix_sum(jnp.add, jnp.abs(crossed), steps)
     number = jnp.arange(count, dtype=jnp.int32).reshape(-1, *(1 for _ in units))
     step, found = first_above(spikes, jnp.broadcast_to(number, (count, *units)))
@@ -51,5 +51,5 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
     level = base + sign * (1 + number - at(spikes - jnp.abs(crossed)))
     rise = jnp.where(found, at(end - begin), 1)
     part = (start + threshold * level.astype(x.dtype) - at(begin)) / rise
-    times = jnp.where(found, (step + jnp.where(found, part, 0)) * dt, jnp.inf)
+    times = jnp.where(found, (step.astype(x.dtype) + jnp.where(found, part, 0)) * dt, jnp.inf)
     return SpikeTimes(spike_by_spike(times), spike_by_spike(found & (sign < 0)))

@@ -105,7 +105,7 @@ def _run(
     state = cls.build(of, specs_of(of.ports, frame), key=init_key(key))
     spikes = cls.moments(of, payload, state, count=count, key=times_key(key), held=held)
     times = spikes.times
-    dt = as_array(dt, times.dtype, times.shape[:-1])[..., None]
+    dt = jnp.broadcast_to(as_array(dt, times.dtype, times.shape[:-1]), times.shape[:-1])[..., None]
     end = steps * dt if duration is None else jnp.asarray(duration, times.dtype)
     factor, constant = rounding(times.dtype, of.config.dt)
     allowed = factor * end + constant * dt
@@ -116,7 +116,8 @@ def _run(
 
 def regular_times(first: Float[Array, "*units"], interval: Float[Array, "*units"], count: int) -> Array:
     """The times of spikes at equal intervals, of shape `(*units, count)`."""
-    return first[..., None] + jnp.arange(count, dtype=first.dtype) * interval[..., None]
+    index = jnp.arange(count, dtype=first.dtype).reshape(*(1 for _ in first.shape), count)
+    return first[..., None] + index * interval[..., None]
 
 
 def spike_by_spike(arrays: Shaped[Array, "count *units"]) -> Shaped[Array, "*units count"]:
@@ -145,7 +146,7 @@ def in_order(
     step = jnp.broadcast_to(jnp.arange(len(fired), dtype=jnp.int32)[:, None], place.shape)
     unit = jnp.arange(size, dtype=jnp.int32)[None]
     step = jnp.zeros((count, size), jnp.int32).at[place, unit].set(step, mode="drop").reshape(count, *units)
-    found = jnp.arange(count, dtype=jnp.int32).reshape(-1, *(1 for _ in units)) < number[-1]
+    found = jnp.arange(count, dtype=jnp.int32).reshape(-1, *(1 for _ in units)) < number[-1:]
     entries = jax.tree.map(lambda x: spike_by_spike(jnp.take_along_axis(x, step, 0)), of_step)
     return entries, spike_by_spike(found)
 
@@ -169,7 +170,7 @@ def times_in_steps(
 ) -> SpikeTimes:
     """The times of spikes that are `within` [ms] their steps."""
     steps = jnp.arange(len(fired), dtype=within.dtype).reshape(-1, *(1 for _ in within.shape[1:]))
-    times = steps * as_array(dt, within.dtype, within.shape[1:]) + within
+    times = steps * as_array(dt, within.dtype, (1, *within.shape[1:])) + within
     (times, mask), found = in_order(fired, (times, negative), count, apart)
     return SpikeTimes(jnp.where(found, times, jnp.inf), mask)
 
@@ -201,7 +202,7 @@ def inverse(
     step, found = first_above(integral, values)
     rise = jnp.where(found, jnp.take_along_axis(increment, step, 0), 1)
     left = jnp.where(found, jnp.take_along_axis(integral, step, 0) - values, 0)
-    return step + 1 - left / rise, step, found
+    return (step + 1).astype(rise.dtype) - left / rise, step, found
 
 
 @jax.custom_jvp

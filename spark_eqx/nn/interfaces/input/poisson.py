@@ -87,13 +87,13 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
         passed = prefix_sum(jnp.add, -jnp.log((words.astype(x.dtype) + 0.5) * 2.0**-32), count)
         sign = self.negative(payload.value)
         if held:
-            rate = proportional_rate(self.config, x) / 1000
+            rate = proportional_rate(self.config, x)[None] / 1000
             times = jnp.where(rate > 0, passed / jnp.where(rate > 0, rate, 1), jnp.inf)
-            negative = None if sign is None else jnp.broadcast_to(sign, times.shape)
+            negative = None if sign is None else jnp.broadcast_to(sign[None], times.shape)
         else:
             p = rounded_as_written(spikes_per_step(self.config, x))
             position, step, found = inverse(prefix_sum(jnp.add, p, len(p)), p, passed)
-            times = jnp.where(found, position * as_array(self.config.dt, x.dtype, units), jnp.inf)
+            times = jnp.where(found, position * as_array(self.config.dt, x.dtype, (1, *units)), jnp.inf)
             negative = None if sign is None else jnp.take_along_axis(sign, step, 0)
         return SpikeTimes(spike_by_spike(times), None if negative is None else spike_by_spike(negative))
 

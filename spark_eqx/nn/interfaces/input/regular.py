@@ -129,7 +129,9 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         config, x, negative = self.config, self.magnitude(payload.value), self.negative(payload.value)
         units = state.fraction.shape
         drawn = state.fraction.astype(x.dtype) * 2.0**-31
-        phase = drawn if isinstance(config.phase, str) else as_array(config.phase, x.dtype, units)
+        phase = (
+            drawn if isinstance(config.phase, str) else jnp.broadcast_to(as_array(config.phase, x.dtype, units), units)
+        )
         if held:
             rate = proportional_rate(config, x) / 1000
             interval = 1 / jnp.where(rate > 0, rate, 1)
@@ -146,11 +148,11 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         if p.dtype == jnp.float64:
             # The sum in units of 2^-31, without the rounding up of its increments and the rounding of the phase.
             size = by if negative is None else jnp.where(negative, 0 - by, by)
-            excess = jnp.cumsum(turned(size.astype(p.dtype) * 2.0**-31 - p), 0) + (drawn - phase)
+            excess = jnp.cumsum(turned(size.astype(p.dtype) * 2.0**-31 - p), 0) + (drawn - phase)[None]
             rest = rest - turned(excess)
-        before = phase + jnp.cumsum(turned(p), 0) - turned(p)
+        before = phase[None] + jnp.cumsum(turned(p), 0) - turned(p)
         moved = lax.stop_gradient(p - rest) - derivative_of(turned(before))
-        within = as_array(config.dt, p.dtype, units) * moved / jnp.where(fired, p, 1)
+        within = as_array(config.dt, p.dtype, (1, *units)) * moved / jnp.where(fired, p, 1)
         return times_in_steps(config.dt, fired, within, count, steps_apart(config), negative)
 
     def _increment(self, signal: Float[Array, "..."]) -> "_Increment":

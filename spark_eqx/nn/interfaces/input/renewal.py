@@ -138,7 +138,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         """Sums of intervals for a held signal; for a varying one, one spike after the other in a loop."""
         config, x = self.config, excitation(payload.value)
         units = x.shape if held else x.shape[1:]
-        cd, dt = (as_array(each, x.dtype, units) for each in (config.cd, config.dt))
+        cd, dt = (jnp.broadcast_to(as_array(each, x.dtype, units), units) for each in (config.cd, config.dt))
         rate, busy, speed = self._speed(x) if held else jax.vmap(self._speed)(x)
         key = self.need_key(key, "the intervals between spikes are drawn")
         keys = step_keys(key, jnp.arange(count, dtype=jnp.uint32))
@@ -149,11 +149,11 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         if held:
             refractory, left = self._begun(state, rate, busy)
             per_part = 1 / jnp.where(speed > 0, speed, 1)  # ms
-            further = jnp.cumsum(cd + intervals * per_part, 0)
-            times = refractory + left * per_part + jnp.concatenate([jnp.zeros((1, *units), x.dtype), further])
-            return SpikeTimes(spike_by_spike(jnp.where(speed > 0, times, jnp.inf)))
+            further = jnp.cumsum(cd[None] + intervals * per_part[None], 0)
+            times = (refractory + left * per_part)[None] + jnp.concatenate([jnp.zeros((1, *units), x.dtype), further])
+            return SpikeTimes(spike_by_spike(jnp.where(speed[None] > 0, times, jnp.inf)))
         # Time in steps, and the parts of an interval that have passed by the end of each step.
-        passing = rounded_as_written(speed * dt)
+        passing = rounded_as_written(speed * dt[None])
         integral = prefix_sum(jnp.add, passing, len(x))
 
         def next_spike(ready: Float[Array, "*units"], left: Float[Array, "*units"]) -> Float[Array, "*units"]:
@@ -162,7 +162,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
             inside = jnp.where(ends, ready, 0)
             step = jnp.floor(lax.stop_gradient(inside)).astype(jnp.int32)[None]
             at = lambda each: jnp.take_along_axis(each, step, 0)[0]
-            passed = at(integral) - (step[0] + 1 - inside) * at(passing)
+            passed = at(integral) - ((step[0] + 1).astype(x.dtype) - inside) * at(passing)
             time, _, found = inverse(integral, passing, (passed + left)[None])
             early = lax.stop_gradient(jnp.maximum(inside - time[0], 0))  # by rounding
             return jnp.where(ends & found[0], time[0] + early, jnp.inf)
@@ -177,7 +177,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         _, later = lax.scan(body, first, intervals)
         times = jnp.concatenate([first[None], later])
         found = jnp.isfinite(times)
-        return SpikeTimes(spike_by_spike(jnp.where(found, jnp.where(found, times, 0) * dt, jnp.inf)))
+        return SpikeTimes(spike_by_spike(jnp.where(found, jnp.where(found, times, 0) * dt[None], jnp.inf)))
 
     def most_spikes(self, duration: float) -> int | None:
         return at_full_signal(self.config, duration, random=True)
