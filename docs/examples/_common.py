@@ -26,13 +26,16 @@ def parse(arguments: Any, name: str, about: str, **more: Any) -> argparse.Namesp
     """Parse the command line of the example `name`.
 
     `more` has its options by name: the help of a flag, choices, the default of a seed,
-    or a pair of numbers of iterations, in full and with `--quick`.
+    a pair of numbers of iterations, in full and with `--quick`, or the arguments of
+    `add_argument`.
     """
     parser = argparse.ArgumentParser(description=about)
     for option, value in (more | {"no_figure": "save no figure"}).items():
         add = partial(parser.add_argument, f"--{option.replace('_', '-')}")
         if isinstance(value, str):
             add(action="store_true", help=value)
+        elif isinstance(value, dict):
+            add(**value)
         elif isinstance(value, list):
             add(choices=value, default=value[0])
         elif isinstance(value, int):
