@@ -25,9 +25,8 @@ import spark_eqx as spark
 def parse(arguments: Any, name: str, about: str, **more: Any) -> argparse.Namespace:
     """Parse the command line of the example `name`.
 
-    `more` has its options by name: the help of a flag, choices, the default of a seed,
-    a pair of numbers of iterations, in full and with `--quick`, or the arguments of
-    `add_argument`.
+    `more` has its options by name: the help of a flag, the default of a seed, a pair of
+    numbers of iterations, in full and with `--quick`, or arguments of `add_argument`.
     """
     parser = argparse.ArgumentParser(description=about)
     for option, value in (more | {"no_figure": "save no figure"}).items():
@@ -36,8 +35,6 @@ def parse(arguments: Any, name: str, about: str, **more: Any) -> argparse.Namesp
             add(action="store_true", help=value)
         elif isinstance(value, dict):
             add(**value)
-        elif isinstance(value, list):
-            add(choices=value, default=value[0])
         elif isinstance(value, int):
             add(type=partial(_whole_number, 0), default=value, help="(%(default)s)")
         else:
