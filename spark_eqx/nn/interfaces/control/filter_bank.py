@@ -114,7 +114,8 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
     steps. The output is $E^\mathrm{power}$ after the last sample, of shape `(channels,)`, in the float type of the
     sound, but at least float32. A sine of amplitude 1 at the centre frequency of a channel reads 1.
 
-    [Encode sound](../sound.md) is a recipe, from a WAV file to spikes. [`FilterBankConfig`][] lists the parameters.
+    [Encode sound](../sound.md) is a recipe, from a WAV file to spikes. In Python,
+    `help(FilterBankConfig)` lists the parameters.
 
     The output of silence is 0, with the derivative 0. A sample that is NaN or infinite makes all channels NaN from
     then on.
