@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from .core.module import SparkModule
 from .core.payloads import FloatArray, SpikeArray
 from .records.checks import Check
+from .records.fields import shortened
 from .records.kinds import dtype_like, number
 from .records.masked import NAN, without_mask
 from .records.numbers import concrete, is_real
@@ -81,7 +82,7 @@ def as_signal(
 def _as_array(what: str, array: Any, given: Any, expected: str, payload: type) -> jax.Array | np.ndarray:
     if isinstance(array, jax.Array | np.ndarray):
         return array
-    got, remedy = repr(given), ""
+    got, remedy = shortened(repr(given)), ""
     outputs = [name for name, each in given.items() if isinstance(each, payload)] if isinstance(given, dict) else []
     if outputs:
         got, remedy = "the output of a module", f" Give `output[{outputs[0]!r}]`."

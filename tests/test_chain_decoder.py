@@ -10,6 +10,7 @@ import pytest
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import (
     ExponentialIntegrator,
+    FilterBank,
     InputInterface,
     InputInterfaceConfig,
     LatencySpiker,
@@ -130,6 +131,30 @@ def test_encoders_and_stages_of_users():
         NotImplementedError, match="stage 1, Halves, has no decoder: Halves.decoder: this class .* Define"
     ):
         spark.Sequential([SCALE, Halves()]).decoder()
+
+
+EAR = spark.Sequential([FilterBank(channels=3), PoissonSpiker()])
+
+
+@pytest.mark.parametrize(
+    "chain, named",
+    [
+        (EAR, "chain[1].decoder()"),
+        (spark.Sequential([FilterBank(), STEP, OnOff()]), "chain[1:].decoder()"),
+        (spark.Sequential([SCALE, EAR]), "chain[1][1].decoder()"),
+        (spark.Sequential([SCALE, ReceptiveFields(), LatencySpiker()]), "chain[2].decoder()"),
+        (spark.Sequential([PoissonSpiker(), ExponentialIntegrator(num_outputs=2)]), None),
+        (spark.Sequential([FilterBank(), PoissonSpiker(), Sampler(sample_size=2)]), None),
+    ],
+)
+def test_error_names_the_decoder_of_the_later_stages(chain, named):
+    with pytest.raises(NotImplementedError) as caught:
+        chain.decoder()
+    if named is None:
+        assert "chain[" not in str(caught.value)
+    else:
+        assert f"has no decoder: `{named}` reconstructs its output. `LinearDecoder.fit`" in str(caught.value)
+        assert isinstance(eval(named, {"chain": chain}), spark.SparkModule)
 
 
 rate = spark.Sequential([PoissonSpiker(), ExponentialIntegrator(num_outputs=2), LatencySpiker()])

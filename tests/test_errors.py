@@ -387,12 +387,24 @@ CASES = {
     "integers as signal": (
         lambda: linear.init(jnp.arange(3)),
         TypeError,
-        "LinearSpiker `signal` FloatArray (3,) int32 Scale to floats 0 to 1 `x.astype(jnp.float32) / largest`",
+        "LinearSpiker `signal` FloatArray (3,) int32 Scale to floats 0 to 1 `x.astype(jnp.float32) / largest` "
+        "audio to -1 to 1 by `x.astype(jnp.float32) / 2.0**31`",
+    ),
+    "a long list": (
+        lambda: linear.init([0.25] * 1000),
+        TypeError,
+        f"LinearSpiker `signal` FloatArray, got list: {str([0.25] * 1000)[:200]}.... An array `jnp.asarray(...)`",
+    ),
+    "a long list in a plot": (
+        lambda: spark.plot.raster([0] * 1000),
+        TypeError,
+        f"raster: `spikes` got {str([0] * 1000)[:200]}.... An array `jax.numpy.asarray(...)`",
     ),
     "an image": (
         lambda: linear.init(np.zeros((2, 2), np.uint8)),
         TypeError,
-        "LinearSpiker `signal` FloatArray (2, 2) uint8 Scale to floats 0 to 255 `x.astype(jnp.float32) / 255`",
+        "LinearSpiker `signal` FloatArray (2, 2) uint8 Scale to floats 0 to 255 `x.astype(jnp.float32) / 255` "
+        "audio to -1 to 1 by `(x.astype(jnp.float32) - 128) / 128`",
     ),
     "an image of 16 bits": (
         lambda: linear.init(np.zeros((2, 2), np.uint16)),

@@ -13,7 +13,7 @@ import spark_eqx as spark
 from spark_eqx.nn.interfaces import FilterBank, LatencySpiker, LinearSpiker, PoissonSpiker, StepForwardSpiker
 
 from .helpers import assert_equal, with_sweep, x64
-from .test_errors import complaint
+from .test_errors import complaint, warnings_of
 
 
 signal: Any = typed_signal  # untyped, because SciPy's annotations are less precise than these tests
@@ -179,13 +179,40 @@ def test_gradients_equal_finite_differences():
 
 def test_frames_fill_the_last_step_with_zeros():
     bank = FilterBank()
-    audio = np.arange(1.0, 36.0)
+    audio = np.arange(1.0, 36.0) / 64  # exact in float32
     frames = bank.frames(audio)
     assert isinstance(frames, spark.FloatArray) and frames.dtype == jnp.float32
     np.testing.assert_array_equal(frames.value, np.pad(audio, (0, 13)).reshape(3, 16))
     assert_equal(jax.jit(lambda x: bank.frames(x))(jnp.asarray(audio, jnp.float32)), frames)
     assert_equal(bank.frames(spark.FloatArray(jnp.asarray(audio, jnp.float32))), frames)
     assert bank.frames(audio[:32]).shape == (2, 16) and bank.frames(audio[:0]).shape == (0, 16)
+
+
+def test_sound_that_was_not_scaled_warns_once():
+    """The mean of two channels of integers is a float, so that no dtype is wrong."""
+    bank = FilterBank()
+    chain = spark.Sequential([bank, PoissonSpiker()])
+    raw = np.random.default_rng(1).normal(0, 3000, (1600, 2)).astype(np.int16)
+    audio = raw.mean(axis=1)
+    frames = spark.FloatArray(jnp.asarray(audio, jnp.float32).reshape(100, 16))
+    state = bank.init(jnp.zeros(16))
+    for name, action in (
+        ("audio", lambda: (bank.frames(audio), bank.frames(audio))),
+        ("signal", lambda: spark.unroll(bank, frames)),
+        ("signal", lambda: chain.init(frames[0])),
+        ("signal", lambda: spark.unroll(chain, frames, key=jr.key(0))),
+    ):
+        (text,) = warnings_of(action)
+        assert text.startswith("FilterBank: ") and f"% of `{name}` lies outside its range, -1 to 1, so" in text
+        assert "16 bits by `audio.astype(jnp.float32) / 32768`" in text and "nearer end" not in text
+    for action in (
+        lambda: bank.frames(audio / 32768),
+        lambda: bank.frames(raw[:, 0] / 32768 * 4),  # a few samples are too large
+        lambda: bank(frames[0], state),
+        lambda: jax.jit(lambda x: spark.unroll(bank, bank.frames(x)))(jnp.asarray(audio)),
+        lambda: jax.vmap(bank.init)(frames),
+    ):
+        assert warnings_of(action) == []
 
 
 def test_a_recording_in_parts():
@@ -271,6 +298,16 @@ CASES = {
         lambda: FilterBank().frames(SAMPLES),
         TypeError,
         "FilterBank: `audio` FloatArray int16 for audio to -1 to 1 by `x.astype(jnp.float32) / 32768`",
+    ),
+    "uint8": (
+        lambda: FilterBank().frames(SAMPLES.astype(np.uint8)),
+        TypeError,
+        "FilterBank: `audio` FloatArray uint8 for audio to -1 to 1 by `(x.astype(jnp.float32) - 128) / 128`",
+    ),
+    "int32": (
+        lambda: FilterBank().frames(SAMPLES.astype(np.int32)),
+        TypeError,
+        "FilterBank: `audio` FloatArray int32 for audio to -1 to 1 by `x.astype(jnp.float32) / 2.0**31`",
     ),
     "int16 in a step": (
         lambda: FilterBank().init(SAMPLES[:16]),

@@ -295,6 +295,13 @@ def test_default_window_is_a_whole_number_of_steps(encoder, dt, steps):
     config = encoder.decoder().config
     assert config.steps == steps and (config.window == 100.0) == (dt == 0.1)
     assert encoder.decoder(window=2 * dt).config.steps == 2
+    for same in (dt, np.float64(dt), np.asarray(dt)):
+        assert encoder.decoder(dt=same) == encoder.decoder()
+    if isinstance(encoder, RegularSpiker):  # the other decoder must have the `dt` of its encoder
+        assert encoder.decoder(dt=7.0).config.steps == 14
+    for wrong in (0.0, -dt, np.nan, "fast"):
+        with pytest.raises((TypeError, ValueError), match="`dt` must be a number"):
+            encoder.decoder(dt=wrong)
 
 
 @pytest.mark.parametrize("decoder", [RateDecoder, BurstDecoder])

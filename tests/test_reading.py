@@ -514,6 +514,25 @@ def test_wrong_unit_of_times_warns(name):
         from_neo(train, 1.0, merge="count")
 
 
+@pytest.mark.parametrize("name", ["events", "tonic", "nir"])
+def test_events_nearly_all_merged_warn(name):
+    """Seconds read as milliseconds, of a recording of more than one second."""
+    seconds = np.linspace(0.1, 2.9, 500)
+    text = r"all 500 events are in steps 0 to 2 of 300, 497 of them in the same step as an earlier event of the same "
+    with pytest.warns(UserWarning, match=rf"from_{name}: {text}unit, although they are at 500 times, .* Check the un"):
+        read_millis(name, seconds, 300)
+    read_millis(name, seconds, 299)  # more than 1 % of the steps
+    read_millis(name, np.sort(np.resize(seconds[::2], 500)), 300)  # fewer than 100 times per step
+    read_millis(name, np.append(seconds[1:], 299.5), 300)
+    if name == "events":
+        read = lambda units: from_events(seconds, units, (300, 500), merge=True)
+        assert read(np.arange(500)).sum() == 500
+        assert read(np.arange(500) % 84).sum() == 252
+        with pytest.warns(UserWarning, match="251 of them in the same step"):
+            read(np.arange(500) % 83)
+        jax.jit(read)(NONE)
+
+
 def test_error_for_too_few_steps_states_how_many_are_needed():
     t = np.array([0.25, 39.5, 0.0, 21.0, 5.0])
     events = {

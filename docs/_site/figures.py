@@ -195,6 +195,10 @@ def recording():
     _draw_page("recording")
 
 
+def sound():
+    _draw_page("sound")
+
+
 def event_camera():
     _draw_page("event_cameras")
 
@@ -256,6 +260,7 @@ FIGURES: list[Callable[[], None]] = [
     round_trip,
     surrogates,
     recording,
+    sound,
     event_camera,
     *code_figures.FIGURES,
 ]

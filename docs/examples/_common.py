@@ -25,16 +25,16 @@ import spark_eqx as spark
 def parse(arguments: Any, name: str, about: str, **more: Any) -> argparse.Namespace:
     """Parse the command line of the example `name`.
 
-    `more` has its options by name: the help of a flag, choices, the default of a seed,
-    or a pair of numbers of iterations, in full and with `--quick`.
+    `more` has its options by name: the help of a flag, the default of a seed, a pair of
+    numbers of iterations, in full and with `--quick`, or arguments of `add_argument`.
     """
     parser = argparse.ArgumentParser(description=about)
     for option, value in (more | {"no_figure": "save no figure"}).items():
         add = partial(parser.add_argument, f"--{option.replace('_', '-')}")
         if isinstance(value, str):
             add(action="store_true", help=value)
-        elif isinstance(value, list):
-            add(choices=value, default=value[0])
+        elif isinstance(value, dict):
+            add(**value)
         elif isinstance(value, int):
             add(type=partial(_whole_number, 0), default=value, help="(%(default)s)")
         else:

@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "digits",
         "Recognise handwritten digits with a spiking network.",
         quick=f"train on {IMAGES[1]} images only: a few seconds",
-        encoder=list(CODES),
+        encoder={"choices": list(CODES), "default": next(iter(CODES))},
         epochs=EPOCHS,
         seed=0,
         all="train with each encoder; the figure shows --encoder",

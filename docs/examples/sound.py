@@ -14,7 +14,6 @@ the error. The reconstruction is compared with the channels of a few millisecond
 before, at the delay that suits the decoder best.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,12 +167,10 @@ def draw(result: Result) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--wav", type=Path)
-    wav, rest = parser.parse_known_args(arguments)
-    about = "Sound to spikes and back. --wav FILE: another sound."
-    options = common.parse(rest, "sound", about)
-    audio, rate = (speech(), float(RATE)) if wav.wav is None else load(wav.wav)
+    text = "encode the first second of this recording instead of artificial speech"
+    wav = {"type": Path, "metavar": "FILE", "help": text}
+    options = common.parse(arguments, "sound", "Sound to spikes and back.", wav=wav)
+    audio, rate = load(options.wav) if options.wav else (speech(), float(RATE))
     result = listen(audio, rate)
     print_table(result)
     common.finish(options, draw, result)

@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, PyTree, Shaped
 
 from ..records.class_names import counted, nearest
+from ..records.fields import shortened
 from ..records.masked import NAN, without_mask
 from .payloads import FloatArray, SparkPayload, SpikeArray
 from .specs import InputSpec
@@ -212,15 +213,20 @@ def _remedy(wanted: type, dtype: DTypeLike) -> str:
         return " Give its parts as floats: `x.real` and `x.imag`, or `abs(x)`."
     if not kind(jnp.integer):
         return ""
-    most = int(jnp.iinfo(dtype).max)
-    if jnp.iinfo(dtype).bits > 16:
-        return " Scale to floats first, to 0 to 1 by `x.astype(jnp.float32) / largest` with the largest possible value."
-    if kind(jnp.signedinteger):
-        return f" Scale to floats first, for audio to -1 to 1 by `x.astype(jnp.float32) / {most + 1}`."
-    return f" Scale to floats first, for an image of 0 to {most} by `x.astype(jnp.float32) / {most}`."
+    bits, most, unsigned = jnp.iinfo(dtype).bits, int(jnp.iinfo(dtype).max), kind(jnp.unsignedinteger)
+    image = f"for an image of 0 to {most} by `x.astype(jnp.float32) / {most}`"
+    if bits > 16:
+        image = "to 0 to 1 by `x.astype(jnp.float32) / largest` with the largest possible value"
+    # In WAV files, samples of 8 bits are unsigned, and longer ones are signed. JAX refuses the integer 2**31.
+    scale = "2.0**31" if bits == 32 else str(most + 1)
+    audio = f"for audio to -1 to 1 by `x.astype(jnp.float32) / {scale}`"
+    if unsigned:
+        audio = "for audio to -1 to 1 by `(x.astype(jnp.float32) - 128) / 128`"
+    ways = [image] * (unsigned or bits > 16) + [audio] * (bits == 8 if unsigned else bits <= 32)
+    return f" Scale to floats first, {', or '.join(ways)}."
 
 
 def _described(value: Any) -> str:
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         return f"a bare array of shape {value.shape}, dtype {value.dtype}"
-    return f"{type(value).__name__}: {value!r}"
+    return f"{type(value).__name__}: {shortened(repr(value))}"

@@ -202,9 +202,11 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
             try:
                 decoders.append(_decoder_of(stage)(stage, **fields.get(i, {})))
             except NotImplementedError as error:
-                reason = str(error).removeprefix("Sequential.decoder: ")
+                # The message of a nested chain counts its own stages.
+                reason = str(error).removeprefix("Sequential.decoder: ").replace("`chain[", f"`chain[{i}][")
+                rest = "" if isinstance(stage, Sequential) else _decoder_of_rest(self, i + 1)
                 raise NotImplementedError(
-                    f"Sequential.decoder: stage {i}, {type(stage).__name__}, has no decoder: {reason}"
+                    f"Sequential.decoder: stage {i}, {type(stage).__name__}, has no decoder: {rest}{reason}"
                 ) from error
         return Sequential(decoders[::-1])
 
@@ -257,9 +259,18 @@ def _encodes(stage: SparkModule) -> bool:
     return any(map(_encodes, stage)) if isinstance(stage, Sequential) else isinstance(stage, InputInterface)
 
 
+def _decoder_of_rest(chain: Sequential, i: int) -> str:
+    """For an error: the decoder of the stages from `i` on, if there is one. It reconstructs the output before them."""
+    rest = chain[i:] if i < len(chain) else ()
+    if not any(map(_encodes, rest)) or not all(hasattr(type(stage), "decoder") for stage in rest):
+        return ""
+    part = f"chain[{i}]" if len(rest) == 1 else f"chain[{i}:]"
+    return f"`{part}.decoder()` reconstructs its output. "
+
+
 def _decoder_of(stage: SparkModule) -> Callable[..., SparkModule]:
     """The method `decoder` of the class of a stage."""
     decoder = getattr(type(stage), "decoder", None)
     if decoder is None:
-        raise NotImplementedError("its class defines none. `LinearDecoder.fit` fits a decoder of spikes to examples.")
+        raise NotImplementedError("`LinearDecoder.fit` fits a decoder of spikes to examples.")
     return decoder

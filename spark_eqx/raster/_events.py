@@ -156,8 +156,9 @@ def from_events(
     microsecond for floats.
 
     **Warns:** `UserWarning` for 100 or more known events if more than half of the steps, and more than 1000, are before
-    all of them and `start` is `None`; and if they are at 100 or more times, but all in one of several steps, because
-    the times are in another unit.
+    all of them and `start` is `None`. Also, because their times may be in another unit: if they are at 100 or more
+    times, but all in one of several steps; and if they are in at most 1 % of the steps, with 100 or more times per
+    step, and more than half of them are in the same step as an earlier event of the same unit.
     """
     times, units, sizes = _checked("from_events", times, units, shape)
     clock = Clock("from_events", "times", "ms", 1.0, milliseconds("from_events", dt))
@@ -176,8 +177,9 @@ def from_events(
     step = steps_of(clock, times, origin, nearest)
     dtype_of_times = times.dtype if isinstance(step, np.ndarray) else step.dtype
     _check_exact("from_events", "shape", sizes[0], clock.dt, start, dtype_of_times)
-    raster = jnp.asarray(raster_of(clock, times, step, units, origin, sizes, merge, padding))
-    warn_of_times(clock, times, step, sizes[0], default)
+    raster = raster_of(clock, times, step, units, origin, sizes, merge, padding)
+    warn_of_times(clock, times, step, raster, sizes[0], default)
+    raster = jnp.asarray(raster)
     return raster if merge == "count" else raster.astype(dtype)
 
 

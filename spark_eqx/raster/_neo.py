@@ -120,7 +120,7 @@ def from_neo(
     units_shape = shape_of_units("from_neo", shape, len(trains))
     step = np.concatenate(found)
     raster = raster_of(clock, times, step, units, origin, (number, *units_shape), merge)
-    warn_of_times(clock, times, step, number, default=False)
+    warn_of_times(clock, times, step, raster, number, default=False)
     return jnp.asarray(raster)
 
 

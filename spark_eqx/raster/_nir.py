@@ -160,6 +160,7 @@ def _of_events(
         step = steps_of(clock, times[kept], origin)
         step = np.where((step == steps) & (steps > 0) & (times[kept] <= data.t_max), steps - 1, step)
         samples.append(raster_of(clock, times[kept], step, units[kept], origin, (steps, data.n_neurons), merge))
-    warn_of_times(clock, time[present], steps_of(clock, time[present], origin), steps, default)
     empty = np.zeros((0, steps, data.n_neurons), np.int32 if merge == "count" else bool)
-    return np.stack(samples) if samples else empty
+    raster = np.stack(samples) if samples else empty
+    warn_of_times(clock, time[present], steps_of(clock, time[present], origin), raster, steps, default)
+    return raster

@@ -50,7 +50,9 @@ def steps_of(clock: Clock, times: Numbers, origin: Time, nearest: bool = False) 
     return step_of(times, clock.step, origin, nearest, rounding(times.dtype, clock.dt))
 
 
-def warn_of_times(clock: Clock, times: Numbers, step: Numbers, steps: int, default: bool, given: bool = True) -> None:
+def warn_of_times(
+    clock: Clock, times: Numbers, step: Numbers, raster: Numbers, steps: int, default: bool, given: bool = True
+) -> None:
     """Warn if known times seem to have another origin or another unit.
 
     `default` states that `start` was not passed, and `given` that `steps` does not depend on the events.
@@ -64,9 +66,16 @@ def warn_of_times(clock: Clock, times: Numbers, step: Numbers, steps: int, defau
             f'at {clock.ms(np.asarray(times).min())}. Pass `start="first"`, so that step 0 begins at this event, or '
             "`start=0` if time 0 is the start of the recording."
         )
-    if first == last and (steps > 1 or not given) and (distinct := np.unique(times)).size >= _MANY_EVENTS:
+    used, lost = last - first + 1, 0
+    # The seconds of a recording that are read as milliseconds are in 0.1 % of its steps.
+    if used > 1 and given and 100 * used <= steps and isinstance(raster, np.ndarray):
+        lost = len(step) - np.count_nonzero(raster)
+    in_one = used == 1 and (steps > 1 or not given)
+    if (in_one or 2 * lost > len(step)) and (distinct := np.unique(times)).size >= _MANY_EVENTS * used:
+        place = f"step {first}" if in_one else f"steps {first} to {last} of {steps}"
+        merged = f", {lost} of them in the same step as an earlier event of the same unit" if lost else ""
         warn_user(
-            f"{clock.function}: all {len(step)} events are in step {first}, although they are at {distinct.size} "
+            f"{clock.function}: all {len(step)} events are in {place}{merged}, although they are at {distinct.size} "
             f"times, from {clock.ms(distinct[0])} to {clock.ms(distinct[-1])}. Check the units: `{clock.argument}` is "
             f"in {clock.unit}, and `dt` = {float(clock.dt):g} is in ms."
         )

@@ -121,7 +121,7 @@ def from_tonic(
     steps = max(int(step.max(initial=-1)) + 1, 0) if steps is None else steps
     shape, axes = (steps, polarities, height, width), ("polarity", "y", "x")
     raster = raster_of(clock, times, step, (p * height + y) * width + x, origin, shape, merge, axes=axes)
-    warn_of_times(clock, times, step, steps, default, given)
+    warn_of_times(clock, times, step, raster, steps, default, given)
     return jnp.asarray(raster)
 
 

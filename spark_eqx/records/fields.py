@@ -62,7 +62,10 @@ def shown(value: Any) -> str:
         return f"an array of shape {value.shape}, dtype {value.dtype}"
     if isinstance(value, eqx.Module):
         return f"an instance of {type(value).__name__}"
-    text = f"{type(value).__name__}: {value}" if isinstance(value, jax.Array) else repr(value)
+    return shortened(f"{type(value).__name__}: {value}" if isinstance(value, jax.Array) else repr(value))
+
+
+def shortened(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 

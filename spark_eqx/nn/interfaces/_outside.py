@@ -23,10 +23,17 @@ _ENOUGH = 0.4
 _warned: set[type] = set()  # the classes that have warned
 
 
-def warn_outside(cls: type, value: Any, allowed: SignalRange) -> None:
-    """Warn once per class if most of a concrete signal lies outside its range and saturates, such as one in microvolts.
+def warn_outside(
+    cls: type,
+    value: Any,
+    allowed: SignalRange,
+    name: str = "signal",
+    effect: str = ", and is encoded as the nearer end",
+) -> None:
+    """Warn once per class if most of a concrete signal lies outside its range, such as one in microvolts.
 
-    A class of a user warns only about a `signal_range` of its own, because it may accept other values than its base.
+    `name` is the argument that has the signal, and `effect` the end of a sentence. A class of a user warns only about a
+    `signal_range` of its own, because it may accept other values than its base.
     """
     concrete = isinstance(value, jax.Array) and not isinstance(value, Tracer)
     if cls in _warned or not concrete or (ends := allowed.known()) is None:
@@ -36,10 +43,10 @@ def warn_outside(cls: type, value: Any, allowed: SignalRange) -> None:
     fits = all(broadcasts(np.shape(end), value.shape) for end in ends)  # otherwise `build` raises an error
     if fits and (share := mostly_outside(value, *ends)):
         # A class of a user need not saturate.
-        encoded = ", and is encoded as the nearer end" if is_own(cls) else ""
+        encoded = effect if is_own(cls) else ""
         remedy = f" {allowed.remedy}." if allowed.remedy else ""
         warn_user(
-            f"{cls.__name__}: {100 * share:.0f} % of `signal` lies outside its range, {allowed.text}{encoded}.{remedy} "
+            f"{cls.__name__}: {100 * share:.0f} % of `{name}` lies outside its range, {allowed.text}{encoded}.{remedy} "
             "This warning is given once per class."
         )
         _warned.add(cls)  # After the warning, because a filter may turn it into an error, which must be raised again.

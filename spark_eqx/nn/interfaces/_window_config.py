@@ -8,8 +8,7 @@ import numpy as np
 from ...records.checks import positive
 from ...records.class_names import counted
 from ...records.fields import if_default
-from ...records.kinds import constant
-from ...records.numbers import Number
+from ...records.kinds import constant, number
 from ...records.record import parameter
 from .base import TimedInterfaceConfig
 
@@ -76,13 +75,13 @@ def _nearest(time: float, dt: float) -> tuple[int, bool]:
     return steps, abs(time / dt - steps) <= _ROUNDING
 
 
-def default_window(config: type[WindowConfig], dt: Number, overrides: dict[str, Any]) -> dict[str, float]:
-    """The `window` [ms] of a decoder whose encoder has the time step `dt`: the whole number of steps nearest to the
-    default of the config. Empty if the default is a whole number of steps, if `dt` is not a constant number, or if
-    `overrides` has `window` or `dt`."""
+def default_window(config: type[WindowConfig], fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a decoder with a time step `dt`, and with the `window` [ms] that is the whole number of steps
+    nearest to the default of the config. They are returned as they are if they have a `window`, if the default is a
+    whole number of steps, or if `dt` is not a constant positive number."""
     default = config.window  # a dataclass keeps the default of a field as an attribute of the class
-    if isinstance(dt, jax.Array) or np.ndim(dt) or not overrides.keys().isdisjoint(("window", "dt")):
-        return {}
-    step = float(np.asarray(dt))
-    steps, fits = _nearest(default, step)
-    return {} if fits else {"window": step * steps}
+    dt = number.convert(fields["dt"])
+    if "window" in fields or not isinstance(dt, float) or not 0 < dt < np.inf:
+        return fields
+    steps, fits = _nearest(default, dt)
+    return fields if fits else fields | {"window": dt * steps}

@@ -21,6 +21,8 @@ from ....records.kinds import constant
 from ....records.numbers import Number, as_array, check_broadcasts, concrete, state_dtype, zeros
 from ....records.record import parameter
 from .._exponential_average import newest_weight
+from .._outside import warn_outside
+from .._range import SignalRange
 from ..base import TimedInterfaceConfig
 from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutput
 
@@ -28,6 +30,8 @@ from .base import ControlInterface, ControlInterfaceConfig, ControlInterfaceOutp
 _Numbers: TypeAlias = Array | np.ndarray
 
 ORDER = 4
+
+_RANGE = SignalRange(-1.0, 1.0, "-1 to 1", "Scale it first: integers of 16 bits by `audio.astype(jnp.float32) / 32768`")
 
 
 class FilterBankConfig(ControlInterfaceConfig, TimedInterfaceConfig):
@@ -110,6 +114,9 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
     steps. The output is $E^\mathrm{power}$ after the last sample, of shape `(channels,)`, in the float type of the
     sound, but at least float32. A sine of amplitude 1 at the centre frequency of a channel reads 1.
 
+    [Encode sound](../sound.md) is a recipe, from a WAV file to spikes. In Python,
+    `help(FilterBankConfig)` lists the parameters.
+
     The output of silence is 0, with the derivative 0. A sample that is NaN or infinite makes all channels NaN from
     then on.
 
@@ -129,14 +136,18 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
 
         **Arguments:**
 
-        - `audio`: a [`FloatArray`][] or an array of floats, of shape `(n,)`, with the sample rate `rate`. For most
-            files, the range is -1 to 1.
+        - `audio`: a [`FloatArray`][] or an array of floats, of shape `(n,)`, with the sample rate `rate`, from -1
+            to 1.
 
         **Returns:** a [`FloatArray`][] of shape `(steps, samples)`. Zeros fill the last step.
 
         **Raises:** `TypeError` or `ValueError` for anything else.
+
+        **Warns:** `UserWarning`, once per class, if most of the samples are outside -1 to 1. `init` and `unroll` do so,
+        too.
         """
         value = Port("audio", FloatArray).wrap(self._name, audio).value
+        _warn_of_range(value, "audio")
         if value.ndim != 1:
             remedy = " For the mean of two channels, give `audio.mean(axis=1)`." if value.shape[-1:] == (2,) else ""
             raise ValueError(
@@ -144,6 +155,9 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
             )
         samples = self.config.samples
         return FloatArray(jnp.pad(value, (0, -len(value) % samples)).reshape(-1, samples))
+
+    def _warn(self, payload: FloatArray) -> None:
+        _warn_of_range(payload.value, "signal")
 
     def build(self, input_specs: Mapping[str, InputSpec], *, key: PRNGKeyArray | None = None) -> FilterBankState:
         del key
@@ -186,6 +200,12 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
         ]
         output = _compressed(envelope, as_array(config.power, dtype, channels))
         return {"output": FloatArray(output)}, FilterBankState(jnp.stack(turned, axis=1), envelope)
+
+
+def _warn_of_range(sound: Array, name: str) -> None:
+    """Warn if most of a sound is not from -1 to 1, such as integers that a mean has made floats."""
+    effect = ", so that the channels exceed 1, the largest signal of most encoders"
+    warn_outside(FilterBank, sound, _RANGE, name, effect)
 
 
 def _of_channels(

@@ -311,9 +311,8 @@ class RateSpiker(InputInterface[RateConfigT, StateT]):
     def decoder(self, **overrides: Any) -> RateDecoder:
         """The decoder that estimates the rate in a sliding window; see [`RateDecoder`][]. `overrides`: other values for
         fields of its config. The default window is the whole number of steps nearest to 100 ms."""
-        same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
-        same |= default_window(RateDecoderConfig, self.config.dt, overrides)
-        return RateDecoder(**(same | overrides))
+        fields: dict[str, Any] = {"encoder": self, "dt": self.config.dt} | overrides
+        return RateDecoder(**default_window(RateDecoderConfig, fields))
 
 
 def made_of_steps(encoder: InputInterface) -> TypeError:

@@ -86,9 +86,8 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT], TopologicalEncoder[Conf
     def decoder(self, **overrides: Any) -> PopulationDecoder:
         """The decoder that estimates the point; see [`PopulationDecoder`][]. `overrides`: other values for its
         fields. The default window is the whole number of steps nearest to 100 ms."""
-        same: dict[str, Any] = {"encoder": self, "dt": self.config.dt}
-        same |= default_window(PopulationDecoderConfig, self.config.dt, overrides)
-        return PopulationDecoder(**(same | overrides))
+        fields: dict[str, Any] = {"encoder": self, "dt": self.config.dt} | overrides
+        return PopulationDecoder(**default_window(PopulationDecoderConfig, fields))
 
     def drive(self, signal: Float[Array, "*shape"]) -> Float[Array, "*shape resolution"]:
         """The activity of each unit."""
