@@ -292,6 +292,30 @@ def test_distances_of_independent_trains(poisson):
 # Size
 
 
+@pytest.mark.parametrize("units", [2, 3, 20])
+def test_correlation_of_many_bins_keeps_its_precision(units):
+    rng = np.random.default_rng(0)
+    raster = rng.random((200_000, units)) < 0.1
+    raster[:, 1] = np.where(rng.random(200_000) < 0.9, raster[:, 0], raster[:, 1])
+    matrix = measure.correlation(raster, 1.0)
+    np.testing.assert_allclose(matrix, np.corrcoef(raster.T), atol=2e-6)
+    assert np.max(np.abs(matrix)) <= 1
+
+
+def test_correlation_is_at_most_one():
+    for seed in range(20):
+        raster = np.random.default_rng(seed).random((200, 6)) < 0.3
+        matrix = measure.correlation(np.concatenate([raster, raster], axis=1), 5.0)
+        assert np.max(np.abs(matrix)) <= 1
+    # The bound does not change the derivative.
+    with x64():
+        point = jnp.asarray(np.random.default_rng(0).random((40, 3)) < 0.3, float)
+        direction = np.random.default_rng(1).normal(size=point.shape)
+        slope = jax.jvp(lambda s: measure.correlation(s, 4.0), (point,), (jnp.asarray(direction),))[1]
+        moved = [np.corrcoef((point + h * direction).reshape(10, 4, 3).sum(1).T) for h in (1e-6, -1e-6)]
+        np.testing.assert_allclose(slope, (moved[0] - moved[1]) / 2e-6, atol=1e-7)
+
+
 @pytest.mark.sweep
 def test_distances_of_a_million_steps_keep_their_precision():
     rng = np.random.default_rng(0)
