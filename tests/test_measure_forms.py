@@ -373,6 +373,8 @@ def test_window_with_a_rounded_length_is_accepted():
     np.testing.assert_array_equal(measure.fano(raster, 0.6, np.float32(0.1)), measure.fano(raster, 6.0))
     # The rounding of `dt` adds up to 3e-3 steps.
     long = np.zeros((200_000, 1), bool)
+    assert measure.psth(long, 200_000 * (44 / 44.1), 44 / 44.1).shape == (1,)
+    assert measure.psth(long, 1e308, 1e308).shape == (200_000,)
     for dt in (0.1, 0.7):
         rounded = np.float32(dt)
         assert measure.psth(long, 200_000 * dt, rounded).shape == (1,)

@@ -34,7 +34,8 @@ def decimal(x: float) -> float:
     # In 100,000 steps of 0.1 ms, the rounding adds up to more than the tolerance for a whole number of steps.
     with np.errstate(over="ignore"):
         rounded = np.float32(x)
-    return float(str(rounded)) if rounded == x and not float(x).is_integer() else x
+    # As a Python float, because NumPy compares a float32 with a Python float in float32.
+    return float(str(rounded)) if float(rounded) == x and not float(x).is_integer() else x
 
 
 def together(record: Any, *names: str) -> tuple[np.ndarray | None, ...]:
