@@ -367,6 +367,8 @@ S = jnp.zeros((10, 2))
             ValueError,
             r"fano: `spikes` must have the shape \(steps, tri",
         ),
+        (lambda: measure.fano(S, 2.0, trials=2), TypeError, "fano: `trials` must be True or False, got 2"),
+        (lambda: measure.fano(S, 2.0, trials="all"), TypeError, "fano: `trials` must be True or False, got 'all'"),
         (lambda: measure.fano(S, 11.0, trials=True), ValueError, "fano: `window` must be at most the duration of the"),
         (
             lambda: measure.correlation(S[:, 0], 2.0),
