@@ -392,7 +392,8 @@ CASES = {
     "an image": (
         lambda: linear.init(np.zeros((2, 2), np.uint8)),
         TypeError,
-        "LinearSpiker `signal` FloatArray (2, 2) uint8 Scale to floats 0 to 255 `x.astype(jnp.float32) / 255`",
+        "LinearSpiker `signal` FloatArray (2, 2) uint8 Scale to floats 0 to 255 `x.astype(jnp.float32) / 255` "
+        "audio -1 to 1 `(x.astype(jnp.float32) - 128) / 128`.",
     ),
     "an image of 16 bits": (
         lambda: linear.init(np.zeros((2, 2), np.uint16)),

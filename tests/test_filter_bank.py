@@ -298,6 +298,11 @@ CASES = {
         TypeError,
         "FilterBank: `audio` FloatArray int16 for audio to -1 to 1 by `x.astype(jnp.float32) / 32768`",
     ),
+    "uint8": (
+        lambda: FilterBank().frames(SAMPLES.astype(np.uint8)),
+        TypeError,
+        "FilterBank: `audio` FloatArray uint8 for audio to -1 to 1 by `(x.astype(jnp.float32) - 128) / 128`",
+    ),
     "int16 in a step": (
         lambda: FilterBank().init(SAMPLES[:16]),
         TypeError,

@@ -217,7 +217,8 @@ def _remedy(wanted: type, dtype: DTypeLike) -> str:
         return " Scale to floats first, to 0 to 1 by `x.astype(jnp.float32) / largest` with the largest possible value."
     if kind(jnp.signedinteger):
         return f" Scale to floats first, for audio to -1 to 1 by `x.astype(jnp.float32) / {most + 1}`."
-    return f" Scale to floats first, for an image of 0 to {most} by `x.astype(jnp.float32) / {most}`."
+    audio = ", for audio to -1 to 1 by `(x.astype(jnp.float32) - 128) / 128`" if most == 255 else ""
+    return f" Scale to floats first, for an image of 0 to {most} by `x.astype(jnp.float32) / {most}`{audio}."
 
 
 def _described(value: Any) -> str:
