@@ -173,6 +173,12 @@ def test_gradient_of_instantaneous_rate_to_sigma_and_far_from_spikes():
         value = lambda sigma: jnp.sum(jnp.sin(measure.instantaneous_rate(raster, sigma, DT)))
         change = (value(3.02 + 1e-6) - value(3.02 - 1e-6)) / 2e-6
         np.testing.assert_allclose(jax.grad(value)(3.02), change, rtol=1e-5)
+    # A kernel that is much shorter than a step does not depend on `sigma`.
+    for sigma in (0.019, 1e-6, 1e-20, 1e-30):
+        assert jax.grad(lambda sigma: jnp.sum(measure.instantaneous_rate(train(20), sigma)))(sigma) == 0
+        np.testing.assert_allclose(
+            measure.instantaneous_rate(train(20), sigma), 1000.0 * np.asarray(train(20)), atol=1e-3
+        )
     # The rate of a silent unit is 0, but a spike would change it.
     silent = jnp.zeros((50, 1))
     gradient = jax.grad(lambda s: measure.instantaneous_rate(s, 2.0)[25, 0])(silent)[:, 0]
@@ -221,6 +227,39 @@ def test_correlation_of_a_constant_count_is_nan():
     defined = np.isin(np.arange(5), [1, 2, 4])
     np.testing.assert_array_equal(~np.isnan(matrix), np.outer(defined, defined))
     close(matrix[[1, 2, 4, 1], [1, 2, 4, 4]], 1.0)
+
+
+def documented_spike_distance(a, b, steps):
+    """The SPIKE-distance by the docstring, in the middle of each step."""
+    trains = []
+    for spikes in (a, b):
+        times = list(map(float, spikes)) or [0.0, float(steps)]
+        several = len(spikes) > 1
+        start = min(0.0, 2 * times[0] - times[1]) if several else 0.0
+        end = max(float(steps), 2 * times[-1] - times[-2]) if several else float(steps)
+        trains.append(np.array([start, *times, end]))
+    middle = np.arange(steps) + 0.5
+    weighted, intervals = [], []
+    for own, other, spikes in ((*trains, a), (*trains[::-1], b)):
+        distance = np.abs(own[:, None] - other).min(1)
+        distance[0] = distance[1]
+        if list(spikes) != [0]:
+            distance[-1] = distance[-2]
+        i = np.searchsorted(own, middle, side="right") - 1
+        p, f = own[i], own[i + 1]
+        weighted.append((distance[i] * (f - middle) + distance[i + 1] * (middle - p)) / (f - p))
+        intervals.append(f - p)
+    (s, r), (x, y) = weighted, intervals
+    return (2 * (s * y + r * x) / (x + y) ** 2).mean()
+
+
+@pytest.mark.parametrize("length", [1, 2, 13])
+def test_spike_distance_is_that_of_its_docstring(length):
+    rng = np.random.default_rng(length)
+    pairs = rng.random((length, 2, 300)) < rng.choice([0.05, 0.2, 0.6], 300)
+    pairs[:, 0, ::5] = np.arange(length)[:, None] == 0  # the only spike is at 0
+    expected = [documented_spike_distance(*map(np.flatnonzero, pair), length) for pair in pairs.T]
+    close(measure.spike_distance(pairs[:, 0], pairs[:, 1]), expected, atol=1e-6)
 
 
 # Of Poisson processes
