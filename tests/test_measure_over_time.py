@@ -341,6 +341,11 @@ def test_correlation_of_many_bins_keeps_its_precision(units):
     assert np.max(np.abs(matrix)) <= 1
 
 
+@pytest.mark.parametrize("units", [0, 1])
+def test_correlation_of_few_units(units):
+    np.testing.assert_array_equal(measure.correlation(train(3, 9)[:, None][:, :units], 5.0), np.ones((units, units)))
+
+
 def test_correlation_is_at_most_one():
     for seed in range(20):
         raster = np.random.default_rng(seed).random((200, 6)) < 0.3

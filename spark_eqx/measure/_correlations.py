@@ -115,7 +115,7 @@ def _products(x: Float[Array, "bins units"]) -> Float[Array, "units units"]:
     # On a CPU, XLA adds the terms of a small product one by one in float32: for 3 units and 400,000 bins, the error of
     # a coefficient was 3e-3. Of blocks of 128 bins, whose products are added with compensation, it is 1e-6.
     bins, units = x.shape
-    blocks = jnp.pad(x, ((0, -bins % _BLOCK), (0, 0))).reshape(-1, _BLOCK, units)
+    blocks = jnp.pad(x, ((0, -bins % _BLOCK), (0, 0))).reshape(-(-bins // _BLOCK), _BLOCK, units)
 
     def add(carry, block):
         total, excess = carry
