@@ -313,7 +313,21 @@ CASES = {
         ValueError,
         "FilterBank: `audio` one channel (100, 2) `audio.mean(axis=1)`",
     ),
-    "a batch": (lambda: FilterBank().frames(np.zeros((3, 100))), ValueError, "FilterBank: `audio` (n,) (3, 100)"),
+    "two channels, as torchaudio reads them": (
+        lambda: FilterBank().frames(np.zeros((2, 100))),
+        ValueError,
+        "FilterBank: `audio` one channel (2, 100) `audio.mean(axis=0)`",
+    ),
+    "a batch": (
+        lambda: FilterBank().frames(np.zeros((3, 100))),
+        ValueError,
+        "FilterBank: `audio` (n,) (3, 100) batch `jax.vmap(bank.frames)`",
+    ),
+    "a batch of frames": (
+        lambda: spark.unroll(FilterBank(), jnp.zeros((100, 3, 16))),
+        ValueError,
+        "FilterBank: port 'signal' 16 samples (16,) (3, 16) For a batch map `jax.vmap`",
+    ),
 }
 
 

@@ -140,7 +140,13 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
         """
         value = Port("audio", FloatArray).wrap(self._name, audio).value
         if value.ndim != 1:
-            remedy = " For the mean of two channels, give `audio.mean(axis=1)`." if value.shape[-1:] == (2,) else ""
+            remedy = ""
+            if value.ndim == 2:
+                shorter = int(value.shape[0] > value.shape[1])
+                remedy = (
+                    f" For the mean of the channels, give `audio.mean(axis={shorter})`; for a batch of recordings, map "
+                    "over it with `jax.vmap(bank.frames)`."
+                )
             raise ValueError(
                 f"{self._name}: `audio` must be one channel of sound, of shape (n,), got shape {value.shape}.{remedy}"
             )
@@ -151,9 +157,12 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
         del key
         config, spec = self.config, self.spec(input_specs)
         if spec.shape != (config.samples,):
+            remedy = "For a recording, use `unroll(bank, bank.frames(audio))`."
+            if len(spec.shape) > 1 and spec.shape[-1] == config.samples:
+                remedy = "For a batch of recordings, map over it with `jax.vmap`."
             raise ValueError(
                 f"{self._name}: port 'signal' takes the {counted(config.samples, 'sample')} of one step, of shape "
-                f"{(config.samples,)}, got {spec}. For a recording, use `unroll(bank, bank.frames(audio))`."
+                f"{(config.samples,)}, got {spec}. {remedy}"
             )
         channels, dtype = (config.channels,), state_dtype(spec.dtype)
         for field in ("tau", "power"):
