@@ -258,7 +258,7 @@ def test_spike_distance_is_that_of_its_docstring(length):
     rng = np.random.default_rng(length)
     pairs = rng.random((length, 2, 300)) < rng.choice([0.05, 0.2, 0.6], 300)
     pairs[:, 0, ::5] = np.arange(length)[:, None] == 0  # the only spike is at 0
-    expected = [documented_spike_distance(*map(np.flatnonzero, pair), length) for pair in pairs.T]
+    expected = [documented_spike_distance(np.flatnonzero(a), np.flatnonzero(b), length) for a, b in pairs.T]
     close(measure.spike_distance(pairs[:, 0], pairs[:, 1]), expected, atol=1e-6)
 
 
