@@ -351,13 +351,20 @@ def test_correlation_is_at_most_one():
         raster = np.random.default_rng(seed).random((200, 6)) < 0.3
         matrix = measure.correlation(np.concatenate([raster, raster], axis=1), 5.0)
         assert np.max(np.abs(matrix)) <= 1
-    # The bound does not change the derivative.
+
+
+def test_derivatives_of_the_correlation_of_equal_units():
+    """The coefficient is at its bound, 1. The first derivative is 0, the second is not."""
     with x64():
-        point = jnp.asarray(np.random.default_rng(0).random((40, 3)) < 0.3, float)
-        direction = np.random.default_rng(1).normal(size=point.shape)
-        slope = jax.jvp(lambda s: measure.correlation(s, 4.0), (point,), (jnp.asarray(direction),))[1]
-        moved = [np.corrcoef((point + h * direction).reshape(10, 4, 3).sum(1).T) for h in (1e-6, -1e-6)]
-        np.testing.assert_allclose(slope, (moved[0] - moved[1]) / 2e-6, atol=1e-7)
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            point, direction = np.repeat((rng.random((40, 1)) < 0.3).astype(float), 2, 1), rng.normal(size=(40, 2))
+            along = lambda h: measure.correlation(point + h * direction, 4.0)[0, 1]
+            numpy = lambda h: np.corrcoef((point + h * direction).reshape(10, 4, 2).sum(1).T)[0, 1]
+            np.testing.assert_allclose(jax.grad(along)(0.0), 0, atol=1e-12)
+            curvature = (numpy(1e-4) - 2 * numpy(0.0) + numpy(-1e-4)) / 1e-8
+            assert curvature < -0.01
+            np.testing.assert_allclose(jax.grad(jax.grad(along))(0.0), curvature, rtol=1e-3)
 
 
 @pytest.mark.sweep
