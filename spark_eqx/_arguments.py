@@ -12,7 +12,7 @@ from .core.module import SparkModule
 from .core.payloads import FloatArray, SpikeArray
 from .records.checks import Check
 from .records.fields import shortened
-from .records.kinds import dtype_like, number
+from .records.kinds import dtype_like, flag, number
 from .records.masked import NAN, without_mask
 from .records.numbers import concrete, is_real
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Signal: TypeAlias = FloatArray | jax.Array | np.ndarray
     Scalar: TypeAlias = float | jax.Array | np.ndarray | np.generic
     Size: TypeAlias = int | np.integer
+    Flag: TypeAlias = bool | np.bool_
     Numbers: TypeAlias = jax.Array | np.ndarray
     Pair: TypeAlias = tuple[float, float] | list[float] | np.ndarray
     Shape: TypeAlias = tuple[int | np.integer, ...]
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     Start: TypeAlias = Scalar | Literal["first"]  # the time of step 0 [ms], or of the first event
     Merge: TypeAlias = bool | Literal["count"]  # whether to merge events of one unit and step, or to count them
 else:
-    Raster = Signal = Scalar = Size = Numbers = Pair = Shape = DType = Key = FileName = Module = Start = Merge = Any
+    Raster = Signal = Scalar = Size = Flag = Numbers = Pair = Shape = DType = Key = FileName = Module = Start = (
+        Merge
+    ) = Any
 
 
 def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:
@@ -140,6 +143,14 @@ def as_size(function: str, argument: str, value: Size, unit: str) -> int:
     if value < 0:
         raise ValueError(f"{function}: `{argument}` must be 0 or more [{unit}], got {value!r}.")
     return int(value)
+
+
+def as_flag(function: str, argument: str, value: Any) -> bool:
+    """The flag passed to a public function, checked."""
+    stored = flag.convert(value)
+    if stored is NotImplemented:
+        raise TypeError(f"{function}: `{argument}` must be {flag.text}, got {value!r}.")
+    return stored
 
 
 def as_dtype(function: str, dtype: DType) -> np.dtype:

@@ -142,6 +142,21 @@ def test_sine_at_a_centre_reads_one(kind):
         np.testing.assert_allclose(half, 0.5**0.3, rtol=3e-3)
 
 
+@pytest.mark.parametrize("rate", with_sweep(16000.0, 8000.0, 44100.0))
+@pytest.mark.parametrize("distance, most", [(1, 0.002), (0.5, 0.031), (0.25, 0.18)])
+def test_sine_near_the_ends_of_the_spectrum(rate, distance, most):
+    """At a centre that is `distance` bandwidths away from 0 or from half of the rate."""
+    b = 1.019 * 24.7 * distance
+    errors = []
+    for centre in (b / (1 - 0.00437 * b), (rate / 2 - b) / (1 + 0.00437 * b)):
+        bank = FilterBank(channels=1, low=centre, high=rate / 2 - 1e-3, rate=rate, dt=10.0, tau=100.0, power=1.0)
+        time = np.arange(2 * rate) / rate
+        for phase in (0, 0.7, 1.4):
+            sine = np.sin(2 * np.pi * centre * time + phase).astype(np.float32)
+            errors.append(values(bank, sine)[-100:] - 1)
+    assert 0.75 * most < np.max(errors) < most and np.min(errors) > -0.002
+
+
 @pytest.mark.parametrize("power", with_sweep(0.3, 1.0, 2.0))
 def test_silence_is_zero_with_gradient_zero(power):
     bank = FilterBank(power=power)
@@ -154,6 +169,17 @@ def test_silence_is_zero_with_gradient_zero(power):
     click = jnp.zeros(32000).at[100].set(1.0)
     assert np.asarray(run(click))[-1].max() < 1e-4 and np.asarray(run(click))[:5].max() == 0
     assert np.isfinite(jax.grad(lambda audio: run(audio).sum())(click)).all()
+
+
+@pytest.mark.parametrize("sample", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [32, 40, 47])
+def test_sample_that_is_not_finite_makes_all_channels_nan(sample, at):
+    audio = np.random.default_rng(0).normal(size=80).astype(np.float32)
+    broken = audio.copy()
+    broken[at] = sample
+    for bank in (FilterBank(), FilterBank(power=1.0)):
+        np.testing.assert_array_equal(values(bank, broken)[:2], values(bank, audio)[:2])
+        assert np.isnan(values(bank, broken)[2:]).all()
 
 
 def test_gradients_equal_finite_differences():
@@ -319,7 +345,21 @@ CASES = {
         ValueError,
         "FilterBank: `audio` one channel (100, 2) `audio.mean(axis=1)`",
     ),
-    "a batch": (lambda: FilterBank().frames(np.zeros((3, 100))), ValueError, "FilterBank: `audio` (n,) (3, 100)"),
+    "two channels, as torchaudio reads them": (
+        lambda: FilterBank().frames(np.zeros((2, 100))),
+        ValueError,
+        "FilterBank: `audio` one channel (2, 100) `audio.mean(axis=0)`",
+    ),
+    "a batch": (
+        lambda: FilterBank().frames(np.zeros((3, 100))),
+        ValueError,
+        "FilterBank: `audio` (n,) (3, 100) batch `jax.vmap(bank.frames)`",
+    ),
+    "a batch of frames": (
+        lambda: spark.unroll(FilterBank(), jnp.zeros((100, 3, 16))),
+        ValueError,
+        "FilterBank: port 'signal' 16 samples (16,) (3, 16) For a batch map `jax.vmap`",
+    ),
 }
 
 

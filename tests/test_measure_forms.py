@@ -371,6 +371,15 @@ def test_window_with_a_rounded_length_is_accepted():
     for dt in (0.1, 1 / 3, float(np.float32(0.1)), 0.7):
         np.testing.assert_array_equal(measure.fano(raster, 3 * dt, dt), measure.fano(raster, 3.0))
     np.testing.assert_array_equal(measure.fano(raster, 0.6, np.float32(0.1)), measure.fano(raster, 6.0))
+    # The rounding of `dt` adds up to 3e-3 steps.
+    long = np.zeros((200_000, 1), bool)
+    assert measure.psth(long, 200_000 * (44 / 44.1), 44 / 44.1).shape == (1,)
+    assert measure.psth(long, 1e308, 1e308).shape == (200_000,)
+    for dt in (0.1, 0.7):
+        rounded = np.float32(dt)
+        assert measure.psth(long, 200_000 * dt, rounded).shape == (1,)
+        assert measure.cross_correlogram(long[:, :0], long[:, :0], 100_000 * dt, rounded).shape == (200_001, 0)
+        assert measure.interval_histogram(long[:9], rounded, 200_000 * dt, rounded).shape == (200_000, 1)
 
 
 def test_window_longer_than_half_of_the_raster_is_refused():
@@ -407,3 +416,19 @@ def test_other_types_than_signals_are_refused_with_a_remedy(signal, match):
     for name in ("rmse", "snr"):
         with pytest.raises(TypeError, match=f"{name}: `signal` must be an array of floats or a FloatArray, {match}"):
             getattr(measure, name)(signal, jnp.ones(3))
+
+
+@pytest.mark.parametrize("dt", [1000 * 44 / 44100, 0.1, np.float32(0.1), 1 / 3])
+def test_the_nearest_window_is_accepted(dt):
+    raster = np.zeros((1_000_000, 1), bool)
+    measures = {
+        "bin": lambda time: measure.psth(raster, time, dt),
+        "window": lambda time: measure.fano(raster, time, dt),
+        "longest": lambda time: measure.interval_histogram(raster[:9], dt, time, dt),
+        "longest_lag": lambda time: measure.cross_correlogram(raster[:9, :0], raster[:9, :0], time, dt),
+    }
+    for name, run in measures.items():
+        for steps in (0.3, 7.4) if name == "longest_lag" else (0.3, 1234.4, 98765.4):
+            with pytest.raises(ValueError, match=f"`{name}` must be a multiple of") as error:
+                run(steps * float(dt))
+            run(float(str(error.value).split("nearest multiple is ")[1].split(" ")[0]))

@@ -173,6 +173,12 @@ def test_gradient_of_instantaneous_rate_to_sigma_and_far_from_spikes():
         value = lambda sigma: jnp.sum(jnp.sin(measure.instantaneous_rate(raster, sigma, DT)))
         change = (value(3.02 + 1e-6) - value(3.02 - 1e-6)) / 2e-6
         np.testing.assert_allclose(jax.grad(value)(3.02), change, rtol=1e-5)
+    # A kernel that is much shorter than a step does not depend on `sigma`.
+    for sigma in (0.019, 1e-6, 1e-20, 1e-30):
+        assert jax.grad(lambda sigma: jnp.sum(measure.instantaneous_rate(train(20), sigma)))(sigma) == 0
+        np.testing.assert_allclose(
+            measure.instantaneous_rate(train(20), sigma), 1000.0 * np.asarray(train(20)), atol=1e-3
+        )
     # The rate of a silent unit is 0, but a spike would change it.
     silent = jnp.zeros((50, 1))
     gradient = jax.grad(lambda s: measure.instantaneous_rate(s, 2.0)[25, 0])(silent)[:, 0]
@@ -221,6 +227,39 @@ def test_correlation_of_a_constant_count_is_nan():
     defined = np.isin(np.arange(5), [1, 2, 4])
     np.testing.assert_array_equal(~np.isnan(matrix), np.outer(defined, defined))
     close(matrix[[1, 2, 4, 1], [1, 2, 4, 4]], 1.0)
+
+
+def documented_spike_distance(a, b, steps):
+    """The SPIKE-distance by the docstring, in the middle of each step."""
+    trains = []
+    for spikes in (a, b):
+        times = list(map(float, spikes)) or [0.0, float(steps)]
+        several = len(spikes) > 1
+        start = min(0.0, 2 * times[0] - times[1]) if several else 0.0
+        end = max(float(steps), 2 * times[-1] - times[-2]) if several else float(steps)
+        trains.append(np.array([start, *times, end]))
+    middle = np.arange(steps) + 0.5
+    weighted, intervals = [], []
+    for own, other, spikes in ((*trains, a), (*trains[::-1], b)):
+        distance = np.abs(own[:, None] - other).min(1)
+        distance[0] = distance[1]
+        if list(spikes) != [0]:
+            distance[-1] = distance[-2]
+        i = np.searchsorted(own, middle, side="right") - 1
+        p, f = own[i], own[i + 1]
+        weighted.append((distance[i] * (f - middle) + distance[i + 1] * (middle - p)) / (f - p))
+        intervals.append(f - p)
+    (s, r), (x, y) = weighted, intervals
+    return (2 * (s * y + r * x) / (x + y) ** 2).mean()
+
+
+@pytest.mark.parametrize("length", [1, 2, 13])
+def test_spike_distance_is_that_of_its_docstring(length):
+    rng = np.random.default_rng(length)
+    pairs = rng.random((length, 2, 300)) < rng.choice([0.05, 0.2, 0.6], 300)
+    pairs[:, 0, ::5] = np.arange(length)[:, None] == 0  # the only spike is at 0
+    expected = [documented_spike_distance(np.flatnonzero(a), np.flatnonzero(b), length) for a, b in pairs.T]
+    close(measure.spike_distance(pairs[:, 0], pairs[:, 1]), expected, atol=1e-6)
 
 
 # Of Poisson processes
@@ -292,6 +331,42 @@ def test_distances_of_independent_trains(poisson):
 # Size
 
 
+@pytest.mark.parametrize("units", [2, 3, 20])
+def test_correlation_of_many_bins_keeps_its_precision(units):
+    rng = np.random.default_rng(0)
+    raster = rng.random((200_000, units)) < 0.1
+    raster[:, 1] = np.where(rng.random(200_000) < 0.9, raster[:, 0], raster[:, 1])
+    matrix = measure.correlation(raster, 1.0)
+    np.testing.assert_allclose(matrix, np.corrcoef(raster.T), atol=2e-6)
+    assert np.max(np.abs(matrix)) <= 1
+
+
+@pytest.mark.parametrize("units", [0, 1])
+def test_correlation_of_few_units(units):
+    np.testing.assert_array_equal(measure.correlation(train(3, 9)[:, None][:, :units], 5.0), np.ones((units, units)))
+
+
+def test_correlation_is_at_most_one():
+    for seed in range(20):
+        raster = np.random.default_rng(seed).random((200, 6)) < 0.3
+        matrix = measure.correlation(np.concatenate([raster, raster], axis=1), 5.0)
+        assert np.max(np.abs(matrix)) <= 1
+
+
+def test_derivatives_of_the_correlation_of_equal_units():
+    """The coefficient is at its bound, 1. The first derivative is 0, the second is not."""
+    with x64():
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            point, direction = np.repeat((rng.random((40, 1)) < 0.3).astype(float), 2, 1), rng.normal(size=(40, 2))
+            along = lambda h: measure.correlation(point + h * direction, 4.0)[0, 1]
+            numpy = lambda h: np.corrcoef((point + h * direction).reshape(10, 4, 2).sum(1).T)[0, 1]
+            np.testing.assert_allclose(jax.grad(along)(0.0), 0, atol=1e-12)
+            curvature = (numpy(1e-4) - 2 * numpy(0.0) + numpy(-1e-4)) / 1e-8
+            assert curvature < -0.01
+            np.testing.assert_allclose(jax.grad(jax.grad(along))(0.0), curvature, rtol=1e-3)
+
+
 @pytest.mark.sweep
 def test_distances_of_a_million_steps_keep_their_precision():
     rng = np.random.default_rng(0)
@@ -343,6 +418,8 @@ S = jnp.zeros((10, 2))
             ValueError,
             r"fano: `spikes` must have the shape \(steps, tri",
         ),
+        (lambda: measure.fano(S, 2.0, trials=2), TypeError, "fano: `trials` must be True or False, got 2"),
+        (lambda: measure.fano(S, 2.0, trials="all"), TypeError, "fano: `trials` must be True or False, got 'all'"),
         (lambda: measure.fano(S, 11.0, trials=True), ValueError, "fano: `window` must be at most the duration of the"),
         (
             lambda: measure.correlation(S[:, 0], 2.0),

@@ -51,6 +51,11 @@ def test_window_is_a_number_of_steps(window, dt, steps):
     assert WindowConfig(window=window, dt=np.float32(dt)).steps == steps
 
 
+def test_time_step_in_double_precision_is_not_rounded():
+    assert WindowConfig(window=100_000 * (44 / 44.1), dt=44 / 44.1).steps == 100_000
+    assert WindowConfig(window=1e308, dt=1e308).steps == 1
+
+
 def window_configs(base: type) -> list[type]:
     below = [each for cls in base.__subclasses__() for each in window_configs(cls)]
     return [base, *below]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
+from spark_eqx import tune
 from spark_eqx.core.running.keys import step_keys
 from spark_eqx.nn.interfaces import PoissonSpiker, TopologicalPoissonSpiker
 from spark_eqx.nn.interfaces.input import poisson
@@ -185,6 +186,20 @@ def test_gradient_of_correlated_units_is_the_gradient_of_the_expected_count(getk
 def test_correlation_outside_its_range_is_refused(value, error):
     with pytest.raises(error, match="PoissonSpikerConfig: `correlation` must be .*from 0 to 1, got"):
         PoissonSpiker(correlation=value)
+
+
+@pytest.mark.parametrize("value", [(0.1, 0.2), jnp.asarray(0.5), np.full(3, 0.5)])
+def test_correlation_is_one_constant_number(value):
+    with pytest.raises(TypeError, match="PoissonSpikerConfig: `correlation` must be one constant number, from 0 to 1"):
+        PoissonSpiker(correlation=value)
+    with pytest.raises(TypeError, match="PoissonSpikerConfig: `correlation` must be one constant number, from 0 to 1"):
+        jax.jit(lambda x: PoissonSpiker(correlation=x))(0.5)
+
+
+def test_correlation_can_be_searched():
+    signal = jr.uniform(jr.key(15), (300, 2))
+    result = tune.search(PoissonSpiker(), signal, {"correlation": [0.0, 1.0]}, key=jr.key(16))
+    np.testing.assert_array_equal(np.sort(result.table["correlation"]), [0.0, 1.0])
 
 
 def test_gradient_is_the_gradient_of_the_expected_count(getkey):

@@ -341,6 +341,8 @@ def test_nearest_step():
     np.testing.assert_array_equal(jax.jit(nearest)(times), expected)
     with pytest.raises(ValueError, match="1 event before it; the earliest is at -0.4"):
         from_events(times, units, (4, 2))
+    with pytest.raises(TypeError, match="from_events: `nearest` must be True or False, got 1"):
+        from_events(times, units, (4, 2), nearest=1)
 
 
 @pytest.mark.parametrize("dtype, factor", [(np.float32, 2.0**-22), (np.float64, 2.0**-51)])

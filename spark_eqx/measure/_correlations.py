@@ -14,6 +14,9 @@ from ._numbers import keep_nan
 from ._windows import counts_per_window, static_number, steps_within
 
 
+_BLOCK = 128  # bins
+
+
 def cross_correlogram(a: Raster, b: Raster, longest_lag: Scalar, dt: Scalar = 1.0) -> Float[Array, "lags *units"]:
     """The number of pairs of spikes of two trains at each lag.
 
@@ -103,5 +106,24 @@ def _correlation(counts: Float[Array, "bins units"]) -> Float[Array, "units unit
     varying = jnp.where(undefined, jnp.arange(len(counts)).astype(counts.dtype)[:, None], counts)
     deviation = varying - jnp.mean(varying, axis=0, keepdims=True)
     unit = deviation / jnp.sqrt(jnp.sum(deviation**2, axis=0, keepdims=True))
-    matrix = jnp.matmul(unit.T, unit, precision=lax.Precision.HIGHEST)
+    matrix = _products(unit)
+    # Rounding makes some coefficients larger than 1. The derivative is the derivative of the product there, too.
+    matrix = matrix - lax.stop_gradient(matrix - jnp.clip(matrix, -1, 1))
     return jnp.where(undefined[:, None] | undefined[None], jnp.nan, matrix)
+
+
+def _products(x: Float[Array, "bins units"]) -> Float[Array, "units units"]:
+    """`x.T @ x`, with the same error for any number of bins."""
+    # On a CPU, XLA adds the terms of a small product one by one in float32: for 3 units and 400,000 bins, the error of
+    # a coefficient was 3e-3. Of blocks of 128 bins, whose products are added with compensation, it is 1e-6.
+    bins, units = x.shape
+    blocks = jnp.pad(x, ((0, -bins % _BLOCK), (0, 0))).reshape(-(-bins // _BLOCK), _BLOCK, units)
+
+    def add(carry, block):
+        total, excess = carry
+        term = jnp.matmul(block.T, block, precision=lax.Precision.HIGHEST) - excess
+        new = total + term
+        return (new, (new - total) - term), None
+
+    zero = jnp.zeros((units, units), x.dtype)
+    return lax.scan(add, (zero, zero), blocks)[0][0]

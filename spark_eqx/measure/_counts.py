@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .._arguments import Numbers, Raster, Scalar, as_number, as_raster, nonzero
+from .._arguments import Flag, Numbers, Raster, Scalar, as_flag, as_number, as_raster, nonzero
 from ..core.exact import derived
 from ..records.checks import positive
 from ._steps import count_spikes
@@ -72,7 +72,7 @@ def sparsity(spikes: Raster) -> Float[Array, "*units"]:
     return (raster.shape[0] - spikes) / raster.shape[0] if raster.shape[0] else jnp.full_like(spikes, jnp.nan)
 
 
-def fano(spikes: Raster, window: Scalar, dt: Scalar = 1.0, trials: bool = False) -> Float[Array, "..."]:
+def fano(spikes: Raster, window: Scalar, dt: Scalar = 1.0, trials: Flag = False) -> Float[Array, "..."]:
     """The Fano factor of the spike counts in consecutive windows, or over trials: their variance divided by their mean.
 
     The variance is the variance of the sample (divided by the number of windows or trials), as in elephant's
@@ -85,7 +85,8 @@ def fano(spikes: Raster, window: Scalar, dt: Scalar = 1.0, trials: bool = False)
     - `window`: the duration of a window [ms], a multiple of `dt`, at most half of the raster, or at most all of it with
         `trials=True`. Static. Steps after the last whole window are ignored.
     - `dt`: the duration of a step [ms]. Static.
-    - `trials`: `False` for the variance over the windows of a unit, `True` for the variance over trials in each window.
+    - `trials`: `False` for the variance over the windows of a unit, `True` for the variance over trials in each
+        window. Static.
 
     **Returns:** of shape `(*units,)`, or `(windows, *units)` with `trials=True`; NaN where there is no spike, or where
     an entry is NaN.
@@ -93,6 +94,7 @@ def fano(spikes: Raster, window: Scalar, dt: Scalar = 1.0, trials: bool = False)
     **Raises:** `TypeError` or `ValueError` for invalid arguments.
     """
     raster = nonzero(as_raster("fano", "spikes", spikes))
+    trials = as_flag("fano", "trials", trials)
     if trials:
         check_trials("fano", "spikes", raster)
     window, dt = (static_number("fano", *each) for each in (("window", window), ("dt", dt)))

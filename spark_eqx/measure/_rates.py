@@ -90,6 +90,9 @@ def _instantaneous_rate(
     # A Fourier transform, because it takes 0.7 s for a kernel of 201 steps, 1000 steps and 10,000 units on two cores;
     # a loop over the kernel takes 1.8 s and `lax.conv_general_dilated` 6 s. All lags fit, so that nothing wraps around.
     length = power_of_two(2 * steps - 1)
+    # A kernel that is shorter than 1/50 of a step is 0 at all other steps, even in float64. The derivative of its
+    # formula would be 0 times infinity.
+    width = jnp.maximum(width, 0.02)
     lags = jnp.arange(length)
     lags = jnp.minimum(lags, length - lags).astype(counts.dtype)
     kernel = jnp.where(lags <= jnp.ceil(_CUTOFF * width), jnp.exp(-((lags / width) ** 2) / 2), 0)

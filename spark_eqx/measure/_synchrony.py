@@ -47,8 +47,8 @@ def spike_distance(spikes: Raster, others: Raster, dt: Scalar = 1.0) -> Float[Ar
 
     Before its first spike and after its last one, a train has auxiliary spikes at 0 and `steps dt` or, if the first or
     last interval is longer, as far from the first or last spike as this interval. Their `d` is the distance of the
-    first or last spike. A train without spikes has one at 0 and one at `steps dt`. The values are those of PySpike. All
-    derivatives are 0.
+    first or last spike. A train without spikes has one at 0 and one at `steps dt`. A train whose only spike is at 0 has
+    an auxiliary spike at `steps dt` with a `d` of its own. The values are those of PySpike. All derivatives are 0.
 
     Kreuz, Chicharro, Houghton, Andrzejak and Mormann (2013), "Monitoring spike train synchrony".
 

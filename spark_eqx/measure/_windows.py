@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Shaped
 from .._arguments import Numbers, Scalar, as_number
 from ..records.checks import Check, positive
 from ..records.class_names import counted
+from ..records.numbers import decimal
 from ._numbers import float_dtype, keep_nan, magnitude
 from ._steps import count_spikes
 
@@ -29,11 +30,14 @@ def static_number(function: str, argument: str, value: Scalar, check: Check = po
 
 def whole_steps(function: str, argument: str, value: float, dt: float, of: str = "dt", least: int = 1) -> int:
     """How often `dt`, the argument named `of`, fits into the duration, which must be a multiple of it."""
-    ratio = value / dt
-    steps = max(round(ratio), least) if math.isfinite(ratio) else 0
+    step = decimal(dt)
+    ratio = value / step
+    steps = max(round(ratio), least) if math.isfinite(ratio) else -1
     if abs(ratio - steps) > OFF_GRID:
         unit = "step" if of == "dt" else of
-        nearest = f" The nearest multiple is {steps * dt:g} [ms], {counted(steps, unit)}." if steps else ""
+        nearest = (
+            f" The nearest multiple is {steps * step:.10g} [ms], {counted(steps, unit)}." if steps >= least else ""
+        )
         raise ValueError(f"{function}: `{argument}` must be a multiple of `{of}` = {dt} [ms], got {value!r}.{nearest}")
     return steps
 
@@ -43,7 +47,7 @@ def steps_within(
 ) -> int:
     """The number of steps of a duration that must fit into the raster `parts` times."""
     steps = raster.shape[0]
-    if parts * (value / dt - OFF_GRID) > steps:
+    if parts * (value / decimal(dt) - OFF_GRID) > steps:
         share = "the duration" if parts == 1 else "half"
         raise ValueError(
             f"{function}: `{argument}` must be at most {share} of the raster, {steps * dt / parts} [ms], got {value!r}."

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Shaped, UInt32
 
 from .._arguments import (
     DType,
+    Flag,
     Merge,
     Numbers,
     Raster,
@@ -21,6 +22,7 @@ from .._arguments import (
     Size,
     Start,
     as_dtype,
+    as_flag,
     as_raster,
     as_size,
     nonzero,
@@ -114,7 +116,7 @@ def from_events(
     dt: Scalar = 1.0,
     *,
     start: Start | None = None,
-    nearest: bool = False,
+    nearest: Flag = False,
     merge: Merge = False,
     dtype: DType = bool,
 ) -> Shaped[Array, "steps *units"]:
@@ -165,8 +167,7 @@ def from_events(
     default = start is None
     start, merge = as_start("from_events", start, known=False), as_merge("from_events", merge)
     dtype = as_dtype("from_events", dtype)
-    if not isinstance(nearest, bool):
-        raise TypeError(f"from_events: `nearest` must be True or False, got {nearest!r}.")
+    nearest = as_flag("from_events", "nearest", nearest)
     if not isinstance(units, Tracer):
         units = np.asarray(units)  # keeps its 64 bits: cut to the 32 of JAX, 2**32 would become unit 0
     padding = times == np.inf if jnp.issubdtype(times.dtype, jnp.floating) else np.zeros(times.shape, bool)

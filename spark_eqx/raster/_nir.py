@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int32
 
-from .._arguments import Merge, Raster, Scalar, Shape, Start
+from .._arguments import Flag, Merge, Raster, Scalar, Shape, Start, as_flag
 from ..records.checks import finite
 from ..records.masked import without_mask
 from ._exchange import as_counts, events_of, package, shape_of_units
@@ -29,7 +29,7 @@ from ._steps import (
 Data: TypeAlias = Any
 
 
-def to_nir(raster: Raster, dt: Scalar = 1.0, *, start: Scalar = 0.0, batch: bool = False, events: bool = False) -> Data:
+def to_nir(raster: Raster, dt: Scalar = 1.0, *, start: Scalar = 0.0, batch: Flag = False, events: Flag = False) -> Data:
     """Convert a raster to `nir.TimeGriddedData`, or to `nir.EventData`. Times are in s, as in all of NIR. Works only
     outside of `jax.jit`.
 
@@ -49,6 +49,7 @@ def to_nir(raster: Raster, dt: Scalar = 1.0, *, start: Scalar = 0.0, batch: bool
     a grid. `ImportError` without NIR.
     """
     nir = package("nir", "to_nir")
+    batch, events = as_flag("to_nir", "batch", batch), as_flag("to_nir", "events", events)
     if events:
         spikes = as_counts("to_nir", raster)
     else:
@@ -77,7 +78,7 @@ def from_nir(
     shape: Shape | None = None,
     *,
     start: Start | None = None,
-    batch: bool = False,
+    batch: Flag = False,
     merge: Merge = False,
 ) -> Bool[Array, "..."] | Int32[Array, "..."]:
     """Convert `nir.TimeGriddedData` or `nir.EventData` to a raster of spikes. The inverse of
@@ -112,7 +113,7 @@ def from_nir(
     """
     nir = package("nir", "from_nir")
     default = start is None
-    start, merge = as_start("from_nir", start), as_merge("from_nir", merge)
+    start, merge, batch = as_start("from_nir", start), as_merge("from_nir", merge), as_flag("from_nir", "batch", batch)
     if isinstance(data, nir.TimeGriddedData):
         if start != 0:
             raise ValueError(f"from_nir: `start` must be 0 for a grid, which has no other origin, got {start!r} [ms].")

@@ -29,6 +29,15 @@ def same_step(one: np.ndarray, other: np.ndarray) -> bool:
         return False
 
 
+def decimal(x: float) -> float:
+    """A number that was rounded to float32, before it was rounded: 0.1000000015 is 0.1. Other numbers as they are."""
+    # In 100,000 steps of 0.1 ms, the rounding adds up to more than the tolerance for a whole number of steps.
+    with np.errstate(over="ignore"):
+        rounded = np.float32(x)
+    # As a Python float, because NumPy compares a float32 with a Python float in float32.
+    return float(str(rounded)) if float(rounded) == x and not float(x).is_integer() else x
+
+
 def together(record: Any, *names: str) -> tuple[np.ndarray | None, ...]:
     """Numbers of a record that are used together, each in the form of [`concrete`][].
 

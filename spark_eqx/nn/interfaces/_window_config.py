@@ -9,6 +9,7 @@ from ...records.checks import positive
 from ...records.class_names import counted
 from ...records.fields import if_default
 from ...records.kinds import constant, number
+from ...records.numbers import decimal
 from ...records.record import parameter
 from .base import TimedInterfaceConfig
 
@@ -69,10 +70,9 @@ def whole_steps(config: TimedInterfaceConfig, field: str, least: int = 1) -> int
 
 def _nearest(time: float, dt: float) -> tuple[int, bool]:
     """The number of steps nearest to a time, at least 1; and whether the two are equal up to rounding."""
-    if np.float32(dt) == dt:  # 0.1 in float32 is 0.1000000015: in 100,000 steps the difference exceeds the tolerance.
-        dt = float(str(np.float32(dt)))
-    steps = max(round(time / dt), 1)
-    return steps, abs(time / dt - steps) <= _ROUNDING
+    ratio = time / decimal(dt)
+    steps = max(round(ratio), 1)
+    return steps, abs(ratio - steps) <= _ROUNDING
 
 
 def default_window(config: type[WindowConfig], fields: dict[str, Any]) -> dict[str, Any]:

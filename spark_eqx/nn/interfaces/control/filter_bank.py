@@ -112,7 +112,9 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
 
     A step takes the `rate * dt / 1000` samples of its duration, of shape `(samples,)`. `frames` cuts a recording into
     steps. The output is $E^\mathrm{power}$ after the last sample, of shape `(channels,)`, in the float type of the
-    sound, but at least float32. A sine of amplitude 1 at the centre frequency of a channel reads 1.
+    sound, but at least float32. A sine of amplitude 1 at the centre frequency of a channel reads 1. If this frequency
+    is less than $b$ away from 0 or from `rate / 2`, the channel also responds to the mirror image of the sine, and
+    with `power=1` reads up to 3 % more at a distance of $b / 2$, and up to 18 % more at $b / 4$.
 
     [Encode sound](../sound.md) is a recipe, from a WAV file to spikes. In Python,
     `help(FilterBankConfig)` lists the parameters.
@@ -149,7 +151,13 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
         value = Port("audio", FloatArray).wrap(self._name, audio).value
         _warn_of_range(value, "audio")
         if value.ndim != 1:
-            remedy = " For the mean of two channels, give `audio.mean(axis=1)`." if value.shape[-1:] == (2,) else ""
+            remedy = ""
+            if value.ndim == 2:
+                shorter = int(value.shape[0] > value.shape[1])
+                remedy = (
+                    f" For the mean of the channels, give `audio.mean(axis={shorter})`; for a batch of recordings, map "
+                    "over it with `jax.vmap(bank.frames)`."
+                )
             raise ValueError(
                 f"{self._name}: `audio` must be one channel of sound, of shape (n,), got shape {value.shape}.{remedy}"
             )
@@ -163,9 +171,12 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
         del key
         config, spec = self.config, self.spec(input_specs)
         if spec.shape != (config.samples,):
+            remedy = "For a recording, use `unroll(bank, bank.frames(audio))`."
+            if len(spec.shape) > 1 and spec.shape[-1] == config.samples:
+                remedy = "For a batch of recordings, map over it with `jax.vmap`."
             raise ValueError(
                 f"{self._name}: port 'signal' takes the {counted(config.samples, 'sample')} of one step, of shape "
-                f"{(config.samples,)}, got {spec}. For a recording, use `unroll(bank, bank.frames(audio))`."
+                f"{(config.samples,)}, got {spec}. {remedy}"
             )
         channels, dtype = (config.channels,), state_dtype(spec.dtype)
         for field in ("tau", "power"):
@@ -198,6 +209,8 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
             rounded_linear(cos * real) - rounded_linear(sin * imaginary),
             rounded_linear(sin * real) + rounded_linear(cos * imaginary),
         ]
+        # An infinite sample gives NaN from the next sample on, but the last sample of a step has none.
+        envelope = jnp.where(jnp.isfinite(envelope), envelope, jnp.nan)
         output = _compressed(envelope, as_array(config.power, dtype, channels))
         return {"output": FloatArray(output)}, FilterBankState(jnp.stack(turned, axis=1), envelope)
 

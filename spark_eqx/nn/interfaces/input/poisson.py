@@ -15,6 +15,7 @@ from ....core.ports import Keys, Steps
 from ....core.running.keys import MOST_STEPS, stage_key, stage_keys, step_keys
 from ....records.checks import Check
 from ....records.class_names import counted
+from ....records.kinds import constant
 from ....records.numbers import as_array
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
@@ -140,6 +141,7 @@ class PoissonSpikerConfig(PoissonConfig, SignedConfig):
 
     correlation: float = parameter(
         default=0.0,
+        kind=constant,
         description="correlation of the spikes of two units with the same signal",
         check=Check("from 0 to 1", lambda x: (x >= 0) & (x <= 1)),
     )
