@@ -376,6 +376,20 @@ def test_window_with_a_rounded_length_is_accepted():
 def test_window_longer_than_half_of_the_raster_is_refused():
     with pytest.raises(ValueError, match="fano: `window` must be at most half of the raster"):
         measure.fano(FIRED, 1e308, 1e-10)
+    for steps, counted in ((0, "0 steps"), (1, "1 step")):
+        for function in (measure.fano, measure.correlation):
+            with pytest.raises(ValueError, match=f": the raster must have at least 2 steps, got {counted}[.]$"):
+                function(FIRED[:steps], 0.5)
+        assert steps == 0 or np.shape(measure.fano(FIRED[:steps], 1.0, trials=True)) == (1,)
+
+
+def test_fano_of_equal_counts_is_exactly_zero():
+    """Also if the mean of the counts, a product with the inverse of their number, is rounded."""
+    counts = np.arange(1, 8)
+    window = np.arange(7)[:, None] < counts
+    np.testing.assert_array_equal(measure.fano(np.tile(window, (30, 1)), 7.0), np.zeros(7))
+    trials = np.repeat(window[:, None], 30, 1)
+    np.testing.assert_array_equal(measure.fano(trials, 7.0, trials=True), np.zeros((1, 7)))
 
 
 # Signals

@@ -119,3 +119,14 @@ def distinct(value: Hashable) -> Hashable:
     if isinstance(value, tuple):
         return tuple(map(distinct, value))
     return type(value), repr(value) if isinstance(value, float | complex | np.number) else None
+
+
+_NANS: dict[Hashable, Hashable] = {}
+
+
+def one_nan(value: Hashable) -> Hashable:
+    """The value with one object for all NaN of a type: a NaN equals only itself, so each new one would be compiled."""
+    if type(value) is tuple:
+        return tuple(map(one_nan, value))
+    is_nan = isinstance(value, float | complex | np.number) and value != value
+    return _NANS.setdefault(distinct(value), value) if is_nan else value
