@@ -7,7 +7,7 @@ import pytest
 
 from spark_eqx import SpikeArray, measure, raster
 
-from .helpers import x64
+from .helpers import with_sweep, x64
 
 
 STEPS, UNITS, DT, WINDOW, TAU, SIGMA, LAG = 24, 4, 0.5, 3.0, 4.0, 0.8, 2.5
@@ -147,8 +147,9 @@ def names(forms, default):
 
 
 @pytest.mark.parametrize("name", names(JAX_FORMS, 2))
-def test_jax_arrays_have_the_same_measures(name, expected):
-    check(jax.jit(all_of)(JAX_FORMS[name]()), expected)
+@pytest.mark.parametrize("compiled", with_sweep(False, True))
+def test_jax_arrays_have_the_same_measures(name, compiled, expected):
+    check((jax.jit(all_of) if compiled else all_of)(JAX_FORMS[name]()), expected)
 
 
 @pytest.mark.sweep
@@ -294,11 +295,18 @@ def test_derivatives_equal_finite_differences_in_every_form(given, dtype, rtol, 
         check_gradients(given, jnp.dtype(dtype), slopes, rtol)
 
 
-def test_derivatives_of_measures_of_whole_steps_are_exactly_zero():
+@pytest.fixture(scope="module")
+def gradients_of_sums():
+    """The gradient of the sum of each measure, without its NaN."""
+    gradient = lambda function: jax.grad(lambda s: jnp.nansum(function(s)))
+    return jax.jit(lambda s: {name: gradient(function)(s) for name, function in FLOATS.items()})
+
+
+def test_derivatives_of_measures_of_whole_steps_are_exactly_zero(gradients_of_sums):
     spikes = jnp.asarray(SIGNED, jnp.float32)
+    gradients = gradients_of_sums(spikes)
     for name in FLOATS.keys() - SMOOTH.keys():
-        gradient = jax.grad(lambda s: jnp.sum(MEASURES[name](s)))(spikes)
-        np.testing.assert_array_equal(gradient, np.zeros((STEPS, UNITS)), err_msg=name)
+        np.testing.assert_array_equal(gradients[name], np.zeros((STEPS, UNITS)), err_msg=name)
     assert jax.jvp(measure.count, (spikes,), (spikes,))[1].dtype == jax.dtypes.float0
 
 
@@ -334,11 +342,10 @@ def test_nan_makes_the_measures_of_its_unit_nan_only(form, given, expected):
     np.testing.assert_array_equal(~np.isnan(values["correlation"]), np.outer(defined, defined))
 
 
-def test_gradients_of_other_units_are_finite_if_a_unit_has_a_nan():
-    spikes = jnp.asarray(SIGNED, jnp.float32).at[5, 2].set(jnp.nan)
+def test_gradients_of_other_units_are_finite_if_a_unit_has_a_nan(gradients_of_sums):
+    gradients = gradients_of_sums(jnp.asarray(SIGNED, jnp.float32).at[5, 2].set(jnp.nan))
     for name in FLOATS.keys() - {"fano over trials"}:
-        value = lambda s, name=name: jnp.nansum(MEASURES[name](s))
-        gradient = jax.grad(value)(spikes)
+        gradient = gradients[name]
         assert np.isfinite(gradient[:, [0, 1, 3]]).all(), name
         # The derivatives of a product of counts are counts, which must not be NaN where the loss ignores the value.
         if "correlogram" in name:
