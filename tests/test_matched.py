@@ -53,24 +53,13 @@ def encoder_of(cls, dt, **numbers):
     return cls(dt=dt, **numbers)
 
 
-def round_trip(encoder, signal):
+def round_trip(encoder, signal, key=KEY):
     """The signed spikes and the reconstruction, in double precision."""
-    ((spikes, decoded),) = in_parts(encoder, signal, len(signal))
-    return np.asarray(spikes.value, float), decoded
-
-
-def in_parts(encoder, signal, steps):
-    """The spikes and the reconstruction of parts of `steps` steps. Only one part of the spikes is in memory."""
     signal, decoder = jnp.asarray(signal), encoder.decoder()
-    state, memory = encoder.init(signal[0], key=KEY), None
-    for start in range(0, len(signal), steps):
-        part = signal[start : start + steps]
-        output, state = spark.unroll(encoder, part, state, key=jr.fold_in(KEY, 1), start=start)
-        spikes = output["spikes"]
-        memory = decoder.init(take(spikes, 0)) if start == 0 else memory
-        output, memory = spark.unroll(decoder, spikes, memory, start=start)
-        assert output["signal"].value.dtype == signal.dtype
-        yield spikes, np.asarray(output["signal"].value, float)
+    spikes = spark.unroll(encoder, signal, encoder.init(signal[0], key=key), key=jr.fold_in(key, 1))[0]["spikes"]
+    output, _ = spark.unroll(decoder, spikes, decoder.init(take(spikes, 0)))
+    assert output["signal"].value.dtype == signal.dtype
+    return np.asarray(spikes.value, float), np.asarray(output["signal"].value, float)
 
 
 def sines(steps, units, dtype):
@@ -162,10 +151,9 @@ def population_drawn(cls, dt, dtype):
     """The bias is within 1 % of the range. The standard deviation is the Cramér-Rao bound, or less near the ends."""
     encoder, units, points = cls(dt=dt), 120, np.linspace(0, 1, 7)
     window = encoder.decoder().config.steps
-    x = np.tile(np.repeat(points, units).astype(dtype), (window, 1))
-    # All spikes at once would be 0.2 GB, in each of several arrays of a program.
-    *_, (_, decoded) = in_parts(encoder, x, max(window // 20, 1))
-    y = decoded[-1].reshape(len(points), units)
+    # One point at a time, because the decoder stores the spikes of a window: 0.4 GB for all points with `dt=0.1`.
+    decoded = lambda i: round_trip(encoder, np.full((window, units), points[i], dtype), jr.key(i))[1][-1]
+    y = np.stack([decoded(i) for i in range(len(points))])
     rates, slopes = jax.jvp(encoder.rate, (jnp.asarray(points, dtype),), (jnp.ones(len(points), dtype),))
     rates, slopes = np.maximum(np.asarray(rates, float), 1e-12), np.asarray(slopes, float)
     deviation = 1 / np.sqrt(window * dt / 1000 * (slopes**2 / rates).sum(-1))
