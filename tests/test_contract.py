@@ -303,7 +303,7 @@ def test_double_precision_is_the_same_spiker(row, getkey):
     assert np.abs(np.asarray(single).sum(0) - np.asarray(double).sum(0)).max() <= 1
 
 
-@every(lambda row: row.encodes, few=True)
+@every(lambda row: row.encodes, few=FEWER)
 @pytest.mark.parametrize("dtype", with_sweep(bool, jnp.int8, jnp.float16))
 def test_spikes_in_another_dtype(row, dtype, getkey):
     payload = row.payload(getkey(), lead=(STEPS,))
@@ -328,7 +328,7 @@ def test_bare_arrays_and_numpy(row, getkey):
     assert_equal(module(jax.tree.map(np.asarray, bare), state, key=KEY), expected)
 
 
-@every(lambda row: row.trainable, few=True)
+@every(lambda row: row.trainable, few=(*FEWER, "topological-linear", "latency", "sequential"))
 def test_gradients_reach_signal_and_parameters(row, getkey):
     module = trainable(row)
     payload = row.payload(getkey(), lead=(STEPS,))
