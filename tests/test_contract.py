@@ -429,7 +429,7 @@ def check_spoilt(module, state, payloads, marks, kind):
     return spoilt, whole
 
 
-@DECODERS
+@every(is_decoder, few=("filter-bank", "tanh", "integrator", "linear-decoder", "rate-decoder"))
 @pytest.mark.parametrize("kind", with_sweep("nan", "not finite"))
 def test_nan_reaches_the_values_that_hold_it(row, kind, getkey):
     """NaN spreads as in `holds`, with the same bits stepped, unrolled and in chunks. Infinite spikes count as NaN."""
@@ -519,7 +519,7 @@ def test_module_under_jit_grad_vmap_as_argument(row, getkey):
     assert_equal(take(mapped, 1), module(payload, state, key=KEY))
 
 
-@every()
+@every(few=True)
 def test_fresh_states_can_be_donated(row, getkey):
     """No two leaves share a buffer, and a program may overwrite the old state with the new one."""
     module, payload = row.make(), row.payload(getkey())
