@@ -14,12 +14,14 @@ from .rows import ROWS as ROWS, Row as Row
 FEW = "poisson", "topological-linear", "step-forward", "latency", "hough", "integrator", "linear-decoder", "sequential"
 
 
-def every(*conditions, few=False):
-    """Parametrise a test over the rows that meet the conditions. `few`: rows not in `FEW` run with `-m sweep` only."""
+def every(*conditions, few: bool | tuple[str, ...] = False):
+    """Parametrise a test over the rows that meet the conditions. `few`: the names of the rows that run by default, or
+    `True` for those in `FEW`; the others run with `-m sweep` only."""
     import pytest
 
     rows = [row for row in ROWS if all(condition(row) for condition in conditions)]
-    more = lambda row: row.more or (few and row.name not in FEW)
+    default = FEW if few is True else few
+    more = lambda row: row.more or (few and row.name not in default)
     params = [pytest.param(row, id=row.name, marks=[pytest.mark.sweep] if more(row) else []) for row in rows]
     return pytest.mark.parametrize("row", params)
 

@@ -14,6 +14,7 @@ from spark_eqx.nn.interfaces import PopulationDecoder, RateDecoder
 
 from .held import holds
 from .helpers import (
+    FEW,
     arrays,
     assert_close,
     assert_equal,
@@ -29,6 +30,8 @@ from .helpers import (
 
 
 STEPS = 40
+# One row per kind of key, of state and of output, for tests with several long programs.
+FEWER = "poisson", "step-forward", "integrator"
 KEY = jr.key(3)
 jax_step = jax.jit(lambda module, payload, state, key: module(payload, state, key=key))
 
@@ -80,13 +83,13 @@ def test_constants_are_arguments(row, getkey):
                 assert np.mean(np.abs(np.asarray(a, float) - np.asarray(b, float)) > bound) < 0.01
 
 
-@every()
+@every(few=(*FEW, "regular", "renewal", "phase", "rate-decoder", "tanh", "sampler"))
 def test_chunks_are_whole(row, getkey):
-    module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
+    module, payloads = row.make(), row.payload(getkey(), lead=(STEPS - 1,))
     state = row.init(module)
     whole = spark.unroll(module, payloads, state, key=KEY)
     outputs = []
-    for start, stop in ((0, 1), (1, 17), (17, 17), (17, STEPS)):
+    for start, stop in ((0, 1), (1, STEPS // 2), (STEPS // 2, STEPS // 2), (STEPS // 2, STEPS - 1)):
         chunk = jax.tree.map(lambda leaf: leaf[start:stop], payloads)  # noqa: B023
         output, state = spark.unroll(module, chunk, state, key=KEY, start=start)
         outputs.append(output)
@@ -116,7 +119,7 @@ def test_no_steps_leave_the_state(row, getkey):
         }
 
 
-@every(few=True)
+@every(few=FEWER)
 def test_unroll_without_a_state_begins_with_a_fresh_one(row, getkey):
     module, payloads = row.make(), row.payload(getkey(), lead=(3, STEPS))
     first = take(payloads, 0)
@@ -135,7 +138,7 @@ def test_unroll_without_a_state_begins_with_a_fresh_one(row, getkey):
     assert_equal(jax.vmap(fresh)(payloads), stack([written_out(take(payloads, i)) for i in range(3)]))
 
 
-@every(few=True)
+@every(few=FEWER)
 def test_vmap_is_loop(row, getkey):
     module, batch = row.make(), 5
     payloads = row.payload(getkey(), lead=(batch, STEPS))
@@ -161,7 +164,7 @@ def test_vmap_over_states(row, getkey):
     assert_equal(mapped, stack(singly))
 
 
-@every(lambda row: row.trainable, few=True)
+@every(lambda row: row.trainable, few=("topological-linear", "latency", "integrator"))
 def test_vmap_over_parameters(row, getkey):
     payloads = row.payload(getkey(), lead=(STEPS,))
 
@@ -300,7 +303,7 @@ def test_double_precision_is_the_same_spiker(row, getkey):
     assert np.abs(np.asarray(single).sum(0) - np.asarray(double).sum(0)).max() <= 1
 
 
-@every(lambda row: row.encodes, few=True)
+@every(lambda row: row.encodes, few=FEWER)
 @pytest.mark.parametrize("dtype", with_sweep(bool, jnp.int8, jnp.float16))
 def test_spikes_in_another_dtype(row, dtype, getkey):
     payload = row.payload(getkey(), lead=(STEPS,))
@@ -310,7 +313,7 @@ def test_spikes_in_another_dtype(row, dtype, getkey):
     np.testing.assert_array_equal(np.asarray(spikes, float), reference)
 
 
-@every(few=True)
+@every(few=FEWER)
 def test_bare_arrays_and_numpy(row, getkey):
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)
@@ -325,23 +328,19 @@ def test_bare_arrays_and_numpy(row, getkey):
     assert_equal(module(jax.tree.map(np.asarray, bare), state, key=KEY), expected)
 
 
-@every(lambda row: row.trainable, few=True)
+@every(lambda row: row.trainable, few=(*FEWER, "topological-linear", "latency", "sequential"))
 def test_gradients_reach_signal_and_parameters(row, getkey):
     module = trainable(row)
     payload = row.payload(getkey(), lead=(STEPS,))
     state = row.init(module)
-    weights = None
 
     def loss(module, payload):
-        output, _ = spark.unroll(module, payload, state, key=KEY)
-        (out,) = arrays(output)
-        nonlocal weights
-        weights = jr.normal(jr.key(5), out.shape) if weights is None else weights
-        return jnp.sum(out * weights)
+        (out,) = arrays(spark.unroll(module, payload, state, key=KEY)[0])
+        return jnp.sum(out * jr.normal(jr.key(5), out.shape))
 
     floats, rest = eqx.partition(payload, eqx.is_inexact_array)
-    grads = jax.grad(lambda args: loss(args[0], eqx.combine(args[1], rest)))((module, floats))
-    leaves = jax.tree.leaves(grads)
+    gradient = jax.grad(lambda args: loss(args[0], eqx.combine(args[1], rest)))
+    leaves = jax.tree.leaves(jax.jit(gradient)((module, floats)))
     assert len(leaves) == len(row.trainable) + row.leaves + len(row.shapes)
     for leaf in leaves:
         assert np.isfinite(leaf).all() and np.abs(leaf).max() > 0
@@ -350,8 +349,18 @@ def test_gradients_reach_signal_and_parameters(row, getkey):
     _, forward = jax.jvp(lambda args: loss(args[0], eqx.combine(args[1], rest)), ((module, floats),), (tangents,))
     reverse = sum(jnp.vdot(g, t) for g, t in zip(leaves, jax.tree.leaves(tangents), strict=True))
     np.testing.assert_allclose(forward, reverse, rtol=2e-3)
-    # The gradients of compiled programs are the same.
-    assert_close(jax.jit(jax.grad(loss))(module, payload), grads[0], rtol=1e-4, atol=1e-4)
+
+
+@every(lambda row: row.trainable, few=("step-forward", "integrator"))
+def test_gradients_are_the_same_in_a_compiled_program(row, getkey):
+    module, state = trainable(row), row.init(trainable(row))
+    payload = row.payload(getkey(), lead=(STEPS,))
+
+    def loss(module):
+        (out,) = arrays(spark.unroll(module, payload, state, key=KEY)[0])
+        return jnp.sum(out * jr.normal(jr.key(5), out.shape))
+
+    assert_close(jax.jit(jax.grad(loss))(module), jax.grad(loss)(module), rtol=1e-4, atol=1e-4)
 
 
 @every(lambda row: row.moves)
@@ -373,7 +382,8 @@ def test_gradients_through_control(row, getkey):
 
 NOT_FINITE = np.array([np.nan, np.inf, -np.inf])
 # Decoders with rows of their own. The decoders that encoders return are tested below.
-DECODERS = every(lambda row: row.decodes and not row.name.startswith(("sequential", "user", "receptive")))
+is_decoder = lambda row: row.decodes and not row.name.startswith(("sequential", "user", "receptive"))
+DECODERS = every(is_decoder)
 
 
 def spoil(payload, marks, kind):
@@ -419,7 +429,7 @@ def check_spoilt(module, state, payloads, marks, kind):
     return spoilt, whole
 
 
-@DECODERS
+@every(is_decoder, few=("filter-bank", "tanh", "integrator", "linear-decoder", "rate-decoder"))
 @pytest.mark.parametrize("kind", with_sweep("nan", "not finite"))
 def test_nan_reaches_the_values_that_hold_it(row, kind, getkey):
     """NaN spreads as in `holds`, with the same bits stepped, unrolled and in chunks. Infinite spikes count as NaN."""
@@ -460,7 +470,7 @@ def test_nan_in_other_dtypes(row, dtype, getkey):
         check_spoilt(module, state, payloads, marks_for(payloads, np.random.default_rng(2), 4, 20), "nan")
 
 
-@DECODERS
+@every(is_decoder, few=("integrator", "linear-decoder", "rate-decoder"))
 def test_nan_leaves_the_derivatives_of_other_values(row, getkey):
     """A loss without the outputs that are NaN has the gradient of clean spikes, also in forward mode."""
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS,))
@@ -482,7 +492,7 @@ def test_nan_leaves_the_derivatives_of_other_values(row, getkey):
     np.testing.assert_allclose(*slopes, rtol=1e-4)
 
 
-@every(lambda row: row.encodes)
+@every(lambda row: row.encodes, few=True)
 def test_nan_travels_through_the_decoder_of_every_encoder(row, getkey):
     encoder = row.make()
     try:
@@ -498,7 +508,7 @@ def test_nan_travels_through_the_decoder_of_every_encoder(row, getkey):
     check_spoilt(decoder, decoder.init(take(spikes, 0)), spikes, marks, "nan")
 
 
-@every(few=True)
+@every(few=FEWER)
 def test_module_under_jit_grad_vmap_as_argument(row, getkey):
     """All leaves are arrays, so the plain transformations of JAX work."""
     module, payload = row.make(), row.payload(getkey())
@@ -509,7 +519,7 @@ def test_module_under_jit_grad_vmap_as_argument(row, getkey):
     assert_equal(take(mapped, 1), module(payload, state, key=KEY))
 
 
-@every()
+@every(few=True)
 def test_fresh_states_can_be_donated(row, getkey):
     """No two leaves share a buffer, and a program may overwrite the old state with the new one."""
     module, payload = row.make(), row.payload(getkey())

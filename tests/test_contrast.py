@@ -298,7 +298,7 @@ def test_moving_window_has_no_memory_beyond_the_window():
 moves = st.one_of(st.floats(-1, 1), st.sampled_from([-1.0, 1.0, 0.999, -0.999, 0.0, 0.5]))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", with_sweep(np.float32, np.float64))
 @once(max_examples=60)
 @given(moves=st.lists(moves, min_size=64, max_size=64), start=st.floats(-100, 100), threshold=st.floats(1e-3, 10))
 def test_step_forward_stays_within_one_threshold(dtype, moves, start, threshold):
@@ -321,7 +321,7 @@ def test_bound_is_reached():
     assert 0.0498 < error.max() <= 0.05
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", with_sweep(np.float32, np.float64))
 def test_nothing_drifts_in_a_million_steps(dtype):
     steps, threshold = 1_000_000, 0.05
     random = np.random.default_rng(7)

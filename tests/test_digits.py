@@ -20,6 +20,7 @@ def digits() -> Any:
     yield from load("digits")
 
 
+@pytest.mark.sweep
 def test_short_form(tmp_path):
     """The run ends with the table and a figure. Sixteen seeds gave 89.7 to 93.3 %; guessing gives 10 %."""
     figure = tmp_path / "digits.png"

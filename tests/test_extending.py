@@ -431,6 +431,40 @@ def test_equal_constants_of_different_types_have_different_programs():
     assert Settings(anything=1) != Settings(anything=True)
 
 
+class Counted(spark.SparkModule[Settings, None]):
+    port: ClassVar[spark.Port] = spark.Port("signal", spark.FloatArray)
+    constants: Any = None
+
+    def __init__(self, constants=None, **fields):
+        self.config, self.constants = Settings(**fields), constants
+
+    def build(self, input_specs, *, key=None): ...
+    def step(self, payload, state, *, key):
+        TRACES.append(1)
+        return {"signal": payload}, state
+
+
+TRACES = []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        lambda: {"factor": float("nan")},
+        lambda: {"anything": (1, (float("nan"), 2.0))},
+        lambda: {"anything": np.float32("nan")},
+        lambda: {"anything": complex("nan")},
+        lambda: {"constants": (float("nan"), np.float64("nan"))},
+    ],
+)
+def test_modules_with_nan_as_a_constant_share_a_program(fields):
+    TRACES.clear()
+    for _ in range(3):
+        Counted(**fields())(jnp.zeros(()), None)
+    assert len(TRACES) == 1
+    assert Settings(anything=np.float32("nan")) != Settings(anything=float("nan"))
+
+
 def test_mutable_values_are_rejected():
     for annotation in (np.ndarray, list[int], dict, set, Float[np.ndarray, "n"]):
         with pytest.raises(TypeError, match="Stale: the annotation .* of `w` does not determine the accepted values"):

@@ -127,14 +127,14 @@ end = time.perf_counter()
 new = {name.split(".")[0] for name in set(sys.modules) - before}
 print(json.dumps([end - between, sorted(new - set(sys.stdlib_module_names))]))
 """
-    runs = [
-        json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-        for _ in range(3)
-    ]
-    for _, new in runs:
+    for attempt in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds, new = json.loads(done.stdout)
         assert set(new) <= {"spark_eqx", "jax", "jaxlib", "equinox", "jaxtyping", "beartype", "numpy"}
-    # The import must not run or compile anything, which the best of three times shows with a lenient bound.
-    assert min(seconds for seconds, _ in runs) < 2.0
+        # The import must not run or compile anything, which the best of three times shows with a lenient bound.
+        if seconds < 2:
+            return
+    pytest.fail("three imports took more than 2 s")
 
 
 def test_package_states_what_it_supports():

@@ -138,7 +138,7 @@ def use(module, example, once, often):
     return watch(lambda: spark.unroll(module, example, module.init(example, key=once), steps=STEPS, key=often))
 
 
-DRAWING = every(lambda row: row.draws or row.draws_once)
+DRAWING = every(lambda row: row.draws or row.draws_once, few=("poisson", "renewal", "sampler"))
 KINDS = {
     "key": jr.key,
     "raw": jr.PRNGKey,

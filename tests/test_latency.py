@@ -15,7 +15,7 @@ from spark_eqx.nn.interfaces import LatencyDecoder, LatencySpiker
 from spark_eqx.nn.interfaces.curves import AbstractCurve, Charging, Exponential, Linear
 
 from .golden import golden
-from .helpers import assert_close, assert_equal, x64
+from .helpers import assert_close, assert_equal, with_sweep, x64
 from .round_trips import round_trip, run
 from .test_errors import complaint
 
@@ -304,7 +304,7 @@ def test_decoder_is_matched():
 # Gradients.
 
 
-@pytest.mark.parametrize("curve", [Linear(), Charging()], ids=repr)
+@pytest.mark.parametrize("curve", with_sweep(Charging(), Linear()), ids=repr)
 def test_gradient_of_the_round_trip_is_near_1(curve):
     """The gradient of the decoded value with respect to the signal, averaged over the signals that fire."""
     x = jnp.linspace(float(curve.threshold(1)), 1, 200)

@@ -7,7 +7,7 @@ import pytest
 
 from spark_eqx import SpikeArray, measure, raster
 
-from .helpers import x64
+from .helpers import with_sweep, x64
 
 
 STEPS, UNITS, DT, WINDOW, TAU, SIGMA, LAG = 24, 4, 0.5, 3.0, 4.0, 0.8, 2.5
@@ -147,8 +147,9 @@ def names(forms, default):
 
 
 @pytest.mark.parametrize("name", names(JAX_FORMS, 2))
-def test_jax_arrays_have_the_same_measures(name, expected):
-    check(jax.jit(all_of)(JAX_FORMS[name]()), expected)
+@pytest.mark.parametrize("compiled", with_sweep(False, True))
+def test_jax_arrays_have_the_same_measures(name, compiled, expected):
+    check((jax.jit(all_of) if compiled else all_of)(JAX_FORMS[name]()), expected)
 
 
 @pytest.mark.sweep
@@ -294,11 +295,18 @@ def test_derivatives_equal_finite_differences_in_every_form(given, dtype, rtol, 
         check_gradients(given, jnp.dtype(dtype), slopes, rtol)
 
 
-def test_derivatives_of_measures_of_whole_steps_are_exactly_zero():
+@pytest.fixture(scope="module")
+def gradients_of_sums():
+    """The gradient of the sum of each measure, without its NaN."""
+    gradient = lambda function: jax.grad(lambda s: jnp.nansum(function(s)))
+    return jax.jit(lambda s: {name: gradient(function)(s) for name, function in FLOATS.items()})
+
+
+def test_derivatives_of_measures_of_whole_steps_are_exactly_zero(gradients_of_sums):
     spikes = jnp.asarray(SIGNED, jnp.float32)
+    gradients = gradients_of_sums(spikes)
     for name in FLOATS.keys() - SMOOTH.keys():
-        gradient = jax.grad(lambda s: jnp.sum(MEASURES[name](s)))(spikes)
-        np.testing.assert_array_equal(gradient, np.zeros((STEPS, UNITS)), err_msg=name)
+        np.testing.assert_array_equal(gradients[name], np.zeros((STEPS, UNITS)), err_msg=name)
     assert jax.jvp(measure.count, (spikes,), (spikes,))[1].dtype == jax.dtypes.float0
 
 
@@ -334,11 +342,10 @@ def test_nan_makes_the_measures_of_its_unit_nan_only(form, given, expected):
     np.testing.assert_array_equal(~np.isnan(values["correlation"]), np.outer(defined, defined))
 
 
-def test_gradients_of_other_units_are_finite_if_a_unit_has_a_nan():
-    spikes = jnp.asarray(SIGNED, jnp.float32).at[5, 2].set(jnp.nan)
+def test_gradients_of_other_units_are_finite_if_a_unit_has_a_nan(gradients_of_sums):
+    gradients = gradients_of_sums(jnp.asarray(SIGNED, jnp.float32).at[5, 2].set(jnp.nan))
     for name in FLOATS.keys() - {"fano over trials"}:
-        value = lambda s, name=name: jnp.nansum(MEASURES[name](s))
-        gradient = jax.grad(value)(spikes)
+        gradient = gradients[name]
         assert np.isfinite(gradient[:, [0, 1, 3]]).all(), name
         # The derivatives of a product of counts are counts, which must not be NaN where the loss ignores the value.
         if "correlogram" in name:
@@ -385,6 +392,20 @@ def test_window_with_a_rounded_length_is_accepted():
 def test_window_longer_than_half_of_the_raster_is_refused():
     with pytest.raises(ValueError, match="fano: `window` must be at most half of the raster"):
         measure.fano(FIRED, 1e308, 1e-10)
+    for steps, counted in ((0, "0 steps"), (1, "1 step")):
+        for function in (measure.fano, measure.correlation):
+            with pytest.raises(ValueError, match=f": the raster must have at least 2 steps, got {counted}[.]$"):
+                function(FIRED[:steps], 0.5)
+        assert steps == 0 or np.shape(measure.fano(FIRED[:steps], 1.0, trials=True)) == (1,)
+
+
+def test_fano_of_equal_counts_is_exactly_zero():
+    """Also if the mean of the counts, a product with the inverse of their number, is rounded."""
+    counts = np.arange(1, 8)
+    window = np.arange(7)[:, None] < counts
+    np.testing.assert_array_equal(measure.fano(np.tile(window, (30, 1)), 7.0), np.zeros(7))
+    trials = np.repeat(window[:, None], 30, 1)
+    np.testing.assert_array_equal(measure.fano(trials, 7.0, trials=True), np.zeros((1, 7)))
 
 
 # Signals

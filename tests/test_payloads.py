@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import operator
 import pickle
+import re
 from typing import Any
 
 import equinox as eqx
@@ -65,6 +66,14 @@ def test_gradient_through_the_signed_view():
 def test_spike_array_rejects(arguments):
     with pytest.raises(TypeError, match="SpikeArray"):
         SpikeArray(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 1), ()])
+def test_shape_of_the_mask_is_named(shape):
+    text = "SpikeArray: `inhibition_mask` must have the shape of `spikes`, (3,), got an array of shape "
+    for mask in (jnp.zeros(shape, bool), np.zeros(shape, bool), jax.ShapeDtypeStruct(shape, bool)):
+        with pytest.raises(TypeError, match=f"^{re.escape(f'{text}{shape}.')}$"):
+            SpikeArray(jnp.zeros(3), inhibition_mask=mask)
 
 
 def test_checks_run_under_jit():

@@ -117,7 +117,7 @@ def test_golden():
     np.testing.assert_allclose(decoded[-1] * 2 * np.pi - np.pi, peer["decoded"], atol=1e-6)
 
 
-@pytest.mark.parametrize("length", [1, 2, 10, 16, 25])
+@pytest.mark.parametrize("length", [1, *with_sweep(25, 2, 10, 16)])
 def test_spike_is_at_the_nearest_step(length):
     x = np.append(np.linspace(0, 1, 201), np.arange(2 * length + 1) / (2 * length)).astype(np.float32)
     spikes, _ = run(PhaseSpiker(window=float(length)), jnp.asarray(x), steps=length)

@@ -689,7 +689,7 @@ def test_decoded_transfer_curve():
     assert ax.get_ylabel() == "decoded signal" and texts(ax) == ["decoded after 0.02 s", "signal"]
 
 
-@pytest.mark.parametrize("glue", [0, 1])
+@pytest.mark.parametrize("glue", with_sweep(1, 0))
 @pytest.mark.parametrize("cls", with_sweep(TopologicalLinearSpiker, TopologicalPoissonSpiker))
 def test_transfer_curve_of_topological_spikers_is_the_mean_over_the_units(cls, glue):
     module = cls(mins=-2.0, maxs=3.0, resolution=8, glue=glue, max_freq=200.0)

@@ -157,7 +157,7 @@ def test_correlation_zero_has_the_bits_of_independent_units():
     assert abs(one.mean() - 0.3) < SIGMAS * np.sqrt(0.3 * 0.7 / 20_000)
 
 
-@pytest.mark.parametrize("rounds", [13, 20])
+@pytest.mark.parametrize("rounds", with_sweep(20, 13))
 def test_correlated_steps_and_chunks_have_the_bits_of_the_sequence(rounds):
     encoder, key = PoissonSpiker(max_freq=300.0, correlation=0.3, rounds=rounds, signed=True), jr.key(13)
     signal = jr.uniform(jr.key(14), (12, 2, 5), minval=-1.0)

@@ -107,7 +107,7 @@ def test_bias_of_the_most_likely_point_is_as_documented(glue, sigma, units, leas
 
 
 @GLUE
-@pytest.mark.parametrize("windows", [1, 2])
+@pytest.mark.parametrize("windows", with_sweep(2, 1))
 def test_regular_spikes_are_decoded_to_one_percent(glue, windows):
     """About 200 spikes at regular intervals: the error of each point, in the first window and in the next."""
     encoder, x = TopologicalLinearSpiker(glue=glue), np.linspace(0, 1, 101)

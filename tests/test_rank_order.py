@@ -94,7 +94,7 @@ def test_rank_orders_of_other_packages_are_latencies(package, scheme):
     assert (np.diff(times[times >= 0]) <= 0).all()
 
 
-@pytest.mark.parametrize("window, dt", [(6.4, 0.1), (50.0, 0.5), (16.0, 1.0), (14.0, 2.0)])
+@pytest.mark.parametrize("window, dt", with_sweep((6.4, 0.1), (50.0, 0.5), (16.0, 1.0), (14.0, 2.0), several=True))
 def test_round_trip(window, dt):
     units, threshold, modulation = 64, 0.25, 0.95
     encoder = RankOrderSpiker(window=window, dt=dt, threshold=threshold)

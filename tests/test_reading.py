@@ -113,7 +113,7 @@ def test_counts_equal_numpys_histogram(events, dt, start, dtype):
 
 
 @LISTS
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_first_event_as_the_origin(events, dt, start, dtype):
     ticks, units = ticks_and_units(events)
     if not events or (start == SINCE_1970 and dtype == np.float32):
@@ -167,7 +167,7 @@ WRITERS = {
     st.sampled_from([0.1, 1 / 3, 1.0, 0.001, 13.7]),
     st.sampled_from([0.0, 0.1, -1000 / 3, 12_345.678, SINCE_1970]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_what_is_written_is_read_again(name, counts, dt, start):
     """Any counts, steps and origins. The events of `to_events` are in float32, unless JAX has double precision."""
     write, read = WRITERS[name]
@@ -180,7 +180,7 @@ def test_what_is_written_is_read_again(name, counts, dt, start):
 
 
 @given(EVENTS, st.sampled_from([0, 3500, -2250, 1_700_000_000_000_125]), st.sampled_from([0.001, 0.25, 1.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_what_is_read_is_written_again(events, first, dt):
     """Events at the starts of steps, with duplicates, come back in the order of time, then of unit."""
     ticks, units = ticks_and_units(events)

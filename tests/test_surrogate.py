@@ -123,7 +123,9 @@ def test_surrogate_of_a_user():
 FAR = {jnp.float32: 3e38, jnp.bfloat16: 3e38, jnp.float16: 6e4}
 
 
-@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize(
+    "cls", [StraightThrough, *with_sweep(Gaussian, *(each for each in ALL if each not in (StraightThrough, Gaussian)))]
+)
 @pytest.mark.parametrize("dtype", with_sweep(*FAR))
 def test_derivatives_far_from_the_threshold(cls, dtype):
     """They are not NaN (infinity times 0) at any magnitude, with respect to `v` and to the parameter."""

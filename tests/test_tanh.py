@@ -31,7 +31,9 @@ def run(module, x, y):
 
 
 @pytest.mark.parametrize("dt", with_sweep(0.5, 0.1, 1.0, 2.0))
-@pytest.mark.parametrize("smooth, tau, smooth_tau", [(True, 5.0, 5.0), (True, 2.0, 9.0), (False, 4.0, 5.0)])
+@pytest.mark.parametrize(
+    "smooth, tau, smooth_tau", with_sweep((True, 2.0, 9.0), (True, 5.0, 5.0), (False, 4.0, 5.0), several=True)
+)
 def test_gain_is_one(dt, smooth, tau, smooth_tau):
     """The output is rate over `saturation_freq`, for any time step, time constant, smoothing and size."""
     freq, steps = 2 * 1000 / (PERIOD * dt), round(25 * (tau + smooth_tau) / dt)

@@ -189,8 +189,13 @@ class SpikeArray(SparkPayload):
     def __init__(
         self,
         spikes: Float[_ArrayLike, "*shape"] | Bool[_ArrayLike, "*shape"] | Int[_ArrayLike, "*shape"],
-        inhibition_mask: Bool[_ArrayLike, "*shape"] | None = None,
+        inhibition_mask: Bool[_ArrayLike, "..."] | None = None,
     ):
+        if inhibition_mask is not None and inhibition_mask.shape != spikes.shape:
+            raise TypeError(
+                f"{type(self).__name__}: `inhibition_mask` must have the shape of `spikes`, {spikes.shape}, got an "
+                f"array of shape {inhibition_mask.shape}."
+            )
         self.spikes = _to_jax(self, "spikes", spikes)
         self.inhibition_mask = _to_jax(self, "inhibition_mask", inhibition_mask)
 

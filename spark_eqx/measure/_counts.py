@@ -114,6 +114,9 @@ def check_trials(function: str, argument: str, raster: Numbers) -> None:
 def _fano(counts: Float[Array, "windows *shape"], axis: int) -> Float[Array, "..."]:
     number = counts.shape[axis]
     mean = jnp.sum(counts, axis=axis, keepdims=True) / number
-    variance = jnp.sum((counts - mean) ** 2, axis=axis, keepdims=True) / number
+    # XLA multiplies by the inverse of `number`, so the mean of equal counts may not be their count.
+    deviation = counts - jnp.round(mean)
+    shift = jnp.sum(deviation, axis=axis, keepdims=True) / number
+    variance = jnp.sum((deviation - shift) ** 2, axis=axis, keepdims=True) / number
     silent = mean == 0
     return jnp.squeeze(jnp.where(silent, jnp.nan, variance / jnp.where(silent, 1, mean)), axis)

@@ -47,6 +47,9 @@ def steps_within(
 ) -> int:
     """The number of steps of a duration that must fit into the raster `parts` times."""
     steps = raster.shape[0]
+    if steps < parts * least:
+        text = f"at least {counted(parts * least, 'step')}, got {counted(steps, 'step')}"
+        raise ValueError(f"{function}: the raster must have {text}.")
     if parts * (value / decimal(dt) - OFF_GRID) > steps:
         share = "the duration" if parts == 1 else "half"
         raise ValueError(

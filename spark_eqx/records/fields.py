@@ -117,8 +117,22 @@ def meets(stored: Any, check: Check | None) -> bool:
     return value is None or bool(np.all(check.holds(value)))
 
 
+_FLOATS = float, complex, np.number  # a tuple, because `isinstance` is slower with a union
+
+
 def distinct(value: Hashable) -> Hashable:
     """A key under which 1, 1.0 and True differ, and 0.0 and -0.0: they compare equal but compile to other programs."""
     if isinstance(value, tuple):
         return tuple(map(distinct, value))
-    return type(value), repr(value) if isinstance(value, float | complex | np.number) else None
+    return type(value), repr(value) if isinstance(value, _FLOATS) else None
+
+
+_NANS: dict[Hashable, Hashable] = {}
+
+
+def one_nan(value: Hashable) -> Hashable:
+    """The value with one object for all NaN of a type: a NaN equals only itself, so each new one would be compiled."""
+    if type(value) is tuple:
+        return tuple(map(one_nan, value))
+    is_nan = isinstance(value, _FLOATS) and value != value
+    return _NANS.setdefault(distinct(value), value) if is_nan else value

@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 
 from . import class_names
-from .fields import distinct, expected, inherit_metadata, meets, parameter as parameter, shown
+from .fields import distinct, expected, inherit_metadata, meets, one_nan, parameter as parameter, shown
 from .from_annotation import kind_of
 from .kinds import Kind
 from .masked import without_mask
@@ -68,7 +68,10 @@ def _checked_init(cls: "type[Parameters]") -> Callable[..., None]:
         # The structure is found once, because JAX flattens a record in every call of a compiled function.
         values = vars(self)
         children = tuple(name for name, value in values.items() if _holds_arrays(value))
-        constants = tuple((name, value, distinct(value)) for name, value in values.items() if name not in children)
+        # The type comes first, because NumPy cannot compare a scalar with every tuple.
+        constants = tuple(
+            (name, distinct(each), one_nan(each)) for name, each in values.items() if name not in children
+        )
         object.__setattr__(self, "_structure", (children, constants))
 
     return __init__
@@ -200,7 +203,7 @@ def _flatten_with_keys(record: Parameters):
 def _unflatten(cls: type, structure: Any, values: Any):
     children, constants = structure
     record = object.__new__(cls)
-    record.__dict__.update((name, value) for name, value, _ in constants)
+    record.__dict__.update((name, value) for name, _, value in constants)
     record.__dict__.update(zip(children, values, strict=True))
     record.__dict__["_structure"] = structure
     return record
