@@ -293,9 +293,6 @@ RateConfigT = TypeVar("RateConfigT", bound=RateConfig)
 class RateSpiker(InputInterface[RateConfigT, StateT]):
     """Base of the encoders whose firing rate is a function of the signal. Abstract."""
 
-    def most_spikes(self, duration: float) -> int | None:
-        return at_full_signal(self.config, duration)
-
     @abc.abstractmethod
     def rate(self, signal: Any) -> Float[Array, "*units"]:
         """The firing rate [Hz] of the units for a held signal, in closed form.

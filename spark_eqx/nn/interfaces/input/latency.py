@@ -15,7 +15,7 @@ from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ..output.latency import LatencyConfig, LatencyDecoder
 from ._latched_encoder import count_windows, in_windows, most_windows, newly, out_of_windows
-from ._times import in_order, regular_times
+from ._times import in_blocks, in_order, regular_times
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
@@ -154,12 +154,12 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         loud = x > as_array(config.threshold, x.dtype, x.shape)
         loud &= x > jnp.asarray(config.curve.threshold(1.0), x.dtype)
         due = jnp.asarray(config.curve.time(jnp.where(loud, x, 1)), x.dtype) * config.window
+        due += lax.stop_gradient(jnp.maximum(-due, 0))  # rounding may put the time of a full signal below 0
         if held:
             times = regular_times(due, jnp.full_like(due, config.window), count)
             return SpikeTimes(jnp.where(loud[..., None], times, jnp.inf))
         units, length = x.shape[1:], config.steps
-        pad = lambda x: jnp.pad(x, [(0, -len(x) % length)] + [(0, 0)] * len(units)).reshape(-1, length, *units)
-        due, loud = pad(due), pad(loud)
+        due, loud = in_blocks(due, length), in_blocks(loud, length)
         step = jnp.arange(length, dtype=jnp.int32).reshape(1, -1, *(1 for _ in units))
         begins = step.astype(x.dtype) * config.dt
         crossed = loud & (due < begins + config.dt)

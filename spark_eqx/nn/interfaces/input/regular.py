@@ -19,7 +19,7 @@ from .._prefix_sum import prefix_sum
 from ._fixed_point import FRACTION, ONE, in_units, rounded_up, scaled_up
 from ._signed_rate import SignedConfig, SignedSpiker, proportional_rate, spikes_per_step
 from ._times import derivative_of, regular_times, steps_apart, times_in_steps
-from .base import InputInterfaceOutput
+from .base import InputInterfaceOutput, at_full_signal
 
 
 class RegularSpikerConfig(SignedConfig):
@@ -154,6 +154,9 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         moved = lax.stop_gradient(p - rest) - derivative_of(turned(before))
         within = as_array(config.dt, p.dtype, (1, *units)) * moved / jnp.where(fired, p, 1)
         return times_in_steps(config.dt, fired, within, count, steps_apart(config), negative)
+
+    def most_spikes(self, duration: float) -> int | None:
+        return at_full_signal(self.config, duration)
 
     def _increment(self, signal: Float[Array, "..."]) -> "_Increment":
         config, x, negative = self.config, self.magnitude(signal), self.negative(signal)
