@@ -7,7 +7,7 @@ from ....core.payloads import FloatArray, SpikeTimes
 from ....records.numbers import as_array
 from .._prefix_sum import prefix_sum
 from ._contrast import ContrastSpiker
-from ._times import first_above, spike_by_spike
+from ._times import first_above, of_steps, spike_by_spike
 
 
 def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bool) -> SpikeTimes:
@@ -45,7 +45,7 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
     spikes = prefix_sum(jnp.add, jnp.abs(crossed), steps)
     number = jnp.arange(count, dtype=jnp.int32).reshape(-1, *(1 for _ in units))
     step, found = first_above(spikes, jnp.broadcast_to(number, (count, *units)))
-    at = lambda each: jnp.take_along_axis(each, step, 0)
+    at = lambda each: of_steps(each, step)
     sign = jnp.sign(at(crossed))
     base = at(prefix_sum(jnp.add, crossed, steps) - crossed)
     level = base + sign * (1 + number - at(spikes - jnp.abs(crossed)))

@@ -145,7 +145,7 @@ def in_order(
     unit = jnp.arange(size, dtype=jnp.int32)[None]
     step = jnp.zeros((count, size), jnp.int32).at[place, unit].set(step, mode="drop").reshape(count, *units)
     found = jnp.arange(count, dtype=jnp.int32).reshape(-1, *(1 for _ in units)) < number[-1:]
-    entries = jax.tree.map(lambda x: spike_by_spike(jnp.take_along_axis(x, step, 0)), of_step)
+    entries = jax.tree.map(lambda x: spike_by_spike(of_steps(x, step)), of_step)
     return entries, spike_by_spike(found)
 
 
@@ -185,13 +185,20 @@ def first_above(
     """The first step in which an ascending sequence exceeds each value, and whether there is one."""
     steps = len(ascending)
     ascending, values = lax.stop_gradient((ascending, values))
-    low, high = jnp.zeros(values.shape, jnp.int32), jnp.full(values.shape, steps, jnp.int32)
-    # The search is unrolled, because a loop would copy its state in each of its few steps.
-    for _ in range(steps.bit_length()):
-        middle = (low + high) // 2
-        above = jnp.take_along_axis(ascending, jnp.minimum(middle, steps - 1), 0) > values
-        low, high = jnp.where(above | (low >= high), low, middle + 1), jnp.where(above, middle, high)
-    return jnp.minimum(high, steps - 1), high < steps
+    before, size = jnp.zeros(values.shape, jnp.int32), 1 << (steps.bit_length() - 1)
+    # The search is unrolled, because a loop would copy its state in each of its few steps. All units take the same
+    # number of steps, each with one gather. On a CPU this takes two thirds of the time of a search between two bounds.
+    while size:
+        more = before + size
+        below = ~(of_steps(ascending, jnp.minimum(more, steps) - 1) > values)
+        before = jnp.where((more <= steps) & below, more, before)
+        size //= 2
+    return jnp.minimum(before, steps - 1), before < steps
+
+
+def of_steps(array: Shaped[Array, "steps *units"], steps: Int[Array, "count *units"]) -> Shaped[Array, "count *units"]:
+    """The entries of each unit in steps that exist."""
+    return jnp.take_along_axis(array, steps, 0, mode="promise_in_bounds")
 
 
 def inverse(
@@ -204,8 +211,8 @@ def inverse(
     Returns the times in steps, the steps themselves, and whether the integral exceeds the value at all.
     """
     step, found = first_above(integral, values)
-    rise = jnp.where(found, jnp.take_along_axis(increment, step, 0), 1)
-    left = jnp.where(found, jnp.take_along_axis(integral, step, 0) - values, 0)
+    rise = jnp.where(found, of_steps(increment, step), 1)
+    left = jnp.where(found, of_steps(integral, step) - values, 0)
     return (step + 1).astype(rise.dtype) - left / rise, step, found
 
 

@@ -22,7 +22,7 @@ from ....surrogate import AbstractSurrogate, StraightThrough
 from .._prefix_sum import prefix_sum
 from ._signed_rate import SignedConfig, SignedSpiker, proportional_rate, spikes_per_step
 from ._threefry import JAX_ROUNDS, is_fused, random_words, random_words_of_steps
-from ._times import inverse, spike_by_spike
+from ._times import inverse, of_steps, spike_by_spike
 from .base import InputInterface, InputInterfaceOutput, RateConfig, at_full_signal
 
 
@@ -95,7 +95,7 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
             p = rounded_as_written(spikes_per_step(self.config, x))
             position, step, found = inverse(prefix_sum(jnp.add, p, len(p)), p, passed)
             times = jnp.where(found, position * as_array(self.config.dt, x.dtype, (1, *units)), jnp.inf)
-            negative = None if sign is None else jnp.take_along_axis(sign, step, 0)
+            negative = None if sign is None else of_steps(sign, step)
         return SpikeTimes(spike_by_spike(times), None if negative is None else spike_by_spike(negative))
 
     def most_spikes(self, duration: float) -> int | None:
@@ -191,6 +191,9 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
                 "at one time are drawn in steps only. Take `unroll` and a short `dt`."
             )
         return super().moments(payload, state, count=count, key=key, held=held)
+
+    def most_spikes(self, duration: float) -> int | None:
+        return at_full_signal(self.config, duration, random=True)
 
     def _words(
         self, draw: Callable[..., UInt32[Array, "..."]], key: Shaped[Array, "..."] | None, shape: tuple[int, ...]

@@ -101,23 +101,29 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
             number = jnp.arange(steps, dtype=jnp.uint32).reshape(-1, *(1 for _ in state.fraction.shape)) + 1
             sums, fired = _at_once(increment, state, number * increment.by, steps)
         else:
-            # Integers have no derivative. Without this, JAX would differentiate the loop nevertheless.
-            still, signal = jax.tree.map(lax.stop_gradient, (self, payload.value))
-
-            def in_loop(state: RegularSpikerState, signal: Float[Array, "steps *units"]):
-                def body(state: RegularSpikerState, x: Float[Array, "*units"]):
-                    sums, fired = _advance(still._increment(x), state)
-                    return sums, (sums, fired)
-
-                return lax.scan(body, state, signal)[1]
-
-            def at_once(state: RegularSpikerState, signal: Float[Array, "steps *units"]):
-                increment = jax.vmap(still._increment)(signal)
-                return _at_once(increment, state, prefix_sum(jnp.add, increment.by, steps), steps)
-
-            sums, fired = lax.platform_dependent(state, signal, cpu=in_loop, default=at_once)
+            sums, fired = RegularSpiker._sums(self, payload, state, steps)
         spikes = self._spikes(payload, increment, _before(state, sums), sums, fired)
         return spikes, _next(jax.tree.map(lambda x: x[-1], sums))
+
+    def _sums(
+        self, payload: FloatArray, state: RegularSpikerState, steps: Steps
+    ) -> tuple[RegularSpikerState, Bool[Array, "steps *units"]]:
+        """The sums after all steps of a varying signal, and which units fire."""
+        # Integers have no derivative. Without this, JAX would differentiate the loop nevertheless.
+        still, signal = jax.tree.map(lax.stop_gradient, (self, payload.value))
+
+        def in_loop(state: RegularSpikerState, signal: Float[Array, "steps *units"]):
+            def body(state: RegularSpikerState, x: Float[Array, "*units"]):
+                sums, fired = _advance(still._increment(x), state)
+                return sums, (sums, fired)
+
+            return lax.scan(body, state, signal)[1]
+
+        def at_once(state: RegularSpikerState, signal: Float[Array, "steps *units"]):
+            increment = jax.vmap(still._increment)(signal)
+            return _at_once(increment, state, prefix_sum(jnp.add, increment.by, steps), steps)
+
+        return lax.platform_dependent(state, signal, cpu=in_loop, default=at_once)
 
     closed = "right"
 
@@ -138,11 +144,10 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
             first = (1 - phase if negative is None else jnp.where(negative, 1 + phase, 1 - phase)) * interval
             times = jnp.where((rate > 0)[..., None], regular_times(first, interval, count), jnp.inf)
             return SpikeTimes(times, None if negative is None else jnp.broadcast_to(negative[..., None], times.shape))
-        steps = len(payload)
         increment = jax.vmap(self._increment)(payload.value)
         by, p = increment.by, increment.p
         turned = lambda x: x if negative is None else jnp.where(negative, -x, x)
-        sums, fired = _at_once(increment, state, prefix_sum(jnp.add, by, steps), steps)
+        sums, fired = RegularSpiker._sums(self, payload, state, len(payload))
         after = sums.fraction if negative is None else jnp.where(negative, 0 - sums.fraction, sums.fraction)
         rest = (after & FRACTION).astype(p.dtype) * 2.0**-31  # how far the sum is beyond the integer
         if p.dtype == jnp.float64:

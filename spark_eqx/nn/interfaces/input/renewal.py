@@ -20,7 +20,7 @@ from ....surrogate import AbstractSurrogate, StraightThrough
 from .._prefix_sum import prefix_sum
 from ._signed_rate import proportional_rate, proportional_signal, spikes_per_step
 from ._threefry import JAX_ROUNDS, random_words, random_words_of_steps
-from ._times import inverse, spike_by_spike
+from ._times import inverse, of_steps, spike_by_spike
 from .base import InputInterfaceOutput, RateConfig, RateSpiker, at_full_signal, excitation, time_to_charge
 
 
@@ -161,7 +161,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
             ends = ready < len(x)
             inside = jnp.where(ends, ready, 0)
             step = jnp.floor(lax.stop_gradient(inside)).astype(jnp.int32)[None]
-            at = lambda each: jnp.take_along_axis(each, step, 0)[0]
+            at = lambda each: of_steps(each, step)[0]
             passed = at(integral) - ((step[0] + 1).astype(x.dtype) - inside) * at(passing)
             time, _, found = inverse(integral, passing, (passed + left)[None])
             early = lax.stop_gradient(jnp.maximum(inside - time[0], 0))  # by rounding
