@@ -161,8 +161,9 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         pad = lambda x: jnp.pad(x, [(0, -len(x) % length)] + [(0, 0)] * len(units)).reshape(-1, length, *units)
         due, loud = pad(due), pad(loud)
         step = jnp.arange(length, dtype=jnp.int32).reshape(1, -1, *(1 for _ in units))
-        begins = step.astype(x.dtype) * config.dt
-        crossed = loud & (due < begins + config.dt)
+        dt = as_array(config.dt, x.dtype)
+        begins = step.astype(x.dtype) * dt
+        crossed = loud & (due < begins + dt)
         fires = step == jnp.min(jnp.where(crossed, step, length), 1, keepdims=True)
         window = jnp.arange(len(due), dtype=x.dtype).reshape(-1, *(1 for _ in units)) * config.window
         # A signal that jumps above the curve has the time of the jump, whose derivative is 0.
