@@ -48,15 +48,17 @@ def spike_times(
     def all_of_them() -> tuple[SpikeTimes, int]:
         """All spikes, and the largest number of spikes of a unit; for known signals."""
         room, spikes = 16, run(16)
-        while np.isfinite(np.asarray(spikes.times[..., -1])).any():
+        while jnp.isfinite(spikes.times[..., -1]).any():
             room = 2 * room
             spikes = run(room)
-        return spikes, int(np.isfinite(np.asarray(spikes.times)).sum(-1).max(initial=0))
+        return spikes, int(jnp.isfinite(spikes.times).sum(-1).max(initial=0))
 
     if count is not None:
         room = as_size(name, "count", count, "spikes")
     elif (room := _room(encoder, payload, length)) is None:
-        if any(isinstance(each, Tracer) for each in jax.tree.leaves((encoder, payload, length))):
+        # Under `jax.grad` alone, the values are known.
+        known = lax.stop_gradient((encoder, payload, length))
+        if any(isinstance(each, Tracer) for each in jax.tree.leaves(known)):
             raise ValueError(
                 f"{name}: `count` must be given [spikes], the largest number of spikes of a unit, because it is not "
                 "known under `jax.jit`."
@@ -97,9 +99,9 @@ def _run(
     """The first `count` spikes before the end."""
     encoder, payload = pin((encoder, payload))
     of: Any = encoder.tree
-    cls, dt, steps = type(of), of.config.dt, None if held else payload.shape[0]
+    cls, dt, steps = type(of), of.config.dt, 0 if held else payload.shape[0]
     frame = frame_of(payload, held)
-    if steps == 0:
+    if not held and steps == 0:
         held, duration = True, 0.0
         payload = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), frame)
     state = cls.build(of, specs_of(of.ports, frame), key=init_key(key))

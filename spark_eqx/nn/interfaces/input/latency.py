@@ -66,6 +66,10 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
     every signal above `threshold` fires. For the other curves, signals below the end of the curve are silent: about
     `exp(-1 / tau)` for the exponential, and `theta` or slightly more for the charging circuit.
 
+    The time of the method `times` is `curve.time(x) * window` after the start of each window. A varying signal, which
+    is constant in each step, has the time at which it is first above the curve. If it jumps above the curve, that is
+    the time of the jump, whose derivative is 0.
+
     A spike is `has_fired[t] - has_fired[t - 1]`, and it is differentiated in that form: the surrogate is evaluated at
     the largest distance of the signal above the falling threshold so far in the window. If distances are equal, as in
     the last steps of a window, where the curve has fallen to `threshold`, the first one counts.
