@@ -744,6 +744,16 @@ CASES = {
         TypeError,
         "of_raster: `spikes` raster SpikeTimes no conversion",
     ),
+    "room for too few spikes under jax.grad": (
+        lambda: jax.grad(lambda x: linear.times(x, duration=100.0, count=1).times[0])(jnp.float32(0.9)),
+        ValueError,
+        'LinearSpiker.times: `count` got 1 for 9. `overflow="drop"` first 1.',
+    ),
+    "no room under jax.jit": (
+        lambda: jax.jit(lambda x: StepForwardSpiker().times(x).times)(jnp.ones((4, 2))),
+        ValueError,
+        "StepForwardSpiker.times: `count` [spikes] `jax.jit`",
+    ),
     # Values at run time.
     **{
         f"check_signal {name} {value}": (

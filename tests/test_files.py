@@ -83,6 +83,17 @@ def test_raster_has_the_same_bits_after_loading(name):
     assert bits(again) == bits(raster)
 
 
+def test_file_of_version_1_is_read():
+    entries = {"format": "spark_eqx.raster", "version": 1, "steps": 3, "dtype": "float32", "payload": True}
+    entries |= {"words": np.array([[0b101, 0b010]], np.uint32), "signs": np.array([[0b110, 0]], np.uint32)}
+    np.savez("file.npz", **entries, names=" ".join(sorted(entries)))
+    expected = SpikeArray(
+        jnp.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), jnp.array([[False, False], [True, False], [True, False]])
+    )
+    again, encoder = load("file")
+    assert encoder is None and type(again) is SpikeArray and bits(again) == bits(expected)
+
+
 def test_spike_times_in_double_precision():
     with x64():
         times = SpikeTimes(jnp.array([[1 / 3, 2**53 + 2.0], [5e-324, jnp.inf]]), spikes(2, 2))

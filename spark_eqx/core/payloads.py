@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, Shaped, jaxtyped
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped, jaxtyped
 
 from ..records.fields import shown
 from ..records.masked import NAN, without_mask
@@ -288,7 +288,7 @@ class SpikeTimes(SparkPayload):
         return self.times
 
 
-def raster_of_times(given: Any, wanted: type[SparkPayload]) -> str:
+def raster_of_times(given: PyTree, wanted: type[SparkPayload]) -> str:
     """The remedy to suggest where spike times are given instead of a raster or a signal; otherwise empty."""
     if not isinstance(given, SpikeTimes):
         return ""
@@ -298,7 +298,7 @@ def raster_of_times(given: Any, wanted: type[SparkPayload]) -> str:
     return f" Make a raster of the times: {to_raster}."
 
 
-def _described(given: Any) -> str:
+def _described(given: _Times | _Mask) -> str:
     if isinstance(given, _ArrayLike):
         return f"an array of shape {given.shape}, dtype {given.dtype}" if given.ndim else f"a scalar of {given.dtype}"
     return shown(given)
