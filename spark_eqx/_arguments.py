@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from .core.module import SparkModule
-from .core.payloads import FloatArray, SpikeArray
+from .core.payloads import FloatArray, SpikeArray, SpikeTimes, raster_of_times
 from .records.checks import Check
 from .records.fields import shortened
 from .records.kinds import dtype_like, flag, number
@@ -22,6 +22,7 @@ from .records.numbers import concrete, is_real
 if TYPE_CHECKING:
     Raster: TypeAlias = SpikeArray | jax.Array | np.ndarray
     Signal: TypeAlias = FloatArray | jax.Array | np.ndarray
+    Times: TypeAlias = SpikeTimes
     Scalar: TypeAlias = float | jax.Array | np.ndarray | np.generic
     Size: TypeAlias = int | np.integer
     Flag: TypeAlias = bool | np.bool_
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     Module: TypeAlias = SparkModule[Any, Any]
     Start: TypeAlias = Scalar | Literal["first"]  # the time of step 0 [ms], or of the first event
     Merge: TypeAlias = bool | Literal["count"]  # whether to merge events of one unit and step, or to count them
+    Closed: TypeAlias = Literal["left", "right"]  # the end of a step that belongs to it
+    Overflow: TypeAlias = Literal["error", "drop"]  # what happens if there are more spikes than room
 else:
-    Raster = Signal = Scalar = Size = Flag = Numbers = Pair = Shape = DType = Key = FileName = Module = Start = (
-        Merge
-    ) = Any
+    Raster = Signal = Times = Scalar = Size = Flag = Numbers = Pair = Shape = DType = Key = FileName = Module = Any
+    Start = Merge = Closed = Overflow = Any
 
 
 def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:
@@ -93,6 +95,7 @@ def _as_array(what: str, array: Any, given: Any, expected: str, payload: type) -
         remedy = " Decode the spikes first, for instance by `encoder.decoder()`."
     elif isinstance(given, list | tuple):
         remedy = " An array will do: `jax.numpy.asarray(...)`."
+    remedy = raster_of_times(given, payload) or remedy
     raise TypeError(f"{what} must be an array of {expected}, got {got}.{remedy}")
 
 

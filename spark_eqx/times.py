@@ -4,13 +4,12 @@ Times are in ms. Step `k` of a raster lasts from `k dt` to `(k + 1) dt`.
 """
 
 import math
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from ._arguments import Raster, Scalar, Size, as_number, as_raster, as_size
+from ._arguments import Closed, Flag, Raster, Scalar, Size, Times, as_flag, as_number, as_raster, as_size
 from .core.payloads import SpikeArray, SpikeTimes
 from .core.running.unroll_arguments import refuse
 from .nn.interfaces.input._times import times_in_steps
@@ -21,9 +20,7 @@ from .records.fields import shown
 from .records.numbers import rounding
 
 
-def to_raster(
-    times: SpikeTimes, dt: Scalar, steps: Size, *, closed: Literal["left", "right"] = "left", merge: bool = False
-) -> SpikeArray:
+def to_raster(times: Times, dt: Scalar, steps: Size, *, closed: Closed = "left", merge: Flag = False) -> SpikeArray:
     """Convert spike times to a raster. The inverse is [`of_raster`][spark_eqx.times.of_raster].
 
     A spike at time `t` is in step `k` if `t` is in `[k dt, (k + 1) dt)`, or with `closed="right"` in
@@ -48,12 +45,15 @@ def to_raster(
     (`equinox.error_if`).
     """
     if not isinstance(times, SpikeTimes):
-        raise TypeError(f"to_raster: `times` must be SpikeTimes, got {shown(times)}. Write `SpikeTimes(times)`.")
+        remedy = "Write `SpikeTimes(times)`, with times in ms along the last axis"
+        if isinstance(times, SpikeArray):
+            remedy = "A raster needs no conversion"
+        elif isinstance(times, dict):
+            remedy = "The output of a module is a raster, which needs no conversion"
+        raise TypeError(f"to_raster: `times` must be a SpikeTimes, got {shown(times)}. {remedy}.")
     step_ms, length = as_number("to_raster", "dt", dt, "ms", positive), as_size("to_raster", "steps", steps, "steps")
     if closed not in ("left", "right"):
         raise ValueError(f'to_raster: `closed` must be "left" or "right", got {shown(closed)}.')
-    if not isinstance(merge, bool):
-        raise TypeError(f"to_raster: `merge` must be True or False, got {shown(merge)}.")
     units, count = times.shape[:-1], times.shape[-1]
     moment = jax.lax.stop_gradient(times.times).reshape(math.prod(units), count)
     got = lambda: f"{float(times.times.min()):g} [ms]"
@@ -68,7 +68,7 @@ def to_raster(
         position = jnp.maximum(jnp.where(on_lattice, nearest, jnp.ceil(position)) - 1, 0)
     inside = position < length  # neither infinite nor NaN
     step = jnp.where(inside, position, length).astype(jnp.int32)
-    if not merge:
+    if not as_flag("to_raster", "merge", merge):
         double = (step[:, 1:] == step[:, :-1]) & inside[:, 1:]
         text = (
             f"to_raster: `times` must have at most one spike of a unit per step of dt={shown(step_ms)} [ms]; take a "
@@ -99,6 +99,8 @@ def of_raster(spikes: Raster, dt: Scalar, count: Size | None = None) -> SpikeTim
     **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` for entries other than 0 and 1, and for
     more spikes of a unit than `count`; under `jax.jit` these are errors at run time (`equinox.error_if`).
     """
+    if isinstance(spikes, SpikeTimes):
+        raise TypeError(f"of_raster: `spikes` must be a raster, got {shown(spikes)}, which needs no conversion.")
     array = jnp.asarray(as_raster("of_raster", "spikes", spikes))
     array = check_entries("of_raster", array, array, counts=False, remedy=NO_SIGNS)
     step_ms, fired = as_number("of_raster", "dt", dt, "ms", positive), array != 0

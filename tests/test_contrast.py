@@ -605,3 +605,18 @@ def test_gradient_of_the_count_with_respect_to_the_threshold(cls):
     net = lambda threshold: spark.unroll(cls(threshold=threshold), x)[0]["spikes"].value.sum()
     slope = jax.grad(net)(jnp.array(threshold))
     np.testing.assert_allclose(slope, -x[-1, 0] / threshold**2, rtol=0.02)
+
+
+@pytest.mark.parametrize("make", [StepForwardSpiker, SendOnDeltaSpiker])
+def test_spike_times_have_a_gradient_without_a_count(make):
+    """A shift of the signal by `h` moves the time of a crossing by `-h / slope`."""
+    signal, dt = jnp.sin(jnp.arange(60.0) / 5), 0.5
+    encoder = make(threshold=0.1, dt=dt)
+    times = encoder.times(signal).times
+    assert times.shape[0] > 20 and jnp.isfinite(times).all()
+    slopes = jnp.diff(signal) / dt  # of the steps after the first one
+    after = times >= dt
+    expected = -1 / slopes[(times[after] / dt).astype(int) - 1]
+    of_shift = lambda i: jax.grad(lambda h: encoder.times(signal + h).times[i])(jnp.float32(0.0))
+    for i in range(int((~after).sum()), len(times), 5):
+        np.testing.assert_allclose(of_shift(i), expected[i - int((~after).sum())], rtol=1e-4)

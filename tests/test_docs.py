@@ -24,7 +24,7 @@ from tests.pages import BLOCK, execute
 
 
 DOCS = Path(__file__).parents[1] / "docs"
-MODULES = ("fir", "measure", "plot", "raster", "surrogate", "tune")
+MODULES = ("fir", "measure", "plot", "raster", "surrogate", "times", "tune")
 # `test_sharding.py` runs the first on eight devices, and `test_clients.py` the others.
 ELSEWHERE = [DOCS / "scaling.md", *DOCS.glob("clients/*.md")]
 LONG = ["extending.md", "faq.md", "fit.md"]

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
-from spark_eqx import FloatArray, InputSpec, SpikeArray
+from spark_eqx import FloatArray, InputSpec, SpikeArray, SpikeTimes, measure, plot, raster, times
 from spark_eqx.nn.interfaces import (
     BensSpiker,
     Concat,
@@ -33,12 +33,14 @@ from spark_eqx.nn.interfaces import (
     LinearSpiker,
     LinearSpikerConfig,
     MovingWindowSpiker,
+    OnOff,
     PhaseSpiker,
     PoissonSpiker,
     PopulationDecoder,
     ReceptiveFields,
     RegularSpiker,
     Sampler,
+    Scale,
     SendOnDeltaSpiker,
     SignalAverage,
     SignalRange,
@@ -55,6 +57,7 @@ from .helpers import with_sweep
 KEY = jr.key(0)
 X = FloatArray(jnp.full(4, 0.5))
 S = SpikeArray(jnp.ones(4))
+T = SpikeTimes(jnp.array([[0.5, 2.0], [1.0, jnp.inf]]))
 linear, poisson = LinearSpiker(), PoissonSpiker()
 integrator = ExponentialIntegrator(num_outputs=2)
 sampler = Sampler(sample_size=3)
@@ -671,6 +674,97 @@ CASES = {
         lambda: spark.unroll(linear, X, linear.init(X), steps=1, start=0.5),
         TypeError,
         "unroll `start` integer 0.5",
+    ),
+    # Spike times where a raster or a signal is expected, and the other way round.
+    **{
+        f"spike times, {name}": (call, TypeError, f"{what} SpikeTimes `spark_eqx.times.to_raster(times, dt, steps)`")
+        for name, call, what in (
+            ("init of a decoder", lambda: integrator.init(T), "ExponentialIntegrator: `spikes` SpikeArray"),
+            (
+                "step of a decoder",
+                lambda: integrator(T, integrator.init(S, key=KEY)),
+                "ExponentialIntegrator: `spikes` SpikeArray",
+            ),
+            ("unroll", lambda: spark.unroll(integrator, T), "ExponentialIntegrator: `spikes` SpikeArray"),
+            ("Sequential", lambda: spark.Sequential([integrator]).unroll(T), "Sequential: `spikes` SpikeArray"),
+            ("OnOff", lambda: OnOff().init(T), "OnOff: `spikes` SpikeArray"),
+            ("Concat", lambda: concat.init(T, S), "Concat: `inputs` SparkPayload other than"),
+            (
+                "Concat of them",
+                lambda: Concat(num_inputs=1, payload_type=SpikeTimes).init(T),
+                "Concat: `inputs` SparkPayload other than",
+            ),
+            ("Sampler", lambda: sampler.init(T, key=KEY), "Sampler: `inputs` SparkPayload other than"),
+            ("step of a Sampler", lambda: sampler(T, sampler.init(S, key=KEY)), "Sampler: `inputs` other than"),
+            ("LinearDecoder.fit", lambda: LinearDecoder.fit(T, X), "LinearDecoder.fit: `spikes` SpikeArray"),
+            ("measure.rate", lambda: measure.rate(T), "rate: `spikes`"),
+            ("measure.psth", lambda: measure.psth(T, 2.0), "psth: `trials`"),
+            ("measure.van_rossum", lambda: measure.van_rossum(S, T, 5.0), "van_rossum: `others`"),
+            ("raster.pack", lambda: raster.pack(T), "pack: `raster`"),
+            ("raster.to_events", lambda: raster.to_events(T), "to_events: `raster`"),
+            ("raster.from_events", lambda: raster.from_events(T, np.zeros(2, int), (3, 2)), "from_events: `times`"),
+            ("raster.to_neo", lambda: raster.to_neo(T), "to_neo: `raster`"),
+            ("raster.to_nir", lambda: raster.to_nir(T), "to_nir: `raster`"),
+            ("raster.to_tonic", lambda: raster.to_tonic(T), "to_tonic: `raster`"),
+            ("plot.raster", lambda: plot.raster(T), "raster: `spikes`"),
+            ("plot.rates", lambda: plot.rates(T), "rates: `spikes`"),
+        )
+    },
+    **{
+        f"spike times, {name}": (
+            call,
+            TypeError,
+            f"{what} FloatArray SpikeTimes `spark_eqx.times.to_raster(times, dt, steps)`, decode `encoder.decoder()`.",
+        )
+        for name, call, what in (
+            ("init of an encoder", lambda: linear.init(T), "LinearSpiker: `signal`"),
+            ("rate", lambda: linear.rate(T), "LinearSpiker.rate: `signal`"),
+            ("times", lambda: linear.times(T, duration=3.0), "LinearSpiker: `signal`"),
+            ("measure.snr", lambda: measure.snr(T, T), "snr: `signal`"),
+            ("plot.traces", lambda: plot.traces(T), "traces: `decoded`"),
+            ("plot.round_trip", lambda: plot.round_trip(T, linear), "round_trip: `signal`"),
+            ("Scale.fit", lambda: Scale.fit(T), "Scale.fit: `recording`"),
+        )
+    },
+    "spike times, spec": (
+        lambda: integrator.build({"spikes": InputSpec.of(T)}),
+        TypeError,
+        "ExponentialIntegrator 'spikes' SpikeArray SpikeTimes",
+    ),
+    "spike times, spec of any payload": (
+        lambda: sampler.build({"inputs": InputSpec.of(T)}, key=KEY),
+        TypeError,
+        "Sampler 'inputs' SparkPayload SpikeTimes",
+    ),
+    "a raster as times": (
+        lambda: times.to_raster(S, 1.0, 4),
+        TypeError,
+        "to_raster: `times` SpikeTimes SpikeArray raster needs no conversion",
+    ),
+    "the output of a module as times": (
+        lambda: times.to_raster({"spikes": S}, 1.0, 4),
+        TypeError,
+        "to_raster: `times` SpikeTimes output raster no conversion",
+    ),
+    "an array as times": (
+        lambda: times.to_raster(jnp.ones((2, 3)), 1.0, 4),
+        TypeError,
+        "to_raster: `times` SpikeTimes (2, 3) float32 `SpikeTimes(times)`",
+    ),
+    "times as a raster": (
+        lambda: times.of_raster(T, 1.0),
+        TypeError,
+        "of_raster: `spikes` raster SpikeTimes no conversion",
+    ),
+    "room for too few spikes under jax.grad": (
+        lambda: jax.grad(lambda x: linear.times(x, duration=100.0, count=1).times[0])(jnp.float32(0.9)),
+        ValueError,
+        'LinearSpiker.times: `count` got 1 for 9. `overflow="drop"` first 1.',
+    ),
+    "no room under jax.jit": (
+        lambda: jax.jit(lambda x: StepForwardSpiker().times(x).times)(jnp.ones((4, 2))),
+        ValueError,
+        "StepForwardSpiker.times: `count` [spikes] `jax.jit`",
     ),
     # Values at run time.
     **{

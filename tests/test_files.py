@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import spark_eqx as spark
-from spark_eqx import FloatArray, SpikeArray
+from spark_eqx import FloatArray, SpikeArray, SpikeTimes
 from spark_eqx.nn.interfaces import LinearDecoder, OnOff, PoissonSpiker, RateDecoder, StepForwardSpiker
 from spark_eqx.raster import load, pack, save
 
@@ -58,6 +58,17 @@ RASTERS = {
 }
 
 
+TIMES = jnp.array([[0.0, 0.1, 1 / 3], [1e-40, 3e38, jnp.inf], [jnp.inf] * 3, [-0.0, 0.0, 0.0]])
+RASTERS |= {
+    "times": lambda: SpikeTimes(TIMES),
+    "signed times": lambda: SpikeTimes(TIMES, spikes(4, 3)),
+    "times of 40 units": lambda: SpikeTimes(jnp.sort(jnp.asarray(rng.exponential(size=(40, 2, 5)))), spikes(40, 2, 5)),
+    "times of one unit": lambda: SpikeTimes(TIMES[1], spikes(3)),
+    "times without room": lambda: SpikeTimes(jnp.zeros((3, 2, 0)), spikes(3, 2, 0)),
+    "times of no units": lambda: SpikeTimes(jnp.zeros((0, 4)), spikes(0, 4)),
+}
+
+
 def bits(tree):
     """The bytes of all arrays, so that the sign of zero counts, too."""
     return [(leaf.dtype, leaf.shape, np.asarray(leaf).tobytes()) for leaf in jax.tree.leaves(tree)]
@@ -70,6 +81,53 @@ def test_raster_has_the_same_bits_after_loading(name):
     again, encoder = load("file")
     assert encoder is None and jax.tree.structure(again) == jax.tree.structure(raster)
     assert bits(again) == bits(raster)
+
+
+def test_file_of_version_1_is_read():
+    entries = {"format": "spark_eqx.raster", "version": 1, "steps": 3, "dtype": "float32", "payload": True}
+    entries |= {"words": np.array([[0b101, 0b010]], np.uint32), "signs": np.array([[0b110, 0]], np.uint32)}
+    np.savez("file.npz", **entries, names=" ".join(sorted(entries)))
+    expected = SpikeArray(
+        jnp.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), jnp.array([[False, False], [True, False], [True, False]])
+    )
+    again, encoder = load("file")
+    assert encoder is None and type(again) is SpikeArray and bits(again) == bits(expected)
+
+
+def test_spike_times_in_double_precision():
+    with x64():
+        times = SpikeTimes(jnp.array([[1 / 3, 2**53 + 2.0], [5e-324, jnp.inf]]), spikes(2, 2))
+        assert times.dtype == np.float64
+        save("file", times)
+        assert bits(load("file")[0]) == bits(times)
+    with pytest.raises(ValueError, match="load: the file 'file.npz' has dtype float64, which needs jax_enable_x64"):
+        load("file")
+
+
+def test_spike_times_with_their_encoder():
+    encoder = StepForwardSpiker(threshold=jnp.float32(0.07))
+    times = encoder.times(jnp.sin(jnp.arange(60.0) / 5))
+    save("file", times, encoder)
+    again, other = load("file")
+    assert other == encoder and bits(other) == bits(encoder) and bits(again) == bits(times) and len(again) == len(times)
+    assert bits(other.times(jnp.sin(jnp.arange(60.0) / 5))) == bits(times)
+    with np.load("file.npz", allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["times"], times.times)
+        assert (file["version"], file["dtype"]) == (2, "float32")
+
+
+def test_spike_times_that_were_not_checked_are_not_saved():
+    def unchecked(array):
+        return jax.jit(SpikeTimes)(array)
+
+    for array, match in ((TIMES[:, ::-1], "ascending order"), (TIMES * jnp.nan, "NaN")):
+        with pytest.raises(ValueError, match=f"SpikeTimes: `times` must be .*{match}"):
+            save("file", unchecked(array))
+    with pytest.raises(TypeError, match="SpikeTimes: `times` must be .* scalar"):
+        save("file", SpikeTimes(TIMES)[0, 0])
+    with pytest.raises(TypeError, match="save: `spikes` must be times with values, got traced ones.*`jax.jit`"):
+        jax.jit(lambda x: save("file", SpikeTimes(x)))(TIMES)
+    assert not Path("file.npz").exists()
 
 
 def test_file_holds_bits_that_numpy_can_read():
@@ -184,6 +242,9 @@ def test_nothing_is_pickled_or_unpickled():
     assert not Path("unpickled").exists()
 
 
+FLOATS = np.array("float32")
+
+
 def rewritten(**changes):
     """The bytes of a file with other entries; `None` removes an entry."""
     save("file", SpikeArray(spikes(40, 3), spikes(40, 3)), PoissonSpiker())
@@ -222,7 +283,7 @@ def test_spoilt_byte_is_found_or_does_not_matter():
 @pytest.mark.parametrize(
     "changes, match",
     [
-        ({"version": np.array(2)}, r"written by a newer version .*, in version 2 .* up to 1: pip install"),
+        ({"version": np.array(3)}, r"written by a newer version .*, in version 3 .* up to 2: pip install"),
         ({"version": None}, "not written by `spark_eqx.raster.save`"),
         ({"format": None}, "not written by"),
         ({"format": np.array("other")}, "not written by"),
@@ -233,6 +294,10 @@ def test_spoilt_byte_is_found_or_does_not_matter():
         ({"dtype": np.array("float31")}, "damaged"),
         ({"words": None, "values": np.zeros((39, 3), bool)}, r"damaged: `values` are bool, shape \(39, 3\)"),
         ({"words": None, "values": np.zeros((40, 3))}, "damaged: `values` are float64"),
+        ({"times": np.zeros((40, 3)), "dtype": FLOATS}, "damaged: `times` are float64, not float32"),
+        ({"times": np.full((40, 3), np.nan, np.float32), "dtype": FLOATS}, "damaged: SpikeTimes: `times` .* NaN"),
+        ({"times": np.float32(0), "dtype": FLOATS}, "damaged: len"),
+        ({"times": np.zeros((70, 3), np.float32), "dtype": FLOATS}, "damaged: .* must have length 3 along time"),
         ({"encoder": np.array("{")}, "encoder in the file .file.npz. cannot be made. .* must be JSON"),
         ({"encoder": np.array('{"type": "mine:Spiker", "config": {}}')}, "encoder .* 'mine:Spiker'"),
     ],

@@ -15,7 +15,7 @@ import pytest
 from jaxtyping import Array, Float
 
 import spark_eqx as spark
-from spark_eqx import FloatArray, InputSpec, SpikeArray
+from spark_eqx import FloatArray, InputSpec, SpikeArray, SpikeTimes
 from spark_eqx.nn.interfaces import LinearSpiker, PoissonSpiker, TopologicalPoissonSpiker
 
 from .helpers import with_sweep
@@ -76,13 +76,115 @@ def test_shape_of_the_mask_is_named(shape):
             SpikeArray(jnp.zeros(3), inhibition_mask=mask)
 
 
-def test_checks_run_under_jit():
-    with pytest.raises(TypeError, match="FloatArray"):
-        jax.jit(FloatArray)(jnp.arange(3))
+TIMES = jnp.array([[0.5, 2.0], [0.0, jnp.inf]])
+DTYPES = r"array of float32 or float64 of shape \(\*units, count\) \[ms\], got"
+AS_FLOATS = r"Write `jax\.numpy\.asarray\(times, jax\.numpy\.float32\)`\.$"
+MASK = r"array of booleans with one entry per spike, of shape \(2, 2\), got"
 
 
-def test_transformations_keep_all_fields():
-    payload = SpikeArray(jnp.asarray([1.0, 0.0]), jnp.asarray([True, False]))
+@pytest.mark.parametrize(
+    "arguments, error, match",
+    [
+        (([[0.5, 2.0]],), TypeError, rf"`times` must be an {DTYPES} \[\[0\.5, 2\.0\]\]\. {AS_FLOATS}"),
+        ((None,), TypeError, rf"`times` must be an {DTYPES} None\. {AS_FLOATS}"),
+        (
+            (jnp.arange(3),),
+            TypeError,
+            rf"`times` must be an {DTYPES} an array of shape \(3,\), dtype int32\. {AS_FLOATS}",
+        ),
+        ((jnp.ones(3, bool),), TypeError, rf"`times` .* dtype bool\. {AS_FLOATS}"),
+        ((TIMES.astype(jnp.bfloat16),), TypeError, rf"`times` .* shape \(2, 2\), dtype bfloat16\. {AS_FLOATS}"),
+        ((np.ones(3, np.float16),), TypeError, rf"`times` .* dtype float16\. {AS_FLOATS}"),
+        ((np.array([[0.5], [0.5, 1.0]], object),), TypeError, rf"`times` .* dtype object\. {AS_FLOATS}"),
+        ((np.ones(3, ">f4"),), TypeError, r"`times` must be in the byte order of this machine, got dtype >f4"),
+        ((jnp.float32(0.5),), TypeError, rf"`times` must be an {DTYPES} a scalar of float32\. Write `times\[None\]`"),
+        ((SpikeTimes(TIMES),), TypeError, r"`times` .* got an instance of SpikeTimes\. Write `times\.value`"),
+        ((FloatArray(TIMES),), TypeError, r"`times` .* got an instance of FloatArray\. Write `times\.value`"),
+        (
+            (SpikeArray(jnp.ones(3)),),
+            TypeError,
+            r"`times` .* SpikeArray\. Write `spark_eqx\.times\.of_raster\(spikes, dt\)`",
+        ),
+        (
+            (TIMES, jnp.ones(2, bool)),
+            TypeError,
+            rf"`inhibition_mask` must be an {MASK} an array of shape \(2,\), dtype bool",
+        ),
+        (
+            (TIMES, jnp.ones((2, 2))),
+            TypeError,
+            rf"`inhibition_mask` must be an {MASK} an array of shape \(2, 2\), dtype float",
+        ),
+        ((TIMES, [True, False]), TypeError, rf"`inhibition_mask` must be an {MASK} \[True, False\]"),
+        (
+            (np.ma.array(np.ones((2, 2)), mask=np.eye(2)),),
+            ValueError,
+            r"`times` must be an array without masked entries.*with 2 masked.*`times\.filled\(numpy\.inf\)`",
+        ),
+        (
+            (TIMES, np.ma.array(np.ones((2, 2), bool), mask=np.eye(2))),
+            ValueError,
+            r"`inhibition_mask` must be an array without masked entries.*`inhibition_mask\.filled\(False\)`",
+        ),
+        (
+            (TIMES[:, ::-1],),
+            ValueError,
+            r"`times` must be in ascending order .*\[ms\], got 2 before 0\.5 for unit 0\. Write `jax\.numpy\.sort\(",
+        ),
+        (
+            (jnp.array([[[0.0, 1.0, 2.0]], [[0.0, jnp.inf, 3.0]]]),),
+            ValueError,
+            r"`times` must be in ascending order .*, got inf before 3 for unit \(1, 0\)\.",
+        ),
+        ((jnp.array([1.0, 0.5]),), ValueError, r"`times` must be in ascending order .*, got 1 before 0\.5\. Write"),
+        (
+            (TIMES[:, ::-1], jnp.ones((2, 2), bool)),
+            ValueError,
+            r"`times` must be in ascending order .* Sort times and mask: `jax\.numpy\.take_along_axis\(",
+        ),
+        (
+            (jnp.array([0.5, jnp.nan, jnp.nan]),),
+            ValueError,
+            r"`times` must be numbers \[ms\], .*`inf`.*, got 2 NaN\. Write `jax\.numpy\.where\(jax\.numpy\.isnan",
+        ),
+    ],
+)
+def test_spike_times_rejects(arguments, error, match):
+    with pytest.raises(error, match=f"(?s)^SpikeTimes: {match}"):
+        SpikeTimes(*arguments)
+
+
+def test_spike_times():
+    times = SpikeTimes(np.asarray(TIMES), np.array([[True, False], [False, False]]))
+    assert times.shape == (2, 2) and times.dtype == jnp.float32 and times.value is times.times
+    assert isinstance(times.times, jax.Array) and isinstance(times.inhibition_mask, jax.Array)
+    assert SpikeTimes(jnp.zeros((3, 0))).shape == (3, 0) and SpikeTimes(jnp.zeros((0, 3))).shape == (0, 3)
+    assert SpikeTimes(jnp.array([1.0, 1.0, jnp.inf, jnp.inf])).shape == (4,)  # equal times are in order
+    grad = jax.grad(lambda t: SpikeTimes(t).value[0].sum())(TIMES)
+    np.testing.assert_array_equal(grad, [[1, 1], [0, 0]])
+
+
+def test_remedies_of_spike_times_work():
+    mask = jnp.array([[True, False], [False, True]])
+    turned, unit_mask = TIMES[:, ::-1], jnp.array([True, False])
+    order = jnp.argsort(turned)
+    again = SpikeTimes(*(jnp.take_along_axis(each, order, -1) for each in (turned, mask[:, ::-1])))
+    assert bool(eqx.tree_equal(again, SpikeTimes(TIMES, mask)))
+    assert bool(eqx.tree_equal(SpikeTimes(jnp.sort(turned)), SpikeTimes(TIMES)))
+    holes = jnp.array([0.5, jnp.nan])
+    assert SpikeTimes(jnp.where(jnp.isnan(holes), jnp.inf, holes)).times.tolist() == [0.5, jnp.inf]
+    assert SpikeTimes(TIMES, jnp.broadcast_to(unit_mask[..., None], TIMES.shape)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("payload_type", [FloatArray, SpikeTimes])
+def test_checks_run_under_jit(payload_type):
+    with pytest.raises(TypeError, match=payload_type.__name__):
+        jax.jit(payload_type)(jnp.arange(3))
+
+
+@pytest.mark.parametrize("payload_type", [SpikeArray, SpikeTimes])
+def test_transformations_keep_all_fields(payload_type):
+    payload = payload_type(jnp.asarray([[0.0, 1.0], [1.0, 1.0]]), jnp.asarray([[True, False], [False, True]]))
     for other in (
         jax.jit(lambda p: p)(payload),
         jax.tree.map(lambda x: x, payload),
@@ -102,6 +204,9 @@ def test_spec():
     struct = jax.eval_shape(lambda: FloatArray(jnp.ones(3, jnp.float16)))
     assert InputSpec.of(struct) == InputSpec.of(FloatArray(jax.ShapeDtypeStruct((3,), jnp.float16)))
     assert InputSpec.of(spec.struct()) == spec
+    of_times = InputSpec.of(SpikeTimes(jnp.ones((2, 3)), jnp.zeros((2, 3), bool)))
+    assert of_times == InputSpec(SpikeTimes, (2, 3), "float32")
+    assert InputSpec.of(of_times.struct()) == of_times and isinstance(of_times.struct(), SpikeTimes)
     assert jax.jit(lambda x: jnp.zeros(InputSpec.of(FloatArray(x)).shape))(jnp.ones((4, 5))).shape == (4, 5)
 
 
@@ -142,13 +247,16 @@ def payload_of(kind: str) -> Any:
     if kind == "graded":
         return Graded(jnp.asarray(spikes, jnp.float32), jnp.arange(8.0).reshape(4, 2))
     name, _, masked = kind.partition(" ")
+    if name == "times":
+        inf = np.inf
+        return SpikeTimes(np.array([[0.5, 1.5], [2, inf], [inf, inf], [0, 3]], np.float32), mask if masked else None)
     if masked:
         return SpikeArray(jnp.asarray(spikes, name), mask)
     return FloatArray(jnp.arange(8).reshape(4, 2).astype(name)) if name != "int32" else SpikeArray(jnp.asarray(spikes))
 
 
 KINDS = with_sweep("float32 masked", "float32", "bfloat16", "bfloat16 masked", "int32", "int8 masked")
-KINDS += ["bool masked", "graded"]
+KINDS += ["bool masked", "graded", "times masked", "times"]
 INDICES = [
     1,
     -1,
@@ -214,8 +322,9 @@ def test_payload_as_the_where_argument_of_numpy():
     assert np.max(np.arange(3.0), where=where, initial=-1.0) == 2.0
 
 
-def test_indexing_under_transformations():
-    payload = payload_of("float32 masked")
+@pytest.mark.parametrize("kind", ["float32 masked", "times masked"])
+def test_indexing_under_transformations(kind):
+    payload = payload_of(kind)
     equal = lambda one, other: bool(eqx.tree_equal(one, other))
     assert equal(jax.jit(lambda p: p[1:3])(payload), payload[1:3])
     assert equal(jax.jit(lambda p, i: p[i])(payload, 2), payload[2])
@@ -226,17 +335,19 @@ def test_indexing_under_transformations():
     assert jax.jit(lambda p: jnp.zeros(len(p)))(payload).shape == (4,)
     np.testing.assert_array_equal(jax.jit(jnp.asarray)(payload), payload.value)
     gradient = jax.grad(lambda p: jnp.asarray(p[1]).sum(), allow_int=True)(payload)
-    np.testing.assert_array_equal(gradient.spikes, [[0, 0], [1, -1], [0, 0], [0, 0]])
+    second = -1 if kind == "float32 masked" else 1  # a time has no sign
+    np.testing.assert_array_equal(jax.tree.leaves(gradient)[0], [[0, 0], [1, second], [0, 0], [0, 0]])
     with pytest.raises(jax.errors.TracerArrayConversionError):
         jax.jit(np.asarray)(payload)
     with pytest.raises(jax.errors.NonConcreteBooleanIndexError):
-        jax.jit(lambda p: p[p.spikes > 0])(payload)
+        jax.jit(lambda p: p[p.value > 0])(payload)
     struct = jax.eval_shape(lambda: payload)
     assert len(struct) == 4 and bool(struct) and struct.shape == (4, 2)
 
 
-def test_scalar_payload_has_no_length():
-    scalar = payload_of("float32 masked")[0, 1]
+@pytest.mark.parametrize("kind", ["float32 masked", "times masked"])
+def test_scalar_payload_has_no_length(kind):
+    scalar = payload_of(kind)[0, 1]
     assert scalar.shape == ()
     for action in (len, iter):
         with pytest.raises(TypeError):
@@ -245,10 +356,11 @@ def test_scalar_payload_has_no_length():
         scalar[0]
 
 
-def test_equality_is_the_equality_of_equinox():
-    payload = payload_of("float32 masked")
+@pytest.mark.parametrize("kind", ["float32 masked", "times masked"])
+def test_equality_is_the_equality_of_equinox(kind):
+    payload = payload_of(kind)
     assert bool(payload == copy.deepcopy(payload)) and not bool(payload == payload[1:])
-    assert not bool(payload == SpikeArray(payload.value))
+    assert not bool(payload == type(payload)(payload.value))
 
 
 A, J = np.ones((4, 2), np.float32), jnp.ones((4, 2))
@@ -301,7 +413,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_arithmetic_and_comparisons_name_the_value(name):
-    for kind in ("float32 masked", "float32", "graded"):
+    for kind in ("float32 masked", "float32", "graded", "times masked"):
         payload = payload_of(kind)
         for refuse in (REFUSED[name], jax.jit(lambda p: REFUSED[name](p))):
             with pytest.raises(TypeError, match=rf"^{type(payload).__name__}: .*[.]value[`\]]"):
@@ -347,14 +459,16 @@ def test_error_in_a_property_is_not_hidden():
         Broken(jnp.ones(3)).value  # noqa: B018
 
 
-def test_copies_and_pickles():
-    payload = payload_of("int8 masked")
+@pytest.mark.parametrize("kind", ["int8 masked", "times masked"])
+def test_copies_and_pickles(kind):
+    payload = payload_of(kind)
     for other in (copy.copy(payload), copy.deepcopy(payload), pickle.loads(pickle.dumps(payload))):
-        assert type(other) is SpikeArray and bool(eqx.tree_equal(other, payload))
+        assert type(other) is type(payload) and bool(eqx.tree_equal(other, payload))
 
 
-def test_payloads_are_rejected_as_arrays():
-    payload = payload_of("float32 masked")
+@pytest.mark.parametrize("kind", ["float32 masked", "times masked"])
+def test_payloads_are_rejected_as_arrays(kind):
+    payload = payload_of(kind)
     signal = FloatArray(jnp.ones(3))
     for refused in (
         lambda: FloatArray(signal),

@@ -64,6 +64,27 @@ def curves() -> None:
     plt.legend(frameon=False)
 
 
+def times() -> None:
+    """The raster and the exact spike times of a leaky integrator, and the time of its first spike."""
+    _, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.9), layout="constrained")
+    encoder, duration = of.LinearSpiker(max_freq=200.0), 30
+    signal = jnp.linspace(0.1, 1.0, 10)
+    exact = encoder.times(signal, duration=float(duration))
+    raster = spark.unroll(encoder, signal, steps=duration)[0]["spikes"]
+    for step, unit in np.argwhere(np.asarray(raster)):
+        left.add_patch(plt.Rectangle((step, unit - 0.4), 1, 0.8, color="C0", alpha=0.35, linewidth=0))
+    unit, spike = np.nonzero(np.isfinite(np.asarray(exact)))
+    left.vlines(np.asarray(exact)[unit, spike], unit - 0.4, unit + 0.4, color="C1", linewidth=1.2)
+    left.set(xlim=(0, duration), xlabel="time [ms]", ylabel="unit, signal from 0.1 to 1")
+    signal = jnp.linspace(0.2, 1.0, 401)
+    first = encoder.times(signal, duration=float(duration))[:, :1]
+    steps = spark.times.of_raster(spark.times.to_raster(first, encoder.config.dt, duration), encoder.config.dt)
+    right.plot(signal, steps.value[:, 0], label="raster, dt = 1 ms")
+    right.plot(signal, first.value[:, 0], label="exact")
+    right.set(xlabel="signal", ylabel="time of the first spike [ms]")
+    right.legend(frameon=False)
+
+
 def receptive_fields() -> None:
     plot.tuning_curves(of.ReceptiveFields(resolution=8))
 
@@ -158,6 +179,7 @@ FIGURES: list[Callable[[], None]] = [
     *(_named(name, held, make) for name, make in HELD.items()),
     *(_named(name, varying, make) for name, make in VARYING.items()),
     curves,
+    times,
     receptive_fields,
     scale,
     population_bias,

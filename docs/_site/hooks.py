@@ -31,7 +31,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 def path(name: str) -> str:
     """The full path of a public object, as on the API pages."""
-    modules = (spark, interfaces, spark.core, spark.raster, spark.measure)
+    modules = (spark, interfaces, spark.core, spark.raster, spark.measure, spark.times)
     return next((f"{module.__name__}.{name}" for module in modules if hasattr(module, name)), name)
 
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import equinox as eqx
 import jax
@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int, Shaped, jaxtyped
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped, jaxtyped
 
+from ..records.fields import shown
 from ..records.masked import NAN, without_mask
 
 
@@ -31,6 +32,13 @@ def _checked(function: Callable) -> Callable:
 # NumPy arrays become JAX arrays, as in any function of `jax.numpy`; structs describe a payload without data.
 _ArrayLike = Array | np.ndarray | jax.ShapeDtypeStruct
 
+# At run time these are `Any`, because an annotation checker would raise first, with an error without a remedy.
+if TYPE_CHECKING:
+    _Times: TypeAlias = Float[_ArrayLike, "*units count"]
+    _Mask: TypeAlias = Bool[_ArrayLike, "*units count"]
+else:
+    _Times = _Mask = Any
+
 
 def _to_jax(payload: "SparkPayload", name: str, array: Any, fill: str = "0") -> Any:
     array = without_mask(type(payload).__name__, name, array, fill)
@@ -45,7 +53,8 @@ def _to_jax(payload: "SparkPayload", name: str, array: Any, fill: str = "0") -> 
 
 
 class SparkPayload(eqx.Module):
-    """Base class of the data that modules exchange. Abstract: see [`FloatArray`][] and [`SpikeArray`][].
+    """Base class of the data that modules exchange. Abstract: see [`FloatArray`][], [`SpikeArray`][] and
+    [`SpikeTimes`][].
 
     A subclass is a frozen pytree of arrays of one shape. Operations on payloads map over the leaves, never over
     `value`, so no field can be lost: `payload[10:20]` and iteration apply to all arrays together, and give payloads.
@@ -212,7 +221,6 @@ class SpikeArray(SparkPayload):
         return jnp.where(self.inhibition_mask, -spikes, spikes)
 
 
-@jaxtyped(typechecker=_checked)
 class SpikeTimes(SparkPayload):
     """The times of spikes in ms, and which spikes are inhibitory.
 
@@ -220,34 +228,59 @@ class SpikeTimes(SparkPayload):
         follows after the last one. `count` is the largest number of spikes that a unit can have.
     - `inhibition_mask`: `True` marks an inhibitory spike. `None` means that all are excitatory, and costs nothing.
 
-    The last axis holds spikes, not time: [`spark_eqx.times`][] has the conversions from and to a raster.
+    The last axis holds spikes, not time. Modules that step take a raster: `spark_eqx.times` has the conversions,
+    [`to_raster`][spark_eqx.times.to_raster] and [`of_raster`][spark_eqx.times.of_raster].
 
-    **Raises:** `TypeError` for arrays of another dtype, without an axis, or that differ in shape. `ValueError` for
-    times that are known and neither in order nor free of NaN.
+    **Raises:** `TypeError` for arrays of another dtype or without an axis, and for a mask of another shape.
+    `ValueError` for times that are known and neither in order nor free of NaN.
     """
 
     times: Float[Array, "*units count"]
     inhibition_mask: Bool[Array, "*units count"] | None
 
-    def __init__(
-        self, times: Float[_ArrayLike, "*units count"], inhibition_mask: Bool[_ArrayLike, "*units count"] | None = None
-    ):
-        self.times = _to_jax(self, "times", times, "inf")
-        self.inhibition_mask = _to_jax(self, "inhibition_mask", inhibition_mask)
+    def __init__(self, times: _Times, inhibition_mask: _Mask | None = None):
+        given, what = times, "SpikeTimes: `times` must be"
+        if not isinstance(given, _ArrayLike) or given.dtype.name not in ("float32", "float64") or not given.ndim:
+            remedy = "`jax.numpy.asarray(times, jax.numpy.float32)`"
+            if isinstance(given, SpikeArray):
+                remedy = "`spark_eqx.times.of_raster(spikes, dt)`"
+            elif isinstance(given, SparkPayload):
+                remedy = "`times.value`"
+            elif isinstance(given, _ArrayLike) and not given.ndim:
+                remedy = "`times[None]`"
+            raise TypeError(
+                f"{what} an array of float32 or float64 of shape (*units, count) [ms], got {_described(given)}. Write "
+                f"{remedy}."
+            )
+        self.times = _to_jax(self, "times", given, "numpy.inf")
+        mask = inhibition_mask
+        if mask is not None and (not isinstance(mask, _ArrayLike) or mask.dtype != bool or mask.shape != given.shape):
+            raise TypeError(
+                "SpikeTimes: `inhibition_mask` must be an array of booleans with one entry per spike, of shape "
+                f"{given.shape}, got {_described(mask)}. For one boolean per unit, write "
+                "`jax.numpy.broadcast_to(mask[..., None], times.shape)`."
+            )
+        self.inhibition_mask = _to_jax(self, "inhibition_mask", mask)
 
     def __check_init__(self):
-        times, what = self.times, "SpikeTimes: `times` must be"
-        if jnp.finfo(times.dtype).bits < 32:
-            raise TypeError(
-                f"{what} float32 or float64 [ms], got {times.dtype}. Write `times.astype(jax.numpy.float32)`."
-            )
-        if not isinstance(times, jax.Array) or isinstance(times, Tracer):
+        if not isinstance(self.times, jax.Array) or isinstance(self.times, Tracer):
             return
-        known = np.asarray(times)
-        if not (known[..., 1:] >= known[..., :-1]).all() or np.isnan(known).any():
+        known, what = np.asarray(self.times), "SpikeTimes: `times` must be"
+        if np.isnan(known).any():
             raise ValueError(
-                f"{what} in ascending order along the last axis [ms], with `inf` where there is no spike, and without "
-                "NaN. Write `jax.numpy.sort(times)`, which puts `inf` last."
+                f"{what} numbers [ms], with `inf` where there is no spike, got {np.isnan(known).sum()} NaN. Write "
+                "`jax.numpy.where(jax.numpy.isnan(times), jax.numpy.inf, times)`."
+            )
+        falls = known[..., 1:] < known[..., :-1]
+        if falls.any():
+            *unit, spike = (int(i) for i in np.argwhere(falls)[0])
+            before, after = known[(*unit, spike)], known[(*unit, spike + 1)]
+            remedy = "Write `jax.numpy.sort(times)`, which puts `inf` last."
+            if self.inhibition_mask is not None:
+                remedy = "Sort times and mask: `jax.numpy.take_along_axis(..., jax.numpy.argsort(times), -1)`."
+            raise ValueError(
+                f"{what} in ascending order along the last axis [ms], got {before:g} before {after:g}"
+                f"{f' for unit {unit[0] if len(unit) == 1 else tuple(unit)}' if unit else ''}. {remedy}"
             )
 
     @property
@@ -255,6 +288,22 @@ class SpikeTimes(SparkPayload):
         return self.times.shape
 
     @property
-    def value(self) -> Float[Array, "*units count"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def value(self) -> Float[Array, "*shape"]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The times."""
         return self.times
+
+
+def raster_of_times(given: PyTree, wanted: type[SparkPayload]) -> str:
+    """The remedy to suggest where spike times are given instead of a raster or a signal; otherwise empty."""
+    if not isinstance(given, SpikeTimes):
+        return ""
+    to_raster = "`spark_eqx.times.to_raster(times, dt, steps)`"
+    if wanted is FloatArray:
+        return f" Make a raster of the times, {to_raster}, and decode it, for instance by `encoder.decoder()`."
+    return f" Make a raster of the times: {to_raster}."
+
+
+def _described(given: _Times | _Mask) -> str:
+    if isinstance(given, _ArrayLike):
+        return f"an array of shape {given.shape}, dtype {given.dtype}" if given.ndim else f"a scalar of {given.dtype}"
+    return shown(given)

@@ -12,7 +12,7 @@ from jaxtyping import Array, PyTree, Shaped
 from ..records.class_names import counted, nearest
 from ..records.fields import shortened
 from ..records.masked import NAN, without_mask
-from .payloads import FloatArray, SparkPayload, SpikeArray
+from .payloads import FloatArray, SparkPayload, SpikeArray, SpikeTimes, raster_of_times
 from .specs import InputSpec
 
 
@@ -55,7 +55,7 @@ class Port(NamedTuple):
     def wrap(self, owner: str, given: Any) -> SparkPayload:
         """One argument of the port as a payload, checked."""
         wanted = self.payload_type
-        if isinstance(given, wanted):
+        if self.takes(type(given)):
             return given
         given = without_mask(owner, self.name, given, "0" if wanted is SpikeArray else NAN)
         remedy = ""
@@ -75,13 +75,22 @@ class Port(NamedTuple):
             remedy = f" Give `output[{fitting[0]!r}]`?" if fitting else ""
         elif isinstance(given, list | tuple | float | int) and wanted is not SparkPayload:
             remedy = " An array will do: `jnp.asarray(...)`."
-        raise TypeError(f"{owner}: `{self.name}` must be a {wanted.__name__}, got {_described(given)}.{remedy}")
+        remedy = raster_of_times(given, wanted) or remedy
+        name = f"{wanted.__name__}{' other than SpikeTimes' if isinstance(given, wanted) else ''}"
+        raise TypeError(f"{owner}: `{self.name}` must be a {name}, got {_described(given)}.{remedy}")
+
+    def takes(self, payload_type: type) -> bool:
+        """Whether payloads of a type fit the port. Spike times have no axis of steps, so they fit only a port that
+        names them."""
+        if issubclass(payload_type, SpikeTimes) and not issubclass(self.payload_type, SpikeTimes):
+            return False
+        return issubclass(payload_type, self.payload_type)
 
     def check(self, owner: str, spec: Any) -> InputSpec:
         """One spec of the port, checked."""
         if not isinstance(spec, InputSpec):
             raise TypeError(f"{owner}: port {self.name!r} takes an InputSpec, got {spec!r}.")
-        if not issubclass(spec.payload_type, self.payload_type):
+        if not self.takes(spec.payload_type):
             wanted, got = self.payload_type.__name__, spec.payload_type.__name__
             raise TypeError(f"{owner}: port {self.name!r} takes a {wanted}, got {got}.")
         return spec
@@ -109,7 +118,7 @@ def as_payloads(owner: str, ports: tuple[Port, ...], given: PyTree) -> Payloads:
     """The argument of a module as payloads, checked."""
     if len(ports) == 1:
         # Nearly every call ends here, which keeps a step in a Python loop light.
-        if isinstance(given, ports[0].payload_type) and not ports[0].many:
+        if isinstance(given, ports[0].payload_type) and not ports[0].many and not isinstance(given, SpikeTimes):
             return given
         given = {ports[0].name: given}
     elif not isinstance(given, Mapping):

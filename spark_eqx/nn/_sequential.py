@@ -116,7 +116,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
         """The one output of stage `i - 1` that stage `i` takes, a payload or a spec."""
         before, stage = self[i - 1], self[i]
         type_of = lambda each: each.payload_type if isinstance(each, InputSpec) else type(each)
-        fitting = [each for each in output.values() if issubclass(type_of(each), stage.port.payload_type)]
+        fitting = [each for each in output.values() if stage.port.takes(type_of(each))]
         if len(fitting) == 1 and not stage.port.many and takes_one(stage.ports):
             return fitting[0]
         given = ", ".join(f"{name!r} ({type_of(each).__name__})" for name, each in output.items())

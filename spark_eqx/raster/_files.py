@@ -1,4 +1,4 @@
-"""Spikes and their encoder in one file."""
+"""Spikes, or their times, and their encoder in one file."""
 
 import os
 import zipfile
@@ -6,11 +6,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
-from .._arguments import FileName, Module, Raster
+from .._arguments import FileName, Module, Raster, Times
 from ..core.module import SparkModule
-from ..core.payloads import SpikeArray
+from ..core.payloads import SpikeArray, SpikeTimes
 from ..records.fields import shown
 from ..records.numbers import is_of_jax
 from ._bits import pack_bits, unpack
@@ -18,23 +19,25 @@ from ._exchange import known_raster
 
 
 # Files contain this text and the version of their layout. A version of this package reads all files up to its own.
-_FORMAT, _VERSION = "spark_eqx.raster", 1
+# A raster has version 1, so that older versions of this package can read it, and spike times have version 2.
+_FORMAT, _VERSION = "spark_eqx.raster", 2
 
 
-def save(path: FileName, spikes: Raster, encoder: Module | None = None) -> None:
-    """Save a raster of spikes, and how it was made, in one `.npz` file. The inverse is
+def save(path: FileName, spikes: Raster | Times, encoder: Module | None = None) -> None:
+    """Save a raster of spikes, or spike times, and how they were made, in one `.npz` file. The inverse is
     [`load`][spark_eqx.raster.load].
 
     Entries of 0 and 1 are saved as bits, in 1/32 of the memory of float32. If there are other entries, such as counts
     or weights, all are saved as they are. An inhibition mask is saved as bits, too. Nothing is pickled. The file can
-    also be read by `numpy.load`: `words` and `signs` are the words of [`pack`][spark_eqx.raster.pack]. Works only
-    outside of `jax.jit`.
+    also be read by `numpy.load`: `words` and `signs` are the words of [`pack`][spark_eqx.raster.pack]. Spike times are
+    saved as they are, as the array `times`. Works only outside of `jax.jit`.
 
     **Arguments:**
 
     - `path`: the name of the file. `.npz` is added if it has another ending. An existing file is replaced.
     - `spikes`: a [`SpikeArray`][], with or without an inhibition mask, or an array of booleans, floats or integers; of
-        shape `(steps, *units)`. NumPy's 64 bits become 32 bits, as in JAX, unless JAX has double precision.
+        shape `(steps, *units)`. NumPy's 64 bits become 32 bits, as in JAX, unless JAX has double precision. Or
+        [`SpikeTimes`][], with or without an inhibition mask.
     - `encoder`: the module that made the spikes, or any other one. It is saved as JSON, with its trained parameters.
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments, including an encoder that cannot be written as JSON,
@@ -44,24 +47,9 @@ def save(path: FileName, spikes: Raster, encoder: Module | None = None) -> None:
     path = _full("save", path)
     if not isinstance(encoder, SparkModule | None):
         raise TypeError(f"save: `encoder` must be a module of spark_eqx or None, got {shown(encoder)}.")
-    array = known_raster("save", "spikes", spikes)
-    array = array.astype(array.dtype.newbyteorder("="))
-    if not is_of_jax(array.dtype):
-        raise TypeError(f"save: `spikes` must have a dtype of JAX, got {array.dtype}.")
-    dtype = _in_jax(array.dtype)
-    entries = {"format": np.array(_FORMAT), "version": np.array(_VERSION), "steps": np.array(len(array))}
-    entries |= {"dtype": np.array(dtype.name), "payload": np.array(isinstance(spikes, SpikeArray))}
-    if _are_bits(array):
-        entries["words"] = np.asarray(pack_bits(jnp.asarray(array != 0)))
-    else:
-        values = array.astype(dtype)
-        if values.dtype != array.dtype and not ((values == array) | (array != array)).all():
-            raise ValueError(
-                f"save: `spikes` must be {dtype.name}, because not all of its entries of dtype {array.dtype} have the "
-                f"same value in {dtype.name}. Convert it, or use double precision (jax_enable_x64)."
-            )
-        entries["values"] = values if _is_of_numpy(dtype) else np.ascontiguousarray(values).view(f"u{dtype.itemsize}")
-    if isinstance(spikes, SpikeArray) and spikes.inhibition_mask is not None:
+    entries = {"format": np.array(_FORMAT)}
+    entries |= _entries_of_times(spikes) if isinstance(spikes, SpikeTimes) else _entries_of_raster(spikes)
+    if isinstance(spikes, SpikeArray | SpikeTimes) and spikes.inhibition_mask is not None:
         entries["signs"] = np.asarray(pack_bits(spikes.inhibition_mask))
     if encoder is not None:
         entries["encoder"] = np.array(encoder.to_json())
@@ -74,7 +62,35 @@ def save(path: FileName, spikes: Raster, encoder: Module | None = None) -> None:
                 np.lib.format.write_array(file, each, allow_pickle=False)
 
 
-def load(path: FileName) -> tuple[SpikeArray | Array, Any]:
+def _entries_of_times(times: SpikeTimes) -> dict[str, np.ndarray]:
+    if isinstance(times.times, Tracer):
+        raise TypeError("save: `spikes` must be times with values, got traced ones. Call this outside of `jax.jit`.")
+    # Made again, because a payload that was made under `jax.jit` was not checked.
+    array = np.asarray(SpikeTimes(times.times, times.inhibition_mask).times)
+    return {"version": np.array(2), "dtype": np.array(array.dtype.name), "times": array}
+
+
+def _entries_of_raster(spikes: Raster) -> dict[str, np.ndarray]:
+    array = known_raster("save", "spikes", spikes)
+    array = array.astype(array.dtype.newbyteorder("="))
+    if not is_of_jax(array.dtype):
+        raise TypeError(f"save: `spikes` must have a dtype of JAX, got {array.dtype}.")
+    dtype = _in_jax(array.dtype)
+    entries = {"version": np.array(1), "steps": np.array(len(array)), "dtype": np.array(dtype.name)}
+    entries["payload"] = np.array(isinstance(spikes, SpikeArray))
+    if _are_bits(array):
+        return entries | {"words": np.asarray(pack_bits(jnp.asarray(array != 0)))}
+    values = array.astype(dtype)
+    if values.dtype != array.dtype and not ((values == array) | (array != array)).all():
+        raise ValueError(
+            f"save: `spikes` must be {dtype.name}, because not all of its entries of dtype {array.dtype} have the "
+            f"same value in {dtype.name}. Convert it, or use double precision (jax_enable_x64)."
+        )
+    plain = values if _is_of_numpy(dtype) else np.ascontiguousarray(values).view(f"u{dtype.itemsize}")
+    return entries | {"values": plain}
+
+
+def load(path: FileName) -> tuple[SpikeArray | SpikeTimes | Array, Any]:
     """Load the spikes and the encoder of a file that [`save`][spark_eqx.raster.save] wrote.
 
     Spikes, masks, dtypes and trained parameters have the same bits as before. Nothing is unpickled. Works only outside
@@ -84,8 +100,8 @@ def load(path: FileName) -> tuple[SpikeArray | Array, Any]:
 
     - `path`: the name of the file. `.npz` is added if it has another ending.
 
-    **Returns:** `(spikes, encoder)`. `spikes` is a [`SpikeArray`][] if one was saved, and otherwise a JAX array.
-    `encoder` is `None` if none was saved.
+    **Returns:** `(spikes, encoder)`. `spikes` is a [`SpikeArray`][] or [`SpikeTimes`][] if one was saved, and otherwise
+    a JAX array. `encoder` is `None` if none was saved.
 
     **Raises:** `FileNotFoundError` or `IsADirectoryError` if there is no such file. `ValueError` for a file that
     `save` did not write, that a newer version wrote, or that is truncated or damaged; for a class of encoder that is
@@ -108,8 +124,14 @@ def load(path: FileName) -> tuple[SpikeArray | Array, Any]:
         raise ValueError(f"load: the encoder in the file {path!r} cannot be made. {error}") from error
 
 
-def _spikes_of(entries: dict[str, np.ndarray]) -> SpikeArray | Array:
-    steps, dtype = int(entries["steps"]), jnp.dtype(str(entries["dtype"]))
+def _spikes_of(entries: dict[str, np.ndarray]) -> SpikeArray | SpikeTimes | Array:
+    dtype = jnp.dtype(str(entries["dtype"]))
+    if "times" in entries:
+        times = entries["times"]
+        if times.dtype != dtype:
+            raise ValueError(f"`times` are {times.dtype}, not {dtype}")
+        return SpikeTimes(times, unpack(entries["signs"], len(times)) if "signs" in entries else None)
+    steps = int(entries["steps"])
     if "words" in entries:
         array = unpack(entries["words"], steps).astype(_in_jax(dtype))
     else:

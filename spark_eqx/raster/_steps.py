@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Shaped
 
 from .._arguments import Numbers, Scalar, Start, as_number
+from ..core.payloads import SpikeArray, raster_of_times
 from ..records.checks import Check, finite, positive
 from ..records.fields import shown
 from ..records.masked import without_mask
@@ -149,6 +150,7 @@ def as_indices(
 def _as_array(function: str, argument: str, what: str, values: Numbers) -> jax.Array | np.ndarray:
     if not isinstance(values, jax.Array | np.ndarray):
         remedy = " An array will do: `numpy.asarray(...)`." if isinstance(values, list | tuple) else ""
+        remedy = raster_of_times(values, SpikeArray) or remedy
         raise TypeError(f"{what}, got {shown(values)}.{remedy}")
     return without_mask(function, argument, values, remedy="Remove the masked events from all arrays first.")
 

@@ -1,7 +1,7 @@
 """The keys of `init`, of `times`, of each step and of each stage, which are all different."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -54,9 +54,13 @@ def init_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
 def times_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
     """The key from which `times` draws, which is the key of no step, and from which `init` draws nothing."""
     # `init` splits its key into few keys and gives one to each stage, which are numbered from 0.
-    return None if key is None else jr.fold_in(init_key(key), np.uint32(MOST_STEPS))
+    return None if key is None else jr.fold_in(jr.fold_in(key, np.uint32(MOST_STEPS)), np.uint32(MOST_STEPS))
 
 
+@overload
+def step_keys(key: PRNGKeyArray, times: UInt32[Array, " steps"]) -> Shaped[Array, "steps ..."]: ...
+@overload
+def step_keys(key: PRNGKeyArray | None, times: UInt32[Array, " steps"]) -> Keys: ...
 def step_keys(key: PRNGKeyArray | None, times: UInt32[Array, " steps"]) -> Keys:
     """The keys of the steps `times` of a sequence, `fold_in(key, t)`."""
     # `split` would make the keys depend on the number of steps, so chunks would draw other numbers than the whole

@@ -6,12 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
-from ...._arguments import Key, Scalar, Signal, Size, as_number, as_size
+from ...._arguments import Key, Overflow, Scalar, Signal, Size, as_number, as_size
 from ....core.exact import depend_on, pin
 from ....core.module import wrap
 from ....core.payloads import FloatArray, SpikeTimes
@@ -27,7 +26,7 @@ from .._prefix_sum import prefix_sum
 
 
 def spike_times(
-    encoder: Any, signal: Signal, duration: Scalar | None, count: Size | None, key: Key | None, overflow: Any
+    encoder: Any, signal: Signal, duration: Scalar | None, count: Size | None, key: Key | None, overflow: Overflow
 ) -> SpikeTimes:
     """The spike times of an encoder; see `InputInterface.times`."""
     cls = type(encoder)
@@ -51,12 +50,14 @@ def spike_times(
         while further:
             room = 2 * room
             spikes, further = run(room)
-        return spikes, int(np.isfinite(np.asarray(spikes.times)).sum(-1).max(initial=0))
+        return spikes, int(jnp.isfinite(spikes.times).sum(-1).max(initial=0))
 
     if count is not None:
         room = as_size(name, "count", count, "spikes")
     elif (room := _room(encoder, payload, length)) is None:
-        if any(isinstance(each, Tracer) for each in jax.tree.leaves((encoder, payload, length))):
+        # Under `jax.grad` alone, the values are known.
+        known = lax.stop_gradient((encoder, payload, length))
+        if any(isinstance(each, Tracer) for each in jax.tree.leaves(known)):
             raise ValueError(
                 f"{name}: `count` must be given [spikes], the largest number of spikes of a unit, because it is not "
                 "known under `jax.jit`."
@@ -94,9 +95,9 @@ def _run(
     """The first `count` spikes before the end, and whether a unit has more."""
     encoder, payload = pin((encoder, payload))
     of: Any = encoder.tree
-    cls, dt, steps = type(of), of.config.dt, None if held else payload.shape[0]
+    cls, dt, steps = type(of), of.config.dt, 0 if held else payload.shape[0]
     frame = frame_of(payload, held)
-    if steps == 0:
+    if not held and steps == 0:
         held, duration = True, 0.0
         payload = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), frame)
     state = cls.build(of, specs_of(of.ports, frame), key=init_key(key))
@@ -134,7 +135,9 @@ def in_order(
     if apart > 1 and steps > 1:
         # Fewer entries to search: a sum has one term in each block of steps.
         pad = lambda x: in_blocks(x, apart)
-        of_step = jax.tree.map(lambda x: jnp.sum(pad(jnp.where(fired, x, 0)), 1, dtype=x.dtype), of_step)
+        of_step = jax.tree.map(
+            lambda x: jnp.sum(pad(jnp.where(fired, x, jnp.zeros((), x.dtype))), 1, dtype=x.dtype), of_step
+        )
         fired = pad(fired).any(1)
     number = prefix_sum(jnp.add, fired.astype(jnp.int32), len(fired))
     size = math.prod(units)

@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ...._arguments import Key, Scalar, Signal, Size
+from ...._arguments import Key, Overflow, Scalar, Signal, Size
 from ....core.module import StateT, call
 from ....core.payloads import FloatArray, SpikeArray, SpikeTimes
 from ....core.ports import Port
@@ -223,18 +223,19 @@ class InputInterface(Interface[InputConfigT, StateT]):
         duration: Scalar | None = None,
         count: Size | None = None,
         key: Key | None = None,
-        overflow: Literal["error", "drop"] = "error",
+        overflow: Overflow = "error",
     ) -> SpikeTimes:
         """The times of the spikes in continuous time: the limit of a short `dt`, without its cost.
 
         The encoder starts in the state of `init`. The derivatives of the times with respect to the signal and to the
         parameters that are arrays are exact; a surrogate has no part in them. For random codes they are those with the
-        random numbers held. A time of `inf` has the derivative 0.
+        random numbers held. They grow without bound where a spike is born, for instance near the smallest signal that
+        fires. A time of `inf` has the derivative 0.
 
         **Arguments:**
 
         - `signal`: as in a step, held for `duration`; without `duration`, a sequence with a leading axis of time,
-            constant in each step of `dt`, as in `unroll`.
+            constant in each step of `dt`, as in `unroll`. Encoders of changes join the samples by straight lines.
         - `duration`: how long the signal is held [ms].
         - `count`: the largest number of spikes of a unit, static. `None` stands for the largest number that the
             parameters allow, which must then be known. For random codes, a unit has more spikes with a probability

@@ -24,6 +24,9 @@ class BurstSpiker(WindowSpiker[BurstSpikerConfig]):
     There are $N$ spikes, in the steps $0, I, \dots, (N - 1) I$ of a window, for the signal $x$ when the window opens.
     The number of spikes encodes a value with an error of at most `1 / max_spikes`; see [`BurstDecoder`][].
 
+    The times of the method `times` have the same number $N$, and intervals of `max_interval - x * (max_interval -
+    min_interval)`, which are not rounded.
+
     Both numbers are found by comparing $x$ with $n / N_\mathrm{max}$ and $m / (I_\mathrm{max} - I_\mathrm{min})$,
     rounded to the dtype of $x$. Therefore a signal that is such a fraction has the number and the interval of exact
     arithmetic.

@@ -66,6 +66,10 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
     every signal above `threshold` fires. For the other curves, signals below the end of the curve are silent: about
     `exp(-1 / tau)` for the exponential, and `theta` or slightly more for the charging circuit.
 
+    The time of the method `times` is `curve.time(x) * window` after the start of each window. A varying signal, which
+    is constant in each step, has the time at which it is first above the curve. If it jumps above the curve, that is
+    the time of the jump, whose derivative is 0.
+
     A spike is `has_fired[t] - has_fired[t - 1]`, and it is differentiated in that form: the surrogate is evaluated at
     the largest distance of the signal above the falling threshold so far in the window. If distances are equal, as in
     the last steps of a window, where the curve has fallen to `threshold`, the first one counts.
@@ -161,8 +165,9 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         units, length = x.shape[1:], config.steps
         due, loud = in_blocks(due, length), in_blocks(loud, length)
         step = jnp.arange(length, dtype=jnp.int32).reshape(1, -1, *(1 for _ in units))
-        begins = step.astype(x.dtype) * config.dt
-        crossed = loud & (due < begins + config.dt)
+        dt = as_array(config.dt, x.dtype)
+        begins = step.astype(x.dtype) * dt
+        crossed = loud & (due < begins + dt)
         fires = step == jnp.min(jnp.where(crossed, step, length), 1, keepdims=True)
         window = jnp.arange(len(due), dtype=x.dtype).reshape(-1, *(1 for _ in units)) * config.window
         # A signal that jumps above the curve has the time of the jump, whose derivative is 0.

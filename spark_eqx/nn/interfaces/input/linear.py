@@ -123,6 +123,11 @@ class LinearSpiker(LeakyDynamics[LinearSpikerConfig], RateSpiker[LinearSpikerCon
     period. `init` refuses a `dt` so short that rounding would lose the rise of the potential just below the threshold:
     `(g - 1) dt / tau` must be at least 2^-22 in float32.
 
+    The times of the method `times` are the exact threshold crossings. For a constant signal the first one is
+    `tau * ln(g x / (g x - 1))`, and each interval is that time plus `cd`. Their derivatives grow without bound where a
+    spike is born, `g x -> 1`. A spike that coincides with the end of a step up to rounding may be emitted in either of
+    the two steps.
+
     The spike has the derivative of the surrogate at `V - 1`, where `V` is the potential that the unit would have at the
     end of the step without a spike. The reset carries no gradient unless `detach_reset=False`; then the derivative of
     the state is exact. Between spikes it is the derivative of the membrane equation, and at a spike that of the

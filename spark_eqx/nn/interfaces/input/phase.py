@@ -24,6 +24,8 @@ class PhaseSpiker(WindowSpiker[PhaseSpikerConfig]):
     signals 0 and 1 are one point, as for an angle, which is encoded with an error of at most `1 / (2 W)` on the circle;
     see [`PhaseDecoder`][].
 
+    The time of the method `times` is `(x mod 1) * window` after the start of each cycle.
+
     A spike is `has_fired[t] - has_fired[t - 1]`, and it is differentiated in that form: the surrogate is evaluated at
     the distance between the phase of the step and the phase of the signal, in radians.
 

@@ -160,6 +160,10 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
     This is the Bernoulli approximation of a Poisson process: there is at most one spike per step, and the Fano factor
     is `1 - p`.
 
+    The times of the method `times` are those of the Poisson process itself, with exponentially distributed intervals.
+    It is the limit of the Bernoulli steps for `dt -> 0`, so several spikes may be in one step. `times` refuses a
+    `correlation`.
+
     Each unit compares 32 random bits, `jax.random.bits(key, shape)`, with a threshold, so `p` is exact to 2^-32. With
     `rounds=13` the bits are those of the same generator with 13 rounds instead of 20. They are other numbers, and take
     about half the time, with a smaller margin of safety (Salmon et al. 2011 discuss how many rounds are enough).

@@ -38,6 +38,8 @@ class RankOrderSpiker(WindowSpiker[RankOrderSpikerConfig]):
     the signal `threshold` is silent. The spikes encode only the order of the signals, not their size; see
     [`RankOrderDecoder`][].
 
+    The time of the method `times` is `k * window / n` after the start of each window. Its derivative is 0.
+
     Spikes have no gradient, unless `relaxed=True`. Then the rank is relaxed as $k_i = \sum_j H(x_j - x_i)$, and a spike
     is the difference in time of $H(t + 1 - k W / n)$, which is 1 from the step of the spike on, with the surrogate for
     each $H$. The gradient describes how spikes move, because every unit above the threshold fires once per window. A

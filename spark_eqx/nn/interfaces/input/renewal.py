@@ -81,6 +81,9 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
     `max_freq=400` and `dt=2` the rate is 275 Hz at first, 384 Hz after 12 steps and 398 Hz after 40. With one spike per
     step, `max_freq * x * dt = 1000`, it converges to the rate above without reaching it.
 
+    The times of the method `times` have the intervals `T`, without the rule of one spike per step. The first interval
+    is drawn from the stationary state of the first sample.
+
     In float32 the relative error of the rate is about 2^-24 per step of an interval. If the signal is so weak that
     intervals are very long, pass it in float64.
 

@@ -36,6 +36,11 @@ class StepForwardSpiker(ContrastSpiker[StepForwardSpikerConfig]):
     causes no spike, and `decoder` must be given the start. Any finite signal is accepted; NaN and infinity cause no
     spike and leave the base unchanged.
 
+    The times of the method `times` are those at which the signal crosses the levels `start + n * threshold`, with
+    straight lines between its samples. Therefore a held signal has none, and where samples are NaN or infinite, the
+    line is constant. After the first step, the derivative of a time with respect to a shift of the signal is
+    `-1 / slope`, if `start` is a number.
+
     The surrogate is evaluated at `|v| / threshold - 1` for either sign, and the base has the gradient of the spikes:
     `db <- db + k (dx - db)` with $k$ the sum of the surrogate's derivatives. Therefore the gradient of the decoded
     value with respect to a shift of the signal converges to 1 if `start` is a number. For `start=None` it is 0, because

@@ -149,6 +149,8 @@ class TopologicalPoissonSpiker(
     The activity $e^{-d^2 / (2 \sigma^2)}$ of a unit is the signal that it encodes. If a component is NaN, its units
     have no activity. Components outside the range are encoded as the nearest end of it, even on a circle, so wrap
     angles first.
+
+    The times of the method `times` are those of [`PoissonSpiker`][] for the activity of each unit.
     """
 
     def rate(self, signal: Any) -> Float[Array, "*shape resolution"]:
@@ -174,6 +176,8 @@ class TopologicalLinearSpiker(
     The activity $e^{-d^2 / (2 \sigma^2)}$ of a unit is the signal that it encodes. If a component is NaN, its units
     have no activity. Components outside the range are encoded as the nearest end of it, even on a circle, so wrap
     angles first.
+
+    The times of the method `times` are those of [`LinearSpiker`][] for the activity of each unit.
 
     With `detach_reset=False` the derivative of the state is exact, and one-sided where a spike or the end of a
     refractory period coincides with the end of a step, as in [`LinearSpiker`][].
