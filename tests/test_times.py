@@ -1,6 +1,7 @@
 """Spike times, compared with closed forms, with simulations in NumPy, with stepped spikes and with laws."""
 
 import contextlib
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -108,7 +109,7 @@ def test_held_signals_have_the_closed_form(name, dtype):
     x = np.r_[0.0, 1.0, 0.5, 0.11, 0.29, rng().random(20)]
     if name == "signed":
         x = np.r_[x, -x]
-    rounding = {"rtol": 2.0**-21, "atol": 2e-6} if dtype == "float32" else {"rtol": 1e-13, "atol": 1e-12}
+    rounding: Any = {"rtol": 2.0**-21, "atol": 2e-6} if dtype == "float32" else {"rtol": 1e-13, "atol": 1e-12}
     with precision(dtype):
         spikes = encoder.times(jnp.asarray(x, dtype), duration=400.0)
         assert spikes.times.dtype == dtype
@@ -200,6 +201,7 @@ def test_regular_signed_varying():
                 last = goal
             total += p
         np.testing.assert_allclose(times, [time for time, _ in expected], rtol=0, atol=1e-6)
+        assert spikes.inhibition_mask is not None
         down = np.asarray(spikes.inhibition_mask[unit])[: len(expected)]
         np.testing.assert_array_equal(down, [negative for _, negative in expected])
         assert down.any() and not down.all()
@@ -347,7 +349,7 @@ BY_DEFAULT = [("linear", True), *((code, False) for code in ("linear", "signed",
 
 def float64_encoders():
     a = lambda x: jnp.asarray(x, jnp.float64)
-    own = {"max_freq": a(110.0), "dt": a(0.7)}
+    own: Any = {"max_freq": a(110.0), "dt": a(0.7)}
     return {
         "linear": (LinearSpiker(tau=a(80.0), cd=a(2.0), **own), 1e-5),
         "no refractory period": (LinearSpiker(tau=a(80.0), cd=a(0.0), **own), 1e-5),
@@ -511,7 +513,7 @@ def test_draws_differ_from_those_of_init_and_of_the_steps(getkey):
     x = jnp.ones(units)
     encoder = PoissonSpiker(max_freq=500.0)
     stepped = np.asarray(spark.unroll(encoder, x, steps=4, key=key)[0]["spikes"].spikes, float)
-    times = np.asarray(encoder.times(x, duration=100.0, key=key).times)
+    times = np.asarray(encoder.times(x, duration=100.0, key=key).times)[:, :4]
     for n in range(4):
         interval = np.diff(times, axis=1, prepend=0)[:, n]
         for step in stepped:
@@ -618,7 +620,8 @@ def test_held_signals_need_no_loop_and_no_array_of_steps(encoder):
     lower = lambda duration: jax.jit(lambda x: encoder.times(x, duration=duration, count=20).times).lower(jnp.ones(50))
     short, long = (lower(duration) for duration in (10.0, 1e5))
     assert "while" not in short.as_text()
-    assert short.compile().memory_analysis().temp_size_in_bytes == long.compile().memory_analysis().temp_size_in_bytes
+    plans: Any = [each.compile().memory_analysis() for each in (short, long)]
+    assert plans[0].temp_size_in_bytes == plans[1].temp_size_in_bytes
 
 
 @pytest.mark.parametrize(
