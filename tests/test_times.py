@@ -222,7 +222,7 @@ def test_latency_varying(curve):
 
 
 @pytest.mark.parametrize("start", [0.0, 0.3, None])
-@pytest.mark.parametrize("cls", [SendOnDeltaSpiker, StepForwardSpiker])
+@pytest.mark.parametrize("cls", with_sweep(StepForwardSpiker, SendOnDeltaSpiker))
 def test_level_crossings(cls, start):
     dt, threshold = 0.5, 0.07
     x = np.cumsum(rng().normal(0, 0.06, (80, 4)), 0)
@@ -313,7 +313,7 @@ def test_ties_on_the_lattice(encoder, held):
         np.testing.assert_array_equal(np.flatnonzero(by_time[:, 0]), np.arange(first, steps, 10))
 
 
-@pytest.mark.parametrize("dt", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("dt", with_sweep(0.5, 0.1, 1.0))
 @pytest.mark.parametrize(
     "cls, apart",
     [(LatencySpiker, 1.5), (RankOrderSpiker, 1.5), (PhaseSpiker, 1.5), (BurstSpiker, 5), (StepForwardSpiker, 1.5)],
@@ -344,7 +344,7 @@ def test_window_codes_are_near_their_steps(cls, apart, dt):
 CODES = ["linear", "regular", "signed", "poisson", "renewal", "latency", "exponential", "charging", "phase", "burst"]
 CODES += ["rank order", "send on delta", "step forward", "no refractory period", "first sample", "topological"]
 CODES += ["random topological"]
-BY_DEFAULT = [("linear", True), *((code, False) for code in ("linear", "signed", "renewal", "latency", "step forward"))]
+BY_DEFAULT = [("linear", True), *((code, False) for code in ("linear", "signed", "latency", "step forward"))]
 
 
 def float64_encoders():
@@ -494,7 +494,7 @@ def test_intervals_of_varying_signals_are_rescaled(encoder):
 
 
 def test_a_refractory_period_is_in_real_time():
-    x = jnp.asarray(np.r_[np.full((500, 50), 1.0), np.full((500, 50), 0.1)], jnp.float32)
+    x = jnp.asarray(np.r_[np.full((200, 50), 1.0), np.full((100, 50), 0.1)], jnp.float32)
     encoder = RenewalSpiker(cd=4.0, max_freq=150.0, order=1)
     trains = finite(encoder.times(x, key=KEY).times)
     shortest = min(np.diff(train).min() for train in trains)
@@ -590,15 +590,15 @@ def test_the_default_room_without_a_bound_is_that_of_a_known_signal():
 @pytest.mark.parametrize("held", with_sweep(False, True))
 @pytest.mark.parametrize(
     "encoder",
-    [
+    with_sweep(
         LinearSpiker(),
-        RegularSpiker(),
         PoissonSpiker(),
+        RegularSpiker(),
         RenewalSpiker(),
         LatencySpiker(),
         BurstSpiker(),
         SendOnDeltaSpiker(),
-    ],
+    ),
 )
 def test_eager_compiled_mapped_and_with_more_room(encoder, held):
     x = jnp.asarray(rng().random((6,) if held else (90, 6)), jnp.float32)
