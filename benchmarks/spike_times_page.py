@@ -41,7 +41,8 @@ def section(results: dict[str, Any]) -> str:
         "fewer units than the largest one, the figure scales its time to the same number of units. Rasters are "
         "float32. Memory is XLA's plan "
         f"for outputs and temporary arrays. Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}; "
-        f"run on {results['date']}, with jax {results['versions']['jax']}{busy}. {results.get('note', '')}`python benchmarks/spike_times.py` "
+        f"run on {results['date']}, with jax {results['versions']['jax']}{busy}. "
+        f"{results.get('note', '')}`python benchmarks/spike_times.py` "
         "measures again.\n\n" + folded("All times", _table(results))
     )
 
