@@ -35,6 +35,7 @@ KEY = jax.random.key(0)
 DURATION = 1000.0  # ms
 STEPS, QUICK_STEPS = (1.0, 0.5, 0.1, 0.05), (1.0, 0.5)  # dt [ms]
 UNITS, QUICK_UNITS = (32, 700), (2, 10)
+UNBOUNDED = 200  # `count` for codes without a bound on the number of spikes
 LEAST_ROUNDS, LONGEST = 3, 6.0  # the rounds of a case end after 6 s
 FEWER = (4, 700)  # for a varying signal in short steps, whose samples would take 1.8 GB
 
@@ -76,9 +77,10 @@ def planned_bytes(program: Callable[..., Any], x: spark.FloatArray) -> int:
 def case(cls: Any, dt: float, kind: str, units: tuple[int, ...], rounds: int) -> dict[str, Any]:
     held, steps = kind == "held", round(DURATION / dt)
     x = signal(steps, units, held)
-    both = programs(cls(dt=dt), x, steps, held)
-    count = both["times"](x).times.shape[-1]
-    # Some codes have no bound on the number of spikes. Without `count` they search for it in several calls.
+    encoder = cls(dt=dt)
+    both = programs(encoder, x, steps, held)
+    # Some codes have no bound on the number of spikes. Without `count` they would search for it in several calls.
+    count = type(encoder).most_spikes(encoder, DURATION) or UNBOUNDED
     both["times"] = partial(both["times"], count=count)
     for each in both.values():
         jax.block_until_ready(each(x))
@@ -123,6 +125,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small shapes and 3 rounds, to check that everything runs")
     parser.add_argument("--page", action="store_true", help="write the section and its figure from existing results")
     parser.add_argument("--cases", nargs="+", default=[], metavar="WORD", help="only encoders whose name has a WORD")
+    parser.add_argument("--dt", nargs="+", type=float, help="other time steps [ms]")
+    parser.add_argument(
+        "--signal", nargs="+", choices=ENCODERS, default=[*ENCODERS], help="only these kinds of signals"
+    )
+    parser.add_argument("--examples", type=int, help="another number of examples, of 700 units each")
     parser.add_argument("--rounds", type=int, help="number of rounds (default: 7, or 3 with --quick)")
     parser.add_argument("--json", type=Path, help="the file of results (default for a full run: in results/)")
     arguments = parser.parse_args()
@@ -137,26 +144,30 @@ def main() -> None:
 def measure(arguments: argparse.Namespace) -> None:
     started, rows = time.perf_counter(), []
     rounds = arguments.rounds or (3 if arguments.quick else 7)
-    for dt in QUICK_STEPS if arguments.quick else STEPS:
-        for kind, encoders in ENCODERS.items():
+    out = arguments.json or (None if arguments.quick or arguments.cases else RESULTS)
+    for dt in arguments.dt or (QUICK_STEPS if arguments.quick else STEPS):
+        for kind in arguments.signal:
             units = QUICK_UNITS if arguments.quick else FEWER if kind == "varying" and dt < 0.5 else UNITS
-            for cls in encoders:
+            if arguments.examples:
+                units = arguments.examples, 700
+            for cls in ENCODERS[kind]:
                 if not arguments.cases or any(word.lower() in cls.__name__.lower() for word in arguments.cases):
                     rows.append(case(cls, dt, kind, units, rounds))
                     print(text(rows[-1]), flush=True)
-    out = arguments.json or (None if arguments.quick or arguments.cases else RESULTS)
-    if out is None:
-        return
+                    if out is not None:
+                        save(out, rows, rounds, started)
+
+
+def save(out: Path, rows: list[dict[str, Any]], rounds: int, started: float) -> None:
     results = {
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
         "versions": {"spark-eqx": spark.__version__, "jax": jax.__version__},
-        "rounds": rounds,
+        "most_rounds": rounds,
         "minutes": round((time.perf_counter() - started) / 60, 1),
         "cases": rows,
     }
     out.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"Written: {out}")
 
 
 if __name__ == "__main__":

@@ -34,13 +34,15 @@ def section(results: dict[str, Any]) -> str:
         else ""
     )
     return (
-        f"{TITLE}\n{pictures}\n\nThe time of a raster is proportional to the number of steps, while the spike times "
-        "of a held signal take the same time for every `dt`. The spike times of a varying signal read every sample, so "
-        "that they save memory rather than time.\n\n"
-        f"Each point is the median over {results['rounds']} rounds, for 1 s of (32, 700) units; for a varying signal "
-        "with `dt` below 0.5 ms, it is 8 times the time of (4, 700) units. Rasters are float32. Memory is XLA's plan "
+        f"{TITLE}\n{pictures}\n\nThe time of a raster grows with the number of steps, while the spike times of a "
+        "held signal take about the same time for every `dt`. The spike times of a varying signal read every sample, "
+        "and most codes took longer for them than for the raster in this run.\n\n"
+        f"Each point is the median over at most {results['most_rounds']} rounds, for 1 s of signal. Where a case has "
+        "fewer units than the largest one, the figure scales its time to the same number of units. Rasters are "
+        "float32. Memory is XLA's plan "
         f"for outputs and temporary arrays. Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}; "
-        f"run on {results['date']}, with jax {results['versions']['jax']}{busy}. `python benchmarks/spike_times.py` "
+        f"run on {results['date']}, with jax {results['versions']['jax']}{busy}. "
+        f"{results.get('note', '')}`python benchmarks/spike_times.py` "
         "measures again.\n\n" + folded("All times", _table(results))
     )
 
