@@ -132,6 +132,8 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         return 1
 
     def most_spikes(self, duration: float) -> int:
+        if type(self).spikes_in_window is WindowSpiker.spikes_in_window:
+            raise made_of_steps(self)
         return self.most_per_window * most_windows(self.config, duration)
 
     def _latch(self, payload: FloatArray) -> Float[Array, "*units"]:
