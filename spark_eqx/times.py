@@ -103,8 +103,7 @@ def of_raster(spikes: Raster, dt: Scalar, count: Size | None = None) -> SpikeTim
         raise TypeError(f"of_raster: `spikes` must be a raster, got {shown(spikes)}, which needs no conversion.")
     array = jnp.asarray(as_raster("of_raster", "spikes", spikes))
     array = check_entries("of_raster", array, array, counts=False, remedy=NO_SIGNS)
-    step_ms = as_number("of_raster", "dt", dt, "ms", positive)
-    fired = array if array.dtype == bool else array != 0
+    step_ms, fired = as_number("of_raster", "dt", dt, "ms", positive), array.astype(bool)
     most = fired.sum(0, dtype=jnp.int32).max(initial=0)
     if count is None and isinstance(most, Tracer):
         raise ValueError("of_raster: `count` must be given under `jax.jit` [spikes], got None.")

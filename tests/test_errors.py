@@ -48,6 +48,7 @@ from spark_eqx.nn.interfaces import (
     TanhIntegrator,
     TopologicalLinearSpiker,
     TopologicalPoissonSpiker,
+    WeightedPhaseSpiker,
     _outside,
 )
 
@@ -760,6 +761,11 @@ CASES = {
         lambda: jax.grad(lambda x: linear.times(x, duration=100.0, count=1).times[0])(jnp.float32(0.9)),
         ValueError,
         'LinearSpiker.times: `count` got 1 for 9. `overflow="drop"` first 1.',
+    ),
+    "times of a code of steps": (
+        lambda: WeightedPhaseSpiker().times(jnp.ones((20, 2))),
+        TypeError,
+        "WeightedPhaseSpiker.times steps `unroll` `spark_eqx.times.of_raster`",
     ),
     "no room under jax.jit": (
         lambda: jax.jit(lambda x: StepForwardSpiker().times(x).times)(jnp.ones((4, 2))),
