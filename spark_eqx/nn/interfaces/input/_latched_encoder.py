@@ -123,8 +123,7 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         window = jnp.arange(windows, dtype=first.dtype).reshape(-1, 1, *(1 for _ in units))
         times = window * config.window + first[:, None] + index.astype(first.dtype) * interval[:, None]
         flat = lambda x: jnp.broadcast_to(x, times.shape).reshape(windows * self.most_per_window, *units)
-        kept, found = in_order(flat(index < number[:, None]), flat(times), count)
-        return SpikeTimes(jnp.where(found, kept, jnp.inf))
+        return in_order(flat(jnp.where(index < number[:, None], times, jnp.inf)), count)
 
     @property
     def most_per_window(self) -> int:

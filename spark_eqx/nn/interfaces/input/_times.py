@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from ...._arguments import Key, Overflow, Scalar, Signal, Size, as_number, as_size
 from ....core.exact import depend_on, pin
@@ -125,36 +125,40 @@ def spike_by_spike(arrays: Shaped[Array, "count *units"]) -> Shaped[Array, "*uni
 
 
 def in_order(
-    fired: Bool[Array, "steps *units"], of_step: PyTree[Shaped[Array, "steps *units"]], count: int, apart: int = 1
-) -> PyTree[Shaped[Array, "*units count"]]:
-    """The entries of the steps in which a unit fires, in the order of the steps; and whether there is one.
+    times: Float[Array, "steps *units"], count: int, apart: int = 1, negative: Bool[Array, "steps *units"] | None = None
+) -> SpikeTimes:
+    """The spikes of steps, each of which has the time of a spike or `inf`, as `SpikeTimes`.
 
     `apart`: of so many consecutive steps, each unit fires in one at most.
     """
-    steps, units = fired.shape[0], fired.shape[1:]
-    if apart > 1 and steps > 1:
-        # Fewer entries to search: a sum has one term in each block of steps.
-        pad = lambda x: in_blocks(x, apart)
-        of_step = jax.tree.map(
-            lambda x: jnp.sum(pad(jnp.where(fired, x, jnp.zeros((), x.dtype))), 1, dtype=x.dtype), of_step
-        )
-        fired = pad(fired).any(1)
-    number = prefix_sum(jnp.add, fired.astype(jnp.int32), len(fired))
-    size = math.prod(units)
-    flat = lambda x: x.reshape(len(x), size)
-    # The inverse of `number`: a scatter takes an eighth of the time of a binary search on a CPU.
-    place = jnp.where(flat(fired), flat(number) - 1, count)
-    step = jnp.broadcast_to(jnp.arange(len(fired), dtype=jnp.int32)[:, None], place.shape)
-    unit = jnp.arange(size, dtype=jnp.int32)[None]
-    step = jnp.zeros((count, size), jnp.int32).at[place, unit].set(step, mode="drop").reshape(count, *units)
-    found = jnp.arange(count, dtype=jnp.int32).reshape(-1, *(1 for _ in units)) < number[-1:]
-    entries = jax.tree.map(lambda x: spike_by_spike(of_steps(x, step)), of_step)
-    return entries, spike_by_spike(found)
+    if apart > 1 and len(times) > 1:
+        # Fewer entries to put in order.
+        if negative is not None:
+            negative = in_blocks(negative & jnp.isfinite(times), apart).any(1)
+        # Without the barrier, XLA computes the minima again for each use of them.
+        times = lax.optimization_barrier(in_blocks(times, apart, jnp.inf).min(1))
+    steps, units, size = len(times), times.shape[1:], math.prod(times.shape[1:])
+    fired = jnp.isfinite(times)
+    number = prefix_sum(jnp.add, fired.astype(jnp.int32), steps)
+    # A scatter takes an eighth of the time of a search for each spike on a CPU. Steps without a spike have places
+    # beyond the end, each its own, because the derivative is simple if no two places are equal.
+    step = jnp.arange(steps, dtype=jnp.int32).reshape(-1, *(1 for _ in units))
+    place = jnp.where(fired, number - 1, count + step).reshape(steps, size)
+    at = place, jnp.arange(size, dtype=jnp.int32)[None]
+
+    def put(values, empty):
+        room = jnp.full((count, size), empty, values.dtype)
+        filled = room.at[at].set(values.reshape(steps, size), mode="drop", unique_indices=True)
+        return spike_by_spike(filled.reshape(count, *units))
+
+    return SpikeTimes(put(times, jnp.inf), None if negative is None else put(negative, False))
 
 
-def in_blocks(x: Shaped[Array, "steps *units"], length: int) -> Shaped[Array, "blocks {length} *units"]:
-    """The steps in blocks of one length. Zeros fill the last block."""
-    padded = jnp.pad(x, [(0, -len(x) % length)] + [(0, 0)] * (x.ndim - 1))
+def in_blocks(
+    x: Shaped[Array, "steps *units"], length: int, fill: float = 0.0
+) -> Shaped[Array, "blocks {length} *units"]:
+    """The steps in blocks of one length. The last block is filled."""
+    padded = jnp.pad(x, [(0, -len(x) % length)] + [(0, 0)] * (x.ndim - 1), constant_values=fill)
     return padded.reshape(len(padded) // length, length, *x.shape[1:])
 
 
@@ -175,11 +179,10 @@ def times_in_steps(
     apart: int = 1,
     negative: Bool[Array, "steps *units"] | None = None,
 ) -> SpikeTimes:
-    """The times of spikes that are `within` [ms] their steps."""
+    """The times of spikes that are `within` [ms] after the start of their steps."""
     steps = jnp.arange(len(fired), dtype=within.dtype).reshape(-1, *(1 for _ in within.shape[1:]))
     times = steps * as_array(dt, within.dtype, (1, *within.shape[1:])) + within
-    (times, mask), found = in_order(fired, (times, negative), count, apart)
-    return SpikeTimes(jnp.where(found, times, jnp.inf), mask)
+    return in_order(jnp.where(fired, times, jnp.inf), count, apart, negative)
 
 
 def first_above(

@@ -172,8 +172,7 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         window = jnp.arange(len(due), dtype=x.dtype).reshape(-1, *(1 for _ in units)) * config.window
         # A signal that jumps above the curve has the time of the jump, whose derivative is 0.
         times = window + jnp.sum(jnp.where(fires, jnp.where(due >= begins, due, begins), 0), 1)
-        kept, found = in_order(fires.any(1), times, count)
-        return SpikeTimes(jnp.where(found, kept, jnp.inf))
+        return in_order(jnp.where(fires.any(1), times, jnp.inf), count)
 
     def most_spikes(self, duration: float) -> int:
         return most_windows(self.config, duration)

@@ -21,7 +21,7 @@ from ._membrane import (
     slowest_rise,
     unpack,
 )
-from ._times import regular_times, steps_apart, times_in_steps
+from ._times import in_order, regular_times, steps_apart
 from .base import InputInterface, InputInterfaceOutput, RateSpiker, at_full_signal, excitation
 
 
@@ -99,12 +99,16 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
             return SpikeTimes(jnp.where(fires[..., None], times, jnp.inf))
 
         def body(state, frame):
+            signal, step = frame
             # With the state itself, whose derivative is exact.
-            fired, _, state, crossing = advance(self.drive(frame.value), state, config)
-            return state, (fired, crossing)
+            fired, _, state, crossing = advance(self.drive(signal.value), state, config)
+            time = step * as_array(config.dt, crossing.dtype, crossing.shape) + crossing
+            # One array, because it takes as long to write as to compute.
+            return state, jnp.where(fired, time, jnp.inf)
 
-        _, (fired, crossing) = scan(jax.checkpoint(body, prevent_cse=False), state, payload, len(payload))
-        return times_in_steps(config.dt, fired, crossing, count, steps_apart(config))
+        frames = payload, jnp.arange(len(payload), dtype=state.potential.dtype)
+        _, times = scan(jax.checkpoint(body, prevent_cse=False), state, frames, len(payload))
+        return in_order(times, count, steps_apart(config))
 
     def most_spikes(self, duration: float) -> int | None:
         return at_full_signal(self.config, duration)
