@@ -31,7 +31,13 @@ _Numbers: TypeAlias = Array | np.ndarray
 
 ORDER = 4
 
-_RANGE = SignalRange(-1.0, 1.0, "-1 to 1", "Scale it first: integers of 16 bits by `audio.astype(jnp.float32) / 32768`")
+_RANGE = SignalRange(
+    -1.0,
+    1.0,
+    "-1 to 1",
+    "Scale it first: integers of 16 bits by `audio.astype(jnp.float32) / 32768`, unsigned ones of 8 bits by "
+    "`(audio.astype(jnp.float32) - 128) / 128`",
+)
 
 
 class FilterBankConfig(ControlInterfaceConfig, TimedInterfaceConfig):
@@ -154,9 +160,10 @@ class FilterBank(ControlInterface[FilterBankConfig, FilterBankState]):
             remedy = ""
             if value.ndim == 2:
                 shorter = int(value.shape[0] > value.shape[1])
+                each = "jax.vmap(bank.frames, in_axes=1)" if shorter else "jax.vmap(bank.frames)"
                 remedy = (
-                    f" For the mean of the channels, give `audio.mean(axis={shorter})`; for a batch of recordings, map "
-                    "over it with `jax.vmap(bank.frames)`."
+                    f" For the mean of the channels, give `audio.mean(axis={shorter})`; for each of them, or for a "
+                    f"batch of recordings, map over it with `{each}`."
                 )
             raise ValueError(
                 f"{self._name}: `audio` must be one channel of sound, of shape (n,), got shape {value.shape}.{remedy}"
