@@ -61,8 +61,8 @@ def filter(times: Times, kernel: Kernel, at: Numbers) -> Float[Array, "at *units
     # Without a checkpoint, the gradient would store the intermediate results of the kernel for every spike.
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def term(spike: Array, negative: Array | None, moments: Array) -> Array:
-        elapsed = moments - jnp.where(jnp.isfinite(spike), spike, 0)[None]
-        begun = jnp.isfinite(spike)[None] & (elapsed >= 0)
+        elapsed = moments - spike[None]
+        begun = elapsed >= 0
         # Not 0 ms, where kernels such as `sqrt(t)` have an infinite derivative, and 0 times that is NaN.
         value = kernel(jnp.where(begun, elapsed, 1)).astype(dtype)
         value = value if negative is None else jnp.where(negative[None], -value, value)

@@ -51,13 +51,12 @@ def _trace(
     at = jnp.broadcast_to(at.reshape(-1, *(1 for _ in units)), (len(at), *units))
     if count == 0:
         return jnp.zeros_like(at)
-    # Infinite times are replaced before each operation, because 0 times their derivatives would be NaN.
     fired = jnp.isfinite(times)
-    times_or_0 = jnp.where(fired, times, 0)
     sign = fired.astype(times.dtype)
     if spikes.inhibition_mask is not None:
         sign = jnp.where(jnp.moveaxis(spikes.inhibition_mask, -1, 0), -sign, sign)
-    interval = jnp.where(fired[1:] & fired[:-1], times_or_0[1:] - times_or_0[:-1], 0)
+    # Replaced before the exponential, because 0 times its infinite derivative would be NaN.
+    interval = jnp.where(fired[1:], times[1:] - times[:-1], 0)
 
     def spike(before: Array, each: tuple[Array, Array]) -> tuple[Array, Array]:
         decay, sign = each
@@ -69,6 +68,6 @@ def _trace(
     above, found = first_above(times, at)
     last = jnp.where(found, above, count) - 1
     begun, last = last >= 0, jnp.maximum(last, 0)
-    elapsed = jnp.where(begun, at - of_steps(times_or_0, last), 0)
+    elapsed = jnp.where(begun, at - of_steps(times, last), 0)
     value = of_steps(after, last) * jnp.exp(-elapsed / tau[None])
     return jnp.where(begun, value, 0) * (1000 / (highest * tau))[None]
