@@ -39,7 +39,7 @@ def signed(spikes):
     """The finite times of each unit and their signs, in NumPy."""
     moment, count = np.asarray(spikes.times, float), spikes.shape[-1]
     mask = np.zeros(moment.shape, bool) if spikes.inhibition_mask is None else np.asarray(spikes.inhibition_mask)
-    moment, mask = moment.reshape(math.prod(moment.shape[:-1]), count), mask.reshape(-1, count)
+    moment, mask = (each.reshape(math.prod(spikes.shape[:-1]), count) for each in (moment, mask))
     return [(t[np.isfinite(t)], np.where(m, -1, 1)[np.isfinite(t)]) for t, m in zip(moment, mask, strict=True)]
 
 
