@@ -1,6 +1,7 @@
 """Checks of the arguments of public functions, and the types that they accept."""
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
     Merge: TypeAlias = bool | Literal["count"]  # whether to merge events of one unit and step, or to count them
     Closed: TypeAlias = Literal["left", "right"]  # the end of a step that belongs to it
     Overflow: TypeAlias = Literal["error", "drop"]  # what happens if there are more spikes than room
+    Kernel: TypeAlias = Callable[[Float[Array, "at *units"]], jax.Array]  # of the time since a spike [ms]
 else:
     Raster = Signal = Times = Scalar = Size = Flag = Numbers = Pair = Shape = DType = Key = FileName = Module = Any
-    Start = Merge = Closed = Overflow = Any
+    Start = Merge = Closed = Overflow = Kernel = Any
 
 
 def as_raster(function: str, argument: str, raster: Raster, masked: bool = True) -> jax.Array | np.ndarray:

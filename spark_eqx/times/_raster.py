@@ -1,7 +1,4 @@
-"""Spike times: from and to rasters of spikes.
-
-Times are in ms. Step `k` of a raster lasts from `k dt` to `(k + 1) dt`.
-"""
+"""Spike times from and to rasters."""
 
 import math
 
@@ -9,15 +6,16 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from ._arguments import Closed, Flag, Raster, Scalar, Size, Times, as_flag, as_number, as_raster, as_size
-from .core.payloads import SpikeArray, SpikeTimes
-from .core.running.unroll_arguments import refuse
-from .nn.interfaces.input._times import times_in_steps
-from .raster._bits import NO_SIGNS, check_entries
-from .records.checks import positive
-from .records.class_names import counted
-from .records.fields import shown
-from .records.numbers import rounding
+from .._arguments import Closed, Flag, Raster, Scalar, Size, Times, as_flag, as_number, as_raster, as_size
+from ..core.payloads import SpikeArray, SpikeTimes
+from ..core.running.unroll_arguments import refuse
+from ..nn.interfaces.input._times import times_in_steps
+from ..raster._bits import NO_SIGNS, check_entries
+from ..records.checks import positive
+from ..records.class_names import counted
+from ..records.fields import shown
+from ..records.numbers import rounding
+from ._checks import as_spike_times
 
 
 def to_raster(times: Times, dt: Scalar, steps: Size, *, closed: Closed = "left", merge: Flag = False) -> SpikeArray:
@@ -44,13 +42,7 @@ def to_raster(times: Times, dt: Scalar, steps: Size, *, closed: Closed = "left",
     spikes of a unit in one step without `merge=True`; under `jax.jit` these are errors at run time
     (`equinox.error_if`).
     """
-    if not isinstance(times, SpikeTimes):
-        remedy = "Write `SpikeTimes(times)`, with times in ms along the last axis"
-        if isinstance(times, SpikeArray):
-            remedy = "A raster needs no conversion"
-        elif isinstance(times, dict):
-            remedy = "The output of a module is a raster, which needs no conversion"
-        raise TypeError(f"to_raster: `times` must be a SpikeTimes, got {shown(times)}. {remedy}.")
+    times = as_spike_times("to_raster", "times", times, of_raster="needs no conversion")
     step_ms, length = as_number("to_raster", "dt", dt, "ms", positive), as_size("to_raster", "steps", steps, "steps")
     if closed not in ("left", "right"):
         raise ValueError(f'to_raster: `closed` must be "left" or "right", got {shown(closed)}.')
