@@ -34,6 +34,7 @@ from spark_eqx.nn.interfaces import (
     WeightedPhaseSpiker,
     curves,
 )
+from spark_eqx.nn.interfaces.input._times import running_sum
 
 from .helpers import with_sweep, x64
 
@@ -433,6 +434,17 @@ def test_vmap_of_grad_equals_a_loop():
     np.testing.assert_array_equal(jax.vmap(jax.grad(loss))(x), jnp.stack([jax.grad(loss)(each) for each in x]))
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_a_spike_at_the_end_has_its_whole_derivative(held):
+    """Times `10 n / x` until 30 ms, of which the last one is at the end."""
+    encoder = RegularSpiker()
+    with x64():
+        x = jnp.ones(() if held else (30,))
+        slope = jax.jacobian(lambda x: encoder.times(x, duration=30.0 if held else None, count=3).times)(x)
+        total = np.asarray(slope if held else slope.sum(-1))
+    np.testing.assert_allclose(total, [-10, -20, -30], rtol=1e-6)
+
+
 def test_a_time_that_is_infinite_has_derivative_zero():
     encoder = LinearSpiker()
     for x in (jnp.array([0.0, 0.05, jnp.nan, -3.0]), jnp.full((50, 2), 0.05)):
@@ -528,6 +540,14 @@ def test_draws_differ_from_those_of_init_and_of_the_steps(getkey):
             assert abs(np.corrcoef(np.asarray(drawn)[kept], interval[kept])[0, 1]) < 4.5 / np.sqrt(kept.sum())
 
 
+def test_draws_differ_from_those_of_the_steps_for_keys_whose_folding_is_commutative():
+    key, units = jr.key(3, impl="unsafe_rbg"), 2000
+    x, encoder = jnp.ones(units), PoissonSpiker(max_freq=500.0)
+    stepped = np.asarray(spark.unroll(encoder, x, steps=1, key=key)[0]["spikes"].spikes[0], float)
+    first = np.asarray(encoder.times(x, duration=100.0, key=key).times)[:, 0]
+    assert abs(np.corrcoef(first, stepped)[0, 1]) < 4.5 / np.sqrt(units)
+
+
 def test_random_phases_are_those_of_init():
     encoder = RegularSpiker(phase="random")
     fraction = np.asarray(encoder.init(jnp.ones(30), key=KEY).fraction) / 2**31
@@ -535,6 +555,64 @@ def test_random_phases_are_those_of_init():
     np.testing.assert_allclose(first, (1 - fraction) * 10, rtol=1e-6, atol=1e-6)
 
 
+# Order.
+
+
+def weak_and_loud(weak, every):
+    """Every few steps a random signal, otherwise a weak one."""
+    loud, time = np.random.default_rng(0).random((30_000, 20)), np.arange(30_000)[:, None]
+    return np.where(time % every == 0, loud, weak)
+
+
+@pytest.mark.parametrize("dtype", with_sweep("float32", "float64"))
+@pytest.mark.parametrize("weak, every", with_sweep((1e-9, 3), (1e-6, 2), (0.0, 2), several=True))
+@pytest.mark.parametrize("encoder", with_sweep(PoissonSpiker(max_freq=900.0), RegularSpiker(max_freq=900.0)))
+def test_times_are_in_order_however_the_signal_varies(encoder, weak, every, dtype):
+    """The sum of a long signal is rounded to more than its rise in a weak step."""
+    with precision(dtype):
+        times = finite(encoder.times(jnp.asarray(weak_and_loud(weak, every), dtype), key=KEY).times)
+    assert min(len(train) for train in times) > 1000
+    for train in times:
+        assert train[0] >= 0 and (np.diff(train) >= 0).all()
+
+
+def test_a_running_sum_never_falls_and_is_constant_in_silence():
+    increment = jnp.asarray(weak_and_loud(0.0, 3), jnp.float32)
+    total, slope = jax.jit(jax.value_and_grad(lambda x: running_sum(x)[-1].sum()))(increment)
+    sums: Any = np.asarray(jax.jit(running_sum)(increment))
+    rise = sums[1:] - sums[:-1]
+    assert np.min(rise) >= 0 and (rise[np.asarray(increment)[1:] == 0] == 0).all()
+    np.testing.assert_allclose(total, np.sum(np.asarray(increment), dtype=float), rtol=1e-6)
+    np.testing.assert_array_equal(slope, 1)
+
+
+@pytest.mark.parametrize("cls", with_sweep(PoissonSpiker, RenewalSpiker))
+def test_long_held_signals_have_ordered_times(cls):
+    for train in finite(cls().times(jnp.full(2, 0.9), duration=1e6, key=KEY).times):
+        assert len(train) > 80_000 and (np.diff(train) >= 0).all()
+
+
+def test_regular_times_in_double_precision_have_the_exact_sum():
+    """The sum is just below an integer when a weak step begins, in which the rounded sum reaches it. The exact sum does
+    so a step later, not where the weak step would if it lasted."""
+    units, early = 200, rng().uniform(0.1, 0.3, 5000)
+    missing = 1 + (-early.sum()) % 1 - np.linspace(0, 3e-6, units)
+    x = np.r_[
+        np.tile(early[:, None], units),
+        [missing / 2],
+        [missing / 2],
+        np.full((1, units), 1e-7),
+        np.full((1, units), 0.9),
+    ]
+    with x64():
+        times = finite(RegularSpiker(max_freq=1000.0).times(jnp.asarray(x)).times)
+    total = np.concatenate([np.zeros((1, units)), np.cumsum(x, 0)])
+    for unit, train in enumerate(times):
+        exact = np.interp(np.arange(1, len(train) + 1), total[:, unit], np.arange(len(total)))
+        assert len(train) == int(total[-1, unit]) and np.abs(train - exact).max() < 1.001
+
+
+# Room for spikes.
 # Room for spikes.
 
 
@@ -582,6 +660,34 @@ def test_the_default_room_without_a_bound_is_that_of_a_known_signal():
         jax.jit(lambda x: encoder.times(x).times)(x)
     with pytest.raises(ValueError, match="LinearSpiker.times: `count` must be given"):
         jax.jit(lambda f: LinearSpiker(max_freq=f).times(x[0], duration=9.0).times)(jnp.float32(90.0))
+
+
+@pytest.mark.parametrize("largest", with_sweep(1e8, 1e30))
+def test_a_huge_change_has_more_spikes_than_any_room(largest):
+    encoder = SendOnDeltaSpiker()
+    x = jnp.asarray([[0.0], [largest], [-largest], [0.2]])
+    first = encoder.times(x, count=6, overflow="drop").times
+    np.testing.assert_allclose(first, np.ones((1, 6)), rtol=1e-6)
+    with pytest.raises(ValueError, match="SendOnDeltaSpiker.times: `signal` must have fewer spikes"):
+        encoder.times(x)
+
+
+def test_a_room_beyond_the_indices_of_jax():
+    arguments: list[Any] = [{"duration": 1e30}, {"duration": 9.0, "count": 10**12}]
+    for kw in arguments:
+        with pytest.raises(ValueError, match=r"LinearSpiker.times: `count` must be at most 2\^31 - 2 \[spikes\]"):
+            LinearSpiker().times(jnp.ones(2), **kw)
+
+
+def test_no_units_and_a_time_step_per_unit():
+    assert RegularSpiker(dt=jnp.zeros(0)).times(jnp.zeros((5, 0))).shape[:-1] == (0,)
+
+
+def test_the_weakest_signals_of_a_window_fire_at_its_end():
+    """`(1 - x) * 16` is rounded to 16."""
+    x = jnp.asarray([1e-9, 1e-7, 1e-20, 0.0])
+    times = LatencySpiker().times(jnp.broadcast_to(x, (40, 4))).times
+    np.testing.assert_allclose(times, [[16, 32, inf]] * 3 + [[inf] * 3], rtol=1e-6)
 
 
 # One result, however it is computed.
@@ -679,6 +785,13 @@ def test_rasters_come_back(dt):
         assert times.shape[:-1] == (4, 3)
         for unit, own in enumerate(finite(times.times)):
             np.testing.assert_allclose(own, np.flatnonzero(fired.reshape(500, -1)[:, unit]) * dt, rtol=1e-6)
+
+
+def test_a_raster_without_steps():
+    mask = np.zeros((0, 3), bool)
+    for spikes in (mask, spark.SpikeArray(mask, mask)):
+        assert spark.times.of_raster(spikes, 0.5).shape == (3, 0)
+        assert np.isinf(spark.times.of_raster(spikes, 0.5, 4).times).all()
 
 
 def test_the_step_of_a_time():

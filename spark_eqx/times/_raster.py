@@ -103,5 +103,8 @@ def of_raster(spikes: Raster, dt: Scalar, count: Size | None = None) -> SpikeTim
     text = "of_raster: `count` must be at least the number of spikes of a unit"
     fired = refuse(fired, most > room, text, lambda: f"{room} for {most}")
     mask = spikes.inhibition_mask if isinstance(spikes, SpikeArray) else None
+    if len(fired) == 0:
+        silent = (1, *fired.shape[1:])
+        fired, mask = jnp.zeros(silent, bool), None if mask is None else jnp.zeros(silent, bool)
     start = jnp.zeros(fired.shape, jnp.result_type(float))
     return times_in_steps(step_ms, fired, start, room, negative=mask)

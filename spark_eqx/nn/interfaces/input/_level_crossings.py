@@ -41,14 +41,19 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
         crossed = (jnp.sign(move) * jnp.maximum(jnp.ceil(jnp.abs(move)) - 1, 0)).astype(jnp.int32)
         return base + crossed, crossed
 
-    _, crossed = lax.scan(body, jnp.zeros(units, jnp.int32), lax.stop_gradient((end - start) / threshold))
-    spikes = prefix_sum(jnp.add, jnp.abs(crossed), steps)
+    # Limited, because their differences are counted in 32 bits. The levels left out are beyond any `count` that fits
+    # into memory.
+    position = jnp.clip(lax.stop_gradient((end - start) / threshold), -(2.0**29), 2.0**29)
+    _, crossed = lax.scan(body, jnp.zeros(units, jnp.int32), position)
+    most = min(count, 2**30)
+    spikes = prefix_sum(lambda a, b: jnp.minimum(a + b, most), jnp.minimum(jnp.abs(crossed), most), steps)
+    earlier = jnp.concatenate([jnp.zeros_like(spikes[:1]), spikes[:-1]])
     number = jnp.arange(count, dtype=jnp.int32).reshape(-1, *(1 for _ in units))
     step, found = first_above(spikes, jnp.broadcast_to(number, (count, *units)))
     at = lambda each: of_steps(each, step)
     sign = jnp.sign(at(crossed))
     base = at(prefix_sum(jnp.add, crossed, steps) - crossed)
-    level = base + sign * (1 + number - at(spikes - jnp.abs(crossed)))
+    level = base + sign * (1 + number - at(earlier))
     rise = jnp.where(found, at(end - begin), 1)
     part = (start + threshold * level.astype(x.dtype) - at(begin)) / rise
     times = jnp.where(found, (step.astype(x.dtype) + jnp.where(found, part, 0)) * dt, jnp.inf)

@@ -48,6 +48,11 @@ def spike_times(
         """All spikes, and the largest number of spikes of a unit; for known signals."""
         room, (spikes, further) = 16, run(16)
         while further:
+            if room > 2**19:  # Twice as many may not fit into memory.
+                raise ValueError(
+                    f"{name}: `signal` must have fewer spikes, got a unit with more than {room}. Take an encoder "
+                    'with fewer spikes, or give `count` and `overflow="drop"`, which keeps the first ones.'
+                )
             room = 2 * room
             spikes, further = run(room)
         return spikes, int(jnp.isfinite(spikes.times).sum(-1).max(initial=0))
@@ -64,6 +69,11 @@ def spike_times(
             )
         spikes, needed = all_of_them()
         return spikes[..., :needed]
+    if room > 2**31 - 2:
+        raise ValueError(
+            f"{name}: `count` must be at most 2^31 - 2 [spikes], got {room}"
+            f'{"" if count is not None else " for this duration"}. Give a smaller one, and `overflow="drop"`.'
+        )
     spikes, further = run(room)
     if overflow == "drop":
         return spikes
@@ -77,7 +87,7 @@ def _room(encoder: Any, payload: FloatArray, duration: float | Array | None) -> 
     """The default of `count`; `None` if neither the parameters nor the law of the code bound it."""
     if duration is None:
         dt = concrete(encoder.config.dt)
-        known = None if dt is None else payload.shape[0] * dt.max()
+        known = None if dt is None else payload.shape[0] * dt.max(initial=0.0)
     else:
         known = concrete(duration)
     return None if known is None else type(encoder).most_spikes(encoder, float(known))
@@ -109,7 +119,9 @@ def _run(
     allowed = factor * end + constant * dt
     inside = times <= end + allowed if cls.closed == "right" else times < end - allowed
     mask = None if spikes.inhibition_mask is None else spikes.inhibition_mask & inside
-    spikes = SpikeTimes(jnp.where(inside, jnp.minimum(times, end), jnp.inf), mask)
+    # Not `minimum`, which has half of the derivative at the end, and none after it.
+    late = lax.stop_gradient(jnp.maximum(jnp.where(inside, times, 0) - end, 0))
+    spikes = SpikeTimes(jnp.where(inside, times - late, jnp.inf), mask)
     return spikes[..., :count], inside[..., count].any()
 
 
@@ -207,6 +219,15 @@ def of_steps(array: Shaped[Array, "steps *units"], steps: Int[Array, "count *uni
     return jnp.take_along_axis(array, steps, 0, mode="promise_in_bounds")
 
 
+def running_sum(increment: Float[Array, "steps *units"]) -> Float[Array, "steps *units"]:
+    """The sum of increments, which are not negative, up to and including each step. It never falls, and it is constant
+    where they are 0."""
+    total = prefix_sum(jnp.add, increment, len(increment))
+    # Neighbouring sums add in different orders, so rounding may make the second one smaller, or larger without a rise.
+    fixed, rises = lax.stop_gradient((total, increment > 0))
+    return total + (prefix_sum(jnp.maximum, jnp.where(rises, fixed, 0), len(fixed)) - fixed)
+
+
 def inverse(
     integral: Float[Array, "steps *units"],
     increment: Float[Array, "steps *units"],
@@ -219,6 +240,8 @@ def inverse(
     step, found = first_above(integral, values)
     rise = jnp.where(found, of_steps(increment, step), 1)
     left = jnp.where(found, of_steps(integral, step) - values, 0)
+    # The integral of a long signal is rounded to more than its rise in a step with a weak signal.
+    left -= lax.stop_gradient(left - jnp.clip(left, 0, rise))
     return (step + 1).astype(rise.dtype) - left / rise, step, found
 
 

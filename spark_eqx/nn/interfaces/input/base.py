@@ -239,7 +239,8 @@ class InputInterface(Interface[InputConfigT, StateT]):
         - `duration`: how long the signal is held [ms].
         - `count`: the largest number of spikes of a unit, static. `None` stands for the largest number that the
             parameters allow, which must then be known. For random codes, a unit has more spikes with a probability
-            below 1e-12. If the parameters allow any number, it stands for the number of spikes of a known signal.
+            below 1e-12. If the parameters allow any number, it stands for the number of spikes of a known signal, at
+            most 2^20.
         - `key`: the key of the encoders that draw random numbers. `init` draws from it what it draws for a step; all
             other draws differ from those of the steps with the same key.
         - `overflow`: what happens if a unit has more than `count` spikes: an error, or "drop" keeps its first ones.

@@ -167,7 +167,8 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         step = jnp.arange(length, dtype=jnp.int32).reshape(1, -1, *(1 for _ in units))
         dt = as_array(config.dt, x.dtype)
         begins = step.astype(x.dtype) * dt
-        crossed = loud & (due < begins + dt)
+        # By rounding, the time of a weak signal may be the end of the window.
+        crossed = loud & ((due < begins + dt) | (step == length - 1))
         fires = step == jnp.min(jnp.where(crossed, step, length), 1, keepdims=True)
         window = jnp.arange(len(due), dtype=x.dtype).reshape(-1, *(1 for _ in units)) * config.window
         # A signal that jumps above the curve has the time of the jump, whose derivative is 0.

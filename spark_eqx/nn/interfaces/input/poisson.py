@@ -19,10 +19,9 @@ from ....records.kinds import constant
 from ....records.numbers import as_array
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
-from .._prefix_sum import prefix_sum
 from ._signed_rate import SignedConfig, SignedSpiker, proportional_rate, spikes_per_step
 from ._threefry import JAX_ROUNDS, is_fused, random_words, random_words_of_steps
-from ._times import inverse, of_steps, spike_by_spike
+from ._times import inverse, of_steps, running_sum, spike_by_spike
 from .base import InputInterface, InputInterfaceOutput, RateConfig, at_full_signal
 
 
@@ -85,7 +84,7 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
         units = x.shape if held else x.shape[1:]
         keys = self._checked(step_keys(key, jnp.arange(count, dtype=jnp.uint32)), math.prod(units))
         words = random_words_of_steps(keys, units, self.config.rounds)
-        passed = prefix_sum(jnp.add, -jnp.log((words.astype(x.dtype) + 0.5) * 2.0**-32), count)
+        passed = running_sum(-jnp.log((words.astype(x.dtype) + 0.5) * 2.0**-32))
         sign = self.negative(payload.value)
         if held:
             rate = proportional_rate(self.config, x)[None] / 1000
@@ -93,7 +92,7 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
             negative = None if sign is None else jnp.broadcast_to(sign[None], times.shape)
         else:
             p = rounded_as_written(spikes_per_step(self.config, x))
-            position, step, found = inverse(prefix_sum(jnp.add, p, len(p)), p, passed)
+            position, step, found = inverse(running_sum(p), p, passed)
             times = jnp.where(found, position * as_array(self.config.dt, x.dtype, (1, *units)), jnp.inf)
             negative = None if sign is None else of_steps(sign, step)
         return SpikeTimes(spike_by_spike(times), None if negative is None else spike_by_spike(negative))

@@ -67,7 +67,8 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
     For a constant signal the times of the method `times` are `(n - phase) * 1000 / (x * max_freq)` for `n = 1, 2, ...`
     (for a negative signal, `(n + phase) * 1000 / (-x * max_freq)`). A spike at the end of a step belongs to that step:
     steps are closed on the right. For a varying signal in float32, the times have the sum of the steps, which is
-    rounded up by less than 1.5e-9 per step; in float64 they are without that rounding.
+    rounded up by less than 1.5e-9 per step; in float64 they are without that rounding, by which a spike moves to the
+    end of its step or into the next step, and no further.
 
     The surrogate is evaluated at the distance of the sum from the next threshold. With the default surrogate, the
     gradient of a spike is the gradient of its expectation, `max_freq * dt / 1000`. The state carries no gradient, so
@@ -154,15 +155,20 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         turned = lambda x: x if negative is None else jnp.where(negative, -x, x)
         sums, fired = RegularSpiker._sums(self, payload, state, len(payload))
         after = sums.fraction if negative is None else jnp.where(negative, 0 - sums.fraction, sums.fraction)
+        later = jnp.zeros_like(p)  # how far in the next step the spike is
         rest = (after & FRACTION).astype(p.dtype) * 2.0**-31  # how far the sum is beyond the integer
         if p.dtype == jnp.float64:
             # The sum in units of 2^-31, without the rounding up of its increments and the rounding of the phase.
             size = by if negative is None else jnp.where(negative, 0 - by, by)
             excess = jnp.cumsum(turned(size.astype(p.dtype) * 2.0**-31 - p), 0) + (drawn - phase)[None]
             rest = rest - turned(excess)
+            # Where the exact sum reaches the integer in the next step only, the spike is there.
+            late = jnp.maximum(-rest, 0)
+            following = turned(jnp.concatenate([turned(p)[1:], jnp.zeros_like(p[:1])]))
+            later = jnp.where(following > late, late / jnp.where(following > late, following, 1), 0)
         before = phase[None] + jnp.cumsum(turned(p), 0) - turned(p)
-        moved = lax.stop_gradient(p - rest) - derivative_of(turned(before))
-        within = as_array(config.dt, p.dtype, (1, *units)) * moved / jnp.where(fired, p, 1)
+        moved = lax.stop_gradient(jnp.clip(p - rest, 0, p)) - derivative_of(turned(before))
+        within = as_array(config.dt, p.dtype, (1, *units)) * (moved / jnp.where(fired, p, 1) + lax.stop_gradient(later))
         return times_in_steps(config.dt, fired, within, count, steps_apart(config), negative)
 
     def most_spikes(self, duration: float) -> int | None:

@@ -17,10 +17,9 @@ from ....records.checks import non_negative, positive
 from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
-from .._prefix_sum import prefix_sum
 from ._signed_rate import proportional_rate, proportional_signal, spikes_per_step
 from ._threefry import JAX_ROUNDS, random_words, random_words_of_steps
-from ._times import inverse, of_steps, spike_by_spike
+from ._times import inverse, of_steps, running_sum, spike_by_spike
 from .base import InputInterfaceOutput, RateConfig, RateSpiker, at_full_signal, excitation, time_to_charge
 
 
@@ -152,12 +151,12 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
         if held:
             refractory, left = self._begun(state, rate, busy)
             per_part = 1 / jnp.where(speed > 0, speed, 1)  # ms
-            further = jnp.cumsum(cd[None] + intervals * per_part[None], 0)
+            further = running_sum(cd[None] + intervals * per_part[None])
             times = (refractory + left * per_part)[None] + jnp.concatenate([jnp.zeros((1, *units), x.dtype), further])
             return SpikeTimes(spike_by_spike(jnp.where(speed[None] > 0, times, jnp.inf)))
         # Time in steps, and the parts of an interval that have passed by the end of each step.
         passing = rounded_as_written(speed * dt[None])
-        integral = prefix_sum(jnp.add, passing, len(x))
+        integral = running_sum(passing)
 
         def next_spike(ready: Float[Array, "*units"], left: Float[Array, "*units"]) -> Float[Array, "*units"]:
             """The time at which a part `left` of an interval has passed after the time `ready`; infinite if never."""
