@@ -34,7 +34,11 @@ def interpreter(page: Path) -> str:
     pytest.skip(f"{', '.join(needed)}: not installed; run benchmarks/setup_peers.py")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.sweep] * (page.stem == "equinox")) for page in PAGES],
+    ids=lambda page: page.stem,
+)
 def test_page_runs_as_printed(page):
     if page.stem == "equinox":
         execute(page.read_text(), str(page), {}, same_after_training)

@@ -83,7 +83,7 @@ def test_constants_are_arguments(row, getkey):
                 assert np.mean(np.abs(np.asarray(a, float) - np.asarray(b, float)) > bound) < 0.01
 
 
-@every(few=(*FEW, "regular", "renewal", "phase", "rate-decoder", "tanh", "sampler"))
+@every(few=(*FEW, "regular", "renewal", "rate-decoder"))
 def test_chunks_are_whole(row, getkey):
     module, payloads = row.make(), row.payload(getkey(), lead=(STEPS - 1,))
     state = row.init(module)
@@ -328,7 +328,7 @@ def test_bare_arrays_and_numpy(row, getkey):
     assert_equal(module(jax.tree.map(np.asarray, bare), state, key=KEY), expected)
 
 
-@every(lambda row: row.trainable, few=(*FEWER, "topological-linear", "latency", "sequential"))
+@every(lambda row: row.trainable, few=(*FEWER, "latency"))
 def test_gradients_reach_signal_and_parameters(row, getkey):
     module = trainable(row)
     payload = row.payload(getkey(), lead=(STEPS,))

@@ -607,7 +607,7 @@ def test_gradient_of_the_count_with_respect_to_the_threshold(cls):
     np.testing.assert_allclose(slope, -x[-1, 0] / threshold**2, rtol=0.02)
 
 
-@pytest.mark.parametrize("make", [StepForwardSpiker, SendOnDeltaSpiker])
+@pytest.mark.parametrize("make", with_sweep(StepForwardSpiker, SendOnDeltaSpiker))
 def test_spike_times_have_a_gradient_without_a_count(make):
     """A shift of the signal by `h` moves the time of a crossing by `-h / slope`."""
     signal, dt = jnp.sin(jnp.arange(60.0) / 5), 0.5

@@ -27,7 +27,17 @@ DOCS = Path(__file__).parents[1] / "docs"
 MODULES = ("fir", "measure", "plot", "raster", "surrogate", "times", "tune")
 # `test_sharding.py` runs the first on eight devices, and `test_clients.py` the others.
 ELSEWHERE = [DOCS / "scaling.md", *DOCS.glob("clients/*.md")]
-LONG = ["extending.md", "faq.md", "fit.md"]
+LONG = [
+    "all.md",
+    "composition.md",
+    "encode_dataset.md",
+    "extending.md",
+    "faq.md",
+    "fit.md",
+    "keys.md",
+    "need_an_encoder.md",
+]
+LONG += ["sound.md", "units.md"]
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if page not in ELSEWHERE and BLOCK.search(page.read_text())]
 
 

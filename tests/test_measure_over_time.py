@@ -167,6 +167,7 @@ def test_instantaneous_rate_has_the_same_values_for_short_rasters_and_long_kerne
             close(measure.instantaneous_rate(raster, sigma), np.stack([expected] * 2, 1), rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.sweep
 def test_gradient_of_instantaneous_rate_to_sigma_and_far_from_spikes():
     with x64():
         raster = jnp.asarray(A[:, 20:24], float)

@@ -157,7 +157,8 @@ def test_correlation_zero_has_the_bits_of_independent_units():
     assert abs(one.mean() - 0.3) < SIGMAS * np.sqrt(0.3 * 0.7 / 20_000)
 
 
-@pytest.mark.parametrize("rounds", with_sweep(20, 13))
+@pytest.mark.sweep
+@pytest.mark.parametrize("rounds", [20, 13])
 def test_correlated_steps_and_chunks_have_the_bits_of_the_sequence(rounds):
     encoder, key = PoissonSpiker(max_freq=300.0, correlation=0.3, rounds=rounds, signed=True), jr.key(13)
     signal = jr.uniform(jr.key(14), (12, 2, 5), minval=-1.0)
@@ -196,6 +197,7 @@ def test_correlation_is_one_constant_number(value):
         jax.jit(lambda x: PoissonSpiker(correlation=x))(0.5)
 
 
+@pytest.mark.sweep
 def test_correlation_can_be_searched():
     signal = jr.uniform(jr.key(15), (300, 2))
     result = tune.search(PoissonSpiker(), signal, {"correlation": [0.0, 1.0]}, key=jr.key(16))

@@ -303,6 +303,7 @@ def test_integers_from_jit_with_an_origin_are_exact():
         jax.block_until_ready(read(np.array([-(2**31) + 5], np.int32)))
 
 
+@pytest.mark.sweep
 def test_origin_under_vmap_and_in_double_precision():
     times = np.array([[0.5, 3.5, np.inf], [7.0, 9.9, 7.25]], np.float32)
     starts = jnp.asarray([0.0, 7.0])

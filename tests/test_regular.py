@@ -156,7 +156,7 @@ def test_rounding_over_a_million_steps(kind):
         assert excess < (0.12 if kind == "array" else 0.0015)
 
 
-@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("signed", with_sweep(True, False))
 def test_loop_and_all_steps_at_once(signed, monkeypatch):
     """A CPU runs a loop, and other devices all steps at once. The spikes, states and gradients have the same bits."""
     module = RegularSpiker(max_freq=(1000.0, 731.0, 0.01), phase="random", signed=signed, surrogate=Distance())

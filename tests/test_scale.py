@@ -53,6 +53,7 @@ def test_scale_and_inverse_follow_the_formulas(dtype, as_arrays):
         assert (x[:, 2] == 7.25).all()
 
 
+@pytest.mark.sweep
 def test_ends_of_any_range_are_exactly_0_and_1_in_every_program():
     """XLA would replace a division by a constant by a product with its inverse, which can give 1 - 6e-8."""
     rng = np.random.default_rng(0)
@@ -104,6 +105,7 @@ def test_gradients_equal_differences_and_are_0_in_a_flat_channel():
                     np.testing.assert_allclose(one[place], (up - down) / 2e-6, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.sweep
 def test_gap_and_flat_channel_leave_the_gradients_of_a_chain_finite():
     x = (
         jnp.asarray(np.sin(np.arange(60)[:, None] / [5.0, 9.0, 1e9]), jnp.float32)

@@ -128,6 +128,7 @@ def test_explicit_axes_find_any_state_and_keep_the_error_of_a_step():
             spark.unroll(_Fussy(), short, steps=7)
 
 
+@pytest.mark.sweep
 def test_two_processes_equal_one(tmp_path):
     (host,) = re.findall(r'```python title="host.py"\n(.*?)```', PAGE, re.S)
     (tmp_path / "host.py").write_text(host)

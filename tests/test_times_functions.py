@@ -349,7 +349,7 @@ def functions():
     }
 
 
-@pytest.mark.parametrize("name", ["events", "of_events", "merge", "shift", "trace", "filter", "module"])
+@pytest.mark.parametrize("name", ["trace", *with_sweep("filter", "events", "of_events", "merge", "shift", "module")])
 def test_derivatives_equal_central_differences(name):
     with x64():
         function, parameters = functions()[name]
