@@ -431,7 +431,9 @@ def test_vmap_of_grad_equals_a_loop():
     encoder = LinearSpiker()
     loss = lambda x: jnp.sum(jnp.where(jnp.isfinite(t := encoder.times(x, duration=100.0).times), t, 0))
     x = jnp.asarray(rng().random((4, 3)), jnp.float32)
-    np.testing.assert_array_equal(jax.vmap(jax.grad(loss))(x), jnp.stack([jax.grad(loss)(each) for each in x]))
+    alone = jnp.stack([jax.grad(loss)(each) for each in x])
+    # The sum over the spikes is rounded in an order that depends on the program.
+    np.testing.assert_allclose(jax.vmap(jax.grad(loss))(x), alone, rtol=1e-6)
 
 
 @pytest.mark.parametrize("held", [True, False])
