@@ -745,6 +745,8 @@ def test_held_signals_need_no_loop_and_no_array_of_steps(encoder):
 def test_codes_made_of_steps_say_so(encoder):
     with pytest.raises(TypeError, match=rf"{type(encoder).__name__}.times: this code is made of steps"):
         encoder.times(jnp.ones((20, 2)))
+    with pytest.raises(TypeError, match="this code is made of steps"):
+        jax.jit(lambda x: encoder.times(x).times)(jnp.ones((20, 2)))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ import equinox as eqx
 import spark_eqx as spark
 from spark_eqx.core import Parameters
 from spark_eqx.nn import interfaces
-from spark_eqx.nn.interfaces.input._latched_encoder import WindowSpiker
 
 
 PAGES = sorted((Path(__file__).parents[1] / "api").glob("*.md"))
@@ -129,7 +128,8 @@ def ports(module: Any) -> str:
     lines.append(f"- **State:** {'none' if state is None else link(state)}.")
     if module.__name__ in KEYS:
         lines.append(f"- **Key:** {KEYS[module.__name__]}.")
-    if issubclass(module, interfaces.InputInterface) and has_times(module):
+    made_of_steps = interfaces.InputInterface.moments
+    if getattr(module, "moments", made_of_steps) is not made_of_steps:
         lines.append(
             f"- **Times:** [`times`][{interfaces.__name__}.InputInterface.times] returns {link(spark.SpikeTimes)}."
         )
@@ -137,12 +137,6 @@ def ports(module: Any) -> str:
     if decoder is not None and decoder is not interfaces.OutputInterface:
         lines.append(f"- **Decoder:** `decoder(**fields)` makes a {link(decoder)}.")
     return "\n".join(lines)
-
-
-def has_times(encoder: type[interfaces.InputInterface]) -> bool:
-    """Whether the spikes of an encoder have times other than those of their steps."""
-    no_times = (interfaces.InputInterface.moments, WindowSpiker.spikes_in_window)
-    return encoder.moments not in no_times and getattr(encoder, "spikes_in_window", None) not in no_times
 
 
 def outputs_of(module: Any) -> dict[str, type]:

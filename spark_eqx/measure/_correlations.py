@@ -115,7 +115,7 @@ def _correlation(counts: Float[Array, "bins units"]) -> Float[Array, "units unit
 def _products(x: Float[Array, "bins units"]) -> Float[Array, "units units"]:
     """`x.T @ x`, with the same error for any number of bins."""
     # On a CPU, XLA adds the terms of a small product one by one in float32: for 3 units and 400,000 bins, the error of
-    # a coefficient was 3e-3. Of blocks of 128 bins, whose products are added with compensation, it is 1e-6.
+    # a coefficient was 3e-3. If the products of blocks of 128 bins are added with compensation, it is 1e-6.
     bins, units = x.shape
     blocks = jnp.pad(x, ((0, -bins % _BLOCK), (0, 0))).reshape(-(-bins // _BLOCK), _BLOCK, units)
 

@@ -36,7 +36,7 @@ def to_raster(times: Times, dt: Scalar, steps: Size, *, closed: Closed = "left",
     - `merge`: whether several spikes of a unit in one step become one. Otherwise they are an error.
 
     **Returns:** a [`SpikeArray`][] of booleans of shape `(steps, *units)`. If the times have an inhibition mask, so has
-        the raster: a spike is inhibitory if all spikes that it was made of are.
+        the raster: a spike is inhibitory if all spikes that were merged into it are.
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` for a negative time, and for several
     spikes of a unit in one step without `merge=True`; under `jax.jit` these are errors at run time
@@ -103,8 +103,5 @@ def of_raster(spikes: Raster, dt: Scalar, count: Size | None = None) -> SpikeTim
     text = "of_raster: `count` must be at least the number of spikes of a unit"
     fired = refuse(fired, most > room, text, lambda: f"{room} for {most}")
     mask = spikes.inhibition_mask if isinstance(spikes, SpikeArray) else None
-    if len(fired) == 0:
-        silent = (1, *fired.shape[1:])
-        fired, mask = jnp.zeros(silent, bool), None if mask is None else jnp.zeros(silent, bool)
     start = jnp.zeros(fired.shape, jnp.result_type(float))
     return times_in_steps(step_ms, fired, start, room, negative=mask)

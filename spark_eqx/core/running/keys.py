@@ -55,7 +55,7 @@ def times_key(key: PRNGKeyArray | None) -> PRNGKeyArray | None:
     """The key from which `times` draws, which is the key of no step, and from which `init` draws nothing."""
     # `init` splits its key into few keys and gives one to each stage, which are numbered from 0. For keys of unsafe_rbg
     # the same number folded in twice gives the key itself, and `PoissonSpiker` folds in the two largest numbers.
-    return None if key is None else jr.fold_in(jr.fold_in(key, np.uint32(MOST_STEPS)), np.uint32(MOST_STEPS - 2))
+    return stage_key(init_key(key), MOST_STEPS - 2)
 
 
 @overload

@@ -16,7 +16,7 @@ from ....core.ports import Keys, Steps
 from ....records.numbers import zeros
 from ....surrogate import AbstractSurrogate
 from ._times import in_order
-from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput, made_of_steps
+from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
 # The units that fire, and a function that returns them as 0 and 1 with the derivatives of a relaxation.
@@ -101,7 +101,7 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
 
     def spikes_in_window(self, x: Float[Array, "*units"]) -> WindowTimes:
         """The times of the spikes in a window, from the signals at its opening. Units whose signal is -1 are silent."""
-        raise made_of_steps(self)
+        raise NotImplementedError
 
     def moments(
         self, payload: FloatArray, state: WindowSpikerState, *, count: int, key: PRNGKeyArray | None, held: bool
@@ -131,8 +131,6 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         return 1
 
     def most_spikes(self, duration: float) -> int:
-        if type(self).spikes_in_window is WindowSpiker.spikes_in_window:
-            raise made_of_steps(self)
         return self.most_per_window * most_windows(self.config, duration)
 
     def _latch(self, payload: FloatArray) -> Float[Array, "*units"]:

@@ -139,9 +139,9 @@ def spike_by_spike(arrays: Shaped[Array, "count *units"]) -> Shaped[Array, "*uni
 def in_order(
     times: Float[Array, "steps *units"], count: int, apart: int = 1, negative: Bool[Array, "steps *units"] | None = None
 ) -> SpikeTimes:
-    """The spikes of steps, each of which has the time of a spike or `inf`, as `SpikeTimes`.
+    """`SpikeTimes` from the time of the spike in each step, which is `inf` in a step without a spike.
 
-    `apart`: of so many consecutive steps, each unit fires in one at most.
+    In `apart` consecutive steps, a unit fires at most once.
     """
     if apart > 1 and len(times) > 1:
         # Fewer entries to put in order.
@@ -175,7 +175,7 @@ def in_blocks(
 
 
 def steps_apart(config: Any) -> int:
-    """A number of consecutive steps of which a unit fires in one at most, for regular codes with a `max_freq`."""
+    """A number of consecutive steps in which a unit fires at most once, for regular codes with a `max_freq`."""
     max_freq, dt = concrete(config.max_freq), concrete(config.dt)
     if max_freq is None or dt is None:
         return 1
@@ -215,7 +215,7 @@ def first_above(
 
 
 def of_steps(array: Shaped[Array, "steps *units"], steps: Int[Array, "count *units"]) -> Shaped[Array, "count *units"]:
-    """The entries of each unit in steps that exist."""
+    """The entries of each unit in the given steps, which must exist."""
     return jnp.take_along_axis(array, steps, 0, mode="promise_in_bounds")
 
 
@@ -240,7 +240,7 @@ def inverse(
     step, found = first_above(integral, values)
     rise = jnp.where(found, of_steps(increment, step), 1)
     left = jnp.where(found, of_steps(integral, step) - values, 0)
-    # The integral of a long signal is rounded to more than its rise in a step with a weak signal.
+    # In a long signal, the rounding of the integral can exceed its rise in a step with a weak signal.
     left -= lax.stop_gradient(left - jnp.clip(left, 0, rise))
     return (step + 1).astype(rise.dtype) - left / rise, step, found
 

@@ -228,8 +228,8 @@ class InputInterface(Interface[InputConfigT, StateT]):
         """The times of the spikes in continuous time: the limit of a short `dt`, without its cost.
 
         The encoder starts in the state of `init`. The derivatives of the times with respect to the signal and to the
-        parameters that are arrays are exact; a surrogate has no part in them. For random codes they are those with the
-        random numbers held. They grow without bound where a spike is born, for instance near the smallest signal that
+        parameters that are arrays are exact; a surrogate has no part in them. For random codes, the random numbers are
+        constants. The derivatives grow without bound where a spike is born, for instance near the smallest signal that
         fires. A time of `inf` has the derivative 0.
 
         **Arguments:**
@@ -253,6 +253,8 @@ class InputInterface(Interface[InputConfigT, StateT]):
             than those of their steps. `ValueError` if there are more spikes than `count`; under `jax.jit` it is an
             error at run time (`equinox.error_if`).
         """
+        if type(self).moments is InputInterface.moments:
+            raise made_of_steps(self)
         return spike_times(self, signal, duration, count, key, overflow)
 
     def moments(
@@ -325,7 +327,8 @@ def made_of_steps(encoder: InputInterface) -> TypeError:
 def at_full_signal(config: RateConfig, duration: float, random: bool = False) -> int | None:
     """The most spikes of a unit in a duration [ms]; `None` if the rate is traced.
 
-    Random spikes are at most as variable as those of a Poisson process, which are more with a probability below 1e-12.
+    Random spikes are at most as variable as those of a Poisson process, so that a unit has more with a probability
+    below 1e-12.
     """
     if (max_freq := concrete(config.max_freq)) is None:
         return None

@@ -103,7 +103,7 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
             # With the state itself, whose derivative is exact.
             fired, _, state, crossing = advance(self.drive(signal.value), state, config)
             time = step * as_array(config.dt, crossing.dtype, crossing.shape) + crossing
-            # One array, because it takes as long to write as to compute.
+            # One array instead of two, because writing one takes as long as computing it.
             return state, jnp.where(fired, time, jnp.inf)
 
         frames = payload, jnp.arange(len(payload), dtype=state.potential.dtype)

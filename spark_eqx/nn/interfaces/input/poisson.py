@@ -195,9 +195,6 @@ class PoissonSpiker(SignedSpiker[PoissonSpikerConfig, None], PoissonDynamics[Poi
             )
         return super().moments(payload, state, count=count, key=key, held=held)
 
-    def most_spikes(self, duration: float) -> int | None:
-        return at_full_signal(self.config, duration, random=True)
-
     def _words(
         self, draw: Callable[..., UInt32[Array, "..."]], key: Shaped[Array, "..."] | None, shape: tuple[int, ...]
     ) -> UInt32[Array, "..."]:

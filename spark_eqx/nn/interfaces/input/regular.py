@@ -67,8 +67,8 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
     For a constant signal the times of the method `times` are `(n - phase) * 1000 / (x * max_freq)` for `n = 1, 2, ...`
     (for a negative signal, `(n + phase) * 1000 / (-x * max_freq)`). A spike at the end of a step belongs to that step:
     steps are closed on the right. For a varying signal in float32, the times have the sum of the steps, which is
-    rounded up by less than 1.5e-9 per step; in float64 they are without that rounding, by which a spike moves to the
-    end of its step or into the next step, and no further.
+    rounded up by less than 1.5e-9 per step. In float64 that rounding is removed, which moves a spike at most into the
+    next step.
 
     The surrogate is evaluated at the distance of the sum from the next threshold. With the default surrogate, the
     gradient of a spike is the gradient of its expectation, `max_freq * dt / 1000`. The state carries no gradient, so

@@ -160,14 +160,14 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
 
         def next_spike(ready: Float[Array, "*units"], left: Float[Array, "*units"]) -> Float[Array, "*units"]:
             """The time at which a part `left` of an interval has passed after the time `ready`; infinite if never."""
-            ends = ready < len(x)
-            inside = jnp.where(ends, ready, 0)
+            before_end = ready < len(x)
+            inside = jnp.where(before_end, ready, 0)
             step = jnp.floor(lax.stop_gradient(inside)).astype(jnp.int32)[None]
             at = lambda each: of_steps(each, step)[0]
             passed = at(integral) - ((step[0] + 1).astype(x.dtype) - inside) * at(passing)
             time, _, found = inverse(integral, passing, (passed + left)[None])
             early = lax.stop_gradient(jnp.maximum(inside - time[0], 0))  # by rounding
-            return jnp.where(ends & found[0], time[0] + early, jnp.inf)
+            return jnp.where(before_end & found[0], time[0] + early, jnp.inf)
 
         refractory, left = self._begun(state, rate[0], busy[0])
         first = next_spike(refractory / dt, left)

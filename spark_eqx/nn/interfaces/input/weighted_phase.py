@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ....surrogate import AbstractSurrogate, with_derivatives
 from ..output.weighted_phase import WeightedPhaseConfig, WeightedPhaseDecoder
 from ._latched_encoder import Fired, WindowSpiker
-from .base import InputInterfaceConfig
+from .base import InputInterface, InputInterfaceConfig
 
 
 class WeightedPhaseSpikerConfig(InputInterfaceConfig, WeightedPhaseConfig):
@@ -32,6 +32,9 @@ class WeightedPhaseSpiker(WindowSpiker[WeightedPhaseSpikerConfig]):
 
     Kim, Kim, Huh, Lee and Choi (2018), "Deep neural networks with weighted spikes".
     """
+
+    # The digits have no times within their steps.
+    moments = InputInterface.moments
 
     def spikes_at(self, x: Float[Array, "*units"], step: Int[Array, ""]) -> Fired:
         digit = _digits(x, self.config.bits)(step)
