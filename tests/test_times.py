@@ -14,6 +14,7 @@ from scipy import stats
 
 import spark_eqx as spark
 from spark_eqx import SpikeTimes
+from spark_eqx.core.running.keys import MOST_STEPS, init_key, times_key
 from spark_eqx.nn.interfaces import (
     BensSpiker,
     BurstSpiker,
@@ -222,6 +223,12 @@ def test_latency_varying(curve):
         np.testing.assert_allclose(times[unit], [t for t in expected if t < inf], rtol=0, atol=1.01e-3)
 
 
+def test_a_signal_that_only_touches_a_level_has_not_crossed_it():
+    x = jnp.array([0.25, 0.25, 0.0, 0.25, 0.375, 0.25])[:, None]
+    spikes = StepForwardSpiker(threshold=0.25).times(x)
+    np.testing.assert_allclose(finite(spikes.times)[0], [4.0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("start", with_sweep(0.3, 0.0, None))
 @pytest.mark.parametrize("cls", with_sweep(StepForwardSpiker, SendOnDeltaSpiker))
 def test_level_crossings(cls, start):
@@ -345,7 +352,7 @@ def test_window_codes_are_near_their_steps(cls, apart, dt):
 CODES = ["linear", "regular", "signed", "poisson", "renewal", "latency", "exponential", "charging", "phase", "burst"]
 CODES += ["rank order", "send on delta", "step forward", "no refractory period", "first sample", "topological"]
 CODES += ["random topological"]
-BY_DEFAULT = [("linear", True), *((code, False) for code in ("linear", "step forward"))]
+BY_DEFAULT = [("linear", True), *((code, False) for code in ("linear", "regular", "step forward"))]
 
 
 def float64_encoders():
@@ -498,13 +505,20 @@ def test_intervals_of_held_signals_have_their_law(order, cd):
     "encoder", [PoissonSpiker(dt=0.5), *with_sweep(RenewalSpiker(order=4, dt=0.5), RenewalSpiker(order=1, dt=0.5))]
 )
 def test_intervals_of_varying_signals_are_rescaled(encoder):
+    """In the time in which the rate is 1, the intervals have the law of a held signal, also the first one, which is in
+    equilibrium: its density is the survivor function of the intervals."""
     x = (0.55 + 0.45 * np.sin(np.arange(4000) / 90)) * np.ones((1, 200)).T
     x = jnp.asarray(x.T, jnp.float32)
     trains = finite(encoder.times(x, key=KEY).times)
     passed = np.concatenate([[0], np.cumsum(np.asarray(x[:, 0], float) * 0.05)])
     rescaled = [np.diff(np.interp(train, np.arange(4001) * 0.5, passed))[:60] for train in trains]
     order = getattr(encoder.config, "order", 1)
-    assert stats.kstest(np.concatenate(rescaled), stats.gamma(order, scale=1 / order).cdf).pvalue > 1e-4
+    law = stats.gamma(order, scale=1 / order)
+    assert stats.kstest(np.concatenate(rescaled), law.cdf).pvalue > 1e-4
+    first = [np.interp(train[0], np.arange(4001) * 0.5, passed) for train in trains]
+    grid = np.linspace(0, 20, 20001)
+    equilibrium = np.concatenate([[0], np.cumsum(law.sf(grid[:-1] + 0.0005)) * 0.001])
+    assert stats.kstest(first, lambda t: np.interp(t, grid, equilibrium)).pvalue > 1e-4
 
 
 def test_a_refractory_period_is_in_real_time():
@@ -548,6 +562,20 @@ def test_draws_differ_from_those_of_the_steps_for_keys_whose_folding_is_commutat
     stepped = np.asarray(spark.unroll(encoder, x, steps=1, key=key)[0]["spikes"].spikes[0], float)
     first = np.asarray(encoder.times(x, duration=100.0, key=key).times)[:, 0]
     assert abs(np.corrcoef(first, stepped)[0, 1]) < 4.5 / np.sqrt(units)
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "unsafe_rbg"])
+def test_the_key_of_times_is_used_nowhere_else(impl):
+    """Neither by `init`, alone or in a stage, which may split its key, nor by the steps, nor by their shared spikes."""
+    key = jr.key(3, impl=impl)
+    first, own = init_key(key), times_key(key)
+    assert first is not None and own is not None
+    steps = [jr.fold_in(key, i) for i in range(4)]
+    stages = [jr.fold_in(first, i) for i in range(8)]
+    used = [key, first, *jr.split(first), *stages, *(each for stage in stages for each in jr.split(stage)), *steps]
+    used += [jr.fold_in(step, number) for step in steps for number in (0, 1, MOST_STEPS - 1, MOST_STEPS)]
+    data = [tuple(jr.key_data(each).tolist()) for each in used]
+    assert tuple(jr.key_data(own).tolist()) not in data
 
 
 def test_random_phases_are_those_of_init():
