@@ -35,7 +35,7 @@ KEY = jax.random.key(0)
 DURATION = 1000.0  # ms
 STEPS, QUICK_STEPS = (1.0, 0.5, 0.1, 0.05), (1.0, 0.5)  # dt [ms]
 UNITS, QUICK_UNITS = (32, 700), (2, 10)
-UNBOUNDED = 200  # `count` for codes without a bound on the number of spikes
+UNBOUNDED = 300  # `count` for codes without a bound on the number of spikes
 LEAST_ROUNDS, LONGEST = 3, 6.0  # the rounds of a case end after 6 s
 FEWER = (4, 700)  # for a varying signal in short steps, whose samples would take 1.8 GB
 
@@ -52,12 +52,12 @@ ENCODERS = {"held": HELD, "varying": (*HELD, i.SendOnDeltaSpiker, i.StepForwardS
 
 
 def signal(steps: int, units: tuple[int, ...], held: bool) -> spark.FloatArray:
-    """Random values, or sines of 5 to 40 Hz."""
+    """Random values, or sines of 1 to 8 Hz."""
     draw = np.random.default_rng(SEED).random((2, *units), np.float32)
     if held:
         return spark.FloatArray(jnp.asarray(draw[0]))
     t = jnp.linspace(0, DURATION / 1000, steps, endpoint=False)[:, None, None]
-    return spark.FloatArray(0.5 + 0.4 * jnp.sin(2 * jnp.pi * ((5 + 35 * draw[0]) * t + draw[1])))
+    return spark.FloatArray(0.5 + 0.4 * jnp.sin(2 * jnp.pi * ((1 + 7 * draw[0]) * t + draw[1])))
 
 
 def programs(encoder: Any, x: spark.FloatArray, steps: int, held: bool) -> dict[str, Callable[..., Any]]:

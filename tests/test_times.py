@@ -612,6 +612,7 @@ def test_a_running_sum_never_falls_and_is_constant_in_silence():
     sums: Any = np.asarray(jax.jit(running_sum)(increment))
     rise = sums[1:] - sums[:-1]
     assert np.min(rise) >= 0 and (rise[np.asarray(increment)[1:] == 0] == 0).all()
+    np.testing.assert_allclose(sums, np.cumsum(np.asarray(increment), 0, dtype=float), rtol=2.0**-23)
     np.testing.assert_allclose(total, np.sum(np.asarray(increment), dtype=float), rtol=1e-6)
     np.testing.assert_array_equal(slope, 1)
 
@@ -749,6 +750,8 @@ def test_eager_compiled_mapped_and_with_more_room(encoder, held):
     if isinstance(encoder, PoissonSpiker):
         fewer = encoder.times(x[..., :4], **kw).times
         np.testing.assert_array_equal(fewer, times[:4])
+    if isinstance(encoder, LinearSpiker):  # the times and their derivatives are from different loops
+        np.testing.assert_array_equal(jax.vjp(lambda x: encoder.times(x, **kw).times, x)[0], times)
 
 
 @pytest.mark.parametrize("encoder", [LinearSpiker(), RegularSpiker(), PhaseSpiker(), LatencySpiker()])

@@ -9,12 +9,12 @@ from jax.core import Tracer
 from .._arguments import Closed, Flag, Raster, Scalar, Size, Times, as_flag, as_number, as_raster, as_size
 from ..core.payloads import SpikeArray, SpikeTimes
 from ..core.running.unroll_arguments import refuse
-from ..nn.interfaces.input._times import times_in_steps
+from ..nn.interfaces.input._times import Spike, in_order
 from ..raster._bits import NO_SIGNS, check_entries
 from ..records.checks import positive
 from ..records.class_names import counted
 from ..records.fields import shown
-from ..records.numbers import rounding
+from ..records.numbers import as_array, rounding
 from ._checks import as_spike_times
 
 
@@ -103,5 +103,6 @@ def of_raster(spikes: Raster, dt: Scalar, count: Size | None = None) -> SpikeTim
     text = "of_raster: `count` must be at least the number of spikes of a unit"
     fired = refuse(fired, most > room, text, lambda: f"{room} for {most}")
     mask = spikes.inhibition_mask if isinstance(spikes, SpikeArray) else None
-    start = jnp.zeros(fired.shape, jnp.result_type(float))
-    return times_in_steps(step_ms, fired, start, room, negative=mask)
+    step = jnp.arange(len(fired), dtype=jnp.result_type(float)).reshape(-1, *(1 for _ in fired.shape[1:]))
+    start = step * as_array(step_ms, step.dtype, (1, *fired.shape[1:]))
+    return in_order(Spike(jnp.where(fired, start, jnp.inf), mask), room)

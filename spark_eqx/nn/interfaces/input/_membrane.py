@@ -159,6 +159,7 @@ def advance(
         # Decided by the state: a unit that was outside its refractory period and is now well within it has fired.
         # (Rounding may put a potential of 0 below 0, too.) Otherwise XLA would compute `fires` a second time.
         fires = (new < (dt - cd) / 2) & (ready > 0)
+        since = new + cd
     return fires, charged - 1, new, dt - since
 
 

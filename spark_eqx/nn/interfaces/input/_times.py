@@ -2,13 +2,14 @@
 
 import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from ...._arguments import Key, Overflow, Scalar, Signal, Size, as_number, as_size
 from ....core.exact import depend_on, pin
@@ -17,11 +18,12 @@ from ....core.payloads import FloatArray, SpikeTimes
 from ....core.ports import specs_of
 from ....core.running.compiled import frame_of
 from ....core.running.keys import check_key, init_key, times_key
+from ....core.running.sharding import vary_like
 from ....core.running.unroll_arguments import refuse
 from ....core.static import SplitTree
 from ....records.checks import non_negative
 from ....records.fields import shown
-from ....records.numbers import Number, as_array, concrete, rounding
+from ....records.numbers import as_array, concrete, rounding
 from .._prefix_sum import prefix_sum
 
 
@@ -136,65 +138,77 @@ def spike_by_spike(arrays: Shaped[Array, "count *units"]) -> Shaped[Array, "*uni
     return jnp.moveaxis(arrays, 0, -1)
 
 
-def in_order(
-    times: Float[Array, "steps *units"], count: int, apart: int = 1, negative: Bool[Array, "steps *units"] | None = None
-) -> SpikeTimes:
-    """`SpikeTimes` from the time of the spike in each step, which is `inf` in a step without a spike.
+class Spike(NamedTuple):
+    """At most one spike of each unit: its time [ms], which is `inf` if there is none, and whether it is negative."""
 
-    In `apart` consecutive steps, a unit fires at most once.
+    time: Float[Array, "..."]
+    negative: Bool[Array, "..."] | None = None
+
+
+def in_order(spikes: Spike, count: int) -> SpikeTimes:
+    """`SpikeTimes` from the spikes of many steps."""
+    times, negative = spikes
+    steps, fired = len(times), jnp.isfinite(times)
+    end = vary_like(jnp.full(times.shape[1:], steps, jnp.int32), fired)
+    # From step to step, because on a CPU this takes a fifth of the time of a prefix sum and a scatter.
+    number = jnp.arange(steps, dtype=jnp.int32)
+    earlier = lambda next_one, x: (jnp.where(x[0], x[1], next_one), next_one)
+    first, following = lax.scan(earlier, end, (fired, number), reverse=True)
+    following = jnp.concatenate([following, end[None]])
+    of_spike = lax.scan(lambda step, _: (of_steps(following, step[None])[0], step), first, None, length=count)[1]
+    at = lambda each: of_steps(each, jnp.minimum(of_spike, max(steps - 1, 0)))
+    found = of_spike < steps
+    mask = None if negative is None else spike_by_spike(found & at(negative))
+    return SpikeTimes(spike_by_spike(jnp.where(found, at(times), jnp.inf)), mask)
+
+
+def first_of_blocks(
+    body: Callable[[PyTree, PyTree, Int[Array, ""]], tuple[PyTree, Spike]],
+    state: PyTree,
+    frames: PyTree,
+    length: int,
+) -> Spike:
+    """The first spike of each unit in each block of `length` steps.
+
+    `body` takes the state, the frame and the number of a step, and returns the new state and the spikes of the step.
     """
-    if apart > 1 and len(times) > 1:
-        # Fewer entries to put in order.
-        if negative is not None:
-            negative = in_blocks(negative & jnp.isfinite(times), apart).any(1)
-        # Without the barrier, XLA computes the minima again for each use of them.
-        times = lax.optimization_barrier(in_blocks(times, apart, jnp.inf).min(1))
-    steps, units, size = len(times), times.shape[1:], math.prod(times.shape[1:])
-    fired = jnp.isfinite(times)
-    number = prefix_sum(jnp.add, fired.astype(jnp.int32), steps)
-    # A scatter takes an eighth of the time of a search for each spike on a CPU. Steps without a spike have places
-    # beyond the end, each its own, because the derivative is simple if no two places are equal.
-    step = jnp.arange(steps, dtype=jnp.int32).reshape(-1, *(1 for _ in units))
-    place = jnp.where(fired, number - 1, count + step).reshape(steps, size)
-    at = place, jnp.arange(size, dtype=jnp.int32)[None]
 
-    def put(values, empty):
-        room = jnp.full((count, size), empty, values.dtype)
-        filled = room.at[at].set(values.reshape(steps, size), mode="drop", unique_indices=True)
-        return spike_by_spike(filled.reshape(count, *units))
+    # Loops over blocks and over their steps, which write no array of all steps. On a CPU that would take as long as
+    # computing its elements.
+    def in_step(carry, x):
+        state, first = carry
+        state, spike = body(state, *x)
+        earlier = spike.time < first.time
+        # Not `minimum`, which has half of the derivative of equal times.
+        first = jax.tree.map(lambda new, old: jnp.where(earlier, new, old), spike, first)
+        return (state, first), None
 
-    return SpikeTimes(put(times, jnp.inf), None if negative is None else put(negative, False))
+    def in_block(state, x):
+        spike = jax.eval_shape(body, state, *jax.tree.map(lambda x: x[0], x))[1]
+        none = jax.tree.map(lambda x: jnp.full(x.shape, jnp.inf if x.dtype != bool else False, x.dtype), spike)
+        (state, first), _ = lax.scan(jax.checkpoint(in_step, prevent_cse=False), (state, vary_like(none, x)), x)
+        return state, first
+
+    blocks = jax.tree.map(lambda x: in_blocks(x, length), frames)
+    number = jnp.arange(math.prod(jax.tree.leaves(blocks)[0].shape[:2]), dtype=jnp.int32).reshape(-1, length)
+    return lax.scan(in_block, state, (blocks, number))[1]
 
 
-def in_blocks(
-    x: Shaped[Array, "steps *units"], length: int, fill: float = 0.0
-) -> Shaped[Array, "blocks {length} *units"]:
-    """The steps in blocks of one length. The last block is filled."""
-    padded = jnp.pad(x, [(0, -len(x) % length)] + [(0, 0)] * (x.ndim - 1), constant_values=fill)
+def in_blocks(x: Shaped[Array, "steps *units"], length: int) -> Shaped[Array, "blocks {length} *units"]:
+    """The steps in blocks of one length. The last block is filled with zeros."""
+    padded = jnp.pad(x, [(0, -len(x) % length)] + [(0, 0)] * (x.ndim - 1))
     return padded.reshape(len(padded) // length, length, *x.shape[1:])
 
 
-def steps_apart(config: Any) -> int:
+def steps_apart(config: Any, steps: int) -> int:
     """A number of consecutive steps in which a unit fires at most once, for regular codes with a `max_freq`."""
     max_freq, dt = concrete(config.max_freq), concrete(config.dt)
     if max_freq is None or dt is None:
         return 1
     # One step less than the interval, because rounding may move a spike to the neighbouring step.
-    return max(math.floor(1000 / (max_freq.max() * dt.max())) - 1, 1)
-
-
-def times_in_steps(
-    dt: Number,
-    fired: Bool[Array, "steps *units"],
-    within: Float[Array, "steps *units"],
-    count: int,
-    apart: int = 1,
-    negative: Bool[Array, "steps *units"] | None = None,
-) -> SpikeTimes:
-    """The times of spikes that are `within` [ms] after the start of their steps."""
-    steps = jnp.arange(len(fired), dtype=within.dtype).reshape(-1, *(1 for _ in within.shape[1:]))
-    times = steps * as_array(dt, within.dtype, (1, *within.shape[1:])) + within
-    return in_order(jnp.where(fired, times, jnp.inf), count, apart, negative)
+    most = max(math.floor(1000 / (max_freq.max() * dt.max())) - 1, 1)
+    # The steps of equal blocks need not be copied.
+    return next((length for length in range(most, most // 2, -1) if steps % length == 0), most)
 
 
 def first_above(
@@ -203,15 +217,39 @@ def first_above(
     """The first step in which an ascending sequence exceeds each value, and whether there is one."""
     steps = len(ascending)
     ascending, values = lax.stop_gradient((ascending, values))
-    before, size = jnp.zeros(values.shape, jnp.int32), 1 << (steps.bit_length() - 1)
-    # The search is unrolled, because a loop would copy its state in each of its few steps. All units take the same
-    # number of steps, each with one gather. On a CPU this takes two thirds of the time of a search between two bounds.
-    while size:
-        more = before + size
-        below = ~(of_steps(ascending, jnp.minimum(more, steps) - 1) > values)
-        before = jnp.where((more <= steps) & below, more, before)
-        size //= 2
-    return jnp.minimum(before, steps - 1), before < steps
+
+    def search(values):
+        before, size = jnp.zeros(values.shape, jnp.int32), 1 << (steps.bit_length() - 1)
+        # Unrolled, because a loop would copy its state in each of its few steps. All units take the same number of
+        # steps, each with one gather. On a CPU this takes two thirds of the time of a search between two bounds.
+        while size:
+            more = before + size
+            below = ~(of_steps(ascending, jnp.minimum(more, steps) - 1) > values)
+            before = jnp.where((more <= steps) & below, more, before)
+            size //= 2
+        return jnp.minimum(before, steps - 1), before < steps
+
+    return few_at_a_time(search, values, ascending[-1])
+
+
+def few_at_a_time(function: Callable[[Array], PyTree], values: Shaped[Array, "count *units"], last: Array) -> PyTree:
+    """`function` of a few values of each unit at a time, and 0 from where on no value is below `last`."""
+    # The spikes of a unit that follow each other are in steps that follow each other, so that what is read for a few of
+    # them is in the cache of a CPU.
+    few = 16
+    if len(values) <= few:
+        return function(values)
+    rows = in_blocks(values, few)
+    wanted = (~(rows >= last[None, None])).any(tuple(range(1, rows.ndim)))
+    number = jnp.max(jnp.where(wanted, jnp.arange(len(rows), dtype=jnp.int32) + 1, 0))
+    zeros = jax.tree.map(lambda x: jnp.zeros((len(rows), *x.shape), x.dtype), jax.eval_shape(function, rows[0]))
+
+    def body(i, results):
+        put = lambda all_of_them, new: lax.dynamic_update_index_in_dim(all_of_them, new, i, 0)
+        return jax.tree.map(put, results, function(rows[i]))
+
+    results = lax.fori_loop(0, number, body, vary_like(zeros, (values, last)))
+    return jax.tree.map(lambda x: x.reshape(len(rows) * few, *x.shape[2:])[: len(values)], results)
 
 
 def of_steps(array: Shaped[Array, "steps *units"], steps: Int[Array, "count *units"]) -> Shaped[Array, "count *units"]:
@@ -219,13 +257,28 @@ def of_steps(array: Shaped[Array, "steps *units"], steps: Int[Array, "count *uni
     return jnp.take_along_axis(array, steps, 0, mode="promise_in_bounds")
 
 
-def running_sum(increment: Float[Array, "steps *units"]) -> Float[Array, "steps *units"]:
-    """The sum of increments, which are not negative, up to and including each step. It never falls, and it is constant
-    where they are 0."""
-    total = prefix_sum(jnp.add, increment, len(increment))
-    # Neighbouring sums add in different orders, so rounding may make the second one smaller, or larger without a rise.
-    fixed, rises = lax.stop_gradient((total, increment > 0))
-    return total + (prefix_sum(jnp.maximum, jnp.where(rises, fixed, 0), len(fixed)) - fixed)
+def running_sum(
+    frames: Shaped[Array, "steps ..."], increment: Callable[[Array], Float[Array, "*units"]] = lambda frame: frame
+) -> Float[Array, "steps *units"]:
+    """The sum of the increments of frames, which are not negative, up to and including each step. It never falls, and
+    it is constant where they are 0."""
+
+    def body(carry, frame):
+        total, rest, last = carry
+        x = increment(frame)
+        new = total + x
+        # The rounding error of the sum (Knuth 1997, section 4.2.2), so that errors do not add up over the steps.
+        added = new - total
+        rest = rest + ((total - (new - added)) + (x - added))
+        last = jnp.maximum(last, new + rest)
+        return (new, rest, last), last
+
+    # On a CPU, a loop takes half of the time of a prefix sum and of the maxima that keep its rounding from falling. The
+    # increments are computed in it, because an array of them takes more time than their sum.
+    like = jax.eval_shape(increment, frames[0])
+    zero = vary_like(jnp.zeros(like.shape, like.dtype), frames)
+    total = lax.stop_gradient(lax.scan(body, (zero, zero, zero), frames)[1])
+    return total + derivative_of(prefix_sum(jnp.add, jax.vmap(increment)(frames), len(frames)))
 
 
 def inverse(
@@ -237,11 +290,17 @@ def inverse(
 
     Returns the times in steps, the steps themselves, and whether the integral exceeds the value at all.
     """
-    step, found = first_above(integral, values)
-    rise = jnp.where(found, of_steps(increment, step), 1)
-    left = jnp.where(found, of_steps(integral, step) - values, 0)
-    # In a long signal, the rounding of the integral can exceed its rise in a step with a weak signal.
-    left -= lax.stop_gradient(left - jnp.clip(left, 0, rise))
+    fixed = lax.stop_gradient(integral)
+
+    def search(values):
+        step, found = first_above(fixed, values)
+        # The difference is as precise as what is left, without an array of the increments.
+        after, before = of_steps(fixed, step), jnp.where(step > 0, of_steps(fixed, jnp.maximum(step - 1, 0)), 0)
+        return step, found, jnp.where(found, after - before, 1), jnp.where(found, after - values, 0)
+
+    step, found, rise, left = few_at_a_time(search, lax.stop_gradient(values), fixed[-1])
+    rise = jnp.where(found, rise + derivative_of(of_steps(increment, step)), 1)
+    left += derivative_of(jnp.where(found, of_steps(integral, step) - values, 0))
     return (step + 1).astype(rise.dtype) - left / rise, step, found
 
 
@@ -255,3 +314,10 @@ def derivative_of(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 @derivative_of.defjvp
 def _(primals: tuple[Array], tangents: tuple[Array]):
     return derivative_of(*primals), tangents[0]
+
+
+def with_derivative(spikes: SpikeTimes, exact: SpikeTimes) -> SpikeTimes:
+    """Spikes with the derivatives of the same spikes, computed in another way. Rounding may have lost the last one."""
+    both = jnp.isfinite(spikes.times) & jnp.isfinite(exact.times)
+    times = spikes.times + derivative_of(jnp.where(both, exact.times, 0))
+    return SpikeTimes(times, spikes.inhibition_mask)

@@ -15,7 +15,7 @@ from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ..output.latency import LatencyConfig, LatencyDecoder
 from ._latched_encoder import count_windows, in_windows, most_windows, newly, out_of_windows
-from ._times import in_blocks, in_order, regular_times
+from ._times import Spike, first_of_blocks, in_order, regular_times
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
@@ -154,26 +154,34 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
     ) -> SpikeTimes:
         """The time of the curve in each window; for a varying signal, the earliest at which it is above the curve."""
         del state, key
-        config, x = self.config, self.excitation(payload)
-        loud = x > as_array(config.threshold, x.dtype, x.shape)
-        loud &= x > jnp.asarray(config.curve.threshold(1.0), x.dtype)
-        due = jnp.asarray(config.curve.time(jnp.where(loud, x, 1)), x.dtype) * config.window
-        due += lax.stop_gradient(jnp.maximum(-due, 0))  # rounding may put the time of a full signal below 0
+        config, length = self.config, self.config.steps
+
+        def due(payload):
+            """The time after the start of a window, and whether there is one."""
+            x = self.excitation(payload)
+            loud = x > as_array(config.threshold, x.dtype, x.shape)
+            loud &= x > jnp.asarray(config.curve.threshold(1.0), x.dtype)
+            time = jnp.asarray(config.curve.time(jnp.where(loud, x, 1)), x.dtype) * config.window
+            # Rounding may put the time of a full signal below 0.
+            return time + lax.stop_gradient(jnp.maximum(-time, 0)), loud
+
         if held:
-            times = regular_times(due, jnp.full_like(due, config.window), count)
+            first, loud = due(payload)
+            times = regular_times(first, jnp.full_like(first, config.window), count)
             return SpikeTimes(jnp.where(loud[..., None], times, jnp.inf))
-        units, length = x.shape[1:], config.steps
-        due, loud = in_blocks(due, length), in_blocks(loud, length)
-        step = jnp.arange(length, dtype=jnp.int32).reshape(1, -1, *(1 for _ in units))
-        dt = as_array(config.dt, x.dtype)
-        begins = step.astype(x.dtype) * dt
-        # By rounding, the time of a weak signal may be the end of the window.
-        crossed = loud & ((due < begins + dt) | (step == length - 1))
-        fires = step == jnp.min(jnp.where(crossed, step, length), 1, keepdims=True)
-        window = jnp.arange(len(due), dtype=x.dtype).reshape(-1, *(1 for _ in units)) * config.window
-        # A signal that jumps above the curve has the time of the jump, whose derivative is 0.
-        times = window + jnp.sum(jnp.where(fires, jnp.where(due >= begins, due, begins), 0), 1)
-        return in_order(jnp.where(fires.any(1), times, jnp.inf), count)
+
+        def body(state, frame, number):
+            time, loud = due(frame)
+            window, step = jnp.divmod(number, length)
+            dt = as_array(config.dt, time.dtype)
+            begin = step.astype(time.dtype) * dt
+            # By rounding, the time of a weak signal may be the end of the window.
+            crossed = loud & ((time < begin + dt) | (step == length - 1))
+            # A signal that jumps above the curve has the time of the jump, whose derivative is 0.
+            after = jnp.where(time >= begin, time, begin)
+            return state, Spike(jnp.where(crossed, window.astype(time.dtype) * config.window + after, jnp.inf))
+
+        return in_order(first_of_blocks(body, None, payload, length), count)
 
     def most_spikes(self, duration: float) -> int:
         return most_windows(self.config, duration)

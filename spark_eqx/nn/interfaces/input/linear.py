@@ -4,6 +4,7 @@ from typing import Any, TypeVar, final
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ....core.payloads import FloatArray, SpikeTimes
@@ -21,7 +22,7 @@ from ._membrane import (
     slowest_rise,
     unpack,
 )
-from ._times import in_order, regular_times, steps_apart
+from ._times import Spike, first_of_blocks, in_order, regular_times, steps_apart, with_derivative
 from .base import InputInterface, InputInterfaceOutput, RateSpiker, at_full_signal, excitation
 
 
@@ -98,17 +99,18 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
             times = regular_times(charging, charging + as_array(config.cd, x.dtype, x.shape), count)
             return SpikeTimes(jnp.where(fires[..., None], times, jnp.inf))
 
-        def body(state, frame):
-            signal, step = frame
-            # With the state itself, whose derivative is exact.
-            fired, _, state, crossing = advance(self.drive(signal.value), state, config)
-            time = step * as_array(config.dt, crossing.dtype, crossing.shape) + crossing
-            # One array instead of two, because writing one takes as long as computing it.
-            return state, jnp.where(fired, time, jnp.inf)
+        def spikes(encoder, payload, state):
+            def body(state, signal, step):
+                fired, _, state, crossing = advance(encoder.drive(signal.value), state, encoder.config)
+                dt = as_array(encoder.config.dt, crossing.dtype, crossing.shape)
+                return state, Spike(jnp.where(fired, step.astype(crossing.dtype) * dt + crossing, jnp.inf))
 
-        frames = payload, jnp.arange(len(payload), dtype=state.potential.dtype)
-        _, times = scan(jax.checkpoint(body, prevent_cse=False), state, frames, len(payload))
-        return in_order(times, count, steps_apart(config))
+            length = steps_apart(encoder.config, len(payload))
+            return in_order(first_of_blocks(body, state, payload, length), count)
+
+        # The packed state takes two thirds of the time, but its derivative is not exact.
+        packed = spikes(*lax.stop_gradient((self, payload, pack(state, config))))
+        return with_derivative(packed, spikes(self, payload, state))
 
     def most_spikes(self, duration: float) -> int | None:
         return at_full_signal(self.config, duration)

@@ -79,21 +79,22 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
     ) -> SpikeTimes:
         """A Poisson process: exponential intervals, in the time in which the rate is 1."""
         del state
-        x = self.drive(payload.value) if held else jax.vmap(self.drive)(payload.value)
         key = self.need_key(key, "the intervals between spikes are drawn")
-        units = x.shape if held else x.shape[1:]
+        drive = self.drive if held else jax.vmap(self.drive)
+        like = jax.eval_shape(drive, payload.value)
+        units = like.shape if held else like.shape[1:]
         keys = self._checked(step_keys(key, jnp.arange(count, dtype=jnp.uint32)), math.prod(units))
         words = random_words_of_steps(keys, units, self.config.rounds)
-        passed = running_sum(-jnp.log((words.astype(x.dtype) + 0.5) * 2.0**-32))
+        passed = running_sum(words, lambda word: -jnp.log((word.astype(like.dtype) + 0.5) * 2.0**-32))
         sign = self.negative(payload.value)
         if held:
-            rate = proportional_rate(self.config, x)[None] / 1000
+            rate = proportional_rate(self.config, drive(payload.value))[None] / 1000
             times = jnp.where(rate > 0, passed / jnp.where(rate > 0, rate, 1), jnp.inf)
             negative = None if sign is None else jnp.broadcast_to(sign[None], times.shape)
         else:
-            p = rounded_as_written(spikes_per_step(self.config, x))
-            position, step, found = inverse(running_sum(p), p, passed)
-            times = jnp.where(found, position * as_array(self.config.dt, x.dtype, (1, *units)), jnp.inf)
+            p = lambda frame: rounded_as_written(self._probability(frame))
+            position, step, found = inverse(running_sum(payload.value, p), jax.vmap(p)(payload.value), passed)
+            times = jnp.where(found, position * as_array(self.config.dt, like.dtype, (1, *units)), jnp.inf)
             negative = None if sign is None else of_steps(sign, step)
         return SpikeTimes(spike_by_spike(times), None if negative is None else spike_by_spike(negative))
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int8, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, Int8, PRNGKeyArray, Shaped, UInt32
 
 from ....core.payloads import FloatArray, SpikeTimes
 from ....core.ports import Keys, Steps
@@ -18,7 +18,7 @@ from ....surrogate import AbstractSurrogate, StraightThrough
 from .._prefix_sum import prefix_sum
 from ._fixed_point import FRACTION, ONE, in_units, rounded_up, scaled_up
 from ._signed_rate import SignedConfig, SignedSpiker, proportional_rate, spikes_per_step
-from ._times import derivative_of, regular_times, steps_apart, times_in_steps
+from ._times import Spike, derivative_of, first_of_blocks, in_order, regular_times, steps_apart
 from .base import InputInterfaceOutput, at_full_signal
 
 
@@ -150,26 +150,34 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
             first = (1 - phase if negative is None else jnp.where(negative, 1 + phase, 1 - phase)) * interval
             times = jnp.where((rate > 0)[..., None], regular_times(first, interval, count), jnp.inf)
             return SpikeTimes(times, None if negative is None else jnp.broadcast_to(negative[..., None], times.shape))
-        increment = jax.vmap(self._increment)(payload.value)
-        by, p = increment.by, increment.p
-        turned = lambda x: x if negative is None else jnp.where(negative, -x, x)
-        sums, fired = RegularSpiker._sums(self, payload, state, len(payload))
-        after = sums.fraction if negative is None else jnp.where(negative, 0 - sums.fraction, sums.fraction)
-        later = jnp.zeros_like(p)  # how far in the next step the spike is
-        rest = (after & FRACTION).astype(p.dtype) * 2.0**-31  # how far the sum is beyond the integer
-        if p.dtype == jnp.float64:
-            # The sum in units of 2^-31, without the rounding up of its increments and the rounding of the phase.
-            size = by if negative is None else jnp.where(negative, 0 - by, by)
-            excess = jnp.cumsum(turned(size.astype(p.dtype) * 2.0**-31 - p), 0) + (drawn - phase)[None]
-            rest = rest - turned(excess)
-            # Where the exact sum reaches the integer in the next step only, the spike is there.
-            late = jnp.maximum(-rest, 0)
-            following = turned(jnp.concatenate([turned(p)[1:], jnp.zeros_like(p[:1])]))
-            later = jnp.where(following > late, late / jnp.where(following > late, following, 1), 0)
-        before = phase[None] + jnp.cumsum(turned(p), 0) - turned(p)
-        moved = lax.stop_gradient(jnp.clip(p - rest, 0, p)) - derivative_of(turned(before))
-        within = as_array(config.dt, p.dtype, (1, *units)) * (moved / jnp.where(fired, p, 1) + lax.stop_gradient(later))
-        return times_in_steps(config.dt, fired, within, count, steps_apart(config), negative)
+        precise = x.dtype == jnp.float64
+
+        def body(carry, frames, step):
+            sums, excess, before = carry
+            frame, next_frame = frames
+            increment = self._increment(frame.value)
+            p, turned = increment.p, increment.turned
+            sums, fired = _advance(increment, sums)
+            # How far the sum is beyond the integer, and how far in the next step the spike is.
+            rest, later = (turned(sums.fraction) & FRACTION).astype(p.dtype) * 2.0**-31, jnp.zeros_like(p)
+            if precise:
+                # The sum in units of 2^-31, without the rounding up of its increments and the rounding of the phase.
+                excess = excess + turned(turned(increment.by).astype(p.dtype) * 2.0**-31 - p)
+                rest = rest - turned(excess)
+                # Where the exact sum reaches the integer in the next step only, the spike is there.
+                late = jnp.maximum(-rest, 0)
+                following = self._increment(next_frame.value)
+                following = turned(following.turned(following.p))
+                later = jnp.where(following > late, late / jnp.where(following > late, following, 1), 0)
+            moved = lax.stop_gradient(jnp.clip(p - rest, 0, p)) - derivative_of(turned(before))
+            time = step.astype(p.dtype) + moved / jnp.where(fired, p, 1) + lax.stop_gradient(later)
+            spike = Spike(jnp.where(fired, time * as_array(config.dt, p.dtype, units), jnp.inf), increment.negative)
+            return (sums, excess, before + turned(p)), spike
+
+        following = jnp.concatenate([payload.value[1:], jnp.zeros_like(payload.value[:1])]) if precise else None
+        frames = payload, None if following is None else FloatArray(following)
+        begin = state, lax.stop_gradient(drawn - phase) if precise else None, phase
+        return in_order(first_of_blocks(body, begin, frames, steps_apart(config, len(payload))), count)
 
     def most_spikes(self, duration: float) -> int | None:
         return at_full_signal(self.config, duration)
@@ -211,6 +219,10 @@ class _Increment(NamedTuple):
     p: Float[Array, "..."]
     by: UInt32[Array, "..."]
     negative: Bool[Array, "..."] | None
+
+    def turned(self, x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+        """`x` with the opposite sign where the increment is negative."""
+        return x if self.negative is None else jnp.where(self.negative, 0 - x, x)
 
 
 # In these functions, `sums` are states after a step whose `fraction` has one more bit, the highest one. It is set if
