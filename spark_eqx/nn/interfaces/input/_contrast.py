@@ -69,7 +69,7 @@ class ContrastSpiker(InputInterface[ContrastConfigT, ContrastSpikerState]):
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> ContrastSpikerState:
         del key
-        shape, dtype = self.signal_spec(input_specs)
+        shape, dtype = type(self).signal_spec(self, input_specs)
         start = self.config.start
         base = jnp.broadcast_to(as_array(0.0 if start is None else start, dtype, shape), shape)
         memory = self.begin(jnp.array(base))  # A copy, because the state may be donated, but not the parameter.

@@ -65,7 +65,7 @@ class DeconvolutionSpiker(InputInterface[DeconvolutionConfigT, DeconvolutionSpik
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> DeconvolutionSpikerState:
         del key
-        shape, dtype = self.signal_spec(input_specs)
+        shape, dtype = type(self).signal_spec(self, input_specs)
         self.config.check_units(self._name, self.spec(input_specs), self.port.name)
         return DeconvolutionSpikerState(zeros((), jnp.int32), zeros((*shape, self.delay), dtype))
 

@@ -66,7 +66,7 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> WindowSpikerState:
         del key
-        shape, dtype = self.signal_spec(input_specs)
+        shape, dtype = type(self).signal_spec(self, input_specs)
         return WindowSpikerState(step=zeros((), jnp.int32), latched=jnp.full(shape, -1, dtype))
 
     def step(

@@ -1,5 +1,6 @@
 """The parameters and the equations of leaky integrators: charging, threshold crossing and refractory period."""
 
+import functools
 import math
 from types import ModuleType
 from typing import TypeAlias
@@ -51,6 +52,13 @@ class LinearSpikerState(eqx.Module):
 
     potential: Float[Array, "*units"]
     refractory: Float[Array, "*units"]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def at_rest(shape: tuple[int, ...], dtype: DTypeLike) -> LinearSpikerState:
+    """A potential of 0, outside the refractory period."""
+    # One program for the whole state, because the arrays and the module take twice as long one after the other.
+    return LinearSpikerState(potential=jnp.zeros(shape, dtype), refractory=jnp.zeros(shape, dtype))
 
 
 def linear_rate(config: LeakyConfig, x: Float[Array, "*units"]) -> Float[Array, "*units"]:
@@ -178,10 +186,19 @@ def _excess_gain(xp: ModuleType, max_freq: _Numbers, cd: _Numbers, tau: _Numbers
 
 def slowest_rise(config: LeakyConfig) -> np.ndarray | None:
     """The increase of the potential per step just below the threshold, for a full signal; `None` if it is traced."""
-    max_freq, cd, tau, dt = (concrete(each) for each in (config.max_freq, config.cd, config.tau, config.dt))
+    numbers = config.max_freq, config.cd, config.tau, config.dt
+    floats = [each for each in numbers if isinstance(each, float)]
+    if len(floats) == len(numbers):
+        return _rise_of_floats(*floats)
+    max_freq, cd, tau, dt = (concrete(each) for each in numbers)
     if max_freq is None or cd is None or tau is None or dt is None:
         return None
     return np.asarray(_excess_gain(np, max_freq, cd, tau) * dt / tau)
+
+
+@functools.lru_cache  # NumPy takes longer for these numbers than JAX for making the state of many units.
+def _rise_of_floats(max_freq: float, cd: float, tau: float, dt: float) -> np.ndarray:
+    return np.asarray(_excess_gain(np, np.float64(max_freq), np.float64(cd), np.float64(tau)) * dt / tau)
 
 
 def _refractory_outlasts_step(config: LeakyConfig) -> bool:

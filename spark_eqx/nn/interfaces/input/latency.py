@@ -77,7 +77,7 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> LatencySpikerState:
         del key
-        units, dtype = self.signal_spec(input_specs)
+        units, dtype = type(self).signal_spec(self, input_specs)
         self.config.thresholds(units, dtype)
         return LatencySpikerState(step=zeros((), jnp.int32), distance=jnp.full(units, _FAR, dtype))
 

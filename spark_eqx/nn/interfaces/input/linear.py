@@ -10,11 +10,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ....core.payloads import FloatArray, SpikeTimes
 from ....core.ports import Keys, Steps
 from ....core.running.compiled import scan
-from ....records.numbers import as_array, zeros
+from ....records.numbers import as_array
 from ._membrane import (
     LeakyConfig,
     LinearSpikerState,
     advance,
+    at_rest,
     charging_time,
     linear_rate,
     linear_signal,
@@ -59,7 +60,7 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
                 f"dt={config.dt} [ms], tau={config.tau} [ms], max_freq={config.max_freq} [Hz]. Take a larger `dt`, "
                 "`tau` or `max_freq`, or give the signal as float64."
             )
-        return LinearSpikerState(potential=zeros(shape, dtype), refractory=zeros(shape, dtype))
+        return at_rest(shape, dtype)
 
     def step(
         self, payload: FloatArray, state: LinearSpikerState, *, key: PRNGKeyArray | None

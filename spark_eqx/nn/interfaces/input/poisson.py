@@ -53,7 +53,7 @@ class PoissonDynamics(InputInterface[PoissonConfigT, None]):
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> None:
         del key
-        self._units(input_specs)
+        type(self)._units(self, input_specs)
 
     def step(self, payload: FloatArray, state: None, *, key: PRNGKeyArray | None) -> tuple[InputInterfaceOutput, None]:
         p = self._probability(payload.value)

@@ -79,7 +79,7 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
     """
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RegularSpikerState:
-        shape, dtype = self.signal_spec(input_specs)
+        shape, dtype = type(self).signal_spec(self, input_specs)
         if isinstance(self.config.phase, str):
             key = self.need_key(key, '`phase="random"` draws the phases once, in `init`')
             fraction = jr.bits(key, shape, jnp.uint32) >> 1

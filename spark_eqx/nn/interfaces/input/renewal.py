@@ -93,7 +93,7 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
     """
 
     def build(self, input_specs: Mapping[str, Any], *, key: PRNGKeyArray | None = None) -> RenewalSpikerState:
-        shape, dtype = self.signal_spec(input_specs)
+        shape, dtype = type(self).signal_spec(self, input_specs)
         key = self.need_key(key, "the first interval of each unit is drawn in `init`")
         where, length = jr.split(key)
         left, place = self._draw(length, shape, dtype), _uniform(where, shape, dtype)

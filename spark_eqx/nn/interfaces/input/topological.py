@@ -70,7 +70,7 @@ class TopologicalSpiker(InputInterface[ConfigT, StateT], TopologicalEncoder[Conf
         return range_of(self.config)
 
     def _units(self, input_specs: Mapping[str, Any]) -> tuple[tuple[int, ...], np.dtype]:
-        units, dtype = self.signal_spec(input_specs, (self.config.resolution,), PER_COMPONENT)
+        units, dtype = type(self).signal_spec(self, input_specs, (self.config.resolution,), PER_COMPONENT)
         check_width(self._name, self.config, dtype)
         sigma = concrete(self.config.sigma)
         with np.errstate(over="ignore", divide="ignore"):
