@@ -35,8 +35,7 @@ def section(results: dict[str, Any]) -> str:
     )
     return (
         f"{TITLE}\n{pictures}\n\nThe time of a raster grows with the number of steps, while the spike times of a "
-        "held signal take about the same time for every `dt`. The spike times of a varying signal read every sample, "
-        "and most codes took longer for them than for the raster in this run.\n\n"
+        f"held signal take about the same time for every `dt`. {_varying(results['cases'])}\n\n"
         f"Each point is the median over at most {results['most_rounds']} rounds, for 1 s of signal. Where a case has "
         "fewer units than the largest one, the figure scales its time to the same number of units. Rasters are "
         "float32. Memory is XLA's plan "
@@ -45,6 +44,21 @@ def section(results: dict[str, Any]) -> str:
         f"{results.get('note', '')}`python benchmarks/spike_times.py` "
         "measures again.\n\n" + folded("All times", _table(results))
     )
+
+
+def _varying(cases: list[dict[str, Any]]) -> str:
+    """The sentences on varying signals, with the cases whose spike times take longer than the raster."""
+    ratios = [(row["ratio"], row["encoder"], row["dt"]) for row in cases if row["signal"] == "varying"]
+    slower: dict[str, list[str]] = {}
+    for ratio, encoder, dt in sorted(ratios):
+        if ratio < 1:
+            slower.setdefault(encoder, []).append(f"{ratio:.2f} at `dt={dt:g}`")
+    text = "The spike times of a varying signal read every sample. "
+    if not slower:
+        return text + "They took less time than the raster in every case."
+    count = sum(map(len, slower.values()))
+    named = "; ".join(f"`{encoder}` {', '.join(each)}" for encoder, each in slower.items())
+    return f"{text}They took longer than the raster in {count} of {len(ratios)} cases (raster over times: {named})."
 
 
 def _table(results: dict[str, Any]) -> str:

@@ -106,7 +106,7 @@ def test_held_is_repeated(row, getkey):
     assert_equal(held, spark.unroll(module, repeated, state, key=KEY, start=5))
 
 
-@every()
+@every(few=(*FEW, "regular", "latency", "rate-decoder"))
 def test_no_steps_leave_the_state(row, getkey):
     module, payload = row.make(), row.payload(getkey())
     state = row.init(module)

@@ -12,7 +12,7 @@ import spark_eqx as spark
 from spark_eqx import FloatArray, SpikeArray, measure, plot, raster, tune
 from spark_eqx.nn.interfaces import DeltaSpiker, ExponentialIntegrator, LinearDecoder, LinearSpiker, PoissonSpiker
 
-from .helpers import assert_equal, every
+from .helpers import assert_equal, every, with_sweep
 
 
 STEPS, UNITS = 8, 2
@@ -133,7 +133,7 @@ def test_masked_entries_are_rejected_with_a_remedy(name):
         call(masked(array, np.unravel_index(1, array.shape)))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", with_sweep(*CASES))
 def test_masked_array_without_masked_entries_is_a_plain_array(name):
     call, array, *_ = CASES[name]
     expected = call(array)

@@ -806,7 +806,7 @@ def contrast(color, other):
 
 
 @pytest.mark.parametrize("name", DRAW)
-@pytest.mark.parametrize("style", ["default", "dark_background"])
+@pytest.mark.parametrize("style", with_sweep("dark_background", "default"))
 def test_legible_in_light_and_dark_style(name, style):
     with plt.style.context(style):
         ax = DRAW[name]()

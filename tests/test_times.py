@@ -309,7 +309,9 @@ def check_steps(code, dt, held, draw):
 
 
 @pytest.mark.parametrize("held", [True, False])
-@pytest.mark.parametrize("encoder", [LinearSpiker(), RegularSpiker(), RegularSpiker(dt=0.1), RegularSpiker(dt=0.3)])
+@pytest.mark.parametrize(
+    "encoder", [LinearSpiker(), *with_sweep(RegularSpiker(), RegularSpiker(dt=0.1), RegularSpiker(dt=0.3))]
+)
 def test_ties_on_the_lattice(encoder, held):
     """Each spike coincides with the end of a step."""
     x, steps = jnp.array([1.0, 0.5]), 2000
@@ -324,7 +326,12 @@ def test_ties_on_the_lattice(encoder, held):
 @pytest.mark.parametrize("dt", with_sweep(0.5, 0.1, 1.0))
 @pytest.mark.parametrize(
     "cls, apart",
-    [(LatencySpiker, 1.5), (RankOrderSpiker, 1.5), (PhaseSpiker, 1.5), (BurstSpiker, 5), (StepForwardSpiker, 1.5)],
+    [
+        (LatencySpiker, 1.5),
+        *with_sweep(
+            (BurstSpiker, 5), (RankOrderSpiker, 1.5), (PhaseSpiker, 1.5), (StepForwardSpiker, 1.5), several=True
+        ),
+    ],
 )
 def test_window_codes_are_near_their_steps(cls, apart, dt):
     encoder = cls(dt=dt)
@@ -664,7 +671,11 @@ def test_room_for_spikes_exactly_and_one_too_few():
 
 
 @pytest.mark.parametrize(
-    "encoder", [LinearSpiker(), RegularSpiker(), PoissonSpiker(), RenewalSpiker(), BurstSpiker(), StepForwardSpiker()]
+    "encoder",
+    [
+        RegularSpiker(),
+        *with_sweep(PoissonSpiker(), LinearSpiker(), RenewalSpiker(), BurstSpiker(), StepForwardSpiker()),
+    ],
 )
 def test_no_units_no_steps_and_no_duration(encoder):
     assert encoder.times(jnp.zeros((0,)), duration=100.0, key=KEY).shape[:-1] == (0,)
@@ -693,7 +704,8 @@ def test_the_default_room_without_a_bound_is_that_of_a_known_signal():
         jax.jit(lambda f: LinearSpiker(max_freq=f).times(x[0], duration=9.0).times)(jnp.float32(90.0))
 
 
-@pytest.mark.parametrize("largest", with_sweep(1e8, 1e30))
+@pytest.mark.sweep
+@pytest.mark.parametrize("largest", [1e8, 1e30])
 def test_a_huge_change_has_more_spikes_than_any_room(largest):
     encoder = SendOnDeltaSpiker()
     x = jnp.asarray([[0.0], [largest], [-largest], [0.2]])

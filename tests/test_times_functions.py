@@ -264,7 +264,7 @@ def test_long_after_a_spike_nothing_overflows():
     assert all(np.isfinite(each).all() for each in slope)
 
 
-@pytest.mark.parametrize("decoder", ["integrator", "filter"])
+@pytest.mark.parametrize("decoder", with_sweep("integrator", "filter"))
 def test_stepped_decoders_converge_in_proportion_to_the_step(decoder):
     units, tau, duration = 100, 6.0, 64
     rng = np.random.default_rng(2)

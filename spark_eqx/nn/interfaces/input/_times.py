@@ -55,7 +55,7 @@ def spike_times(
                     f"{name}: `signal` must have fewer spikes, got a unit with more than {room}. Take an encoder "
                     'with fewer spikes, or give `count` and `overflow="drop"`, which keeps the first ones.'
                 )
-            room = 2 * room
+            room = 4 * room  # each number is a program of its own
             spikes, further = run(room)
         return spikes, int(jnp.isfinite(spikes.times).sum(-1).max(initial=0))
 
