@@ -156,7 +156,7 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
         del state, key
         config, x = self.config, self.excitation(payload)
         loud = x > as_array(config.threshold, x.dtype, x.shape)
-        loud &= x > jnp.asarray(config.curve.threshold(1.0), x.dtype)
+        loud &= x > as_array(config.curve.threshold(1.0), x.dtype, x.shape)
         due = jnp.asarray(config.curve.time(jnp.where(loud, x, 1)), x.dtype) * config.window
         due += lax.stop_gradient(jnp.maximum(-due, 0))  # rounding may put the time of a full signal below 0
         if held:
