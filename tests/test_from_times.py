@@ -166,7 +166,9 @@ WINDOWS = {
 
 
 @pytest.mark.parametrize("dtype", with_sweep("float32", "float64"))
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize(
+    "name", ["latency", "phase", "burst", *with_sweep("latency", "exponential", "charging", "long intervals")[1:]]
+)
 def test_a_window_is_inverted(name, dtype):
     """The value of each window is known from its end on; 0 before the first end, and for windows without a spike."""
     with precision(dtype):
@@ -204,12 +206,12 @@ def test_a_window_is_inverted(name, dtype):
 def test_a_spike_at_the_start_of_a_window_is_in_it(window, dt):
     """However the multiples of the window are rounded."""
     encoder = LatencySpiker(window=window, dt=dt)
-    times = encoder.times(jnp.ones(2), duration=1000 * window)
-    at = np.arange(1, 1001).astype(np.float32) * np.float32(window)
+    times = encoder.times(jnp.ones(2), duration=200 * window)
+    at = np.arange(1, 201).astype(np.float32) * np.float32(window)
     values = encoder.decoder().from_times(times, at).value
     np.testing.assert_allclose(values, 1, atol=1e-3)
     # The last value of a unit is that of its own last window.
-    fewer = SpikeTimes(jnp.stack([times.times[0], jnp.where(jnp.arange(1000) < 4, times.times[1], inf)]))
+    fewer = SpikeTimes(jnp.stack([times.times[0], jnp.where(jnp.arange(200) < 4, times.times[1], inf)]))
     np.testing.assert_allclose(encoder.decoder().from_times(fewer).value, 1, atol=1e-3)
     assert not encoder.decoder().from_times(fewer, at[-1:]).value[0, 1].any()
 

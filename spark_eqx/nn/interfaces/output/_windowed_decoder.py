@@ -142,6 +142,7 @@ class WindowDecoder(OutputInterface[WindowConfigT, WindowDecoderState], Generic[
         config: Any = self.config
         position = lax.stop_gradient(time) / config.window
         nearest = jnp.round(position)
-        # Without the constant part, for which the value of a weak signal would be in the next window.
+        # The constant part is left out. With it, the spike of a weak signal, just before the end of its window, would
+        # be read in the next one.
         factor, _ = rounding(position.dtype, config.window)
         return jnp.where(jnp.abs(position - nearest) <= factor * jnp.abs(position), nearest, jnp.floor(position))

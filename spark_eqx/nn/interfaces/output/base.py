@@ -84,7 +84,7 @@ class OutputInterface(Interface[OutputConfigT, StateT]):
         - `times`: [`SpikeTimes`][] of shape `(*units, count)`. An inhibitory spike counts as -1.
         - `at`: the moments at which to read the values [ms], an array of shape `(at,)` of floats of 32 or 64 bits or of
             integers, in any order. `None` stands for the last value of each unit: the value at its last spike or, for
-            codes with one value per window, of the window with its last spike.
+            codes with one value per window, of the window with its last spike, even if the signal ended before it.
 
         **Returns:** a [`FloatArray`][] of the values that are known at these moments, of shape `(at, *units)`, or
             `(*units,)` without `at`, in the dtype of the times. Before the first value is known, it is 0, or the

@@ -77,7 +77,8 @@ class LatencyDecoder(WindowDecoder[LatencyDecoderConfig, _First]):
 
     The method `from_times` returns the value of the curve at the time of the first spike, `curve.threshold(t / window)`
     for a spike `t` after the start of the window. The value is known from the end of the window on. A spike at the
-    boundary of two windows, up to rounding, belongs to the later one, where it encodes 1.
+    boundary of two windows, up to rounding, belongs to the later one, where it encodes 1. Therefore, for the straight
+    line in float32, a signal below about `n * 2**-22` is not reconstructed in the window of number `n`.
 
     Later spikes do not count. The signal has the derivative of the sum of the spikes times the curve over all steps, so
     that moving a spike changes the value.
