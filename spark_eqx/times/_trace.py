@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from .._arguments import Numbers, Scalar, Times
 from ..core.payloads import SpikeTimes
-from ..nn.interfaces.input._times import first_above, of_steps
+from ..nn.interfaces._ascending import first_above, of_steps
 from ..records.checks import positive
 from ._checks import as_moments, as_spike_times, per_unit
 

@@ -5,9 +5,10 @@ from jax import lax
 
 from ....core.payloads import FloatArray, SpikeTimes
 from ....records.numbers import as_array
+from .._ascending import first_above, of_steps
 from .._prefix_sum import prefix_sum
 from ._contrast import ContrastSpiker
-from ._times import first_above, of_steps, spike_by_spike
+from ._times import spike_by_spike
 
 
 def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bool) -> SpikeTimes:

@@ -24,6 +24,7 @@ from ....core.static import SplitTree
 from ....records.checks import non_negative
 from ....records.fields import shown
 from ....records.numbers import as_array, concrete, rounding
+from .._ascending import few_at_a_time, first_above, in_blocks, of_steps
 from .._prefix_sum import prefix_sum
 
 
@@ -194,12 +195,6 @@ def first_of_blocks(
     return lax.scan(in_block, state, (blocks, number))[1]
 
 
-def in_blocks(x: Shaped[Array, "steps *units"], length: int) -> Shaped[Array, "blocks {length} *units"]:
-    """The steps in blocks of one length. The last block is filled with zeros."""
-    padded = jnp.pad(x, [(0, -len(x) % length)] + [(0, 0)] * (x.ndim - 1))
-    return padded.reshape(len(padded) // length, length, *x.shape[1:])
-
-
 def steps_apart(config: Any, steps: int) -> int:
     """A number of consecutive steps in which a unit fires at most once, for regular codes with a `max_freq`."""
     max_freq, dt = concrete(config.max_freq), concrete(config.dt)
@@ -209,52 +204,6 @@ def steps_apart(config: Any, steps: int) -> int:
     most = max(math.floor(1000 / (max_freq.max() * dt.max())) - 1, 1)
     # The steps of equal blocks need not be copied.
     return next((length for length in range(most, most // 2, -1) if steps % length == 0), most)
-
-
-def first_above(
-    ascending: Shaped[Array, "steps *units"], values: Shaped[Array, "count *units"]
-) -> tuple[Int[Array, "count *units"], Bool[Array, "count *units"]]:
-    """The first step in which an ascending sequence exceeds each value, and whether there is one."""
-    steps = len(ascending)
-    ascending, values = lax.stop_gradient((ascending, values))
-
-    def search(values):
-        before, size = jnp.zeros(values.shape, jnp.int32), 1 << (steps.bit_length() - 1)
-        # Unrolled, because a loop would copy its state in each of its few steps. All units take the same number of
-        # steps, each with one gather. On a CPU this takes two thirds of the time of a search between two bounds.
-        while size:
-            more = before + size
-            below = ~(of_steps(ascending, jnp.minimum(more, steps) - 1) > values)
-            before = jnp.where((more <= steps) & below, more, before)
-            size //= 2
-        return jnp.minimum(before, steps - 1), before < steps
-
-    return few_at_a_time(search, values, ascending[-1])
-
-
-def few_at_a_time(function: Callable[[Array], PyTree], values: Shaped[Array, "count *units"], last: Array) -> PyTree:
-    """`function` of a few values of each unit at a time, and 0 from where on no value is below `last`."""
-    # The spikes of a unit that follow each other are in steps that follow each other, so that what is read for a few of
-    # them is in the cache of a CPU.
-    few = 16
-    if len(values) <= few:
-        return function(values)
-    rows = in_blocks(values, few)
-    wanted = (~(rows >= last[None, None])).any(tuple(range(1, rows.ndim)))
-    number = jnp.max(jnp.where(wanted, jnp.arange(len(rows), dtype=jnp.int32) + 1, 0))
-    zeros = jax.tree.map(lambda x: jnp.zeros((len(rows), *x.shape), x.dtype), jax.eval_shape(function, rows[0]))
-
-    def body(i, results):
-        put = lambda all_of_them, new: lax.dynamic_update_index_in_dim(all_of_them, new, i, 0)
-        return jax.tree.map(put, results, function(rows[i]))
-
-    results = lax.fori_loop(0, number, body, vary_like(zeros, (values, last)))
-    return jax.tree.map(lambda x: x.reshape(len(rows) * few, *x.shape[2:])[: len(values)], results)
-
-
-def of_steps(array: Shaped[Array, "steps *units"], steps: Int[Array, "count *units"]) -> Shaped[Array, "count *units"]:
-    """The entries of each unit in the given steps, which must exist."""
-    return jnp.take_along_axis(array, steps, 0, mode="promise_in_bounds")
 
 
 def running_sum(

@@ -297,6 +297,9 @@ RateConfigT = TypeVar("RateConfigT", bound=RateConfig)
 class RateSpiker(InputInterface[RateConfigT, StateT]):
     """Base of the encoders whose firing rate is a function of the signal. Abstract."""
 
+    equal_intervals: ClassVar[bool] = False
+    """Whether all intervals between the spikes of a held signal are `1000 / rate(signal)` [ms]."""
+
     @abc.abstractmethod
     def rate(self, signal: Any) -> Float[Array, "*units"]:
         """The firing rate [Hz] of the units for a held signal, in closed form.

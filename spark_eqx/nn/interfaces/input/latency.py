@@ -160,7 +160,7 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
             """The time after the start of a window, and whether there is one."""
             x = self.excitation(payload)
             loud = x > as_array(config.threshold, x.dtype, x.shape)
-            loud &= x > jnp.asarray(config.curve.threshold(1.0), x.dtype)
+            loud &= x > as_array(config.curve.threshold(1.0), x.dtype, x.shape)
             time = jnp.asarray(config.curve.time(jnp.where(loud, x, 1)), x.dtype) * config.window
             # Rounding may put the time of a full signal below 0.
             return time + lax.stop_gradient(jnp.maximum(-time, 0)), loud

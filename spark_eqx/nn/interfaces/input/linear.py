@@ -151,6 +151,8 @@ class LinearSpiker(LeakyDynamics[LinearSpikerConfig], RateSpiker[LinearSpikerCon
     Lapicque (1907); Gerstner and Kistler (2002), "Spiking Neuron Models", section 4.1.
     """
 
+    equal_intervals = True
+
     def drive(self, signal: Float[Array, "*units"]) -> Float[Array, "*units"]:
         return excitation(signal)
 

@@ -19,9 +19,10 @@ from ....records.kinds import constant
 from ....records.numbers import as_array
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
+from .._ascending import of_steps
 from ._signed_rate import SignedConfig, SignedSpiker, proportional_rate, spikes_per_step
 from ._threefry import JAX_ROUNDS, is_fused, random_words, random_words_of_steps
-from ._times import inverse, of_steps, running_sum, spike_by_spike
+from ._times import inverse, running_sum, spike_by_spike
 from .base import InputInterface, InputInterfaceOutput, RateConfig, at_full_signal
 
 

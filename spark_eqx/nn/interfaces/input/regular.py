@@ -132,6 +132,7 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         return lax.platform_dependent(state, signal, cpu=in_loop, default=at_once)
 
     closed = "right"
+    equal_intervals = True
 
     def moments(
         self, payload: FloatArray, state: RegularSpikerState, *, count: int, key: PRNGKeyArray | None, held: bool

@@ -17,9 +17,10 @@ from ....records.checks import non_negative, positive
 from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ....surrogate import AbstractSurrogate, StraightThrough
+from .._ascending import of_steps
 from ._signed_rate import proportional_rate, proportional_signal, spikes_per_step
 from ._threefry import JAX_ROUNDS, random_words, random_words_of_steps
-from ._times import inverse, of_steps, running_sum, spike_by_spike
+from ._times import inverse, running_sum, spike_by_spike
 from .base import InputInterfaceOutput, RateConfig, RateSpiker, at_full_signal, excitation, time_to_charge
 
 

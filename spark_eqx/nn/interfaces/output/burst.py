@@ -2,7 +2,7 @@ from typing import Literal, TypeAlias, final
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from ....records.checks import positive
 from ....records.class_names import counted
@@ -96,6 +96,11 @@ class BurstDecoder(WindowDecoder[BurstDecoderConfig, _Burst]):
     max_spikes)` and, if there are at least two spikes, at most `1 / (2 D)`, which is the finer of the two for $D$ above
     `max_spikes`. Its derivative is the derivative of the count.
 
+    The method `from_times` returns the value of the interval $I$ [ms] between the spikes, $(I_\mathrm{max} - I) /
+    (I_\mathrm{max} - I_\mathrm{min})$, whatever `by` is. It is exact if the window has two or more spikes and the
+    intervals differ. Otherwise the value is $N / N_\mathrm{max}$, or with `by="interval"` the middle of the values with
+    this count. It is known from the end of the window on.
+
     The signal is 0 for a silent window, and before the end of the first window.
     """
 
@@ -121,6 +126,25 @@ class BurstDecoder(WindowDecoder[BurstDecoderConfig, _Burst]):
         # an added 0.
         zero = count - lax.stop_gradient(count)
         return lax.stop_gradient(middle) + zero / self.config.max_spikes
+
+    def of_spike(self, time: Float[Array, "*units"], sign: Float[Array, "*units"]) -> PyTree:
+        return sign, time, time
+
+    def join(self, earlier: PyTree, later: PyTree) -> PyTree:
+        return earlier[0] + later[0], earlier[1], later[2]
+
+    def read_times(self, information: PyTree) -> Float[Array, "*units"]:
+        (signed, first, last), config = information, self.config
+        sign, count = jnp.sign(signed), jnp.abs(signed)
+        one = signed if config.by == "count" else sign * (count - 0.5)
+        if config.min_interval == config.max_interval:
+            return one / config.max_spikes
+        several = count > 1
+        interval = (last - first) / jnp.where(several, count - 1, 1)
+        value = (config.max_interval - interval) / (config.max_interval - config.min_interval)
+        # `clip` would have half of the derivative at the ends.
+        value = jnp.where(value > 0, jnp.where(value < 1, value, 1), 0)
+        return jnp.where(several, sign * value, one / config.max_spikes)
 
     def _middle(self, count: Float[Array, "*units"], length: Float[Array, "*units"]) -> Float[Array, "*units"]:
         """The middle of the values whose burst has `count` spikes, and `length` steps from the first to the last."""

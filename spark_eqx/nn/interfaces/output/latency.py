@@ -75,6 +75,11 @@ class LatencyDecoder(WindowDecoder[LatencyDecoderConfig, _First]):
     beginning. For the straight line the error is at most `1 / (2 (W - 1))`. For the exponential it is also at most
     `exp(h / tau) - 1` times the signal. A signal for which the encoder is silent is decoded as 0.
 
+    The method `from_times` returns the value of the curve at the time of the first spike, `curve.threshold(t / window)`
+    for a spike `t` after the start of the window. The value is known from the end of the window on. A spike at the
+    boundary of two windows, up to rounding, belongs to the later one, where it encodes 1. Therefore, for the straight
+    line in float32, a signal below about `n * 2**-22` is not reconstructed in the window of number `n`.
+
     Later spikes do not count. The signal has the derivative of the sum of the spikes times the curve over all steps, so
     that moving a spike changes the value.
     """
@@ -98,3 +103,10 @@ class LatencyDecoder(WindowDecoder[LatencyDecoderConfig, _First]):
     def read(self, gathered: _First) -> Float[Array, "*units"]:
         value, _ = gathered
         return value
+
+    def of_spike(self, time: Float[Array, "*units"], sign: Float[Array, "*units"]) -> _First:
+        threshold = self.config.curve.threshold(time / self.config.window)
+        return sign * jnp.asarray(threshold, sign.dtype), sign != 0
+
+    def join(self, earlier: _First, later: _First) -> _First:
+        return earlier

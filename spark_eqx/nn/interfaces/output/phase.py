@@ -34,6 +34,10 @@ class PhaseDecoder(WindowDecoder[PhaseDecoderConfig, _Vectors]):
     The value is from 0 to 1, where 0 and 1 are the same point, and it is 0 for a silent cycle of $W$ steps. The signal
     of [`PhaseSpiker`][] is reconstructed within `1 / (2 W)` on the circle. The decoded signal is the value of the last
     whole cycle, and 0 before the end of the first.
+
+    The method `from_times` returns the circular mean of the phases `t / window`, of spikes `t` after the start of the
+    cycle. The value is known from the end of the cycle on. A spike at the boundary of two cycles, up to rounding,
+    belongs to the later one.
     """
 
     def empty(self, zeros: Float[Array, "*units"]) -> _Vectors:
@@ -44,6 +48,10 @@ class PhaseDecoder(WindowDecoder[PhaseDecoderConfig, _Vectors]):
         angles = 2 * np.pi * np.arange(self.config.steps) / self.config.steps
         cos, sin = (jnp.asarray(function(angles), spikes.dtype)[step] for function in (np.cos, np.sin))
         return gathered[0] + spikes * cos, gathered[1] + spikes * sin
+
+    def of_spike(self, time: Float[Array, "*units"], sign: Float[Array, "*units"]) -> _Vectors:
+        angle = 2 * jnp.pi * (time / self.config.window)
+        return sign * jnp.cos(angle), sign * jnp.sin(angle)
 
     def read(self, gathered: _Vectors) -> Float[Array, "*units"]:
         return turns(*gathered)

@@ -100,6 +100,9 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig, Float[Array, "*sh
     1.8 % at a distance of 5 % of the range from it, 0.5 % at 10 %, and 0.1 % at 15 %. With twice the `sigma` it is 15 %
     at an end.
 
+    The method `from_times` returns the estimate from the numbers of spikes in a window. It has no derivative with
+    respect to the times.
+
     The input has the shape `(*shape, resolution)`; the output has the shape `(*shape,)` and values from `mins` to
     `maxs`, which on a circle are the same point. The signal is the value of the last whole window; it is 0 before the
     end of the first window, and for a window without spikes. An inhibitory spike counts as -1.
@@ -139,6 +142,13 @@ class PopulationDecoder(WindowDecoder[PopulationDecoderConfig, Float[Array, "*sh
             u = self._most_likely(counts, glued)
         mins, maxs = (as_array(each, u.dtype, u.shape) for each in (config.mins, config.maxs))
         return jnp.where(broken, jnp.nan, jnp.where(silent, 0, mins + rounded_as_written(u * (maxs - mins))))
+
+    def of_spike(self, time: Float[Array, "*units"], sign: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        return sign
+
+    def last_moment(self, last: Float[Array, "*shape units"]) -> Float[Array, "*shape units"]:
+        # The units encode one value together.
+        return super().last_moment(jnp.broadcast_to(last.max(-1, keepdims=True, initial=0), last.shape))
 
     def value_after(
         self, gathered: Float[Array, "*shape units"], closes: Bool[Array, ""], value: Float[Array, "*values"]

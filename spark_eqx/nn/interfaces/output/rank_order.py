@@ -1,3 +1,4 @@
+import math
 from collections.abc import Mapping
 from typing import final
 
@@ -7,7 +8,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ....core.exact import derived
 from ....core.specs import InputSpec
 from ....records.checks import Check
-from ....records.numbers import Number
+from ....records.numbers import Number, as_array
 from ....records.record import parameter
 from .._window_config import WindowConfig
 from ._windowed_decoder import WindowDecoder, WindowDecoderState
@@ -40,6 +41,9 @@ class RankOrderDecoder(WindowDecoder[RankOrderDecoderConfig, Float[Array, "*unit
     of units $n$ is larger, up to $\lceil n / W \rceil$ of them share a step, and each gets the mean of their ranks. The
     error of the rank is then at most $(\lceil n / W \rceil - 1) / 2$.
 
+    The method `from_times` returns `m ** (t n / window)`, for a spike `t` after the start of the window. The value is
+    known from the end of the window on.
+
     Thorpe and Gautrais (1998), "Rank order coding".
     """
 
@@ -63,6 +67,10 @@ class RankOrderDecoder(WindowDecoder[RankOrderDecoderConfig, Float[Array, "*unit
             shape=(length, *spikes.shape),
         )
         return gathered + spikes * values[step]
+
+    def of_spike(self, time: Float[Array, "*units"], sign: Float[Array, "*units"]) -> Float[Array, "*units"]:
+        rank = time * (math.prod(time.shape[1:]) / self.config.window)
+        return sign * as_array(self.config.modulation, time.dtype, time.shape) ** rank
 
     def read(self, gathered: Float[Array, "*units"]) -> Float[Array, "*units"]:
         return gathered

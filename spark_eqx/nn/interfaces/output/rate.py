@@ -13,10 +13,11 @@ from ....core.ports import Keys, Steps
 from ....core.specs import InputSpec
 from ....records.numbers import as_array, state_dtype, zeros
 from ....records.record import parameter
+from .._ascending import first_above, of_steps
 from .._prefix_sum import prefix_sum
 from .._window_config import WindowConfig
 from ._sliding import Raster, from_frames, shifted, silence, to_frames
-from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput
+from .base import OutputInterface, OutputInterfaceConfig, OutputInterfaceOutput, running_count
 
 
 class RateDecoderConfig(OutputInterfaceConfig, WindowConfig):
@@ -78,6 +79,12 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
 
     A rate is NaN while its window contains a spike that is not finite.
 
+    The method `from_times` returns the signal of the last whole interval between two spikes, `signal(1000 / interval)`
+    with the sign of its last spike, if the encoder is a [`RegularSpiker`][] or a [`LinearSpiker`][]. It is exact for a
+    held signal, and 0 before the second spike. For a varying signal of [`RegularSpiker`][] it is the mean of the signal
+    in this interval. For other encoders and without an encoder, it returns the signal of the rate in the last `window`
+    before each moment. The count has no derivative with respect to the times.
+
     The count is always exact. The state holds the window as floats if the spikes are floats, so that gradients pass. If
     they are booleans or integers, it holds bits, one per sign, which take 1/16 of the memory. Therefore an integer
     counts by its sign, as -1, 0 or 1; give merged spikes, which may be 2 or more, as floats.
@@ -137,6 +144,29 @@ class RateDecoder(OutputInterface[RateDecoderConfig, RateDecoderState]):
         dtype = state_dtype(count.dtype)
         signal = self._signal(count.astype(dtype) * 1000 / (steps.astype(dtype) * as_array(self.config.dt, dtype)))
         return signal if broken is None else jnp.where(broken, jnp.nan, signal)
+
+    def values_at(
+        self, times: Float[Array, "spikes *units"], sign: Float[Array, "spikes *units"], at: Float[Array, "at *units"]
+    ) -> Float[Array, "at *units"]:
+        """The signals of the last whole interval; without a code of equal intervals, of the spikes in a window."""
+        if getattr(type(self.config.encoder), "equal_intervals", False):
+            number, _ = first_above(times, at)
+            known, last = number > 1, jnp.maximum(number - 1, 1)
+            spike = lambda i: jnp.where(known, of_steps(times, i), 0)
+            interval = spike(last) - spike(last - 1)
+            # Two spikes at one time have the largest signal, because this is above every `max_freq`.
+            highest = jnp.finfo(times.dtype).max ** 0.5
+            rate = jnp.where(interval > 0, 1000 / jnp.where(interval > 0, interval, 1), highest)
+            rate = jnp.where(known, of_steps(sign, last) * rate, 0)
+        else:
+            # Spikes at a moment itself are not before it, as in steps that are closed on the left.
+            earlier = lambda moment: jnp.nextafter(lax.stop_gradient(moment), jnp.full_like(moment, -jnp.inf))
+            before = lambda moment: first_above(times, earlier(moment))[0]
+            spikes, window, begun = running_count(sign), self.config.window, at > 0
+            count = of_steps(spikes, before(at)) - of_steps(spikes, before(at - window))
+            duration = jnp.where(begun & (at < window), at, window)
+            rate = jnp.where(begun, count.astype(times.dtype) * 1000 / duration, 0)
+        return jax.vmap(self._signal)(rate)
 
     def _signal(self, rate: Float[Array, "*units"]) -> Float[Array, "*units"]:
         encoder: Any = self.config.encoder
