@@ -26,7 +26,7 @@ def magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 @jax.jit
-def keep_nan(values: Float[Array, "..."], *rasters: Shaped[Array, "steps *units"]) -> Float[Array, "..."]:
+def keep_nan(values: Float[Array, "..."], *rasters: Shaped[Array, "_ *units"]) -> Float[Array, "..."]:
     """The values of the units, where the value of a unit whose raster contains a NaN is NaN."""
     for raster in rasters:
         if jnp.issubdtype(raster.dtype, jnp.floating):
