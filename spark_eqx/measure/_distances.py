@@ -17,7 +17,7 @@ from ..core.running.unroll_arguments import refuse
 from ..raster._events import power_of_two
 from ..records.checks import non_negative, positive
 from ..records.class_names import counted
-from ._numbers import float_dtype, keep_nan, magnitude, root
+from ._numbers import absolute, float_dtype, keep_nan, magnitude, root
 from ._steps import count_spikes, most_spikes, spike_steps
 from ._trains import first_times, in_order, pair_by_spike
 
@@ -213,7 +213,7 @@ def _victor_purpura(
     def diagonal(k, carry):
         before, last, result = carry  # `G` for `i + j = k - 2` and `k - 1`, at `i`
         moved = lax.dynamic_slice_in_dim(reverse, 2 * capacity + 1 - k, capacity)
-        move = before[:-1] + cost * jnp.abs(first - moved).astype(cost.dtype)
+        move = before[:-1] + cost * absolute(first - moved).astype(cost.dtype)
         change = 1 + jnp.minimum(last[:-1], last[1:])
         new = jnp.concatenate([last[:1], jnp.minimum(move, change)])
         new = jnp.where((rows == 0) | (rows >= k), k.astype(cost.dtype), new)

@@ -16,7 +16,7 @@ from ..core.running.unroll_arguments import refuse
 from ..raster._events import power_of_two
 from ..records.checks import positive
 from ..records.class_names import counted
-from ._numbers import float_dtype, keep_nan, root
+from ._numbers import absolute, float_dtype, keep_nan, root
 from ._steps import most_spikes, spike_steps
 from ._trains import first_times, times_by_spike
 from ._windows import static_number, whole_steps
@@ -227,7 +227,7 @@ def _cv(gaps: Shaped[Array, "intervals *units"], mask: Bool[Array, "intervals *u
 
 @jax.jit
 def _cv2(gaps: Shaped[Array, "intervals *units"], mask: Bool[Array, "intervals *units"]) -> Float[Array, "*units"]:
-    return _mean_of_pairs(2 * jnp.abs(_contrasts(gaps, mask)), gaps, mask)
+    return _mean_of_pairs(2 * absolute(_contrasts(gaps, mask)), gaps, mask)
 
 
 @jax.jit

@@ -12,7 +12,7 @@ from .._arguments import Raster, Scalar, Times, as_number, nonzero
 from ..core.payloads import SpikeTimes
 from ..records.checks import positive
 from ._distances import raster_pair
-from ._numbers import float_dtype, keep_nan
+from ._numbers import absolute, float_dtype, keep_nan
 from ._trains import as_duration, in_order, no_duration, pair_by_spike, within
 
 
@@ -243,7 +243,7 @@ def _isi_distance(moments: _Moments) -> Float[Array, "*units"]:
         t, fired, following, width = now
         last = jnp.where(fired, t, last)
         x, y = _current(last, following, width)
-        return last, jnp.abs(x - y) / jnp.maximum(x, y)
+        return last, absolute(x - y) / jnp.maximum(x, y)
 
     following = _following(moments.t, trains.fired, trains.end)
     by_moment = moments.t, trains.fired, following, moments.width
