@@ -100,8 +100,8 @@ def test_van_rossum_is_the_limit_of_finer_rasters():
     a, b = train(1, 20, 9), train(21, 20, 6)
     exact, errors = measure.van_rossum(a, b, TAU), []
     for dt in (0.05, 0.005):
-        rasters = [spark.times.to_raster(each, dt, round(DURATION / dt)) for each in (a, b)]
-        errors.append(np.abs(measure.van_rossum(*rasters, TAU, dt) ** 2 - exact**2).max())
+        first, second = (spark.times.to_raster(each, dt, round(DURATION / dt)) for each in (a, b))
+        errors.append(np.abs(measure.van_rossum(first, second, TAU, dt) ** 2 - exact**2).max())
     # The square of the distance changes by at most `2 dt / tau` per pair of spikes.
     assert 0.01 < errors[0] < 0.1 and errors[1] < errors[0] / 5
 
