@@ -141,6 +141,17 @@ def test_train_with_a_random_encoder(tmp_path):
 
 
 @pytest.mark.sweep
+def test_fit_times():
+    """The full example recovers each parameter to 1 %, as the page shows."""
+    done = subprocess.run([sys.executable, FOLDER / "fit_times.py"], capture_output=True, text=True, check=True)
+    for text in (done.stdout, (FOLDER.parent / "assets/output/fit_times.txt").read_text()):
+        rows = [line.split() for line in text.splitlines()[1:4]]
+        assert [row[0] for row in rows] == ["tau", "cd", "max_freq"]
+        for _, true, start, found, _ in rows:
+            assert abs(float(found) / float(true) - 1) < 0.01 < abs(float(start) / float(true) - 1)
+
+
+@pytest.mark.sweep
 def test_sharded(tmp_path):
     figure = tmp_path / "sharded.png"
     env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}

@@ -5,6 +5,9 @@ other than 0 is a spike, including negative entries. A raster has the same measu
 form: as a [`SpikeArray`][], as its `value`, and in each dtype. If an entry is NaN, the measures of its unit are NaN,
 except for [`count`][], which is an integer, and for bins and windows that do not contain the entry. Every measure is
 computed over time for each unit, or for each pair of units. All of them work under `jax.jit` and `jax.vmap`.
+
+Many measures also accept [`SpikeTimes`][], of which an entry of `inf` is no spike and has derivative 0. An inhibitory
+spike counts like any other.
 """
 
 from ._correlations import correlation as correlation, cross_correlogram as cross_correlogram

@@ -25,8 +25,13 @@ def magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(jnp.signbit(x), -x, x)
 
 
+def absolute(x: Shaped[Array, "*shape"]) -> Shaped[Array, "*shape"]:
+    """`|x|`, with the derivative 0 at 0, where that of `jax.numpy.abs` is 1."""
+    return jnp.where(x == 0, 0, jnp.abs(x))
+
+
 @jax.jit
-def keep_nan(values: Float[Array, "..."], *rasters: Shaped[Array, "steps *units"]) -> Float[Array, "..."]:
+def keep_nan(values: Float[Array, "..."], *rasters: Shaped[Array, "_ *units"]) -> Float[Array, "..."]:
     """The values of the units, where the value of a unit whose raster contains a NaN is NaN."""
     for raster in rasters:
         if jnp.issubdtype(raster.dtype, jnp.floating):

@@ -5,12 +5,13 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Shaped
 
 from .._arguments import Numbers, Scalar, as_number
 from ..records.checks import Check, positive
 from ..records.class_names import counted
-from ..records.numbers import decimal
+from ..records.numbers import decimal, rounding
 from ._numbers import float_dtype, keep_nan, magnitude
 from ._steps import count_spikes
 
@@ -64,6 +65,32 @@ def counts_per_window(raster: Shaped[Array, "steps *units"], steps: int) -> Floa
     windows = raster.shape[0] // steps
     parts = raster[: windows * steps].reshape(windows, steps, *raster.shape[1:])
     return jax.vmap(differentiable_count)(parts).astype(jnp.result_type(float))
+
+
+def windows_within(function: str, window: float, duration: float, parts: int) -> int:
+    """The number of whole windows in a duration, which must have room for `parts` of them."""
+    ratio = decimal(duration) / decimal(window)
+    windows = math.floor(ratio + OFF_GRID) if math.isfinite(ratio) else -1
+    if windows < parts:
+        share = "`duration`" if parts == 1 else "half of `duration`"
+        raise ValueError(f"{function}: `window` must be at most {share}, {duration / parts} [ms], got {window!r}.")
+    return windows
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def times_per_window(
+    times: Float[Array, "count *units"], window: float, windows: int
+) -> Float[Array, "windows *units"]:
+    """The number of spikes in consecutive windows. Spikes after the last window are ignored."""
+    size = math.prod(times.shape[1:])
+    moment = lax.stop_gradient(times).reshape(len(times), size)
+    position = moment / window
+    factor, constant = rounding(times.dtype, window)
+    # A time just below the start of a window, which may be rounded, is in that window.
+    place = jnp.floor(position + (factor * position + constant))
+    place = jnp.where(place < windows, place, windows).astype(jnp.int32)
+    counts = jnp.zeros((windows, size), int).at[place, jnp.arange(size)[None]].add(1, mode="drop")
+    return keep_nan(counts.reshape(windows, *times.shape[1:]).astype(times.dtype), times)
 
 
 def differentiable_count(raster: Shaped[Array, "steps *units"]) -> Float[Array, "*units"]:
