@@ -141,9 +141,12 @@ def test_train_with_a_random_encoder(tmp_path):
 
 
 @pytest.mark.sweep
-def test_fit_times():
+def test_fit_times(tmp_path):
     """The full example recovers each parameter to 1 %, as the page shows."""
-    done = subprocess.run([sys.executable, FOLDER / "fit_times.py"], capture_output=True, text=True, check=True)
+    figure = tmp_path / "fit_times.png"
+    command = [sys.executable, FOLDER / "fit_times.py", "--figure", figure]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert_picture(figure)
     for text in (done.stdout, (FOLDER.parent / "assets/output/fit_times.txt").read_text()):
         rows = [line.split() for line in text.splitlines()[1:4]]
         assert [row[0] for row in rows] == ["tau", "cd", "max_freq"]
