@@ -8,7 +8,6 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import (
-    DeltaSpiker,
     ExponentialIntegrator,
     LatencyDecoder,
     LinearDecoder,
@@ -164,18 +163,3 @@ def test_gradient_of_a_nan_loss_is_finite_for_other_units():
         loss = lambda s, d=decoder: (spark.unroll(d, s, d.init(s[0]))[0]["signal"].value ** 2).sum()
         gradient = np.asarray(jax.grad(loss)(spikes))
         assert np.isfinite(gradient[:, [0, 3]]).all() and (gradient[:, [0, 3]] != 0).all()
-
-
-@pytest.mark.parametrize("module", [DeltaSpiker(), ExponentialIntegrator(num_outputs=3)])
-def test_a_gap_in_one_example_changes_no_other_one(module):
-    """Under `jax.vmap`, one condition decides for all examples which branch runs."""
-    raster = np.random.default_rng(3).random((4, 20, 12)) < 0.3
-    data = jnp.asarray(raster, jnp.float32).at[1, 5, 2].set(jnp.nan)
-    state = module.init(data[0, 0], key=jr.key(0))
-    run = lambda x: jax.tree.leaves(spark.unroll(module, x, state)[0])
-    mapped = jax.vmap(run)(data)
-    mapped_last = jax.vmap(run, 1)(jnp.moveaxis(data, 0, 1))
-    for i, example in enumerate(data):
-        for alone, *together in zip(run(example), mapped, mapped_last, strict=True):
-            for each in together:
-                np.testing.assert_array_equal(each[i], alone)

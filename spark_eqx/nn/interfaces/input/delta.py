@@ -12,7 +12,6 @@ from ....records.checks import positive
 from ....records.kinds import number
 from ....records.masked import without_mask
 from ....records.numbers import Number, broadcasts, concrete, state_dtype
-from .._finite import all_finite
 from .._prefix_sum import prefix_sum
 from ._contrast import ContrastSpiker, ContrastSpikerConfig, ContrastSpikerState
 
@@ -96,18 +95,16 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
         del keys
         if held:
             payload = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), payload)
+        x, sampled = self.samples(payload)
         compare = jax.vmap(lambda x, base: self.compare(x, base, payload.dtype)[0])
 
-        # Each branch masks the samples for itself, because on a CPU an array of them takes longer than the comparison.
         def without_gaps():
-            x, _ = self.samples(payload)
             first = compare(x[:1], jnp.where(state.started, state.memory, x[0])[None])
             rest = compare(x[1:], x[:-1])
             output = jax.tree.map(lambda *parts: jnp.concatenate(parts), first, rest)
-            return output, ContrastSpikerState(jnp.ones_like(state.started), x[-1])
+            return output, ContrastSpikerState(sampled[0], x[-1])
 
         def with_gaps():
-            x, sampled = self.samples(payload)
             # The index of the last sample up to each step; index 0 is the base before the first step.
             places = jnp.arange(1, steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in x.shape[1:]))
             last = prefix_sum(jnp.maximum, jnp.where(sampled, places, 0), steps)
@@ -119,5 +116,5 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
             return compare(x, jnp.where(is_based, before, x)), ContrastSpikerState(started[-1], memory[-1])
 
         # Few signals have gaps, and the search for the last sample takes several times as long as the comparison. It is
-        # not a `lax.scan`, because a GPU would start a kernel per step.
-        return lax.cond(all_finite(payload.value), without_gaps, with_gaps)
+        # not a `lax.scan`, because `jax.vmap` runs both branches, and a GPU would start a kernel per step.
+        return lax.cond(sampled.all(), without_gaps, with_gaps)
