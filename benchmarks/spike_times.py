@@ -1,6 +1,6 @@
 """The cost of spike times next to that of a raster, for shorter and shorter time steps.
 
-    python benchmarks/spike_times.py            # about 15 minutes on two cores
+    python benchmarks/spike_times.py            # about 7 minutes on two cores
     python benchmarks/spike_times.py --quick    # small shapes and 3 rounds, to check that everything runs
     python benchmarks/spike_times.py --page     # writes the section of the page and its figure again, from the results
 

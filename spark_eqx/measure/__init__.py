@@ -6,8 +6,8 @@ form: as a [`SpikeArray`][], as its `value`, and in each dtype. If an entry is N
 except for [`count`][], which is an integer, and for bins and windows that do not contain the entry. Every measure is
 computed over time for each unit, or for each pair of units. All of them work under `jax.jit` and `jax.vmap`.
 
-Many measures also accept [`SpikeTimes`][], of which an entry of `inf` is no spike and has derivative 0. An inhibitory
-spike counts like any other.
+Many measures also accept [`SpikeTimes`][]. An entry of `inf` stands for no spike and has the derivative 0. An
+inhibitory spike counts like any other.
 """
 
 from ._correlations import correlation as correlation, cross_correlogram as cross_correlogram

@@ -31,10 +31,13 @@ def first_above(
     return few_at_a_time(search, values, ascending[-1])
 
 
-def few_at_a_time(function: Callable[[Array], PyTree], values: Shaped[Array, "count *units"], last: Array) -> PyTree:
-    """`function` of a few values of each unit at a time, and 0 from where on no value is below `last`."""
-    # The spikes of a unit that follow each other are in steps that follow each other, so that what is read for a few of
-    # them is in the cache of a CPU.
+def few_at_a_time(
+    function: Callable[[Array], PyTree], values: Shaped[Array, "count *units"], last: Shaped[Array, "*units"]
+) -> PyTree:
+    """Apply `function` to a few values of each unit at a time, up to the last value of any unit that is below `last`.
+    The results of later values are 0."""
+    # Consecutive spikes of a unit are in nearby steps. If only a few spikes are processed at a time, a CPU reads these
+    # steps from its cache.
     few = 16
     if len(values) <= few:
         return function(values)

@@ -193,12 +193,16 @@ def slowest_rise(config: LeakyConfig) -> np.ndarray | None:
     max_freq, cd, tau, dt = (concrete(each) for each in numbers)
     if max_freq is None or cd is None or tau is None or dt is None:
         return None
-    return np.asarray(_excess_gain(np, max_freq, cd, tau) * dt / tau)
+    return _rise_of_arrays(max_freq, cd, tau, dt)
 
 
 @functools.lru_cache  # NumPy takes longer for these numbers than JAX for making the state of many units.
-def _rise_of_floats(max_freq: float, cd: float, tau: float, dt: float) -> np.ndarray:
-    return np.asarray(_excess_gain(np, np.float64(max_freq), np.float64(cd), np.float64(tau)) * dt / tau)
+def _rise_of_floats(*numbers: float) -> np.ndarray:
+    return _rise_of_arrays(*map(np.asarray, numbers))
+
+
+def _rise_of_arrays(max_freq: np.ndarray, cd: np.ndarray, tau: np.ndarray, dt: np.ndarray) -> np.ndarray:
+    return np.asarray(_excess_gain(np, max_freq, cd, tau) * dt / tau)
 
 
 def _refractory_outlasts_step(config: LeakyConfig) -> bool:

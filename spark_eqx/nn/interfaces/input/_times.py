@@ -56,7 +56,7 @@ def spike_times(
                     f"{name}: `signal` must have fewer spikes, got a unit with more than {room}. Take an encoder "
                     'with fewer spikes, or give `count` and `overflow="drop"`, which keeps the first ones.'
                 )
-            room = 4 * room  # each number is a program of its own
+            room = 4 * room  # In large steps, because each size compiles another program.
             spikes, further = run(room)
         return spikes, int(jnp.isfinite(spikes.times).sum(-1).max(initial=0))
 
@@ -266,7 +266,10 @@ def _(primals: tuple[Array], tangents: tuple[Array]):
 
 
 def with_derivative(spikes: SpikeTimes, exact: SpikeTimes) -> SpikeTimes:
-    """Spikes with the derivatives of the same spikes, computed in another way. Rounding may have lost the last one."""
+    """Spikes with the derivatives of `exact`, the same spikes computed in another way.
+
+    Because of rounding, the last one may be missing in one of the two; then it has the derivative 0.
+    """
     both = jnp.isfinite(spikes.times) & jnp.isfinite(exact.times)
     times = spikes.times + derivative_of(jnp.where(both, exact.times, 0))
     return SpikeTimes(times, spikes.inhibition_mask)
