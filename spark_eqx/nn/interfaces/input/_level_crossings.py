@@ -22,11 +22,12 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
     if held:
         return SpikeTimes(jnp.full((*x.shape, count), jnp.inf, x.dtype), jnp.zeros((*x.shape, count), bool))
     steps, units = len(x), x.shape[1:]
-    threshold, dt = (as_array(each, x.dtype, units) for each in (config.threshold, config.dt))
+    of_units = lambda value: jnp.broadcast_to(as_array(value, x.dtype, units), units)
+    threshold, dt = of_units(config.threshold), of_units(config.dt)
     if config.start is None:
         start = of_steps(x, jnp.argmax(sampled, 0, keepdims=True))[0]
     else:
-        start = jnp.broadcast_to(as_array(config.start, x.dtype, units), units)
+        start = of_units(config.start)
     most = min(count, 2**30)
 
     def in_step(carry, frame):
