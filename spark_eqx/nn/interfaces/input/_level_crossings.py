@@ -5,10 +5,9 @@ from jax import lax
 
 from ....core.payloads import FloatArray, SpikeTimes
 from ....records.numbers import as_array
-from .._ascending import first_above, of_steps
-from .._prefix_sum import prefix_sum
+from .._ascending import of_steps
 from ._contrast import ContrastSpiker
-from ._times import spike_by_spike
+from ._times import derivative_of, following_steps, spike_by_spike
 
 
 def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bool) -> SpikeTimes:
@@ -23,39 +22,62 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
     if held:
         return SpikeTimes(jnp.full((*x.shape, count), jnp.inf, x.dtype), jnp.zeros((*x.shape, count), bool))
     steps, units = len(x), x.shape[1:]
-    threshold, dt = (as_array(each, x.dtype, (1, *units)) for each in (config.threshold, config.dt))
-    # The sample before each step, or the step itself if it has none.
-    index = jnp.arange(steps, dtype=jnp.int32).reshape(-1, *(1 for _ in units))
-    last = lax.cummax(jnp.where(sampled, index, -1))
-    held_at = jnp.take_along_axis(x, jnp.maximum(last, 0), 0)
+    of_units = lambda value: jnp.broadcast_to(as_array(value, x.dtype, units), units)
+    threshold, dt = of_units(config.threshold), of_units(config.dt)
     if config.start is None:
-        start = jnp.take_along_axis(x, jnp.argmax(sampled, 0, keepdims=True), 0)
+        start = of_steps(x, jnp.argmax(sampled, 0, keepdims=True))[0]
     else:
-        start = jnp.broadcast_to(as_array(config.start, x.dtype, units), (1, *units))
-    end = jnp.where(last >= 0, held_at, start)
-    begin = jnp.concatenate([start, end[:-1]])
-
-    def body(base, after):
-        """The levels crossed in a step, positive upwards, from the number of the level that was crossed last."""
-        move = after - base.astype(after.dtype)
-        # A signal that only touches a level has not crossed it.
-        crossed = (jnp.sign(move) * jnp.maximum(jnp.ceil(jnp.abs(move)) - 1, 0)).astype(jnp.int32)
-        return base + crossed, crossed
-
-    # Limited, because their differences are counted in 32 bits. The levels left out are beyond any `count` that fits
-    # into memory.
-    position = jnp.clip(lax.stop_gradient((end - start) / threshold), -(2.0**29), 2.0**29)
-    _, crossed = lax.scan(body, jnp.zeros(units, jnp.int32), position)
+        start = of_units(config.start)
     most = min(count, 2**30)
-    spikes = prefix_sum(lambda a, b: jnp.minimum(a + b, most), jnp.minimum(jnp.abs(crossed), most), steps)
-    earlier = jnp.concatenate([jnp.zeros_like(spikes[:1]), spikes[:-1]])
-    number = jnp.arange(count, dtype=jnp.int32).reshape(-1, *(1 for _ in units))
-    step, found = first_above(spikes, jnp.broadcast_to(number, (count, *units)))
-    at = lambda each: of_steps(each, step)
-    sign = jnp.sign(at(crossed))
-    base = at(prefix_sum(jnp.add, crossed, steps) - crossed)
-    level = base + sign * (1 + number - at(earlier))
-    rise = jnp.where(found, at(end - begin), 1)
-    part = (start + threshold * level.astype(x.dtype) - at(begin)) / rise
-    times = jnp.where(found, (step.astype(x.dtype) + jnp.where(found, part, 0)) * dt, jnp.inf)
-    return SpikeTimes(spike_by_spike(times), spike_by_spike(found & (sign < 0)))
+
+    def in_step(carry, frame):
+        """The sample before the step, the number of the level that was crossed last, and the crossings so far."""
+        before, base, crossed = carry
+        sample, known, step = frame
+        # Limited, because their differences are counted in 32 bits. The levels left out are beyond any `count` that
+        # fits into memory.
+        position = jnp.clip((sample - fixed_start) / fixed_threshold, -(2.0**29), 2.0**29)
+        move = position - base.astype(position.dtype)
+        # A signal that only touches a level has not crossed it.
+        number = jnp.where(known, jnp.maximum(jnp.ceil(jnp.abs(move)) - 1, 0), 0).astype(jnp.int32)
+        after = base + jnp.where(move < 0, -number, number)
+        total = jnp.minimum(crossed + jnp.minimum(number, most), most)
+        return (jnp.where(known, step, before), after, total), (before, base, total)
+
+    fixed_start, fixed_threshold, fixed_dt, fixed = lax.stop_gradient((start, threshold, dt, x))
+    zero = jnp.zeros_like(fixed_start, jnp.int32)
+    number = jnp.arange(steps, dtype=jnp.int32)
+    frames = fixed, sampled, number
+    _, (before, base, total) = lax.scan(in_step, (zero - 1, zero, zero), frames)
+    first, following = following_steps(jnp.diff(total, axis=0, prepend=0) > 0)
+
+    def time(step, level, before, x, start, threshold, dt, at):
+        """The time at which the line of a step crosses a level."""
+        begin = jnp.where(before < 0, start, at(x, jnp.maximum(before, 0)))
+        rise = at(x, step) - begin
+        crosses = rise != 0
+        part = (start + threshold * level.astype(x.dtype) - begin) / jnp.where(crosses, rise, 1)
+        return (step.astype(x.dtype) + jnp.where(crosses, part, 0)) * dt
+
+    row = lambda each, step: of_steps(each, step[None])[0]
+
+    def of_spike(carry, number):
+        """The step of a spike, the sample before it, its level and its time."""
+        step, earlier = carry
+        here = jnp.minimum(step, steps - 1)
+        before_it, last = row(before, here), row(base, here)
+        negative = row(fixed, here) < fixed_start + fixed_threshold * last.astype(x.dtype)
+        level = last + jnp.where(negative, -1, 1) * (1 + number - earlier)
+        value = time(here, level, before_it, fixed, fixed_start, fixed_threshold, fixed_dt, row)
+        more = number + 1 < row(total, here)
+        later = jnp.where(more, step, row(following, here)), jnp.where(more, earlier, number + 1)
+        return later, (step, before_it, level, negative, value)
+
+    numbers = jnp.arange(count, dtype=jnp.int32)
+    _, (step, before_it, level, negative, value) = lax.scan(of_spike, (first, zero), numbers)
+    found = step < steps
+    # The values are computed spike by spike, because on a CPU all spikes at once take longer.
+    parameters = start[None], threshold[None], dt[None]
+    exact = time(jnp.minimum(step, steps - 1), level, before_it, x, *parameters, of_steps)
+    times = jnp.where(found, value + derivative_of(jnp.where(found, exact, 0)), jnp.inf)
+    return SpikeTimes(spike_by_spike(times), spike_by_spike(found & negative))
