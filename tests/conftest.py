@@ -1,5 +1,6 @@
 import ctypes
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -16,8 +17,18 @@ if jax.__version_info__ >= (0, 10):
     jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / "build" / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
+OPTIMIZATION = "--xla_backend_optimization_level"
+
 # A worker that occupies more than this drops its compiled programs. About 0.4 GB remain.
 MOST_MEMORY = 1.2e9  # bytes
+
+
+def pytest_configure(config):
+    # Most of the time goes into compiling. Without the optimisations of LLVM the default run takes about half as long,
+    # while `-m sweep` tests what users run. The variable also reaches the workers and the processes that tests start.
+    flags = os.environ.get("XLA_FLAGS", "")
+    if config.option.markexpr == "not sweep" and OPTIMIZATION not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {OPTIMIZATION}=0".strip()
 
 
 @pytest.fixture

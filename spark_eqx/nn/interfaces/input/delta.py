@@ -95,16 +95,18 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
         del keys
         if held:
             payload = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), payload)
-        x, sampled = self.samples(payload)
         compare = jax.vmap(lambda x, base: self.compare(x, base, payload.dtype)[0])
 
+        # Each branch replaces the missing samples for itself, because the operands of a condition are written to memory.
         def without_gaps():
+            x, sampled = self.samples(payload)
             first = compare(x[:1], jnp.where(state.started, state.memory, x[0])[None])
             rest = compare(x[1:], x[:-1])
             output = jax.tree.map(lambda *parts: jnp.concatenate(parts), first, rest)
             return output, ContrastSpikerState(sampled[0], x[-1])
 
         def with_gaps():
+            x, sampled = self.samples(payload)
             # The index of the last sample up to each step; index 0 is the base before the first step.
             places = jnp.arange(1, steps + 1, dtype=jnp.int32).reshape(-1, *(1 for _ in x.shape[1:]))
             last = prefix_sum(jnp.maximum, jnp.where(sampled, places, 0), steps)
@@ -117,4 +119,4 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
 
         # Few signals have gaps, and the search for the last sample takes several times as long as the comparison. It is
         # not a `lax.scan`, because `jax.vmap` runs both branches, and a GPU would start a kernel per step.
-        return lax.cond(sampled.all(), without_gaps, with_gaps)
+        return lax.cond(jnp.isfinite(payload.value).all(), without_gaps, with_gaps)

@@ -59,6 +59,7 @@ def sums_then(
 #   shuffled, float        -       196         347
 _MOST_TERMS = 128  # The program has a term for each unit of a group, so large groups would take long to compile.
 _LARGEST_ONE_HOT = 10**7  # The product multiplies once per unit and group, while the other ways add once per unit.
+_BLOCK = 2**17  # Bytes of steps whose copy is multiplied while it is in the cache, also that of a batch of `vmap`.
 _NOT_FINITE = 2.0**100  # It replaces values that are not finite, because 0 times these would be NaN in all groups.
 
 
@@ -108,7 +109,14 @@ def _sums_by_one_hot(
     values: Float[Array, "*steps units"], groups: Int[Array, " units"], outputs: int
 ) -> Float[Array, "*steps outputs"]:
     """The sums by a product with the one-hot matrix of the groups."""
-    sums = _product(jnp.where(jnp.isfinite(values), values, _NOT_FINITE), groups, outputs, values.dtype)
+    part = lambda values: _product(jnp.where(jnp.isfinite(values), values, _NOT_FINITE), groups, outputs, values.dtype)
+    if not isinstance(values.size, int) or values.nbytes <= 2 * _BLOCK:  # The size may be a symbol of `jax.export`.
+        sums = part(values)
+    else:
+        length = max(_BLOCK * len(values) // values.nbytes, 1)
+        blocks, rest = divmod(len(values), length)
+        block_sums = lax.map(lambda i: part(lax.dynamic_slice_in_dim(values, i * length, length)), jnp.arange(blocks))
+        sums = jnp.concatenate([block_sums.reshape(-1, *block_sums.shape[2:]), part(values[len(values) - rest :])])
     return jnp.where(jnp.abs(sums) < _NOT_FINITE / 2, sums, jnp.nan)
 
 
