@@ -146,8 +146,8 @@ class Spike(NamedTuple):
     negative: Bool[Array, "..."] | None = None
 
 
-def in_order(spikes: Spike, count: int) -> SpikeTimes:
-    """`SpikeTimes` from the spikes of many steps."""
+def compact(spikes: Spike, count: int) -> SpikeTimes:
+    """The spikes of many steps as `SpikeTimes`: those of each unit, without the steps between them."""
     times, negative = spikes
     steps, fired = len(times), jnp.isfinite(times)
     end = vary_like(jnp.full(times.shape[1:], steps, jnp.int32), fired)
