@@ -147,6 +147,12 @@ MASK = r"array of booleans with one entry per spike, of shape \(2, 2\), got"
             ValueError,
             r"`times` must be numbers \[ms\], .*`inf`.*, got 2 NaN\. Write `jax\.numpy\.where\(jax\.numpy\.isnan",
         ),
+        (
+            (jnp.array([-jnp.inf, 0.5]),),
+            ValueError,
+            r"`times` must be numbers \[ms\], .*`inf`.*, got 1 -inf\. Write `jax\.numpy\.sort\(jax\.numpy\.where",
+        ),
+        (([[1.0, 2.0], [3.0]],), TypeError, r".* for a list `trains` with one array per unit"),
     ],
 )
 def test_spike_times_rejects(arguments, error, match):

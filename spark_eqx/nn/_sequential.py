@@ -221,7 +221,7 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
 
         scale, encoder = Scale(mins=-80.0, maxs=40.0), LinearSpiker()
         signal, _ = scale(jnp.array([-20.0, 40.0]), None)
-        times = encoder.times(signal["output"], duration=100.0)
+        times = encoder.times(signal["signal"], duration=100.0)
         decoder = spark.Sequential([scale, encoder]).decoder()
         print(decoder.from_times(times).value.round(3))
         ```
