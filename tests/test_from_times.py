@@ -55,7 +55,7 @@ def by_seed(examples: int):
 
 
 @eqx.filter_jit
-def both(decoder: Any, times: SpikeTimes, at: jax.Array) -> tuple[jax.Array, jax.Array]:
+def both(decoder: Any, times: SpikeTimes, at: Any) -> tuple[jax.Array, jax.Array]:
     """The last values, and those at the moments, by one program."""
     return decoder.from_times(times).value, decoder.from_times(times, at).value
 

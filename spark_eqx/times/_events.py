@@ -52,7 +52,7 @@ def events(times: Times, size: Size | None = None) -> tuple[Float[Array, " size"
     if size is None and isinstance(number, Tracer):
         raise ValueError("events: `size` must be given under `jax.jit` [events], got None.")
     room = int(number) if size is None else as_size("events", "size", size, "events")
-    moment = refuse(moment, ~(moment > -jnp.inf).all(), NO_TIME.format("events", "times"), lambda: float(moment.min()))
+    moment = refuse(moment, ~(moment > -jnp.inf).all(), NO_TIME.format("events", "times"), lambda: f"{moment.min():g}")
     text = "events: `size` must be at least the number of spikes"
     moment = refuse(moment, number > room, text, lambda: f"{room} for {counted(number, 'spike')}")
     # The flattened entries are in the order of the units, which a stable sort keeps for equal times.

@@ -38,7 +38,7 @@ def merge(times: Times, *others: Times, count: Size | None = None) -> SpikeTimes
     moment = jnp.concatenate([each.times.astype(dtype) for each in trains], -1)
     room = moment.shape[-1] if count is None else as_size("merge", "count", count, "spikes")
     most = jnp.isfinite(moment).sum(-1, dtype=jnp.int32).max(initial=0)
-    moment = refuse(moment, ~(moment > -jnp.inf).all(), NO_TIME.format("merge", "times"), lambda: float(moment.min()))
+    moment = refuse(moment, ~(moment > -jnp.inf).all(), NO_TIME.format("merge", "times"), lambda: f"{moment.min():g}")
     text = "merge: `count` must be at least the number of spikes of a unit"
     moment = refuse(moment, most > room, text, lambda: f"{room} for {most}")
     order = jnp.argsort(lax.stop_gradient(moment), axis=-1, stable=True)[..., :room]
