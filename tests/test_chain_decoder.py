@@ -19,8 +19,10 @@ from spark_eqx.nn.interfaces import (
     PoissonSpiker,
     RateDecoder,
     ReceptiveFields,
+    RegularSpiker,
     Sampler,
     Scale,
+    SignalAverage,
     StepForwardSpiker,
     TopologicalPoissonSpiker,
     Unscale,
@@ -215,3 +217,42 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_errors(name):
     assert complaint(CASES[name]) is None
+
+
+def test_a_chain_of_a_decoder_and_stages_without_state_has_from_times():
+    scale, encoder = Scale(mins=jnp.array([-80.0, 0.0]), maxs=40.0), RegularSpiker()
+    signal, at = jnp.array([-20.0, 30.0]), np.array([0.0, 60.0, 90.0])
+    times = encoder.times(scale(signal, None)[0]["signal"], duration=100.0)
+    chain, own = spark.Sequential([scale, encoder]).decoder(), encoder.decoder()
+    np.testing.assert_allclose(chain.from_times(times).value, signal, rtol=1e-5)
+    values = own.from_times(times, at).value
+    expected = scale.decoder().unroll(values)[0]["signal"].value
+    np.testing.assert_array_equal(chain.from_times(times, at).value, expected)
+    np.testing.assert_array_equal(jax.jit(lambda x: chain.from_times(x, at).value)(times), expected)
+    assert chain.from_times(times, at[:0]).shape == (0, 2)
+    nested = spark.Sequential([spark.Sequential([own]), scale.decoder()])
+    assert tree_equal(nested.from_times(times), chain.from_times(times))
+    slope = jax.grad(lambda x: chain.from_times(spark.SpikeTimes(x)).value.sum())(times.times)
+    # The signal is `range * 1000 / (interval * max_freq)`.
+    last = np.isfinite(times.times).sum(-1) - 1
+    scaled = (np.asarray(signal) - [-80, 0]) / [120, 40]
+    np.testing.assert_allclose(
+        slope[[0, 1], last], -(scaled**2) * [120, 40] * encoder.config.max_freq / 1000, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "stages, text",
+    [
+        (
+            [RateDecoder(), SignalAverage()],
+            r"no stage after the decoder .* stage 1, SignalAverage, .* `spark_eqx.unroll",
+        ),
+        ([OnMinusOff(), RateDecoder()], r"stage 0 must be a decoder .* OnMinusOff. Write `chain\[1:\].from_times\("),
+        ([SCALE], "stage 0 must be a decoder .* got Scale. Put a decoder first"),
+        ([RateDecoder(), OnOff()], "stage 0, RateDecoder, gives 'signal'"),
+    ],
+)
+def test_chains_without_from_times_say_so(stages, text):
+    with pytest.raises(TypeError, match=f"Sequential.*{text}"):
+        spark.Sequential(stages).from_times(spark.SpikeTimes(jnp.ones((2, 3))))

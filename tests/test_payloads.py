@@ -95,7 +95,8 @@ MASK = r"array of booleans with one entry per spike, of shape \(2, 2\), got"
         ((jnp.ones(3, bool),), TypeError, rf"`times` .* dtype bool\. {AS_FLOATS}"),
         ((TIMES.astype(jnp.bfloat16),), TypeError, rf"`times` .* shape \(2, 2\), dtype bfloat16\. {AS_FLOATS}"),
         ((np.ones(3, np.float16),), TypeError, rf"`times` .* dtype float16\. {AS_FLOATS}"),
-        ((np.array([[0.5], [0.5, 1.0]], object),), TypeError, rf"`times` .* dtype object\. {AS_FLOATS}"),
+        ((np.array([0.5, 1.0], object),), TypeError, rf"`times` .* dtype object\. {AS_FLOATS}"),
+        ((np.array([[0.5], [0.5, 1.0]], object),), TypeError, r"`times` .* dtype object\. .* for a list `trains` with"),
         ((np.ones(3, ">f4"),), TypeError, r"`times` must be in the byte order of this machine, got dtype >f4"),
         ((jnp.float32(0.5),), TypeError, rf"`times` must be an {DTYPES} a scalar of float32\. Write `times\[None\]`"),
         ((SpikeTimes(TIMES),), TypeError, r"`times` .* got an instance of SpikeTimes\. Write `times\.value`"),
@@ -147,6 +148,12 @@ MASK = r"array of booleans with one entry per spike, of shape \(2, 2\), got"
             ValueError,
             r"`times` must be numbers \[ms\], .*`inf`.*, got 2 NaN\. Write `jax\.numpy\.where\(jax\.numpy\.isnan",
         ),
+        (
+            (jnp.array([-jnp.inf, 0.5]),),
+            ValueError,
+            r"`times` must be numbers \[ms\], .*`inf`.*, got 1 -inf\. Write `jax\.numpy\.sort\(jax\.numpy\.where",
+        ),
+        (([[1.0, 2.0], [3.0]],), TypeError, r".* for a list `trains` with one array per unit"),
     ],
 )
 def test_spike_times_rejects(arguments, error, match):

@@ -877,7 +877,7 @@ def test_bad_rasters():
         spark.times.to_raster(SpikeTimes(jnp.array([-2.0, 1.0])), 1.0, 4)
     with pytest.raises(ValueError, match="of_raster: `count` must be at least .* got 1 for 2"):
         spark.times.of_raster(np.array([True, True]), 1.0, 1)
-    with pytest.raises(ValueError, match="must hold only 0 and 1"):
+    with pytest.raises(ValueError, match="of_raster: `spikes` must hold only 0 and 1 .*SpikeArray\\(spikes != 0"):
         spark.times.of_raster(np.array([0, 2]), 1.0)
     with pytest.raises(ValueError, match='`closed` must be "left" or "right"'):
         spark.times.to_raster(SpikeTimes(jnp.zeros(1)), 1.0, 4, closed="both")  # pyright: ignore[reportArgumentType]

@@ -452,6 +452,45 @@ def test_gradients_pass_from_an_encoder_to_a_loss():
 
 # Edges and errors.
 
+INVALID = jnp.array([[1.0, 2.0, 3.0], [1.0, np.nan, 3.0], [-inf, 1.0, 3.0], [3.0, 1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x, at: times.trace(x, 5.0, at), lambda x, at: times.filter(x, lambda t: jnp.where(t < 9, 1.0, 0.0), at)],
+)
+def test_invalid_times_and_moments_are_nan_under_jit(function):
+    values = jax.jit(lambda x, at: function(SpikeTimes(x), at))(INVALID, jnp.array([50.0, np.nan, inf]))
+    np.testing.assert_array_equal(np.isnan(values), np.array([[False, True, True, True], *[[True] * 4] * 2]))
+
+
+def test_a_shift_keeps_invalid_times():
+    shifted = jax.jit(lambda x: times.shift(SpikeTimes(x), 1.0).times)(INVALID)
+    np.testing.assert_array_equal(shifted, INVALID + 1)
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+@pytest.mark.parametrize(
+    "function, text",
+    [
+        (lambda x: times.events(x, 3), "events: `times` must be finite"),
+        (times.merge, "merge: `times` must be finite"),
+        (lambda x: times.to_raster(x, 1.0, 5), "to_raster: `times` must be 0 or more"),
+    ],
+)
+def test_invalid_times_are_an_error_under_jit(function, text, unit):
+    with pytest.raises(Exception, match=text):
+        jax.block_until_ready(jax.jit(lambda x: function(SpikeTimes(x)))(INVALID[unit]))
+
+
+def test_a_kernel_that_jax_cannot_trace_is_explained():
+    kernels: list[Any] = [lambda t: t if t < 5 else 0, np.exp, lambda t: math.exp(-t)]
+    for kernel in kernels:
+        with pytest.raises((TypeError, ValueError)) as error:
+            times.filter(X, kernel, AT)
+        notes = "".join(getattr(error.value, "__notes__", []))
+        assert "filter: `kernel` must take an array of times [ms] of shape (at, *units) = (7, 2)" in notes
+
 
 def test_no_units_no_spikes_and_no_moments():
     for shape in ((0, 4), (3, 0), (0, 0), (0,)):
@@ -510,6 +549,11 @@ CASES = {
         lambda: unchecked.of_events(E[0], E[1][:1], (2,)),
         ValueError,
         "of_events: `time` and `unit` must have the same shape",
+    ),
+    "times instead of events": (
+        lambda: unchecked.of_events(X, E[1], (2,)),
+        TypeError,
+        "of_events: `time` .* got an instance of SpikeTimes, which needs no conversion",
     ),
     "a list": (
         lambda: unchecked.of_events([1.0], E[1], (2,)),

@@ -133,6 +133,9 @@ def ports(module: Any) -> str:
         lines.append(
             f"- **Times:** [`times`][{interfaces.__name__}.InputInterface.times] returns {link(spark.SpikeTimes)}."
         )
+    if issubclass(module, interfaces.OutputInterface) and module.decodes_times():
+        method = f"[`from_times`][{interfaces.__name__}.OutputInterface.from_times]"
+        lines.append(f"- **Times:** {method} takes {link(spark.SpikeTimes)}.")
     decoder = typing.get_type_hints(module.decoder)["return"] if hasattr(module, "decoder") else None
     if decoder is not None and decoder is not interfaces.OutputInterface:
         lines.append(f"- **Decoder:** `decoder(**fields)` makes a {link(decoder)}.")

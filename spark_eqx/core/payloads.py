@@ -232,7 +232,7 @@ class SpikeTimes(SparkPayload):
     [`to_raster`][spark_eqx.times.to_raster] and [`of_raster`][spark_eqx.times.of_raster].
 
     **Raises:** `TypeError` for arrays of another dtype or without an axis, and for a mask of another shape.
-    `ValueError` for times that are known and neither in order nor free of NaN.
+    `ValueError` for times that are known and not in order, and for NaN and `-inf` among them.
     """
 
     times: Float[Array, "*units count"]
@@ -248,6 +248,11 @@ class SpikeTimes(SparkPayload):
                 remedy = "`times.value`"
             elif isinstance(given, _ArrayLike) and not given.ndim:
                 remedy = "`times[None]`"
+            elif _of_several_lengths(given):
+                remedy = (
+                    "`spark_eqx.times.of_events(numpy.concatenate(trains), numpy.repeat(numpy.arange(len(trains)), "
+                    "[len(train) for train in trains]), (len(trains),))` for a list `trains` with one array per unit"
+                )
             raise TypeError(
                 f"{what} an array of float32 or float64 of shape (*units, count) [ms], got {_described(given)}. Write "
                 f"{remedy}."
@@ -271,6 +276,11 @@ class SpikeTimes(SparkPayload):
                 f"{what} numbers [ms], with `inf` where there is no spike, got {np.isnan(known).sum()} NaN. Write "
                 "`jax.numpy.where(jax.numpy.isnan(times), jax.numpy.inf, times)`."
             )
+        if (known == -np.inf).any():
+            raise ValueError(
+                f"{what} numbers [ms], with `inf` where there is no spike, got {(known == -np.inf).sum()} -inf. Write "
+                "`jax.numpy.sort(jax.numpy.where(times == -jax.numpy.inf, jax.numpy.inf, times))`."
+            )
         falls = known[..., 1:] < known[..., :-1]
         if falls.any():
             *unit, spike = (int(i) for i in np.argwhere(falls)[0])
@@ -291,6 +301,12 @@ class SpikeTimes(SparkPayload):
     def value(self) -> Float[Array, "*shape"]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The times."""
         return self.times
+
+
+def _of_several_lengths(given: Any) -> bool:
+    """Whether these are trains with different numbers of spikes, in a list or in an array of objects."""
+    ragged = isinstance(given, list | tuple) or getattr(given, "dtype", None) == np.dtype(object)
+    return ragged and len({np.shape(train) for train in given}) > 1
 
 
 def raster_of_times(given: PyTree, wanted: type[SparkPayload]) -> str:

@@ -19,7 +19,7 @@ from ..records.checks import non_negative, positive
 from ..records.class_names import counted
 from ._numbers import absolute, float_dtype, keep_nan, magnitude, root
 from ._steps import count_spikes, most_spikes, spike_steps
-from ._trains import first_times, in_order, pair_by_spike
+from ._trains import first_times, joined, pair_by_spike
 
 
 def van_rossum(spikes: Raster | Times, others: Raster | Times, tau: Scalar, dt: Scalar = 1.0) -> Float[Array, "*units"]:
@@ -165,7 +165,7 @@ def _van_rossum(
 def _van_rossum_of_times(
     first: Float[Array, "count *units"], second: Float[Array, "others *units"], tau: Float[Array, ""]
 ) -> Float[Array, "*units"]:
-    times, of_second = in_order(first, second)
+    times, of_second = joined(first, second)
     if len(times) == 0:
         return jnp.zeros(times.shape[1:], times.dtype)
     times, fired = first_times(times, len(times))

@@ -191,7 +191,9 @@ def _gaps_of_times(
 ) -> tuple[Float[Array, "capacity *units"], Bool[Array, "capacity *units"]]:
     """The first intervals of every unit [ms], and a mask of the valid ones."""
     times, fired = first_times(times, capacity + 1)
-    return jnp.where(fired[1:], times[1:] - times[:-1], 0), fired[1:]
+    gaps = jnp.where(fired[1:], times[1:] - times[:-1], 0)
+    # Traced times may be out of order, which has no interval.
+    return jnp.where(gaps < 0, jnp.nan, gaps), fired[1:]
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))

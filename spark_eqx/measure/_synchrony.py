@@ -13,7 +13,7 @@ from ..core.payloads import SpikeTimes
 from ..records.checks import positive
 from ._distances import raster_pair
 from ._numbers import absolute, float_dtype, keep_nan
-from ._trains import as_duration, in_order, no_duration, pair_by_spike, within
+from ._trains import as_duration, joined, no_duration, pair_by_spike, within
 
 
 def isi_distance(
@@ -176,7 +176,7 @@ def _spikes(
     start = jnp.zeros((1, *first.shape[1:]), first.dtype)
     repeated = lambda times: jnp.concatenate([start > 0, times[1:] == times[:-1]])[: len(times)]
     first, second = (jnp.where(repeated(times), jnp.inf, times) for times in (first, second))
-    t, of_second = in_order(jnp.concatenate([start, first]), second)
+    t, of_second = joined(jnp.concatenate([start, first]), second)
     spike = jnp.isfinite(t).at[0].set(False)
     t = jnp.where(jnp.isfinite(t), t, duration)
     width = jnp.diff(t, axis=0, append=jnp.broadcast_to(duration, start.shape))

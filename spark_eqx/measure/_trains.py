@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from .._arguments import Raster, Scalar, Times, as_number, as_raster
@@ -17,7 +18,9 @@ def times_by_spike(function: str, times: Times, dt: Scalar = 1.0) -> Float[Array
         raise ValueError(
             f"{function}: `dt` must be left out for spike times, which are in ms and have no steps, got {shown(dt)}."
         )
-    return jnp.moveaxis(times.times, -1, 0)
+    by_spike = jnp.moveaxis(times.times, -1, 0)
+    # Known times are without `-inf`. Traced ones make the measures of their unit NaN.
+    return jnp.where(by_spike == -jnp.inf, jnp.nan, by_spike) if isinstance(by_spike, Tracer) else by_spike
 
 
 def pair_by_spike(
@@ -72,10 +75,10 @@ def within(
     return refuse(times, outside.any(), text, lambda: f"{float(known[outside][0]):g} with `duration={duration}`")
 
 
-def in_order(
+def joined(
     first: Float[Array, "count *units"], second: Float[Array, "others *units"]
 ) -> tuple[Float[Array, "moments *units"], Bool[Array, "moments *units"]]:
-    """All times of two trains in ascending order, and which of them are of the second train."""
+    """All times of two trains in one ascending order, and which of them are of the second train."""
     times = jnp.concatenate([first, second])
     order = jnp.argsort(lax.stop_gradient(times), axis=0, stable=True)
     return jnp.take_along_axis(times, order, 0, mode="promise_in_bounds"), order >= len(first)

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from .._arguments import Numbers, Times
 from ..core.config import SparkConfig
 from ..core.exact import rounded_as_written
 from ..core.module import SparkModule, wrap
-from ..core.payloads import SparkPayload, SpikeArray
+from ..core.payloads import FloatArray, SparkPayload, SpikeArray
 from ..core.ports import Port, takes_one
 from ..core.running.keys import stage_key, stage_keys
 from ..core.running.state_checks import check_returned
@@ -18,6 +19,7 @@ from ..records.class_names import counted
 from ..records.numbers import concrete, same_step
 from ..records.record import parameter
 from .interfaces.input.base import InputInterface
+from .interfaces.output.base import OutputInterface
 
 
 class SequentialConfig(SparkConfig):
@@ -209,6 +211,59 @@ class Sequential(SparkModule[SequentialConfig, tuple]):
                     f"Sequential.decoder: stage {i}, {type(stage).__name__}, has no decoder: {rest}{reason}"
                 ) from error
         return Sequential(decoders[::-1])
+
+    def from_times(self, times: Times, at: Numbers | None = None) -> FloatArray:
+        """The values that spike times encode, by a chain that begins with a decoder: its method
+        [`from_times`][spark_eqx.nn.interfaces.OutputInterface.from_times], followed by the other stages.
+
+        ```python
+        from spark_eqx.nn.interfaces import LinearSpiker, Scale
+
+        scale, encoder = Scale(mins=-80.0, maxs=40.0), LinearSpiker()
+        signal, _ = scale(jnp.array([-20.0, 40.0]), None)
+        times = encoder.times(signal["signal"], duration=100.0)
+        decoder = spark.Sequential([scale, encoder]).decoder()
+        print(decoder.from_times(times).value.round(3))
+        ```
+
+        ```text
+        [-20.  40.]
+        ```
+
+        **Arguments:**
+
+        - `times`, `at`: as in the method of the decoder.
+
+        **Returns:** a [`FloatArray`][], the signal of the last stage, at each moment.
+
+        **Raises:** `TypeError` if the first stage has no such method, and for a stage with a state after it, such as
+            [`SignalAverage`][]: it needs equal time steps. The errors of the stages.
+        """
+        name, (first, *others) = "Sequential.from_times", self
+        method: Any = getattr(type(first), "from_times", None)
+        if method is None:
+            later = next((i for i, each in enumerate(self) if isinstance(each, OutputInterface)), None)
+            rest = "Put a decoder first." if later is None else f"Write `chain[{later}:].from_times(times, at)`."
+            raise TypeError(
+                f"{name}: stage 0 must be a decoder with the method `from_times`, got {type(first).__name__}. {rest}"
+            )
+        output: Mapping[str, Any] = {"signal": method(first, times, at)}
+        for i, stage in enumerate(others, 1):
+            signal = self._between(i, output)
+            of_moment = lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype)  # `at` may be empty
+            frame = signal if at is None else jax.tree.map(of_moment, signal)
+            state = type(stage).init(stage, frame)
+            if jax.tree.leaves(state):
+                raise TypeError(
+                    f"{name}: no stage after the decoder may have a state, got stage {i}, {type(stage).__name__}, "
+                    f"which needs equal time steps. Write `signal = chain[:{i}].from_times(times, at)` with `at = (1 + "
+                    f"numpy.arange(steps)) * dt`, and `spark_eqx.unroll(chain[{i}:], signal)`."
+                )
+            output, _ = stage(signal, state) if at is None else type(stage).unroll(stage, signal, state)
+        if len(output) == 1 and isinstance(signal := next(iter(output.values())), FloatArray):
+            return signal
+        given = ", ".join(f"{name!r} ({type(each).__name__})" for name, each in output.items())
+        raise TypeError(f"{name}: the last stage must give one FloatArray, got {type(self[-1]).__name__} with {given}.")
 
     def __len__(self) -> int:
         return len(self.config.stages)

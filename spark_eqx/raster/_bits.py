@@ -80,7 +80,9 @@ def unpack(words: Numbers, steps: Size, dtype: DType = bool) -> Shaped[Array, "s
     return _unpack(jnp.asarray(words), steps, as_dtype("unpack", dtype))
 
 
-def check_entries(function: str, raster: jax.Array | np.ndarray, made: _Made, counts: bool, remedy: str) -> _Made:
+def check_entries(
+    function: str, raster: jax.Array | np.ndarray, made: _Made, counts: bool, remedy: str, argument: str = "raster"
+) -> _Made:
     """Return `made`, which was computed from the raster, unless the raster has an invalid entry.
 
     Valid entries are 0 and 1 or, with `counts`, any number of spikes. Booleans are not checked, at no cost.
@@ -92,7 +94,7 @@ def check_entries(function: str, raster: jax.Array | np.ndarray, made: _Made, co
     return refuse(
         made,
         lost,
-        f"{function}: `raster` must hold only {allowed} ({remedy})",
+        f"{function}: `{argument}` must hold only {allowed} ({remedy})",
         lambda: next(entry for entry in np.asarray(raster).flat if _lost(np, entry, counts)),
     )
 

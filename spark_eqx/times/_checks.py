@@ -1,17 +1,21 @@
 """Checks of the arguments that the functions of spike times share."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from .._arguments import Numbers, Scalar, Times
-from ..core.payloads import SpikeArray, SpikeTimes
+from ..core.payloads import SparkPayload, SpikeArray, SpikeTimes
 from ..raster._steps import as_times
 from ..records.checks import Check
 from ..records.fields import shown
 from ..records.kinds import number
 from ..records.numbers import check_broadcasts, concrete
+
+
+NO_TIME = "{}: `{}` must be finite [ms], or `inf` where there is no spike"
 
 
 def as_spike_times(
@@ -49,6 +53,20 @@ def per_unit(
 
 def as_moments(function: str, at: Numbers, dtype: DTypeLike) -> Float[Array, " at"]:
     """The argument `at` of a public function, checked."""
+    if not isinstance(at, jax.Array | np.ndarray):
+        remedy = "`numpy.asarray(...)`"
+        if isinstance(at, SpikeTimes):
+            remedy = "`at.times.ravel()`, without its entries of `inf`"
+        elif isinstance(at, SparkPayload):
+            remedy = "`at.value`"
+        elif isinstance(at, int | float | np.number):
+            remedy = f"`numpy.asarray([{at}])`"
+        raise TypeError(f"{function}: `at` must be an array of times [ms], got {shown(at)}. Write {remedy}.")
+    if jnp.issubdtype(at.dtype, jnp.floating) and at.dtype.itemsize < 4:
+        raise TypeError(
+            f"{function}: `at` must be an array of times [ms], floats of 32 or 64 bits or integers, got dtype "
+            f"{at.dtype}. Write `at.astype(jax.numpy.float32)`."
+        )
     at = as_times(function, "at", "ms", at)
     if at.ndim != 1:
         remedy = "Write `at[None]`." if at.ndim == 0 else "Write `at.ravel()`."
@@ -56,7 +74,25 @@ def as_moments(function: str, at: Numbers, dtype: DTypeLike) -> Float[Array, " a
     known = concrete(at)
     if known is not None and not np.isfinite(known).all():
         raise ValueError(f"{function}: `at` must be finite [ms], got {known[~np.isfinite(known)][0]:g}.")
-    return jnp.asarray(at, dtype)
+    at = jnp.asarray(at, dtype)
+    return at if known is not None else jnp.where(jnp.isfinite(at), at, jnp.nan)
+
+
+def nan_where_unknown(
+    values: Float[Array, "at *values"], times: Float[Array, "*units count"], at: Float[Array, " at"]
+) -> Float[Array, "at *values"]:
+    """The values, NaN for a traced moment that is not finite, and for a unit whose traced times are invalid."""
+    wrong, shape = invalid(times), values.shape[1:]
+    # The units of a population have one value together, which then lacks their last axis.
+    wrong = wrong.any(tuple(range(len(shape), wrong.ndim))) if wrong.shape[: len(shape)] == shape else wrong.any()
+    unknown = jnp.isnan(at).reshape(-1, *(1 for _ in shape)) | jnp.broadcast_to(wrong, shape)[None]
+    return jnp.where(unknown, jnp.nan, values)
+
+
+def invalid(times: Float[Array, "*units count"]) -> Bool[Array, "*units"]:
+    """Whether a unit has NaN or `-inf` among its times, or times out of order. Known times have been checked."""
+    falls = times[..., 1:] < times[..., :-1]
+    return jnp.any(~(times > -jnp.inf), axis=-1) | jnp.any(falls, axis=-1)
 
 
 def with_room(array: Array, room: int, fill: float | int) -> Array:

@@ -14,7 +14,8 @@ from ..core.payloads import SpikeTimes
 from ..core.running.unroll_arguments import refuse
 from ..raster._steps import as_indices, as_times
 from ..records.class_names import counted
-from ._checks import as_spike_times, with_room
+from ..records.fields import shown
+from ._checks import NO_TIME, as_spike_times, with_room
 
 
 def events(times: Times, size: Size | None = None) -> tuple[Float[Array, " size"], Int[Array, " size"]]:
@@ -35,8 +36,8 @@ def events(times: Times, size: Size | None = None) -> tuple[Float[Array, " size"
     - `unit`: indices into the flattened units, int32.
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments, including spikes with an inhibition mask, which
-    events cannot represent. `ValueError` for more spikes than `size`; under `jax.jit` this is an error at run time
-    (`equinox.error_if`).
+    events cannot represent. `ValueError` for NaN and for more spikes than `size`; under `jax.jit` these are errors at
+    run time (`equinox.error_if`).
     """
     times = as_spike_times("events", "times", times)
     if times.inhibition_mask is not None:
@@ -51,6 +52,7 @@ def events(times: Times, size: Size | None = None) -> tuple[Float[Array, " size"
     if size is None and isinstance(number, Tracer):
         raise ValueError("events: `size` must be given under `jax.jit` [events], got None.")
     room = int(number) if size is None else as_size("events", "size", size, "events")
+    moment = refuse(moment, ~(moment > -jnp.inf).all(), NO_TIME.format("events", "times"), lambda: f"{moment.min():g}")
     text = "events: `size` must be at least the number of spikes"
     moment = refuse(moment, number > room, text, lambda: f"{room} for {counted(number, 'spike')}")
     # The flattened entries are in the order of the units, which a stable sort keeps for equal times.
@@ -81,6 +83,10 @@ def of_events(time: Numbers, unit: Numbers, shape: Shape, count: Size | None = N
     the units, and for more events of a unit than `count`; under `jax.jit` these are errors at run time
     (`equinox.error_if`).
     """
+    if isinstance(time, SpikeTimes):
+        raise TypeError(
+            f"of_events: `time` must be an array of times [ms], got {shown(time)}, which needs no conversion."
+        )
     time = as_times("of_events", "time", "ms", time)
     unit = as_indices("of_events", "unit", "indices of units", unit)
     if time.ndim != 1 or time.shape != unit.shape:

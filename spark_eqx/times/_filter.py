@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from .._arguments import Kernel, Numbers, Times
 from ..records.fields import shown
 from ..records.numbers import is_real
-from ._checks import as_moments, as_spike_times
+from ._checks import as_moments, as_spike_times, nan_where_unknown
 
 
 def filter(times: Times, kernel: Kernel, at: Numbers) -> Float[Array, "at *units"]:
@@ -36,7 +36,8 @@ def filter(times: Times, kernel: Kernel, at: Numbers) -> Float[Array, "at *units
     - `at`: the moments [ms], an array of shape `(at,)` of floats of 32 or 64 bits or of integers, in any order. They
         are converted to the dtype of the times.
 
-    **Returns:** an array of shape `(at, *units)`, in the dtype of the times.
+    **Returns:** an array of shape `(at, *units)`, in the dtype of the times. Under `jax.jit`, where values cannot be
+        checked, it is NaN for a unit whose times are NaN or not in order, and for a moment that is not finite.
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments, including a kernel that returns another shape.
     """
@@ -47,9 +48,16 @@ def filter(times: Times, kernel: Kernel, at: Numbers) -> Float[Array, "at *units
             "filter: `kernel` must be a function of the time since the spike [ms], as in `lambda t: "
             f"jax.numpy.exp(-t / 5.0)`, got {shown(kernel)}."
         )
-    moments = as_moments("filter", at, dtype).reshape(-1, *(1 for _ in units))
+    moments = as_moments("filter", at, dtype)
     shape = (len(moments), *units)
-    made = jax.eval_shape(kernel, jax.ShapeDtypeStruct(shape, dtype))
+    try:
+        made = jax.eval_shape(kernel, jax.ShapeDtypeStruct(shape, dtype))
+    except (TypeError, ValueError) as error:
+        error.add_note(
+            f"filter: `kernel` must take an array of times [ms] of shape (at, *units) = {shape}, traced by JAX. Write "
+            "it with `jax.numpy`, without `if`, as in `lambda t: jax.numpy.where(t < 5.0, jax.numpy.exp(-t / 5.0), 0)`."
+        )
+        raise
     array = isinstance(made, jax.ShapeDtypeStruct)
     if not array or made.shape != shape or not is_real(made.dtype):
         got = f"shape {made.shape}, dtype {made.dtype}" if array else type(made).__name__
@@ -61,7 +69,7 @@ def filter(times: Times, kernel: Kernel, at: Numbers) -> Float[Array, "at *units
     # Without a checkpoint, the gradient would store the intermediate results of the kernel for every spike.
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def term(spike: Array, negative: Array | None, moments: Array) -> Array:
-        elapsed = moments - spike[None]
+        elapsed = moments.reshape(-1, *(1 for _ in units)) - spike[None]
         begun = elapsed >= 0
         # Not 0 ms, where kernels such as `sqrt(t)` have an infinite derivative, and 0 times that is NaN.
         value = kernel(jnp.where(begun, elapsed, 1)).astype(dtype)
@@ -70,4 +78,4 @@ def filter(times: Times, kernel: Kernel, at: Numbers) -> Float[Array, "at *units
 
     add = lambda total, each: (total + term(*each, moments), None)
     by_spike = jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), (times.times, times.inhibition_mask))
-    return lax.scan(add, jnp.zeros(shape, dtype), by_spike)[0]
+    return nan_where_unknown(lax.scan(add, jnp.zeros(shape, dtype), by_spike)[0], times.times, moments)

@@ -6,7 +6,7 @@ from jax import lax
 from .._arguments import Size, Times, as_size
 from ..core.payloads import SpikeTimes
 from ..core.running.unroll_arguments import refuse
-from ._checks import as_spike_times, with_room
+from ._checks import NO_TIME, as_spike_times, with_room
 
 
 def merge(times: Times, *others: Times, count: Size | None = None) -> SpikeTimes:
@@ -23,8 +23,8 @@ def merge(times: Times, *others: Times, count: Size | None = None) -> SpikeTimes
     **Returns:** [`SpikeTimes`][] of shape `(*units, count)`, in float64 if one of the arguments is. They have an
     inhibition mask if one of the arguments has one; the spikes of an argument without a mask are excitatory.
 
-    **Raises:** `TypeError` or `ValueError` for invalid arguments, including other units. `ValueError` for more spikes
-    of a unit than `count`; under `jax.jit` this is an error at run time (`equinox.error_if`).
+    **Raises:** `TypeError` or `ValueError` for invalid arguments, including other units. `ValueError` for NaN and for
+    more spikes of a unit than `count`; under `jax.jit` these are errors at run time (`equinox.error_if`).
     """
     trains = [as_spike_times("merge", "others" if i else "times", each) for i, each in enumerate((times, *others))]
     units = trains[0].shape[:-1]
@@ -38,6 +38,7 @@ def merge(times: Times, *others: Times, count: Size | None = None) -> SpikeTimes
     moment = jnp.concatenate([each.times.astype(dtype) for each in trains], -1)
     room = moment.shape[-1] if count is None else as_size("merge", "count", count, "spikes")
     most = jnp.isfinite(moment).sum(-1, dtype=jnp.int32).max(initial=0)
+    moment = refuse(moment, ~(moment > -jnp.inf).all(), NO_TIME.format("merge", "times"), lambda: f"{moment.min():g}")
     text = "merge: `count` must be at least the number of spikes of a unit"
     moment = refuse(moment, most > room, text, lambda: f"{room} for {most}")
     order = jnp.argsort(lax.stop_gradient(moment), axis=-1, stable=True)[..., :room]

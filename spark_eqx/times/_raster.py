@@ -9,8 +9,9 @@ from jax.core import Tracer
 from .._arguments import Closed, Flag, Raster, Scalar, Size, Times, as_flag, as_number, as_raster, as_size
 from ..core.payloads import SpikeArray, SpikeTimes
 from ..core.running.unroll_arguments import refuse
-from ..nn.interfaces.input._times import Spike, in_order
-from ..raster._bits import NO_SIGNS, check_entries
+from ..nn.interfaces._ascending import of_steps
+from ..nn.interfaces.input._times import spike_by_spike, steps_of_spikes
+from ..raster._bits import check_entries
 from ..records.checks import positive
 from ..records.class_names import counted
 from ..records.fields import shown
@@ -38,8 +39,8 @@ def to_raster(times: Times, dt: Scalar, steps: Size, *, closed: Closed = "left",
     **Returns:** a [`SpikeArray`][] of booleans of shape `(steps, *units)`. If the times have an inhibition mask, so has
         the raster: a spike is inhibitory if all spikes that were merged into it are.
 
-    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` for a negative time, and for several
-    spikes of a unit in one step without `merge=True`; under `jax.jit` these are errors at run time
+    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` for a negative time and NaN, and for
+    several spikes of a unit in one step without `merge=True`; under `jax.jit` these are errors at run time
     (`equinox.error_if`).
     """
     times = as_spike_times("to_raster", "times", times, of_raster="needs no conversion")
@@ -49,7 +50,7 @@ def to_raster(times: Times, dt: Scalar, steps: Size, *, closed: Closed = "left",
     units, count = times.shape[:-1], times.shape[-1]
     moment = jax.lax.stop_gradient(times.times).reshape(math.prod(units), count)
     got = lambda: f"{float(times.times.min()):g} [ms]"
-    moment = refuse(moment, (moment < 0).any(), "to_raster: `times` must be 0 or more [ms]", got)
+    moment = refuse(moment, ~(moment >= 0).all(), "to_raster: `times` must be 0 or more [ms]", got)
     position = moment / jnp.asarray(step_ms, moment.dtype)
     nearest = jnp.round(position)
     factor, constant = rounding(moment.dtype, dt)
@@ -94,7 +95,8 @@ def of_raster(spikes: Raster, dt: Scalar, count: Size | None = None) -> SpikeTim
     if isinstance(spikes, SpikeTimes):
         raise TypeError(f"of_raster: `spikes` must be a raster, got {shown(spikes)}, which needs no conversion.")
     array = jnp.asarray(as_raster("of_raster", "spikes", spikes))
-    array = check_entries("of_raster", array, array, counts=False, remedy=NO_SIGNS)
+    remedy = "for signed spikes, give `SpikeArray(spikes != 0, spikes < 0)`"
+    array = check_entries("of_raster", array, array, counts=False, remedy=remedy, argument="spikes")
     step_ms, fired = as_number("of_raster", "dt", dt, "ms", positive), array.astype(bool)
     most = fired.sum(0, dtype=jnp.int32).max(initial=0)
     if count is None and isinstance(most, Tracer):
@@ -103,6 +105,8 @@ def of_raster(spikes: Raster, dt: Scalar, count: Size | None = None) -> SpikeTim
     text = "of_raster: `count` must be at least the number of spikes of a unit"
     fired = refuse(fired, most > room, text, lambda: f"{room} for {most}")
     mask = spikes.inhibition_mask if isinstance(spikes, SpikeArray) else None
-    step = jnp.arange(len(fired), dtype=jnp.result_type(float)).reshape(-1, *(1 for _ in fired.shape[1:]))
-    start = step * as_array(step_ms, step.dtype, (1, *fired.shape[1:]))
-    return in_order(Spike(jnp.where(fired, start, jnp.inf), mask), room)
+    step, found = steps_of_spikes(fired, room)
+    dtype = jnp.result_type(float)
+    start = step.astype(dtype) * as_array(step_ms, dtype, (1, *fired.shape[1:]))
+    negative = None if mask is None else spike_by_spike(found & of_steps(mask, step))
+    return SpikeTimes(spike_by_spike(jnp.where(found, start, jnp.inf)), negative)

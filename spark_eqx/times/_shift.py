@@ -26,5 +26,5 @@ def shift(times: Times, by: Scalar) -> SpikeTimes:
     times = as_spike_times("shift", "times", times)
     delay = per_unit("shift", "by", by, "ms", finite, times)[..., None]
     # For `inf`, the sum would have the derivative 1 with respect to `by`.
-    moment = jnp.where(jnp.isfinite(times.times), times.times + delay, jnp.inf)
+    moment = jnp.where(times.times == jnp.inf, jnp.inf, times.times + delay)
     return SpikeTimes(moment, times.inhibition_mask)

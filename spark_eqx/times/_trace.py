@@ -9,7 +9,7 @@ from .._arguments import Numbers, Scalar, Times
 from ..core.payloads import SpikeTimes
 from ..nn.interfaces._ascending import first_above, of_steps
 from ..records.checks import positive
-from ._checks import as_moments, as_spike_times, per_unit
+from ._checks import as_moments, as_spike_times, nan_where_unknown, per_unit
 
 
 def trace(times: Times, tau: Scalar, at: Numbers, *, saturation_freq: Scalar = 50.0) -> Float[Array, "at *units"]:
@@ -33,7 +33,8 @@ def trace(times: Times, tau: Scalar, at: Numbers, *, saturation_freq: Scalar = 5
     - `saturation_freq`: the firing rate at which the mean of the trace is 1 [Hz], a number or an array that broadcasts
         against the units. The default is that of `ExponentialIntegrator`.
 
-    **Returns:** an array of shape `(at, *units)`, in the dtype of the times.
+    **Returns:** an array of shape `(at, *units)`, in the dtype of the times. Under `jax.jit`, where values cannot be
+        checked, it is NaN for a unit whose times are NaN or not in order, and for a moment that is not finite.
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments.
     """
@@ -48,9 +49,9 @@ def _trace(
     spikes: SpikeTimes, tau: Float[Array, "*units"], at: Float[Array, " at"], highest: Float[Array, "*units"]
 ) -> Float[Array, "at *units"]:
     times, units, count = jnp.moveaxis(spikes.times, -1, 0), spikes.shape[:-1], spikes.shape[-1]
-    at = jnp.broadcast_to(at.reshape(-1, *(1 for _ in units)), (len(at), *units))
+    moments, at = at, jnp.broadcast_to(at.reshape(-1, *(1 for _ in units)), (len(at), *units))
     if count == 0:
-        return jnp.zeros_like(at)
+        return nan_where_unknown(jnp.zeros_like(at), spikes.times, moments)
     fired = jnp.isfinite(times)
     sign = fired.astype(times.dtype)
     if spikes.inhibition_mask is not None:
@@ -70,4 +71,4 @@ def _trace(
     begun, last = last >= 0, jnp.maximum(last, 0)
     elapsed = jnp.where(begun, at - of_steps(times, last), 0)
     value = of_steps(after, last) * jnp.exp(-elapsed / tau[None])
-    return jnp.where(begun, value, 0) * (1000 / (highest * tau))[None]
+    return nan_where_unknown(jnp.where(begun, value, 0) * (1000 / (highest * tau))[None], spikes.times, moments)

@@ -15,7 +15,7 @@ from ....core.payloads import FloatArray, SpikeTimes
 from ....core.ports import Keys, Steps
 from ....records.numbers import zeros
 from ....surrogate import AbstractSurrogate
-from ._times import Spike, in_order
+from ._times import Spike, compact
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
@@ -123,7 +123,7 @@ class WindowSpiker(InputInterface[WindowConfigT, WindowSpikerState]):
         window = jnp.arange(windows, dtype=first.dtype).reshape(-1, 1, *(1 for _ in units))
         times = window * config.window + first[:, None] + index.astype(first.dtype) * interval[:, None]
         flat = lambda x: jnp.broadcast_to(x, times.shape).reshape(windows * self.most_per_window, *units)
-        return in_order(Spike(flat(jnp.where(index < number[:, None], times, jnp.inf))), count)
+        return compact(Spike(flat(jnp.where(index < number[:, None], times, jnp.inf))), count)
 
     @property
     def most_per_window(self) -> int:

@@ -158,17 +158,26 @@ def following_steps(
     return lax.scan(earlier, end, (fired, number), reverse=True)
 
 
-def in_order(spikes: Spike, count: int) -> SpikeTimes:
-    """`SpikeTimes` from the spikes of many steps."""
+def steps_of_spikes(
+    fired: Bool[Array, "steps *units"], count: int
+) -> tuple[Int[Array, "count *units"], Bool[Array, "count *units"]]:
+    """The step of each spike, and whether there is one."""
+    steps = len(fired)
+    if not steps:
+        none = jnp.zeros((count, *fired.shape[1:]), jnp.int32)
+        return none, none > 0
+    first, following = following_steps(fired)
+    after = lambda step: jnp.where(step < steps, of_steps(following, jnp.minimum(step, steps - 1)[None])[0], steps)
+    step = lax.scan(lambda step, _: (after(step), step), first, None, length=count)[1]
+    return jnp.minimum(step, steps - 1), step < steps
+
+
+def compact(spikes: Spike, count: int) -> SpikeTimes:
+    """The spikes of many steps as `SpikeTimes`: those of each unit, without the steps between them."""
     times, negative = spikes
-    steps = len(times)
-    first, following = following_steps(jnp.isfinite(times))
-    following = jnp.concatenate([following, jnp.full_like(following, steps, shape=(1, *following.shape[1:]))])
-    of_spike = lax.scan(lambda step, _: (of_steps(following, step[None])[0], step), first, None, length=count)[1]
-    at = lambda each: of_steps(each, jnp.minimum(of_spike, max(steps - 1, 0)))
-    found = of_spike < steps
-    mask = None if negative is None else spike_by_spike(found & at(negative))
-    return SpikeTimes(spike_by_spike(jnp.where(found, at(times), jnp.inf)), mask)
+    step, found = steps_of_spikes(jnp.isfinite(times), count)
+    mask = None if negative is None else spike_by_spike(found & of_steps(negative, step))
+    return SpikeTimes(spike_by_spike(jnp.where(found, of_steps(times, step), jnp.inf)), mask)
 
 
 def first_of_blocks(

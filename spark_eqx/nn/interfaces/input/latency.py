@@ -15,7 +15,7 @@ from ....records.numbers import Number, as_array, zeros
 from ....records.record import parameter
 from ..output.latency import LatencyConfig, LatencyDecoder
 from ._latched_encoder import count_windows, in_windows, most_windows, newly, out_of_windows
-from ._times import Spike, first_of_blocks, in_order, regular_times
+from ._times import Spike, compact, first_of_blocks, regular_times
 from .base import InputInterface, InputInterfaceConfig, InputInterfaceOutput
 
 
@@ -181,7 +181,7 @@ class LatencySpiker(InputInterface[LatencySpikerConfig, LatencySpikerState]):
             after = jnp.where(time >= begin, time, begin)
             return state, Spike(jnp.where(crossed, window.astype(time.dtype) * config.window + after, jnp.inf))
 
-        return in_order(first_of_blocks(body, None, payload, length), count)
+        return compact(first_of_blocks(body, None, payload, length), count)
 
     def most_spikes(self, duration: float) -> int:
         return most_windows(self.config, duration)

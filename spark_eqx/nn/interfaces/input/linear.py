@@ -23,7 +23,7 @@ from ._membrane import (
     slowest_rise,
     unpack,
 )
-from ._times import Spike, first_of_blocks, in_order, regular_times, steps_apart, with_derivative
+from ._times import Spike, compact, first_of_blocks, regular_times, steps_apart, with_derivative
 from .base import InputInterface, InputInterfaceOutput, RateSpiker, at_full_signal, excitation
 
 
@@ -107,7 +107,7 @@ class LeakyDynamics(InputInterface[LeakyConfigT, LinearSpikerState]):
                 return state, Spike(jnp.where(fired, step.astype(crossing.dtype) * dt + crossing, jnp.inf))
 
             length = steps_apart(encoder.config, len(payload))
-            return in_order(first_of_blocks(body, state, payload, length), count)
+            return compact(first_of_blocks(body, state, payload, length), count)
 
         # The packed state takes two thirds of the time, but its derivative is not exact.
         packed = spikes(*lax.stop_gradient((self, payload, pack(state, config))))

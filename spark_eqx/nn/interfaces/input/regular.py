@@ -18,7 +18,7 @@ from ....surrogate import AbstractSurrogate, StraightThrough
 from .._prefix_sum import prefix_sum
 from ._fixed_point import FRACTION, ONE, in_units, rounded_up, scaled_up
 from ._signed_rate import SignedConfig, SignedSpiker, proportional_rate, spikes_per_step
-from ._times import Spike, derivative_of, first_of_blocks, in_order, regular_times, steps_apart
+from ._times import Spike, compact, derivative_of, first_of_blocks, regular_times, steps_apart
 from .base import InputInterfaceOutput, at_full_signal
 
 
@@ -178,7 +178,7 @@ class RegularSpiker(SignedSpiker[RegularSpikerConfig, RegularSpikerState]):
         following = jnp.concatenate([payload.value[1:], jnp.zeros_like(payload.value[:1])]) if precise else None
         frames = payload, None if following is None else FloatArray(following)
         begin = state, lax.stop_gradient(drawn - phase) if precise else None, phase
-        return in_order(first_of_blocks(body, begin, frames, steps_apart(config, len(payload))), count)
+        return compact(first_of_blocks(body, begin, frames, steps_apart(config, len(payload))), count)
 
     def most_spikes(self, duration: float) -> int | None:
         return at_full_signal(self.config, duration)

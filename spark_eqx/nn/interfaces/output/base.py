@@ -88,7 +88,8 @@ class OutputInterface(Interface[OutputConfigT, StateT]):
 
         **Returns:** a [`FloatArray`][] of the values that are known at these moments, of shape `(at, *units)`, or
             `(*units,)` without `at`, in the dtype of the times. Before the first value is known, it is 0, or the
-            `start` of [`ContrastDecoder`][].
+            `start` of [`ContrastDecoder`][]. Under `jax.jit`, where values cannot be checked, it is NaN for a unit
+            whose times are NaN or not in order, and for a moment that is not finite.
 
         **Raises:** `TypeError` for decoders of codes that are made of steps. `TypeError` or `ValueError` for invalid
             arguments, and for parameters that do not broadcast against the units.
@@ -144,6 +145,8 @@ def reads_steps(decoder: OutputInterface) -> TypeError:
 
 @jax.jit
 def _from_times(decoder: SplitTree, spikes: SpikeTimes, at: Float[Array, " at"] | None) -> FloatArray:
+    from ....times._checks import nan_where_unknown
+
     decoder, spikes, at = pin((decoder, spikes, at))
     of: Any = decoder.tree
     cls, times = type(of), jnp.moveaxis(spikes.times, -1, 0)
@@ -159,4 +162,5 @@ def _from_times(decoder: SplitTree, spikes: SpikeTimes, at: Float[Array, " at"] 
     # With a last spike that never comes, every search finds an entry.
     pad = lambda x, fill: jnp.concatenate([x, jnp.full_like(x, fill, shape=(1, *x.shape[1:]))])
     values = cls.values_at(of, pad(times, jnp.inf), pad(sign, 1), moments)
+    values = nan_where_unknown(values, spikes.times, jnp.zeros(1, times.dtype) if at is None else at)
     return FloatArray(values[0] if at is None else values)

@@ -136,7 +136,7 @@ class BurstDecoder(WindowDecoder[BurstDecoderConfig, _Burst]):
     def read_times(self, information: PyTree) -> Float[Array, "*units"]:
         (signed, first, last), config = information, self.config
         sign, count = jnp.sign(signed), jnp.abs(signed)
-        one = signed if config.by == "count" else sign * (count - 0.5)
+        one = signed if config.by == "count" else sign * jnp.abs(count - 0.5)
         if config.min_interval == config.max_interval:
             return one / config.max_spikes
         several = count > 1
