@@ -97,7 +97,7 @@ class DeltaSpiker(ContrastSpiker[DeltaSpikerConfig]):
             payload = jax.tree.map(lambda x: jnp.broadcast_to(x, (steps, *x.shape)), payload)
         compare = jax.vmap(lambda x, base: self.compare(x, base, payload.dtype)[0])
 
-        # Each branch replaces the missing samples for itself, because the operands of a condition are written to memory.
+        # Each branch replaces missing samples for itself, because the operands of a condition are written to memory.
         def without_gaps():
             x, sampled = self.samples(payload)
             first = compare(x[:1], jnp.where(state.started, state.memory, x[0])[None])
