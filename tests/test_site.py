@@ -6,7 +6,6 @@ import pkgutil
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -82,8 +81,7 @@ def test_signatures_are_python_of_at_most_88_characters():
 
 
 def test_navigation_has_every_page_once(pages):
-    config: Any = write.yaml.load((write.ROOT / "mkdocs.yml").read_text(), write.Loader)
-    assert sorted(write.leaves(config["nav"])) == sorted(pages)
+    assert sorted(write.leaves(write.CONFIG["nav"])) == sorted(pages)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)

@@ -67,14 +67,13 @@ def thumbnails(docs: Path, built: Path) -> dict[str, bytes]:
     return files
 
 
-def cards(uri: str, docs: Path) -> str:
-    """One card per example: its figure, and the title and the first sentence of its page."""
+def cards(uris: list[str], docs: Path) -> str:
+    """One card per page with an example: its figure, its title and its first sentence."""
     lines = ['<div class="gallery" markdown>']
-    for page in sorted(docs.rglob("*.md")):
-        text = page.read_text()
+    for uri in uris:
+        text, link = (docs / uri).read_text(), f"../{uri}"
         if not (found := COMMAND.search(text)):
             continue
-        link = "../" + page.relative_to(docs).as_posix()
         title = heading(text)
         pictures = "".join(
             f"![{title}](../assets/thumbnails/{found[1]}-{scheme}.png#only-{scheme}){{ loading=lazy }}"

@@ -51,6 +51,7 @@ class Loader(yaml.SafeLoader):
 
 
 Loader.add_constructor("!ENV", lambda loader, node: loader.construct_sequence(node)[-1])
+CONFIG = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader)
 
 
 def plain(uri: str) -> str:
@@ -81,7 +82,9 @@ def finished(uri: str, text: str, anchors: dict[str, str]) -> str:
         return part[0]
 
     text = PART.sub(convert, text)
-    text = gallery.with_button(uri, text).replace("{{ gallery }}", gallery.cards(uri, DOCS))
+    text = gallery.with_button(uri, text)
+    if "{{ gallery }}" in text:
+        text = text.replace("{{ gallery }}", gallery.cards(leaves(CONFIG["nav"]), DOCS))
     # The title of the window is the heading, because the titles in the navigation are shorter.
     title = json.dumps(gallery.heading(text).replace("`", ""))
     return text if text.startswith("---\n") else f"---\ntitle: {title}\n---\n\n{text}"
@@ -114,13 +117,13 @@ def leaves(nav: Any) -> list[str]:
 
 def for_models(pages: dict[str, str]) -> dict[str, str]:
     """`llms.txt`, a list of the pages, and `llms-full.txt`, their texts. Equations are in TeX there."""
-    config, site = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader), os.environ.get("SITE_URL", "")
+    site = os.environ.get("SITE_URL", "")
     # Without pictures, and with references to the API as plain text.
     words = lambda part: part["text"] or ("" if part["picture"] else part[0])
     marks = re.compile(r"\A---\n.*?\n---\n|\{\{.*?\}\}", re.S)
     readable = {uri: PART.sub(words, marks.sub("", text)) for uri, text in pages.items()}
-    lines, full = [f"# {config['site_name']}", f"\n> {config['site_description']}"], []
-    for section in config["nav"]:
+    lines, full = [f"# {CONFIG['site_name']}", f"\n> {CONFIG['site_description']}"], []
+    for section in CONFIG["nav"]:
         lines.append(f"\n## {next(iter(section))}\n")
         for uri in leaves(section):
             lines.append(
