@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import yaml
 
 import spark_eqx as spark
 from spark_eqx.core import Parameters
@@ -55,14 +54,15 @@ KEYS = {
 def expand(markdown: str) -> str:
     """Insert the generated parts into an API page: its contents, and its entries."""
     markdown = markdown.replace("{{ contents }}", contents(markdown))
-    return ENTRY.sub(lambda found: entry(found[1], **_options(found[0])), markdown)
+    return ENTRY.sub(_entry, markdown)
 
 
-def _options(text: str) -> dict[str, Any]:
-    return (yaml.safe_load(text.partition("\n")[2]) or {"options": {}})["options"]
+def _entry(found: re.Match[str]) -> str:
+    options = dict(re.findall(r"^      (\w+): (.*)$", found[0], re.M))
+    return entry(found[1], int(options.get("heading_level", 3)), re.findall(r"\w+", options.get("members", "")))
 
 
-def entry(path: str, heading_level: int = 3, members: typing.Sequence[str] = ()) -> str:
+def entry(path: str, level: int, members: typing.Sequence[str] = ()) -> str:
     """The entry of an object, with those of its members that the page lists. A module has no heading."""
     named = pkgutil.resolve_name(path)
     parts = [inspect.getdoc(named) or ""]
@@ -70,15 +70,15 @@ def entry(path: str, heading_level: int = 3, members: typing.Sequence[str] = ())
         owner, _, name = path.rpartition(".")
         kind = type(inspect.getattr_static(pkgutil.resolve_name(owner), name)).__name__
         decorator = f"@{kind}\n" if kind in ("property", "classmethod", "staticmethod") else ""
-        heading = f"{'#' * heading_level} `{name}` {{ #{path} }}"
+        heading = f"{'#' * level} `{name}` {{ #{path} }}"
         if name.startswith("__"):  # in an attribute, Markdown would read this as emphasis
-            heading = f'<h{heading_level} id="{path}" markdown="span">`{name}`</h{heading_level}>'
+            heading = f'<h{level} id="{path}" markdown="span">`{name}`</h{level}>'
         parts[:0] = [heading, f"``` {{ .python .no-copy }}\n{decorator}{name}{written(named, len(name))}\n```"]
     made = vars(named).get("__init__") if inspect.isclass(named) else None
     if made is not None and made.__doc__ != object.__init__.__doc__:
         parts.append(inspect.cleandoc(made.__doc__ or ""))
     parts.append(about(named))
-    parts += [entry(f"{path}.{member}", heading_level + 1) for member in members]
+    parts += [entry(f"{path}.{member}", level + 1) for member in members]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

@@ -39,9 +39,9 @@ PART = re.compile(
     r"^(?P<indent> *)(?P<fence>`{3,}).*?^(?P=indent)(?P=fence) *$"
     r"|!\[(?P<alt>[^\]]*)\]\((?P<picture>[^)\s]+)\)"
     r"|\[(?P<text>`[^`]+`|[^\[\]`]+)\]\[(?P<named>[\w.]*)\]"
-    r"|(?P<ticks>`+).+?(?P=ticks)"
+    r"|(?P<ticks>`+)(?:(?!\n\n).)+?(?P=ticks)"
     r"|\$\$(?P<block>.+?)\$\$"
-    r"|\$(?P<inline>(?=\S)[^$]+?(?<=\S))\$",
+    r"|\$(?P<inline>(?=\S)(?:(?!\n\n)[^$])+?(?<=\S))\$",
     re.M | re.S,
 )
 
@@ -105,7 +105,7 @@ def equation(tex: str, display: str) -> str:
 
 def url(uri: str) -> str:
     """The address of a page on the site."""
-    return re.sub(r"(^|/)index\.md$", r"\1", uri).replace(".md", "/") or "./"
+    return re.sub(r"(^|/)index\.md$", r"\1", uri).replace(".md", "/")
 
 
 def leaves(nav: Any) -> list[str]:
@@ -117,7 +117,8 @@ def leaves(nav: Any) -> list[str]:
 
 def for_models(pages: dict[str, str]) -> dict[str, str]:
     """`llms.txt`, a list of the pages, and `llms-full.txt`, their texts. Equations are in TeX there."""
-    site = os.environ.get("SITE_URL", "")
+    site = re.sub("/*$", "/", os.environ["SITE_URL"], count=1) if "SITE_URL" in os.environ else ""
+    link = lambda uri: site + url(uri) or "./"
     # Without pictures, and with references to the API as plain text.
     words = lambda part: part["text"] or ("" if part["picture"] else part[0])
     marks = re.compile(r"\A---\n.*?\n---\n|\{\{.*?\}\}", re.S)
@@ -126,10 +127,8 @@ def for_models(pages: dict[str, str]) -> dict[str, str]:
     for section in CONFIG["nav"]:
         lines.append(f"\n## {next(iter(section))}\n")
         for uri in leaves(section):
-            lines.append(
-                f"- [{gallery.heading(readable[uri])}]({site}{url(uri)}): {gallery.first_sentence(readable[uri])}"
-            )
-            full.append(f"Page: {site}{url(uri)}\n\n{readable[uri].strip()}\n")
+            lines.append(f"- [{gallery.heading(readable[uri])}]({link(uri)}): {gallery.first_sentence(readable[uri])}")
+            full.append(f"Page: {link(uri)}\n\n{readable[uri].strip()}\n")
     return {"llms.txt": "\n".join(lines) + "\n", "llms-full.txt": "\n".join(full)}
 
 
