@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import re
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,23 @@ def test_signatures_are_python_of_at_most_88_characters():
         ast.parse(f"def {text}: pass" if "(" in text else text)
     assert {0, 2} < lengths
     assert reference.written(spark.parameter, 9).startswith("(\n    *, default=dataclasses.MISSING, kind=None")
+
+
+def test_inventory_has_every_object_under_both_of_its_paths(anchors):
+    contents = reference.inventory({path: write.url(uri) for path, uri in anchors.items()}).split(b"\n", 4)
+    assert contents[0] == b"# Sphinx inventory version 2"
+    rows = {row.split()[0]: row.split()[1:] for row in zlib.decompress(contents[4]).decode().splitlines()}
+    assert anchors.keys() <= rows.keys()
+    page = "api/core/#spark_eqx.FloatArray"
+    assert rows["spark_eqx.FloatArray"] == rows["spark_eqx.core.payloads.FloatArray"] == ["py:class", "1", page, "-"]
+    roles = {
+        "unroll": "function",
+        "SparkModule.init": "method",
+        "nn.interfaces.InputInterface.signal_range": "property",
+    }
+    assert {path: rows[f"spark_eqx.{path}"][0] for path in roles} == {
+        path: f"py:{role}" for path, role in roles.items()
+    }
 
 
 def test_navigation_has_every_page_once(pages):

@@ -108,8 +108,10 @@ def inventory(urls: dict[str, str]) -> bytes:
     lines = []
     for path, url in urls.items():
         named = pkgutil.resolve_name(path)
-        role = "class" if inspect.isclass(named) else "function" if callable(named) else "attribute"
-        lines.append(f"{path} py:{role} 1 {url}#$ -\n")
+        roles = ("method", "property") if is_member(path) else ("function", "attribute")
+        role = "class" if inspect.isclass(named) else roles[not callable(named)]
+        home = f"{named.__module__}.{named.__qualname__}" if hasattr(named, "__qualname__") else path
+        lines += [f"{name} py:{role} 1 {url}#{path} -\n" for name in {path: 0, home: 0}]
     head = "# Sphinx inventory version 2\n# Project: spark_eqx\n# Version: \n# The rest is compressed by zlib.\n"
     return head.encode() + zlib.compress("".join(lines).encode())
 
