@@ -46,7 +46,7 @@ def test_finished_pages_need_no_plugin(pages, anchors):
 def test_parts_of_a_page_are_converted_outside_of_code():
     page = """# A `title`
 
-The rate $x_i * 2$ of [`rate`][] and [its module][spark_eqx.raster.pack]; `[a][b]` and `$x$`.
+The rate $x_i * \\text{a_b}$ of [`rate`][] and [its module][spark_eqx.raster.pack]; `[a][b]` and `$x$`.
 
 - A picture:
 
