@@ -146,7 +146,12 @@ reference = load_reference()
 
 @pytest.mark.parametrize("page", reference.PAGES, ids=lambda page: page.stem)
 def test_entries_of_the_api_pages_are_generated(page):
-    assert "::: spark_eqx" in reference.expand(page.read_text())
+    text = reference.expand(page.read_text())
+    assert "\n::: " not in text and "{{ contents }}" not in text
+    for path in reference.documented(page.read_text()):
+        is_module = inspect.ismodule(pkgutil.resolve_name(path))
+        anchors = [f"{{ #{path} }}", f'<a id="{path}">']
+        assert sum(map(text.count, anchors)) == (not is_module), path
 
 
 def test_documented_objects_have_a_signature_and_a_text():

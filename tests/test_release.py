@@ -15,6 +15,7 @@ def test_version_is_one():
     assert f"\nversion: {version}\n" in CITATION
     headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert headings[headings[0] == "Unreleased"] == version
+    assert f"\ncopyright: spark_eqx {version} · " in (ROOT / "mkdocs.yml").read_text()
     assert f"\n{version} [CpuDevice" in (ROOT / "docs/install.md").read_text()
 
 

@@ -1,15 +1,18 @@
-"""The figures of the site, light and dark. `python docs/_site/figures.py FOLDER` draws them without building the site.
+"""The figures of the site, light and dark. `python docs/_site/figures.py FOLDER` draws them without writing the pages.
 
 The figure of the start page and the README is kept in the repository. `python docs/_site/figures.py docs/assets start`
 draws it again.
 """
 
 import contextlib
+import hashlib
 import io
+import multiprocessing
 import re
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import jax
@@ -203,6 +206,17 @@ def event_camera():
     _draw_page("event_cameras")
 
 
+def train():
+    """The printed losses and accuracies of `docs/examples/train.py`."""
+    shown = (Path(__file__).parents[1] / "assets/output/train.txt").read_text()
+    rows = re.findall(r"epoch (\d+): loss ([\d.]+), accuracy ([\d.]+)%", shown)
+    epochs, losses, right = zip(*(map(float, row) for row in rows))
+    _, axes = plt.subplots(1, 2, layout="constrained")
+    for ax, values, label in zip(axes, (losses, right), ("loss", "held-out accuracy [%]")):
+        ax.plot(epochs, values, "o-")
+        ax.set(xlabel="epoch", ylabel=label, xticks=epochs)
+
+
 def _draw_page(name: str) -> None:
     """The figure of a page, drawn by the code of the page up to that figure."""
     page = (Path(__file__).parents[1] / f"{name}.md").read_text()
@@ -262,6 +276,7 @@ FIGURES: list[Callable[[], None]] = [
     recording,
     sound,
     event_camera,
+    train,
     *code_figures.FIGURES,
 ]
 STYLES = {
@@ -288,9 +303,24 @@ def draw(function: Callable[[], None], folder: Path) -> None:
 
 
 def draw_all(folder: Path) -> None:
+    """Draw the figures in two processes, unless they are already those of this code."""
     folder.mkdir(parents=True, exist_ok=True)
-    for function in FIGURES:
-        draw(function, folder)
+    root, digest, last = Path(__file__).parents[2], hashlib.sha256(), folder / ".digest"
+    read = [
+        root / "docs" / name for name in ("recording.md", "sound.md", "event_cameras.md", "assets/output/train.txt")
+    ]
+    for path in [*sorted(root.glob("spark_eqx/**/*.py")), *sorted(root.glob("docs/_site/*figures.py")), *read]:
+        digest.update(path.read_bytes())
+    digest.update(f"{jax.__version__} {matplotlib.__version__}".encode())
+    if last.exists() and last.read_text() == digest.hexdigest():
+        return
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+        list(processes.map(_draw_at, range(len(FIGURES)), [folder] * len(FIGURES)))
+    last.write_text(digest.hexdigest())
+
+
+def _draw_at(index: int, folder: Path) -> None:
+    draw(FIGURES[index], folder)
 
 
 if __name__ == "__main__":

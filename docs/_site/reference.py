@@ -1,4 +1,4 @@
-"""The generated parts of an API entry, in addition to the docstring: signature, ports, parameters."""
+"""The entries of the API pages: docstrings, signatures, ports, parameters."""
 
 import dataclasses
 import inspect
@@ -6,6 +6,7 @@ import pkgutil
 import re
 import types
 import typing
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,68 @@ KEYS = {
 
 
 def expand(markdown: str) -> str:
-    """Insert the generated parts into an API page: its contents, and below each class its ports and parameters."""
+    """Insert the generated parts into an API page: its contents, and its entries."""
     markdown = markdown.replace("{{ contents }}", contents(markdown))
-    return ENTRY.sub(lambda found: f"{found[0]}\n{about(pkgutil.resolve_name(found[1]))}", markdown)
+    return ENTRY.sub(_entry, markdown)
+
+
+def _entry(found: re.Match[str]) -> str:
+    options = dict(re.findall(r"^      (\w+): (.*)$", found[0], re.M))
+    return entry(found[1], int(options.get("heading_level", 3)), re.findall(r"\w+", options.get("members", "")))
+
+
+def entry(path: str, level: int, members: typing.Sequence[str] = ()) -> str:
+    """The entry of an object, with those of its members that the page lists. A module has no heading."""
+    named = pkgutil.resolve_name(path)
+    parts = [inspect.getdoc(named) or ""]
+    if not inspect.ismodule(named):
+        owner, _, name = path.rpartition(".")
+        kind = type(inspect.getattr_static(pkgutil.resolve_name(owner), name)).__name__
+        decorator = f"@{kind}\n" if kind in ("property", "classmethod", "staticmethod") else ""
+        heading = f"{'#' * level} `{name}` {{ #{path} }}"
+        if name.startswith("__"):  # in an attribute, Markdown would read this as emphasis
+            heading = f'<h{level} id="{path}" markdown="span">`{name}`</h{level}>'
+        parts[:0] = [heading, f"``` {{ .python .no-copy }}\n{decorator}{name}{written(named, len(name))}\n```"]
+    made = vars(named).get("__init__") if inspect.isclass(named) else None
+    if made is not None and made.__doc__ != object.__init__.__doc__:
+        parts.append(inspect.cleandoc(made.__doc__ or ""))
+    parts.append(about(named))
+    parts += [entry(f"{path}.{member}", level + 1) for member in members]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def written(named: Any, indent: int) -> str:
+    """The signature in lines of at most 88 characters, as a formatter would break it. A property has none."""
+    try:
+        shown = signature(named)
+    except (TypeError, ValueError):  # a property, or a class that is written in C
+        return ""
+    listed = list(shown.parameters.values())
+    if listed and listed[0].name == "self":
+        shown = shown.replace(parameters=listed[1:])
+    text = str(shown).replace("'", '"')
+    if indent + len(text) <= 88:
+        return text
+    if 4 + len(text) - 2 <= 88:
+        return f"(\n    {text[1:-1]}\n)"
+    parts = [str(each).replace("'", '"') for each in shown.parameters.values()]
+    kinds = [each.kind for each in shown.parameters.values()]
+    if inspect.Parameter.KEYWORD_ONLY in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        parts.insert(kinds.index(inspect.Parameter.KEYWORD_ONLY), "*")
+    return "(\n" + "".join(f"    {part},\n" for part in parts) + ")"
+
+
+def inventory(urls: dict[str, str]) -> bytes:
+    """The file `objects.inv`, with which the documentation of other packages links to the API."""
+    lines = []
+    for path, url in urls.items():
+        named = pkgutil.resolve_name(path)
+        roles = ("method", "property") if is_member(path) else ("function", "attribute")
+        role = "class" if inspect.isclass(named) else roles[not callable(named)]
+        home = f"{named.__module__}.{named.__qualname__}" if hasattr(named, "__qualname__") else path
+        lines += [f"{name} py:{role} 1 {url}#{path} -\n" for name in {path: 0, home: 0}]
+    head = "# Sphinx inventory version 2\n# Project: spark_eqx\n# Version: \n# The rest is compressed by zlib.\n"
+    return head.encode() + zlib.compress("".join(lines).encode())
 
 
 def documented(markdown: str) -> dict[str, Any]:
@@ -91,7 +151,7 @@ def about(named: Any) -> str:
     config = config_of(named)
     if config is not None:
         parts.append(ports(named))
-        anchor = f"[](){{#{path_of(config)}}}"
+        anchor = f'<a id="{path_of(config)}"></a>'
         table = parameters(config)
         said = f"{anchor}\n**Parameters**, which are fields of `{config.__name__}` and keyword arguments:"
         parts += [said, table] if table else [f"{anchor}\n**Parameters:** none."]
