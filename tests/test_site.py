@@ -26,7 +26,7 @@ PROGRAMS = gallery.programs(DOCS)
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    uris = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md"))]
+    uris = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md")) if "_site" not in path.parts]
     return {uri: write.plain(uri) for uri in uris}
 
 

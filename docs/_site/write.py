@@ -1,4 +1,4 @@
-"""Write the finished pages of the site to `pages`, from which MkDocs or Zensical builds it, without plugins.
+"""Write the finished pages of the site to `docs/_site/pages`. MkDocs or Zensical builds it from there, without plugins.
 
 A finished page is plain Markdown with attributes: snippets, API entries, figures and contents are inserted, references
 to the API are links, and equations are MathML, which needs no script.
@@ -156,4 +156,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "pages")
+    main(Path(sys.argv[1]) if sys.argv[1:] else DOCS / "_site/pages")
