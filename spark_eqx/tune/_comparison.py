@@ -1,0 +1,141 @@
+"""The result of a comparison, and its table."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ..nn._sequential import Sequential
+from ..records.class_names import nearest
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CodeResult:
+    """One code in a [`Comparison`][spark_eqx.tune.Comparison], at its best setting.
+
+    If the code has no setting, `encoder` and `decoder` are `None`, `setting` is empty, the numbers are NaN, and
+    `reason` explains why.
+
+    - `name`: the name of the code.
+    - `encoder`: a [`Sequential`][] of the fitted [`Scale`][] and the encoder. It takes the recording in its own unit.
+    - `decoder`: the decoder of `encoder`, with the fields of the decoder that were searched. Its output is in the unit
+        of the recording.
+    - `setting`: the values of the fields that were searched, of the encoder and of its decoder.
+    - `snr`: the signal-to-noise ratio of the reconstruction without the power of the mean, averaged over channels [dB].
+    - `snr_by_channel`: the same for each channel; NaN for a channel that is left out.
+    - `spikes_per_s`: the firing rate of the channel with the most spikes [spikes/s].
+    - `spikes_by_channel`: the firing rate of each channel [spikes/s].
+    - `delay`: the delay of the reconstruction [ms].
+    - `lossy`: the SNR after spikes were lost [dB], the mean over five draws.
+    - `jittered`: the SNR after spikes were moved in time [dB], the mean over five draws.
+    - `accuracy`: the cross-validated share of correctly classified examples; NaN without labels.
+    - `reason`: why the code has no setting; empty if it has one.
+    - `table`: all settings, as in [`SearchResult`][spark_eqx.tune.SearchResult]. The score is the SNR. It is NaN for
+        settings with more than twice the permitted spikes, which are not decoded.
+    """
+
+    name: str
+    encoder: Sequential | None = None
+    decoder: Sequential | None = None
+    setting: dict[str, Any] = dataclasses.field(default_factory=dict)
+    snr: float = np.nan
+    snr_by_channel: Float[np.ndarray, " channels"] | None = None
+    spikes_per_s: float = np.nan
+    spikes_by_channel: Float[np.ndarray, " channels"] | None = None
+    delay: float = np.nan
+    lossy: float = np.nan
+    jittered: float = np.nan
+    accuracy: float = np.nan
+    reason: str = ""
+    table: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        if self.reason:
+            return f"CodeResult({self.name!r}: {self.reason})"
+        return f"CodeResult({self.name!r}: {self.snr:.1f} dB, {self.spikes_per_s:.3g} spikes/s, {described(self)})"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """The result of [`compare`][spark_eqx.tune.compare]. `print(result)` prints its table, the best code first.
+
+    `result["step forward"]` is the [`CodeResult`][spark_eqx.tune.CodeResult] of a code; an underscore stands for a
+    space. Iteration yields the results of all codes, the best one first, and those without a setting last.
+
+    - `codes`: the results of all codes, in the order of the table.
+    - `most_spikes`: the limit on the firing rate of each channel [spikes/s], or `None`.
+    - `loss`: the probability with which each spike was lost.
+    - `jitter`: the standard deviation of the time by which spikes were moved [ms].
+    - `left_out`: the channels that are constant and have no score.
+    """
+
+    codes: tuple[CodeResult, ...]
+    most_spikes: float | None
+    loss: float
+    jitter: float
+    left_out: tuple[Any, ...] = ()
+
+    @property
+    def best(self) -> Sequential:
+        """The `encoder` of the best code: a [`Sequential`][] of the fitted [`Scale`][] and the encoder.
+
+        **Raises:** `ValueError` if no code has a setting.
+        """
+        encoder = self.codes[0].encoder
+        if encoder is None:
+            raise ValueError(f"Comparison.best: no code has a setting. The first one: {self.codes[0].reason}.")
+        return encoder
+
+    def __getitem__(self, name: str) -> CodeResult:
+        found = {each.name: each for each in self.codes}
+        for written in (name, str(name).replace("_", " ")):
+            if written in found:
+                return found[written]
+        raise KeyError(f"Comparison: no code is named {name!r}{nearest(str(name), found)}")
+
+    def __iter__(self) -> Iterator[CodeResult]:
+        return iter(self.codes)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __repr__(self) -> str:
+        labelled = any(not np.isnan(each.accuracy) for each in self.codes)
+        heads = ["code", *["accuracy"] * labelled, "SNR [dB]", "spikes/s", "delay [ms]"]
+        heads += [f"{100 * self.loss:.3g} % lost", f"{self.jitter:g} ms jitter"]
+        rows = [_cells(each, labelled) for each in self.codes if not each.reason]
+        lines = _aligned([[*heads, "setting"], *rows])
+        width = max(len(each.name) for each in self.codes)
+        return "\n".join([*lines, *(f"{each.name:{width}}  {each.reason}" for each in self.codes if each.reason)])
+
+
+def _cells(code: CodeResult, labelled: bool) -> list[str]:
+    decibel = lambda x: "" if np.isnan(x) else f"{x:.1f}"
+    accuracy = "" if np.isnan(code.accuracy) else f"{100 * code.accuracy:.1f} %"
+    delay = "" if np.isnan(code.delay) else f"{code.delay:.4g}"
+    cells = [code.name, *[accuracy] * labelled, decibel(code.snr), f"{code.spikes_per_s:.3g}", delay]
+    return [*cells, decibel(code.lossy), decibel(code.jittered), described(code)]
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """The rows as lines: numbers to the right, the first and the last column to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    last = len(widths) - 1
+    place = lambda i, cell: cell if i == last else cell.ljust(widths[0]) if i == 0 else cell.rjust(widths[i])
+    return ["  ".join(place(i, cell) for i, cell in enumerate(row)).rstrip() for row in rows]
+
+
+def described(code: CodeResult) -> str:
+    """The setting in a few words."""
+    show = lambda value: (
+        f"{len(value)} values"
+        if isinstance(value, tuple)
+        else f"{value:.3g}"
+        if isinstance(value, float) and abs(value) < 1000
+        else f"{value:.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+    return ", ".join(f"{name} {show(value)}" for name, value in code.setting.items())
