@@ -8,16 +8,15 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from ..nn._sequential import Sequential
 from ..nn.interfaces.control.scale import Scale
 from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
 from ..nn.interfaces.output.rate import RateDecoder
-from ..records.kinds import number
 from ._codes import Grid
 from ._comparison import CodeResult
-from ._grid import MEASURED, as_column, as_constant, as_field, check_settings, combinations, of_one_program
+from ._grid import MEASURED, TRACED, as_column, as_constant, as_field, check_settings, combinations, of_one_program
 from ._programs import Numbers, decode, disturb, encode, score
 from ._ridge import counts_in_bins, cross_validated
 
@@ -48,12 +47,14 @@ class Recording(NamedTuple):
     traced: Scale
     spread: Float[Array, "2 channels"]
     start: Float[Array, " channels"]
-    keys: PRNGKeyArray
+    keys: Shaped[Array, "examples ..."]
     seconds: Float[np.ndarray, " channels"]
     dt: float
 
     @classmethod
-    def of(cls, values: np.ndarray, present: np.ndarray, scale: Scale, keys: PRNGKeyArray, dt: float) -> "Recording":
+    def of(
+        cls, values: np.ndarray, present: np.ndarray, scale: Scale, keys: Shaped[Array, "examples ..."], dt: float
+    ) -> "Recording":
         scored = np.where(present, values[:, : present.shape[1]].astype(float), np.nan)
         flat = ~present.any((0, 1))
         scored[:, :, flat] = 0
@@ -125,7 +126,9 @@ class _Group:
         # Two sizes only, because the program that scores is compiled for each size.
         return 1 if len(self) == 1 else self.most_in_chunk
 
-    def encode(self, rows: np.ndarray, keys: PyTree | None = None) -> tuple[Array, np.ndarray]:
+    def encode(
+        self, rows: np.ndarray, keys: Shaped[Array, "settings examples ..."] | None = None
+    ) -> tuple[Array, np.ndarray]:
         """The spikes of one chunk of settings, and the numbers of spikes by channel."""
         of = self.recording
         keys = jnp.broadcast_to(of.keys, (len(rows), *of.keys.shape)) if keys is None else keys
@@ -209,8 +212,8 @@ def _groups(encoder: InputInterface, grid: Any, recording: Recording, rules: Rul
     windows = "window" in names and "window" not in own and isinstance(decoder, RateDecoder)
     of_encoder = [name for name in names if name in own]
     of_decoder = [name for name in names if name not in own]
-    mapped = [name for name in of_encoder if own[name] is number]
-    read = [name for name in of_decoder if others[name] is number or (windows and name == "window")]
+    mapped = [name for name in of_encoder if own[name] in TRACED]
+    read = [name for name in of_decoder if others[name] in TRACED or (windows and name == "window")]
     values = dict(zip(names, columns, strict=True))
     fixed = [values[name] for name in names if name not in (*mapped, *read)]
     units = np.prod(recording.values.shape) * getattr(encoder.config, "resolution", 1)

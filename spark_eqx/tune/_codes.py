@@ -4,7 +4,7 @@ All times are multiples of the time step, and all signals are scaled to the rang
 recordings of any rate and unit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ class Steps(NamedTuple):
     def pick(self, quick: Any, full: Any) -> Any:
         return full if self.full else quick
 
-    def times(self, *steps: float) -> list[float]:
+    def times(self, steps: Sequence[int]) -> list[float]:
         """Numbers of steps as times [ms], as far as the recording is at least twice as long."""
         short = [n for n in steps if 2 * n <= self.count] or [min(steps)]
         return [round(n * self.dt, 9) for n in short]
@@ -60,7 +60,7 @@ class Steps(NamedTuple):
 
     def over(self) -> list[float]:
         """Windows [ms] of a decoder."""
-        return self.times(*self.pick((10, 20, 40, 80, 160), (5, 10, 20, 40, 80, 160)))
+        return self.times(self.pick((10, 20, 40, 80, 160), (5, 10, 20, 40, 80, 160)))
 
 
 def _rate(make: Callable[..., InputInterface], of: Steps, **grid: Any) -> list[Grid]:
@@ -68,19 +68,19 @@ def _rate(make: Callable[..., InputInterface], of: Steps, **grid: Any) -> list[G
     return [(make(max_freq=rates[0], dt=of.dt), {"max_freq": rates, **grid, "window": of.over()})]
 
 
-def _windows(make: Callable[..., InputInterface], of: Steps, *steps: int) -> list[Grid]:
-    windows = of.times(*steps)
+def _windows(make: Callable[..., InputInterface], of: Steps, steps: Sequence[int]) -> list[Grid]:
+    windows = of.times(steps)
     return [(make(window=windows[0], dt=of.dt), {"window": windows})]
 
 
 def _burst(of: Steps) -> list[Grid]:
     sizes = of.pick(((2, (16, 32)), (4, (32,)), (8, (64,))), ((2, (4, 8, 16, 32)), (4, (8, 16, 32)), (8, (16, 32, 64))))
     make = lambda n: BurstSpiker(max_spikes=n, min_interval=of.dt, max_interval=2 * of.dt, window=64 * of.dt, dt=of.dt)
-    return [(make(n), {"max_spikes": [n], "window": of.times(*windows)}) for n, windows in sizes]
+    return [(make(n), {"max_spikes": [n], "window": of.times(windows)}) for n, windows in sizes]
 
 
 def _population(of: Steps) -> list[Grid]:
-    rates, windows = of.rates(), of.times(*of.pick((20, 40, 80), (5, 10, 20, 40, 80, 160)))
+    rates, windows = of.rates(), of.times(of.pick((20, 40, 80), (5, 10, 20, 40, 80, 160)))
     encoder = TopologicalPoissonSpiker(resolution=8, max_freq=rates[0], dt=of.dt)
     return [(encoder, {"max_freq": rates, "sigma": of.pick([0.2], [0.2, 0.5]), "window": windows})]
 
@@ -113,15 +113,15 @@ LIBRARY: dict[str, Callable[[Steps], list[Grid]]] = {
     "regular": lambda of: _rate(RegularSpiker, of),
     "renewal": lambda of: _rate(lambda **fields: RenewalSpiker(order=16, **fields), of),
     "linear": lambda of: _rate(
-        lambda **fields: LinearSpiker(cd=0.5 * of.dt, tau=100 * of.dt, **fields), of, tau=of.times(20, 100)
+        lambda **fields: LinearSpiker(cd=0.5 * of.dt, tau=100 * of.dt, **fields), of, tau=of.times((20, 100))
     ),
-    "latency": lambda of: _windows(LatencySpiker, of, *of.pick((4, 8, 16, 24, 32, 64), (4, 8, 12, 16, 24, 32, 64))),
-    "phase": lambda of: _windows(PhaseSpiker, of, *of.pick((8, 16, 24, 32), (4, 8, 12, 16, 24, 32, 64))),
+    "latency": lambda of: _windows(LatencySpiker, of, of.pick((4, 8, 16, 24, 32, 64), (4, 8, 12, 16, 24, 32, 64))),
+    "phase": lambda of: _windows(PhaseSpiker, of, of.pick((8, 16, 24, 32), (4, 8, 12, 16, 24, 32, 64))),
     "weighted phase": lambda of: [
         (WeightedPhaseSpiker(bits=2, dt=of.dt), {"bits": of.pick([2, 4, 6], [2, 3, 4, 5, 6, 8, 10])})
     ],
     "burst": _burst,
-    "rank order": lambda of: _windows(RankOrderSpiker, of, *of.pick((16, 32), (8, 16, 32))),
+    "rank order": lambda of: _windows(RankOrderSpiker, of, of.pick((16, 32), (8, 16, 32))),
     "topological poisson": _population,
     "delta": lambda of: _changes(DeltaSpiker, of),
     "step forward": lambda of: _changes(StepForwardSpiker, of),
@@ -129,7 +129,7 @@ LIBRARY: dict[str, Callable[[Steps], list[Grid]]] = {
     "moving window": lambda of: _changes(
         lambda **fields: MovingWindowSpiker(window=3 * of.dt, **fields),
         of,
-        window=of.times(*of.pick((3, 5), (3, 5, 10))),
+        window=of.times(of.pick((3, 5), (3, 5, 10))),
     ),
     "hough": lambda of: _deconvolution(HoughSpiker, of, tolerance=of.pick([0.0, 0.1, 0.3], [0.0, 0.03, 0.1, 0.3])),
     "bens": lambda of: _deconvolution(

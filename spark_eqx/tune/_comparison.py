@@ -51,6 +51,18 @@ class CodeResult:
     reason: str = ""
     table: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
+    @property
+    def frontier(self) -> tuple[Float[np.ndarray, " rises"], Float[np.ndarray, " rises"]]:
+        """The firing rates at which the best SNR rises [spikes/s], and the best SNR up to each of these rates [dB]."""
+        if not self.table:
+            return np.zeros(0), np.zeros(0)
+        rate, score = (self.table[name] for name in ("spikes_per_s", "score"))
+        order = np.argsort(rate, kind="stable")
+        # `fmax` ignores the settings without a score, which are NaN.
+        edge = np.fmax.accumulate(np.fmax(score[order], -np.inf))
+        rises = np.flatnonzero(np.diff(edge, prepend=-np.inf) > 0)
+        return rate[order][rises], edge[rises]
+
     def __repr__(self) -> str:
         if self.reason:
             return f"CodeResult({self.name!r}: {self.reason})"
@@ -112,7 +124,7 @@ class Comparison:
 
 
 def _cells(code: CodeResult, labelled: bool) -> list[str]:
-    decibel = lambda x: "" if np.isnan(x) else f"{x:.1f}"
+    decibel = lambda x: "" if np.isnan(x) else f"{round(x, 1) + 0.0:.1f}"  # the sum turns -0.0 into 0.0
     accuracy = "" if np.isnan(code.accuracy) else f"{100 * code.accuracy:.1f} %"
     delay = "" if np.isnan(code.delay) else f"{code.delay:.4g}"
     cells = [code.name, *[accuracy] * labelled, decibel(code.snr), f"{code.spikes_per_s:.3g}", delay]
@@ -129,13 +141,10 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 def described(code: CodeResult) -> str:
     """The setting in a few words."""
-    show = lambda value: (
-        f"{len(value)} values"
-        if isinstance(value, tuple)
-        else f"{value:.3g}"
-        if isinstance(value, float) and abs(value) < 1000
-        else f"{value:.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
-    return ", ".join(f"{name} {show(value)}" for name, value in code.setting.items())
+    return ", ".join(f"{name} {_short(value)}" for name, value in code.setting.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"of {len(value)} taps" if value and not isinstance(value[0], tuple) else f"of shape {np.shape(value)}"
+    return f"{value:.{3 if abs(value) < 1000 else 6}g}" if isinstance(value, float) else str(value)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..nn.interfaces._kernels import kernel
 from ..nn.interfaces.input.base import InputInterfaceConfig
 from ..records.class_names import nearest
 from ..records.kinds import Kind, number
@@ -17,6 +18,8 @@ from ..records.masked import without_mask
 
 # The columns of the table that follow the columns of the grid.
 MEASURED = ("score", "spikes_per_s", "delay")
+# The kinds of fields that may be traced, so that one program runs all their values.
+TRACED = number, kernel
 
 
 def combinations(function: str, owner: str, kinds: Mapping[str, Kind], grid: Any) -> tuple[list[str], list[list[Any]]]:

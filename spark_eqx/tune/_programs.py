@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from ..core.payloads import FloatArray, SpikeArray
 from ..nn._sequential import Sequential
@@ -34,7 +34,7 @@ def encode(
     shared: Numbers,
     scale: Scale,
     values: Float[Array, "examples steps channels"],
-    keys: PyTree,
+    keys: Shaped[Array, "settings examples ..."],
     *,
     cls: type[InputInterface],
 ) -> tuple[Float[Array, "settings examples steps *units"], Float[Array, "settings channels"]]:
@@ -43,7 +43,7 @@ def encode(
     `keys` has one key for each setting and example.
     """
 
-    def one(numbers: Numbers, keys: PRNGKeyArray) -> tuple[Array, Array]:
+    def one(numbers: Numbers, keys: Shaped[Array, "examples ..."]) -> tuple[Array, Array]:
         chain = Sequential([scale, cls(dataclasses.replace(config, **shared, **numbers))])
 
         def example(x: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
@@ -109,7 +109,7 @@ def _over_window(
 def score(
     values: Float[Array, "examples steps channels"],
     present: Bool[Array, "examples kept channels"],
-    scale: Float[Array, "2 channels"],
+    spread: Float[Array, "2 channels"],
     decoded: Float[Array, "settings examples steps channels"],
     delay: Int[Array, ""],
     *,
@@ -118,10 +118,11 @@ def score(
     """The delay of each setting in steps, and the SNR of each channel over all examples [dB].
 
     The delay is the one with the least error, summed over the channels in units of their standard deviation, unless it
-    is given as 0 or more. The rows of `scale` are the mean of each channel and its standard deviation.
+    is given as 0 or more. The rows of `spread` are the mean of each channel and its standard deviation.
     """
     kept, channels = present.shape[1], values.shape[-1]
-    by_time = lambda x: jnp.moveaxis((x - scale[0]) / scale[1], 0, 1)
+    mean, deviation = spread[:, None, None]
+    by_time = lambda x: jnp.moveaxis((x - mean) / deviation, 0, 1)
     flat = lambda x: x.reshape(len(x), -1)
     mask, signal = jnp.moveaxis(present, 0, 1), by_time(values)[:kept]
     signal = jnp.where(mask, signal, 0)

@@ -23,10 +23,9 @@ from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
 from ..records.checks import non_negative, positive
 from ..records.class_names import counted
 from ..records.fields import shown
-from ..records.kinds import number
 from ..records.numbers import state_dtype
 from ._channels import scored_samples, warn_left_out
-from ._grid import MEASURED, as_column, as_field, check_settings, combinations, of_one_program
+from ._grid import MEASURED, TRACED, as_column, as_field, check_settings, combinations, of_one_program
 from ._progress import Progress
 from ._trials import MakeDecoder, Score, run_trials
 
@@ -154,7 +153,7 @@ def search(
         warn_left_out("search", flat, channels, "constant")
     report = Progress("search", "setting", len(columns[0]), progress)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
-    mapped = [name for name in names if encoder.config._kinds[name] is number]
+    mapped = [name for name in names if encoder.config._kinds[name] in TRACED]
     fixed = [name for name in names if name not in mapped]
     of = lambda chosen: [columns[names.index(name)] for name in chosen]
     how = {"cls": type(encoder), "lags": lags, "score": score, "make": make}
