@@ -37,7 +37,7 @@ LONG = [
     "keys.md",
     "need_an_encoder.md",
 ]
-LONG += ["sound.md", "units.md"]
+LONG += ["sound.md", "units.md", "which_code.md"]
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if page not in ELSEWHERE and BLOCK.search(page.read_text())]
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from ..tune import Comparison
-from ._style import Axes, axes_of, color_of, text_color
+from ._style import Axes, axes_of, color_of, number_of_colors, text_color
 
 
-_LINES = "solid", "dashed", "dotted"  # one per round of the ten colours
+_LINES = "solid", "dashed", "dotted", "dashdot"  # one per round of the colours of the style
 
 
 def comparison(result: Any, *, ax: Axes | None = None) -> Axes:
@@ -34,11 +34,11 @@ def comparison(result: Any, *, ax: Axes | None = None) -> Axes:
     if result.most_spikes is not None:
         last = 2 * result.most_spikes
         ax.axvline(result.most_spikes, color=text_color(), linewidth=0.8, linestyle=":", zorder=0)
-    handles = []
+    handles, colours = [], number_of_colors()
     for i, code in enumerate(found):
         rate, score = code.frontier
         shown = rate > 0  # the axis is logarithmic
-        style = {"color": color_of(i % 10), "linestyle": _LINES[min(i // 10, len(_LINES) - 1)]}
+        style = {"color": color_of(i), "linestyle": _LINES[i // colours % len(_LINES)]}
         end = max(last, rate.max(initial=0))
         handles += ax.plot(
             [*rate[shown], end], [*score[shown], score[-1]], drawstyle="steps-post", label=code.name, **style

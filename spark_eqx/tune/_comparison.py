@@ -60,7 +60,7 @@ class CodeResult:
         order = np.argsort(rate, kind="stable")
         # `fmax` ignores the settings without a score, which are NaN.
         edge = np.fmax.accumulate(np.fmax(score[order], -np.inf))
-        rises = np.flatnonzero(np.diff(edge, prepend=-np.inf) > 0)
+        rises = np.flatnonzero(edge > np.concatenate([[-np.inf], edge[:-1]]))
         return rate[order][rises], edge[rises]
 
     def __repr__(self) -> str:
