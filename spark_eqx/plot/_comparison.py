@@ -30,7 +30,7 @@ def comparison(result: Any, *, ax: Axes | None = None) -> Axes:
         raise TypeError(f"comparison: `result` must be a Comparison of `tune.compare`, got {type(result).__name__}.")
     ax = axes_of("comparison", ax)
     found = [code for code in result if code.frontier[0].size]
-    last = max((code.table["spikes_per_s"][-1] for code in found), default=1.0)
+    last = max((code.frontier[0][-1] for code in found), default=0.0) or 1.0
     if result.most_spikes is not None:
         last = 2 * result.most_spikes
         ax.axvline(result.most_spikes, color=text_color(), linewidth=0.8, linestyle=":", zorder=0)
@@ -47,7 +47,7 @@ def comparison(result: Any, *, ax: Axes | None = None) -> Axes:
             ax.plot(code.spikes_per_s, code.snr, "o", color=style["color"], markersize=4)
     ax.set(xlabel="spikes per second of the densest channel", ylabel="SNR [dB]")
     if found:
-        ax.set_xscale("log")
+        ax.set(xscale="log", xlim=(last / 200, 1.1 * last))
         highest = max(code.frontier[1].max() for code in found)
         if highest > 0:
             ax.set_ylim(0, 1.05 * highest)

@@ -38,7 +38,7 @@ class Steps(NamedTuple):
     """The unit of the grids: the time step [ms], the number of steps, and whether the grids are fine."""
 
     dt: float
-    count: int
+    length: int
     full: bool
 
     def pick(self, quick: Any, full: Any) -> Any:
@@ -46,7 +46,7 @@ class Steps(NamedTuple):
 
     def times(self, steps: Sequence[int]) -> list[float]:
         """Numbers of steps as times [ms], as far as the recording is at least twice as long."""
-        short = [n for n in steps if 2 * n <= self.count] or [min(steps)]
+        short = [n for n in steps if 2 * n <= self.length] or [min(steps)]
         return [round(n * self.dt, 9) for n in short]
 
     def rates(self) -> np.ndarray:
@@ -92,7 +92,7 @@ def _changes(make: Callable[..., InputInterface], of: Steps, **grid: Any) -> lis
 
 def _kernels(of: Steps) -> list[np.ndarray]:
     """Kernels, stacked by length, because a compiled program takes kernels of one length."""
-    lengths = [n for n in of.pick((16, 64), (8, 16, 32, 64)) if 2 * n <= of.count] or [8]
+    lengths = [n for n in of.pick((16, 64), (8, 16, 32, 64)) if 2 * n <= of.length] or [8]
     # The sum of a kernel: a signal of 1 becomes `1 / gain` spikes per step.
     gains = of.pick((4.0, 16.0), (2.0, 4.0, 8.0, 16.0))
     stacks = []

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from .._arguments import Flag, Key, Scalar, Signal, Size, as_flag, as_number, as_signal, as_size, indices
 from ..core.running.keys import check_key
@@ -108,7 +108,7 @@ def compare(
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments; they name the channel or the code.
     """
-    values = _signals(signals)
+    values, batched = _signals(signals)
     dt = float(as_number("compare", "dt", dt, "ms", positive))
     most = (
         None if most_spikes is None else float(as_number("compare", "most_spikes", most_spikes, "spikes/s", positive))
@@ -125,7 +125,7 @@ def compare(
     if effort not in ("quick", "full"):
         raise ValueError(f'compare: `effort` must be "quick" or "full", got {effort!r}.')
     progress = as_flag("compare", "progress", progress)
-    batched, (examples, steps, channels) = signals.ndim == 3, values.shape
+    examples, steps, channels = values.shape
     classes = None if labels is None else _classes(labels, examples, batched)
     lags = _lags(longest_delay, steps, dt)
     chosen = _grids(codes, Steps(dt, steps, effort == "full"), classes is not None)
@@ -133,7 +133,7 @@ def compare(
     kept = steps - lags
     scored = scored_samples("compare", by_time, kept * examples).present
     present = np.moveaxis(np.asarray(scored).reshape(kept, examples, channels), 0, 1)
-    flat = ~np.asarray(present).any((0, 1))
+    flat = np.asarray(~np.asarray(present).any((0, 1)))
     if flat.any():
         warn_left_out("compare", flat, (channels,), "constant")
     keys = jax.vmap(lambda i: jr.fold_in(key, i))(jnp.arange(examples)) if batched else jnp.stack([key])
@@ -159,8 +159,8 @@ def compare(
     return Comparison(tuple(found), most, loss, jitter, indices(flat, (channels,)))
 
 
-def _signals(signals: Signal) -> np.ndarray:
-    """The signals, checked, of shape `(examples, steps, channels)`."""
+def _signals(signals: Signal) -> tuple[Float[np.ndarray, "examples steps channels"], bool]:
+    """The signals, checked, and whether they had an axis of examples."""
     array = as_signal("compare", "signals", signals)
     if isinstance(array, Tracer):
         raise TypeError("compare: `signals` must not be traced; call `compare` outside of `jit`, `grad` and `vmap`.")
@@ -176,7 +176,7 @@ def _signals(signals: Signal) -> np.ndarray:
             f"Time is the {'first' if array.ndim == 2 else 'second'} axis."
         )
     values = np.asarray(jnp.asarray(array, jax.dtypes.canonicalize_dtype(state_dtype(array.dtype))))
-    return values if values.ndim == 3 else values[None]
+    return (values, True) if values.ndim == 3 else (values[None], False)
 
 
 def _lags(longest_delay: Scalar | None, steps: int, dt: float) -> int:

@@ -15,8 +15,8 @@ from ..records.class_names import nearest
 class CodeResult:
     """One code in a [`Comparison`][spark_eqx.tune.Comparison], at its best setting.
 
-    If the code has no setting, `encoder` and `decoder` are `None`, `setting` is empty, the numbers are NaN, and
-    `reason` explains why.
+    If the code has no setting, `encoder` and `decoder` are `None`, `setting` and the arrays are empty, the numbers are
+    NaN, and `reason` explains why.
 
     - `name`: the name of the code.
     - `encoder`: a [`Sequential`][] of the fitted [`Scale`][] and the encoder. It takes the recording in its own unit.
@@ -37,13 +37,13 @@ class CodeResult:
     """
 
     name: str
-    encoder: Sequential | None = None
-    decoder: Sequential | None = None
+    encoder: Any = None
+    decoder: Any = None
     setting: dict[str, Any] = dataclasses.field(default_factory=dict)
     snr: float = np.nan
-    snr_by_channel: Float[np.ndarray, " channels"] | None = None
+    snr_by_channel: Float[np.ndarray, " channels"] = dataclasses.field(default_factory=lambda: np.zeros(0))
     spikes_per_s: float = np.nan
-    spikes_by_channel: Float[np.ndarray, " channels"] | None = None
+    spikes_by_channel: Float[np.ndarray, " channels"] = dataclasses.field(default_factory=lambda: np.zeros(0))
     delay: float = np.nan
     lossy: float = np.nan
     jittered: float = np.nan

@@ -81,7 +81,7 @@ def decode(
         decoder = encoder.decoder(**dict(fields), **{name: x for name, x in read.items() if name != "window"})
 
         def example(spikes: Array) -> Array:
-            if steps is not None:
+            if steps is not None and isinstance(decoder, RateDecoder):
                 signal = FloatArray(_over_window(decoder, spikes, steps))
             else:
                 signal = decoder.unroll(SpikeArray(spikes), decoder.init(SpikeArray(spikes[0])))[0]["signal"]
