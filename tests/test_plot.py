@@ -625,9 +625,11 @@ def test_search():
 def test_comparison():
     """One line per code with a score, up to twice the limit, and a dot for each chosen setting."""
     table = {"spikes_per_s": np.array([40.0, 10.0, 20.0, 90.0, 0.0]), "score": np.array([9.0, 5.0, 3.0, np.nan, -1.0])}
-    first = CodeResult("first", snr=9.0, spikes_per_s=40.0, table=table)
-    second = CodeResult("second", reason="too many", table={name: column + 60 for name, column in table.items()})
-    result = Comparison((first, second, CodeResult("third", reason="not compared")), 50.0, 0.05, 1.0)
+    more, none = {name: column + 60 for name, column in table.items()}, np.zeros(0)
+    first = CodeResult("first", None, None, {}, none, none, table, snr=9.0, spikes_per_s=40.0)
+    second = CodeResult("second", None, None, {}, none, none, more, reason="too many")
+    third = CodeResult("third", None, None, {}, none, none, {}, reason="not compared")
+    result = Comparison((first, second, third), 50.0, 0.05, 1.0)
     ax = plot.comparison(result)
     limit, line, dot, other = ax.get_lines()
     np.testing.assert_array_equal(line.get_data(), [[10, 40, 100], [5, 9, 9]])

@@ -15,7 +15,7 @@ from ..nn.interfaces.control.scale import Scale
 from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
 from ..nn.interfaces.output.rate import RateDecoder
 from ._codes import Grid
-from ._comparison import CodeResult
+from ._comparison import CodeResult, without_setting
 from ._grid import MEASURED, TRACED, as_column, as_constant, as_field, check_settings, combinations, of_one_program
 from ._programs import Numbers, decode, disturb, encode, score
 from ._ridge import counts_in_bins, cross_validated
@@ -183,8 +183,8 @@ def try_code(name: str, grids: Sequence[Grid], recording: Recording, rules: Rule
     scored = allowed if ordered else allowed & ~np.isnan(mean)
     if not scored.any():
         if allowed.any():
-            return CodeResult(name, reason="no setting has a score", table=table)
-        return CodeResult(name, reason=_too_many(rules, densest.min()), table=table)
+            return without_setting(name, "no setting has a score", table)
+        return without_setting(name, _too_many(rules, densest.min()), table)
     spare = _spare_check(trials, recording, rules)
     if rules.classes is None:
         order = np.argsort(-np.where(scored, mean, -np.inf), kind="stable")[: scored.sum()]
@@ -192,7 +192,7 @@ def try_code(name: str, grids: Sequence[Grid], recording: Recording, rules: Rule
     else:
         found, accuracy = _classified(trials, np.flatnonzero(scored), mean, densest, rules, spare)
     if found is None:
-        return CodeResult(name, reason=_too_many(rules, densest[scored].min(), random=True), table=table)
+        return without_setting(name, _too_many(rules, densest[scored].min(), random=True), table)
     return _result(name, trials, found, float(mean[found]), float(densest[found]), accuracy, table, rules, ordered)
 
 

@@ -22,7 +22,7 @@ from ..records.numbers import same_step, state_dtype
 from ._channels import scored_samples, warn_left_out
 from ._code_trials import Recording, Rules, try_code
 from ._codes import LIBRARY, Grid, Steps
-from ._comparison import CodeResult, Comparison
+from ._comparison import Comparison, without_setting
 from ._progress import Progress
 from ._ridge import FOLDS, folds_of
 
@@ -144,7 +144,7 @@ def compare(
     found = []
     for name, grids in chosen.items():
         if isinstance(grids, str):
-            found.append(CodeResult(name, reason=grids))
+            found.append(without_setting(name, grids))
         else:
             try:
                 found.append(try_code(name, grids, recording, rules))

@@ -37,19 +37,19 @@ class CodeResult:
     """
 
     name: str
-    encoder: Any = None
-    decoder: Any = None
-    setting: dict[str, Any] = dataclasses.field(default_factory=dict)
+    encoder: Any
+    decoder: Any
+    setting: dict[str, Any]
+    snr_by_channel: Float[np.ndarray, " channels"]
+    spikes_by_channel: Float[np.ndarray, " channels"]
+    table: dict[str, np.ndarray]
     snr: float = np.nan
-    snr_by_channel: Float[np.ndarray, " channels"] = dataclasses.field(default_factory=lambda: np.zeros(0))
     spikes_per_s: float = np.nan
-    spikes_by_channel: Float[np.ndarray, " channels"] = dataclasses.field(default_factory=lambda: np.zeros(0))
     delay: float = np.nan
     lossy: float = np.nan
     jittered: float = np.nan
     accuracy: float = np.nan
     reason: str = ""
-    table: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def frontier(self) -> tuple[Float[np.ndarray, " rises"], Float[np.ndarray, " rises"]]:
@@ -121,6 +121,11 @@ class Comparison:
         lines = _aligned([[*heads, "setting"], *rows])
         width = max(len(each.name) for each in self.codes)
         return "\n".join([*lines, *(f"{each.name:{width}}  {each.reason}" for each in self.codes if each.reason)])
+
+
+def without_setting(name: str, reason: str, table: dict[str, np.ndarray] | None = None) -> CodeResult:
+    """The result of a code that has no setting."""
+    return CodeResult(name, None, None, {}, np.zeros(0), np.zeros(0), table or {}, reason=reason)
 
 
 def _cells(code: CodeResult, labelled: bool) -> list[str]:
