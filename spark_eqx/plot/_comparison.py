@@ -48,6 +48,7 @@ def comparison(result: Any, *, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="spikes per second of the densest channel", ylabel="SNR [dB]")
     if found:
         ax.set(xscale="log", xlim=(last / 200, 1.1 * last))
+        ax.xaxis.set_major_formatter("{x:g}")
         highest = max(code.frontier[1].max() for code in found)
         if highest > 0:
             ax.set_ylim(0, 1.05 * highest)

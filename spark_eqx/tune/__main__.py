@@ -75,11 +75,13 @@ def _compared(given: argparse.Namespace) -> tuple[Comparison, list[str] | None]:
     if given.columns is not None:
         chosen = [_column(each.strip(), names, values.shape[-1], given.file) for each in given.columns.split(",")]
         values, names = values[..., chosen], [names[i] for i in chosen] if names else None
-    for i in range(values.shape[-1]) if values.ndim == 2 else ():
-        if _is_time(values[:, i]):
-            name = names[i] if names else str(i + 1)
-            note = f"note: column {name} rises by the same amount in each row; if it is the time, leave it out"
-            print(f"{note} by --columns", file=sys.stderr)
+    elif values.ndim == 2 and (clocks := [i for i in range(values.shape[1]) if _is_time(values[:, i])]):
+        rest = ",".join(str(i + 1) for i in range(values.shape[1]) if i not in clocks) or "..."
+        name = f"column {clocks[0] + 1}" + (f" ({names[clocks[0]]})" if names else "")
+        raise FileError(
+            f"{given.file}: {name} rises evenly, as a clock does. Leave it out by --columns {rest}; "
+            "to keep it, list it."
+        )
     codes = None if given.codes is None else [each.strip() for each in given.codes.split(",")]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*left out; see `left_out`")
@@ -109,9 +111,12 @@ def _column(text: str, names: list[str] | None, count: int, path: Path) -> int:
 
 
 def _is_time(values: np.ndarray) -> bool:
-    """Whether the values rise by equal amounts, up to rounding."""
-    rise = np.diff(values)
-    return bool(len(rise) > 2 and (rise > 0).all() and np.ptp(rise) <= 1e-3 * rise.mean() + 1e-9 * np.abs(values).max())
+    """Whether the values rise in each row, and are never further from a straight line than one rise, as times are that
+    were rounded."""
+    if len(values) < 3 or np.isnan(values).any() or not (np.diff(values) > 0).all():
+        return False
+    line = np.linspace(values[0], values[-1], len(values))
+    return bool(np.abs(values - line).max() <= line[1] - line[0])
 
 
 def _draw(result: Comparison, given: argparse.Namespace) -> None:

@@ -131,7 +131,7 @@ def without_setting(name: str, reason: str, table: dict[str, np.ndarray] | None 
 def _cells(code: CodeResult, labelled: bool) -> list[str]:
     decibel = lambda x: "" if np.isnan(x) else f"{round(x, 1) + 0.0:.1f}"  # the sum turns -0.0 into 0.0
     accuracy = "" if np.isnan(code.accuracy) else f"{100 * code.accuracy:.1f} %"
-    delay = "" if np.isnan(code.delay) else f"{code.delay:.4g}"
+    delay = "" if np.isnan(code.delay) else _short(code.delay)
     cells = [code.name, *[accuracy] * labelled, decibel(code.snr), f"{code.spikes_per_s:.3g}", delay]
     return [*cells, decibel(code.lossy), decibel(code.jittered), described(code)]
 
