@@ -222,7 +222,8 @@ def test_accuracy_equals_that_of_a_classifier_of_the_returned_spikes(labelled):
         spikes = np.asarray(eqx.filter_jit(jax.vmap(run))(jnp.asarray(x), keys))
         parts = spikes.reshape(len(x), 20, 4, -1)
         features = np.concatenate([(parts > 0).sum(2), (parts < 0).sum(2)], 2).reshape(len(x), -1).astype(float)
-        fold = _ridge.folds_of(np.unique(labels, return_inverse=True)[1], int(jr.bits(KEY, dtype=jnp.uint32)))
+        shuffled = jr.split(jr.fold_in(KEY, np.uint32(2**32 - 2)), 3)[2]
+        fold = _ridge.folds_of(np.unique(labels, return_inverse=True)[1], int(jr.bits(shuffled, dtype=jnp.uint32)))
         right = 0
         for test in (fold == i for i in range(5)):
             train = features[~test]

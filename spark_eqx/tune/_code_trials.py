@@ -75,7 +75,12 @@ class Recording(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """The arguments of `compare` that decide about a setting; `fold` has the fold of each example."""
+    """The arguments of `compare` that decide about a setting.
+
+    - `fold`: the fold of each example.
+    - `lost`: the key of the lost and moved spikes; `drawn`: the key from which the spikes of a random code are drawn
+        anew.
+    """
 
     most: float | None
     lags: int
@@ -85,7 +90,8 @@ class Rules(NamedTuple):
     full: bool
     classes: Int[np.ndarray, " examples"] | None
     fold: Int[np.ndarray, " examples"] | None
-    key: PRNGKeyArray
+    lost: PRNGKeyArray
+    drawn: PRNGKeyArray
 
     @property
     def chunk(self) -> int:
@@ -277,10 +283,11 @@ def _within(group: _Group, row: int, recording: Recording, rules: Rules) -> bool
     if rules.most is None:
         return True
     calls, rows = -(-_DRAWS // group.chunk), np.full(group.chunk, row)
-    counts = []
+    counts, examples = [], jnp.arange(len(recording.values), dtype=jnp.uint32)
     for call in range(calls):
-        folded = lambda i: jax.vmap(lambda key: jr.fold_in(key, i))(recording.keys)
-        keys = jax.vmap(folded)(jnp.arange(call * group.chunk, (call + 1) * group.chunk, dtype=jnp.uint32))
+        draws = jnp.arange(call * group.chunk, (call + 1) * group.chunk, dtype=jnp.uint32)
+        of_example = lambda draw: jax.vmap(lambda i: jr.fold_in(jr.fold_in(rules.drawn, draw), i))(examples)
+        keys = jax.vmap(of_example)(draws)
         counts.append(group.encode(rows, keys)[1])
     drawn = np.concatenate(counts)[:, recording.counted]
     mean = drawn.mean(0)
@@ -363,7 +370,7 @@ def _robust(group: _Group, row: int, delay: int, rules: Rules) -> tuple[float, f
     rows = np.full(group.chunk, row)
     dtype = group.recording.values.dtype
     given = (jnp.asarray(x, dtype) for x in (rules.loss, rules.jitter / group.recording.dt))
-    disturbed = disturb(group.encode(rows)[0][0], *given, rules.key, draws=_DISTURBED)
+    disturbed = disturb(group.encode(rows)[0][0], *given, rules.lost, draws=_DISTURBED)
     scores = []
     for first in range(0, len(disturbed), group.chunk):
         part = disturbed[np.minimum(np.arange(first, first + group.chunk), len(disturbed) - 1)]

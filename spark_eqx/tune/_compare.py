@@ -11,7 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Float, Int
 
 from .._arguments import Flag, Key, Scalar, Signal, Size, as_flag, as_number, as_signal, as_size, indices
-from ..core.running.keys import check_key
+from ..core.running.keys import MOST_STEPS, check_key
 from ..nn.interfaces.control.scale import Scale
 from ..nn.interfaces.input.base import InputInterface
 from ..records.checks import Check, non_negative, positive
@@ -138,8 +138,10 @@ def compare(
         warn_left_out("compare", flat, (channels,), "constant")
     keys = jax.vmap(lambda i: jr.fold_in(key, i))(jnp.arange(examples)) if batched else jnp.stack([key])
     recording = Recording.of(values, present, Scale.fit(values), keys, dt)
-    fold = None if classes is None else folds_of(classes, int(np.asarray(jr.bits(key, dtype=jnp.uint32))))
-    rules = Rules(most, lags, loss, jitter, int(bins), effort == "full", classes, fold, key)
+    # Apart from the keys of the steps and of `init`, because the spikes that are lost must not depend on the spikes.
+    lost, drawn, shuffled = jr.split(jr.fold_in(key, np.uint32(MOST_STEPS - 1)), 3)
+    fold = None if classes is None else folds_of(classes, int(np.asarray(jr.bits(shuffled, dtype=jnp.uint32))))
+    rules = Rules(most, lags, loss, jitter, int(bins), effort == "full", classes, fold, lost, drawn)
     report = Progress("compare", "code", len(chosen), progress)
     found = []
     for name, grids in chosen.items():
