@@ -24,7 +24,7 @@ from spark_eqx.tune._codes import LIBRARY, Steps
 
 STEPS, DT, MOST, KEY = 600, 4.0, 60.0, jr.key(3)
 LAGS = STEPS // 4
-CODES = ["step forward", "regular", "poisson", "hough", "send_on_delta", "weighted phase", "rank order"]
+CODES = ["step forward", "regular", "poisson", "send_on_delta", "weighted phase", "rank order"]
 
 
 def recording() -> np.ndarray:
@@ -72,7 +72,7 @@ def check_numbers(code: tune.CodeResult) -> None:
     assert code.delay == delay
 
 
-@pytest.mark.parametrize("name", CODES[:5])
+@pytest.mark.parametrize("name", CODES[:4])
 def test_numbers_equal_those_of_the_returned_encoder_and_decoder(found, name):
     check_numbers(found[name])
 
@@ -104,7 +104,7 @@ def test_contrast_codes_start_at_the_first_sample_of_each_channel(found):
 
 
 def test_best_setting_has_the_best_score_of_its_table_within_the_limit(found):
-    for name in ("step forward", "regular", "hough", "send on delta"):
+    for name in ("step forward", "regular", "send on delta"):
         code = found[name]
         allowed = code.table["spikes_per_s"] <= MOST
         best = np.nanargmax(np.where(allowed, code.table["score"], np.nan))
@@ -137,7 +137,7 @@ def test_limit_of_a_random_code_holds_for_other_keys(found):
 def test_each_code_has_a_row_and_those_without_a_setting_have_a_reason(found):
     assert len(found) == len(CODES) and {each.name for each in found} == {name.replace("_", " ") for name in CODES}
     scores = [each.snr for each in found if not each.reason]
-    assert scores == sorted(scores, reverse=True) and len(scores) == 5
+    assert scores == sorted(scores, reverse=True) and len(scores) == 4
     sparsest = found["weighted phase"].table["spikes_per_s"].min()
     assert sparsest > MOST
     assert found["weighted_phase"].reason == f"no setting is within 60 spikes/s; the sparsest has {sparsest:.3g}"
@@ -151,12 +151,21 @@ def test_each_code_has_a_row_and_those_without_a_setting_have_a_reason(found):
         found["regulr"]
 
 
-def test_disturbed_spikes_lower_the_score_of_a_code_that_integrates(found):
-    """Step forward never recovers from a lost spike. A mean over a window changes by the share of lost spikes."""
-    sf, regular = found["step forward"], found["regular"]
-    assert sf.lossy < sf.snr - 4 and regular.snr - 4 < regular.lossy < regular.snr
+def test_disturbed_spikes_lower_the_score(found):
+    """Step forward never recovers from a lost spike. For a mean over a window, 20 other draws give the same score."""
+    sf, regular, values = found["step forward"], found["regular"], recording()
+    assert sf.lossy < sf.snr - 4
     # 1 ms is a quarter of a step: 4.6 % of the spikes move, by one step.
     assert sf.snr - 3 < sf.jittered <= sf.snr
+    spikes = np.asarray(regular.encoder.unroll(values, regular.encoder.init(values[0]))[0]["spikes"].spikes)
+    rng, kept, late = np.random.default_rng(1), STEPS - LAGS, int(regular.delay / DT)
+    x, scores = values[:kept].astype(float), []
+    for _ in range(20):
+        lost = np.where(rng.uniform(size=spikes.shape) < 0.05, 0, spikes)
+        decoded = np.asarray(regular.decoder.unroll(lost)[0]["signal"].value, float)[late : late + kept]
+        error = np.nansum((x - decoded) ** 2, 0)[[0, 1, 3]]
+        scores.append(10 * np.log10(np.nansum((x - np.nanmean(x, 0)) ** 2, 0)[[0, 1, 3]] / error).mean())
+    assert regular.lossy == pytest.approx(np.mean(scores), abs=4 * np.std(scores) / np.sqrt(5))
 
 
 def test_lost_and_moved_spikes():
@@ -182,8 +191,9 @@ def test_lost_and_moved_spikes():
 def test_own_code_is_searched_with_the_fields_of_its_decoder():
     grid = {"max_freq": [60.0, 90.0], "window": [40.0, 120.0]}
     codes = {"mine": (RegularSpiker(dt=DT), grid), "other": (SendOnDeltaSpiker(start=0.3, dt=DT), {"threshold": [0.2]})}
-    values = recording()[:, [0, 3]]
-    found = tune.compare(values, dt=DT, most_spikes=MOST, key=KEY, codes=codes)
+    values = recording()
+    with pytest.warns(UserWarning, match="channel 2 is constant"):
+        found = tune.compare(values, dt=DT, most_spikes=MOST, key=KEY, codes=codes)
     mine = found["mine"]
     assert set(mine.setting) == {"max_freq", "window"} and len(mine.table["score"]) == 4
     assert found["other"].encoder[1].config.start == 0.3
