@@ -180,8 +180,8 @@ def test_lost_and_moved_spikes():
     # The probability that a normal number with deviation 0.5 rounds to 0 is 0.683.
     same = (moved == np.asarray(spikes)) & (np.asarray(spikes) != 0)
     assert same.sum() / (4 * (np.asarray(spikes) != 0).sum()) == pytest.approx(0.683, abs=0.04)
-    one = jnp.zeros((1, 100, 1)).at[0, 50].set(-1)
-    for each in np.asarray(_code_trials.disturb(one, jnp.float32(0), jnp.float32(2), jr.key(1), draws=8)):
+    one = jnp.zeros_like(spikes).at[0, 50, 0].set(-1)
+    for each in np.asarray(_code_trials.disturb(one, jnp.float32(0), jnp.float32(2), jr.key(1), draws=4)):
         assert each.sum() == -1 and abs(np.argmin(each[0, :, 0]) - 50) < 10
 
 
