@@ -37,7 +37,7 @@ LONG = [
     "keys.md",
     "need_an_encoder.md",
 ]
-LONG += ["sound.md", "units.md"]
+LONG += ["sound.md", "units.md", "which_code.md"]
 SOURCES = [page for page in sorted(DOCS.rglob("*.md")) if "_site" not in page.parts]
 PAGES = [page for page in SOURCES if page not in ELSEWHERE and BLOCK.search(page.read_text())]
 

@@ -33,7 +33,7 @@ from spark_eqx.nn.interfaces import (
     TopologicalPoissonSpiker,
     _outside,
 )
-from spark_eqx.tune import SearchResult
+from spark_eqx.tune import CodeResult, Comparison, SearchResult
 
 from .helpers import with_sweep
 
@@ -622,6 +622,25 @@ def test_search():
     assert best.get_label() == "tau 4" and points.get_label() == "4 settings"
 
 
+def test_comparison():
+    """One line per code with a score, up to twice the limit, and a dot for each chosen setting."""
+    table = {"spikes_per_s": np.array([40.0, 10.0, 20.0, 90.0, 0.0]), "score": np.array([9.0, 5.0, 3.0, np.nan, -1.0])}
+    more, none = {name: column + 60 for name, column in table.items()}, np.zeros(0)
+    first = CodeResult("first", None, None, {}, none, none, table, snr=9.0, spikes_per_s=40.0)
+    second = CodeResult("second", None, None, {}, none, none, more, reason="too many")
+    third = CodeResult("third", None, None, {}, none, none, {}, reason="not compared")
+    result = Comparison((first, second, third), 50.0, 0.05, 1.0)
+    ax = plot.comparison(result)
+    limit, line, dot, other = ax.get_lines()
+    np.testing.assert_array_equal(line.get_data(), [[10, 40, 100], [5, 9, 9]])
+    np.testing.assert_array_equal(np.ravel(dot.get_data()), [40, 9])
+    np.testing.assert_array_equal(other.get_data(), [[60, 70, 100, 100], [59, 65, 69, 69]])
+    assert list(limit.get_xdata()) == [50, 50]
+    assert [each.get_text() for each in ax.get_legend().get_texts()] == ["first", "second"]
+    assert line.get_color() != other.get_color() and ax.get_ylim()[0] == 0
+    assert plot.comparison(Comparison((second,), None, 0.05, 1.0)).get_lines()
+
+
 def test_round_trip_into_given_axes_with_another_number_of_signals():
     signal, spikes, decoded = chain()
     given = Figure().subplots(3, sharex=True)
@@ -850,6 +869,7 @@ SIGNAL = FloatArray(np.ones((4, 3), np.float32))
     "draw, error, match",
     [
         (lambda: plot.search({"score": ONES}), TypeError, "search: `result` must be a SearchResult .* got dict"),
+        (lambda: plot.comparison(ONES), TypeError, "comparison: `result` must be a Comparison .* got ndarray"),
         (
             lambda: plot.round_trip(ONES, PhaseSpiker(), ONES),
             TypeError,

@@ -169,7 +169,7 @@ def test_settings_broadcast_against_constants_of_each_unit():
 def test_delay_of_a_long_slow_signal():
     """The sums of squares nearly cancel in single precision."""
     x = jnp.sin(jnp.arange(100_000) / 20_000)[:, None]
-    assert _trials._least_error(x[:-30], jnp.roll(x, 7, 0), jnp.ones(x[:-30].shape, bool), 30) == 7
+    assert _trials.least_error(x[:-30], jnp.roll(x, 7, 0), jnp.ones(x[:-30].shape, bool), 30) == 7
 
 
 def test_half_precision_distinguishes_settings():
@@ -316,7 +316,7 @@ def test_delay_of_a_slow_signal_next_to_a_silent_channel_and_a_gap(offset):
     signal = jnp.stack([jnp.sin(t / 8000), silent], 1)[:-200]
     decoded = jnp.stack([jnp.sin((t - 100) / 8000), jnp.full_like(t, 0.3)], 1)
     present = jnp.ones(signal.shape, bool).at[2000:19_000, 0].set(False)
-    assert _trials._least_error(jnp.where(present, signal, jnp.nan), decoded, present, 200) == 100
+    assert _trials.least_error(jnp.where(present, signal, jnp.nan), decoded, present, 200) == 100
 
 
 def test_limit_on_spikes_holds_for_each_channel():

@@ -1,1 +1,1 @@
-"""The comparison of all codes: the signals, the grids of parameters, the measurements, and the page."""
+"""The comparison of all codes: the signals, the other packages, and the page."""

@@ -5,10 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import grids
-
 
 DOCS = Path(__file__).parents[2] / "docs"
+# The codes of `tune.compare` by family, and their names on the page.
+FAMILIES = (
+    {"poisson": "Poisson", "renewal": "Renewal, order 16", "regular": "Regular", "linear": "Linear (leaky)"},
+    {"latency": "Latency", "phase": "Phase", "weighted phase": "Weighted phase", "burst": "Burst"},
+    {"topological poisson": "Population of 8 (Poisson)"},
+    {
+        "delta": "Delta",
+        "step forward": "Step forward",
+        "send on delta": "Send on delta",
+        "moving window": "Moving window",
+    },
+    {"hough": "Hough", "bens": "Ben's"},
+)
+NAMES = {code: name for family in FAMILIES for code, name in family.items()}
 HEADER = "| code | SNR [dB] | spikes/s | silent steps | delay [ms] | 5 % lost | 1 ms jitter | cost [ns] | setting |"
 
 
@@ -101,8 +113,7 @@ def draw(results: dict[str, Any]) -> None:
 
 def _styles() -> Iterator[tuple[str, dict[str, Any]]]:
     """One colour per family of codes, and one line style per code of a family."""
-    static = {code: each for code, each in grids.STATIC.items() if code not in grids.CODES}
-    families = grids.RATE, grids.WINDOW | static, grids.POPULATION, grids.CONTRAST, grids.DECONVOLUTION
-    lines = ("solid", "dashed", "dotted", "dashdot", (0, (8, 2, 1, 2, 1, 2)))
-    for i, family in enumerate(families):
-        yield from ((code, {"color": f"C{i}", "linestyle": line}) for code, line in zip(family, lines, strict=False))
+    lines = ("solid", "dashed", "dotted", "dashdot")
+    for i, family in enumerate(FAMILIES):
+        for name, line in zip(family.values(), lines, strict=False):
+            yield name, {"color": f"C{i}", "linestyle": line}

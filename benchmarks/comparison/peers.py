@@ -18,8 +18,15 @@ import numpy as np
 
 
 ENVIRONMENTS = Path(__file__).parents[2] / ".venv-bench"
-# The sums of the kernels of the deconvolution codes. In these packages kernels sum to 1, so the signals are scaled.
+# The kernels of the deconvolution codes are those of the library's full grid: taps, cutoff [Hz] and gain. In these
+# packages kernels sum to 1, so the signals are scaled.
 GAINS = (2.0, 4.0, 8.0, 16.0)
+KERNELS = [
+    (taps, cutoff, gain)
+    for taps in (8, 16, 32, 64)
+    for cutoff in ([f for f in (5.0, 10.0, 20.0, 40.0) if f > 150 / taps] or [40.0])
+    for gain in GAINS
+]
 Trials = Iterator[tuple[np.ndarray, int]]
 
 
@@ -85,7 +92,7 @@ def _spikify(x: np.ndarray, thresholds: list[float]) -> dict[str, Trials]:
                 yield np.ravel(contrast_decoder(spikes, *rest, x[0])), int(np.abs(spikes).sum())
 
     def deconvolution(encode: Callable[..., Any], levels: Iterable[tuple[float, ...]]) -> Trials:
-        for taps, cutoff, gain in kernels():
+        for taps, cutoff, gain in KERNELS:
             for level in levels:
                 scaled = tuple(value / gain for value in level)
                 spikes, *rest = encode(x / gain, taps, cutoff / 500, *scaled, window_type="hamming")
@@ -127,13 +134,6 @@ def _spike_encoding(x: np.ndarray, thresholds: list[float]) -> dict[str, Trials]
                     yield gain * np.ravel(coder.decode(spikes.clone())), int(spikes.sum())
 
     return {"spike-encoding: step forward": contrast(), "spike-encoding: Ben's": deconvolution()}
-
-
-def kernels() -> Iterator[tuple[int, float, float]]:
-    """Taps, cutoff [Hz] and gain, for our codes and the peers'. A signal of 1 becomes `1 / gain` spikes per step."""
-    for taps in (8, 16, 32, 64):
-        for cutoff in [f for f in (5.0, 10.0, 20.0, 40.0) if f > 150 / taps] or [40.0]:
-            yield from ((taps, cutoff, gain) for gain in GAINS)
 
 
 def _snr(signal: np.ndarray, decoded: np.ndarray, longest: int) -> float:

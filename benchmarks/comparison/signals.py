@@ -26,9 +26,9 @@ def signals() -> dict[str, np.ndarray]:
 
 
 def static_values() -> np.ndarray:
-    """Held values, of shape (steps, values)."""
+    """Held values, one per example, of shape (values, steps, 1)."""
     values = np.random.default_rng(1).uniform(0, 1, 32)
-    return np.repeat(values[None], 800, axis=0).astype(np.float32)
+    return np.repeat(values[:, None, None], 800, axis=1).astype(np.float32)
 
 
 def _events(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -202,6 +202,10 @@ def sound():
     _draw_page("sound")
 
 
+def which_code():
+    _draw_page("which_code")
+
+
 def event_camera():
     _draw_page("event_cameras")
 
@@ -276,6 +280,7 @@ FIGURES: list[Callable[[], None]] = [
     recording,
     sound,
     event_camera,
+    which_code,
     train,
     *code_figures.FIGURES,
 ]

@@ -7,6 +7,7 @@ Legends are above the axes, at the right; a title at `loc="left"` leaves room fo
 Data with more time steps or units than the axes have pixels are reduced to these pixels before they are drawn.
 """
 
+from ._comparison import comparison as comparison
 from ._encoders import transfer_curve as transfer_curve, tuning_curves as tuning_curves
 from ._histogram import histogram as histogram
 from ._search import search as search

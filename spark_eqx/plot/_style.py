@@ -54,6 +54,13 @@ def color_of(i: int) -> Color:
     return to_rgba(f"C{i}")
 
 
+def number_of_colors() -> int:
+    """The number of colours of the style, after which `color_of` repeats them."""
+    from matplotlib import rcParams
+
+    return len(rcParams["axes.prop_cycle"])
+
+
 def background_of(ax: Axes) -> Color:
     """The colour of the axes, on which `shades_seen_on` has a contrast everywhere."""
     from matplotlib.colors import to_rgba

@@ -1,5 +1,6 @@
 """The channels and samples of a recording that are scored."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class Scored(NamedTuple):
     groups: tuple[Samples, ...]
 
 
-def scored_samples(values: np.ndarray, kept: int) -> Scored:
+def scored_samples(function: str, values: np.ndarray, kept: int) -> Scored:
     """The scored samples among the first `kept` steps of `values`, an array of shape `(steps, *channels)`.
 
     **Raises:** `ValueError` for infinite samples, for a channel without a sample, and if all channels are flat.
@@ -40,7 +41,7 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
     values = values.reshape(len(values), -1)
     if (wrong := np.asarray(np.isinf(values).any(0))).any():
         raise ValueError(
-            "search: `signals` must be finite, or NaN for a missing sample; "
+            f"{function}: `signals` must be finite, or NaN for a missing sample; "
             f"{named_channels(wrong, shape, 'has', 'have')} infinite samples. Use NaN instead."
         )
     values = values[:kept]
@@ -48,13 +49,13 @@ def scored_samples(values: np.ndarray, kept: int) -> Scored:
     present = ~np.isnan(values)
     if (wrong := np.asarray(~present.any(0))).any():
         raise ValueError(
-            f"search: `signals` must have a sample in each channel that is not NaN, among the {steps}; "
+            f"{function}: `signals` must have a sample in each channel that is not NaN, among the {steps}; "
             f"{named_channels(wrong, shape, 'has', 'have')} none. Remove such channels."
         )
     flat = np.fmax.reduce(values) == np.fmin.reduce(values)
     if flat.all():
         raise ValueError(
-            f"search: `signals` must vary over time, which is the first axis, in at least one channel; "
+            f"{function}: `signals` must vary over time, which is the first axis, in at least one channel; "
             f"{named_channels(flat, shape, 'is', 'are')} constant over the {steps}."
         )
     return Scored(present & ~flat, _groups(present & ~flat))
@@ -71,3 +72,9 @@ def _groups(present: Bool[np.ndarray, "kept channels"]) -> tuple[Samples, ...]:
         steps = None if count == len(present) else np.stack([np.flatnonzero(present[:, i]) for i in channels])
         groups.append(Samples(channels, steps))
     return tuple(groups)
+
+
+def warn_left_out(function: str, left_out: Bool[np.ndarray, " channels"], shape: tuple[int, ...], reason: str) -> None:
+    """Warn the caller of `search` or `compare` about channels without a score."""
+    left = named_channels(left_out, shape, "is", "are")
+    warnings.warn(f"{function}: {left} {reason} and left out; see `left_out` of the result.", UserWarning, stacklevel=3)

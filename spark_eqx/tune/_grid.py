@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
+from ..nn.interfaces._kernels import kernel
+from ..nn.interfaces.input.base import InputInterfaceConfig
 from ..records.class_names import nearest
 from ..records.kinds import Kind, number
 from ..records.masked import without_mask
@@ -17,30 +18,36 @@ from ..records.masked import without_mask
 
 # The columns of the table that follow the columns of the grid.
 MEASURED = ("score", "spikes_per_s", "delay")
+# The kinds of fields that may be traced, so that one program runs all their values.
+TRACED = number, kernel
 
 
-def combinations(encoder: InputInterface, grid: Any) -> tuple[list[str], list[list[Any]]]:
-    """The names of the fields, and for each field its value in every combination."""
+def combinations(function: str, owner: str, kinds: Mapping[str, Kind], grid: Any) -> tuple[list[str], list[list[Any]]]:
+    """The names of the fields, and for each field its value in every combination.
+
+    `kinds` are the fields that a grid may name, and `owner` is the class that has them.
+    """
     if not isinstance(grid, Mapping) or not grid:
-        raise TypeError(f"search: `grid` must map names of fields to sequences of values, got {grid!r}.")
-    kinds = encoder.config._kinds
+        raise TypeError(f"{function}: `grid` must map names of fields to sequences of values, got {grid!r}.")
     for name, values in grid.items():
         if name not in kinds or name == "dt":
             hint = (
                 "; `dt` is the time step of the signals." if name == "dt" else nearest(str(name), kinds.keys() - {"dt"})
             )
-            raise TypeError(f"search: `grid` must name fields of {type(encoder.config).__name__}, got {name!r}{hint}")
+            raise TypeError(f"{function}: `grid` must name fields of {owner}, got {name!r}{hint}")
         if name in MEASURED:
             raise TypeError(
-                f"search: `grid` cannot have {name!r}, because the table has columns {MEASURED} of its own."
+                f"{function}: `grid` cannot have {name!r}, because the table has columns {MEASURED} of its own."
             )
         listed = hasattr(values, "__len__") and not isinstance(values, str) and getattr(values, "ndim", 1) > 0
         if not listed or not len(values):
-            raise TypeError(f"search: `grid[{name!r}]` must be a sequence of values to try, got {values!r}.")
+            raise TypeError(f"{function}: `grid[{name!r}]` must be a sequence of values to try, got {values!r}.")
         for value in values:
-            without_mask("search", f"grid[{name!r}]", value)
+            without_mask(function, f"grid[{name!r}]", value)
             if kinds[name].convert(as_field(value, kinds[name])) is NotImplemented:
-                raise TypeError(f"search: each value of `grid[{name!r}]` must be {kinds[name].text}, got {value!r}.")
+                raise TypeError(
+                    f"{function}: each value of `grid[{name!r}]` must be {kinds[name].text}, got {value!r}."
+                )
     rows = list(itertools.product(*(list(values) for values in grid.values())))
     return list(grid), [list(column) for column in zip(*rows, strict=True)]
 
@@ -59,7 +66,7 @@ def of_one_program(fixed: list[list[Any]], mapped: list[list[Any]], count: int) 
     return [np.asarray(rows) for rows in groups.values()]
 
 
-def check_settings(config: InputInterfaceConfig, numbers: dict[str, np.ndarray]) -> None:
+def check_settings(function: str, config: InputInterfaceConfig, numbers: dict[str, np.ndarray]) -> None:
     """Check that the config accepts all settings, because it cannot check traced numbers.
 
     **Raises:** `ValueError` for the first setting that it refuses.
@@ -78,7 +85,7 @@ def check_settings(config: InputInterfaceConfig, numbers: dict[str, np.ndarray])
             dataclasses.replace(config, **setting)
         except ValueError as error:
             text = ", ".join(f"{name}={value}" for name, value in setting.items())
-            raise ValueError(f"search: `grid` has an invalid combination, {text}. {error}") from None
+            raise ValueError(f"{function}: `grid` has an invalid combination, {text}. {error}") from None
 
 
 def as_column(values: list[Any]) -> np.ndarray:

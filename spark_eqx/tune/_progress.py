@@ -1,4 +1,4 @@
-"""The progress of a search."""
+"""The progress of a search or a comparison."""
 
 import sys
 import time
@@ -7,10 +7,10 @@ from ..records.class_names import counted
 
 
 class Progress:
-    """Prints the number of settings that are done, every few seconds."""
+    """Prints the number of settings, or of codes, that are done, every few seconds."""
 
-    def __init__(self, total: int, wanted: bool):
-        self.total, self.wanted, self.done = total, wanted, 0
+    def __init__(self, function: str, noun: str, total: int, wanted: bool):
+        self.function, self.noun, self.total, self.wanted, self.done = function, noun, total, wanted, 0
         self.start = self.last = time.monotonic()
 
     def __call__(self, more: int) -> None:
@@ -18,4 +18,5 @@ class Progress:
         now = time.monotonic()
         if self.wanted and (now - self.last > 2 or self.done == self.total):
             self.last = now
-            print(f"search: {self.done} of {counted(self.total, 'setting')}, {now - self.start:.0f} s", file=sys.stderr)
+            done = f"{self.done} of {counted(self.total, self.noun)}"
+            print(f"{self.function}: {done}, {now - self.start:.0f} s", file=sys.stderr)

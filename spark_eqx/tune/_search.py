@@ -3,16 +3,15 @@
 import dataclasses
 import functools
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from .._arguments import Key, Scalar, Signal, as_number, as_signal, indices, named_channels
+from .._arguments import Key, Scalar, Signal, as_number, as_signal, indices
 from ..core.module import SparkModule
 from ..core.payloads import FloatArray
 from ..core.ports import Port
@@ -24,10 +23,9 @@ from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
 from ..records.checks import non_negative, positive
 from ..records.class_names import counted
 from ..records.fields import shown
-from ..records.kinds import number
 from ..records.numbers import state_dtype
-from ._channels import scored_samples
-from ._grid import MEASURED, as_column, as_field, check_settings, combinations, of_one_program
+from ._channels import scored_samples, warn_left_out
+from ._grid import MEASURED, TRACED, as_column, as_field, check_settings, combinations, of_one_program
 from ._progress import Progress
 from ._trials import MakeDecoder, Score, run_trials
 
@@ -124,7 +122,7 @@ def search(
     `most_spikes`. A setting has no score if its score is NaN for a channel that is not left out.
     """
     values = _signals(encoder, signals)
-    names, columns = combinations(encoder, grid)
+    names, columns = combinations("search", type(encoder.config).__name__, encoder.config._kinds, grid)
     most = None if most_spikes is None else float(as_number("search", "most_spikes", most_spikes, "spikes/s", positive))
     delay = float(as_number("search", "longest_delay", longest_delay, "ms", non_negative))
     make = _matched if decoder is None else decoder
@@ -149,13 +147,13 @@ def search(
             f"{delay:g} [ms]. Give a shorter delay; the first axis of `signals`, {values.shape}, is time."
         )
     # Converted to the dtype in which errors are computed, because NumPy does not have bfloat16.
-    scored = scored_samples(np.asarray(values.astype(state_dtype(values.dtype))), len(values) - lags)
+    scored = scored_samples("search", np.asarray(values.astype(state_dtype(values.dtype))), len(values) - lags)
     flat, channels = np.asarray(~scored.present.any(0)), values.shape[1:]
     if flat.any():
-        _warn_left_out(flat, channels, "constant")
-    report = Progress(len(columns[0]), progress)
+        warn_left_out("search", flat, channels, "constant")
+    report = Progress("search", "setting", len(columns[0]), progress)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
-    mapped = [name for name in names if encoder.config._kinds[name] is number]
+    mapped = [name for name in names if encoder.config._kinds[name] in TRACED]
     fixed = [name for name in names if name not in mapped]
     of = lambda chosen: [columns[names.index(name)] for name in chosen]
     how = {"cls": type(encoder), "lags": lags, "score": score, "make": make}
@@ -163,7 +161,7 @@ def search(
         constants = {name: columns[names.index(name)][rows[0]] for name in fixed}
         numbers = {name: np.stack([columns[names.index(name)][i] for i in rows]).astype(float) for name in mapped}
         config = dataclasses.replace(encoder.config, **constants)
-        check_settings(config, numbers)
+        check_settings("search", config, numbers)
         run = functools.partial(run_trials, config, values, scored, key, **how)
         parts.append((rows, _in_chunks(run, numbers, len(rows), values, config, report)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
@@ -176,7 +174,7 @@ def search(
     if without.all():
         raise ValueError("search: no setting of `grid` has a score; `score` returned NaN for all of them.")
     if (without & ~flat).any():
-        _warn_left_out(without & ~flat, channels, "without a score, NaN for every setting,")
+        warn_left_out("search", without & ~flat, channels, "without a score, NaN for every setting,")
     scores = scores[:, ~without]
     table = dict(zip(names, map(as_column, columns), strict=True))
     with np.errstate(invalid="ignore"):  # the mean of infinity and minus infinity is NaN
@@ -187,12 +185,6 @@ def search(
     best_encoder = type(encoder)(dataclasses.replace(encoder.config, **chosen))
     best_encoder._warn(FloatArray(values))  # `init` and `unroll` do not warn here, because they are traced
     return SearchResult(best_encoder, best, table, indices(without, channels))
-
-
-def _warn_left_out(left_out: Bool[np.ndarray, " channels"], shape: tuple[int, ...], reason: str) -> None:
-    """Warn the caller of `search` about channels without a score."""
-    left = named_channels(left_out, shape, "is", "are")
-    warnings.warn(f"search: {left} {reason} and left out; see `left_out` of the result.", UserWarning, stacklevel=3)
 
 
 def _matched(encoder: InputInterface) -> SparkModule:

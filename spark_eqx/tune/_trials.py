@@ -76,10 +76,10 @@ def _one(
             f"the output of {type(decoder).__name__} has the shape {decoded.shape}."
         )
     dtype = jnp.result_type(float)
-    counts = _spikes_by_channel(spikes.spikes != 0, values.shape[1:])
+    counts = spikes_by_channel(spikes.spikes != 0, values.shape[1:])
     values, decoded = (x.astype(state_dtype(values.dtype)).reshape(len(x), -1) for x in (values, decoded))
     kept = len(values) - lags
-    lag = _least_error(values[:kept], decoded, scored.present, lags)
+    lag = least_error(values[:kept], decoded, scored.present, lags)
     late = jax.lax.dynamic_slice_in_dim(decoded, lag, kept)
     one = lambda signal, reconstruction: _score_of_channel(score, signal[:, None], reconstruction[:, None])
     scores = jnp.full(values.shape[1], jnp.nan, dtype)
@@ -93,7 +93,7 @@ def _folded(key: PRNGKeyArray | None, i: int) -> PRNGKeyArray | None:
     return None if key is None else jr.fold_in(key, i)
 
 
-def _spikes_by_channel(fired: Bool[Array, "steps *units"], channels: tuple[int, ...]) -> Float[Array, " channels"]:
+def spikes_by_channel(fired: Bool[Array, "steps *units"], channels: tuple[int, ...]) -> Float[Array, " channels"]:
     """The number of spikes of each channel."""
     count = jnp.sum(fired, 0, dtype=jnp.result_type(float))
     # The axes of the channels come first, then the axes of the units of each channel. Otherwise the encoder mixes
@@ -129,7 +129,7 @@ def _score_of_channel(
     return jnp.asarray(scored, jnp.result_type(float))
 
 
-def _least_error(
+def least_error(
     signal: Float[Array, "kept channels"],
     decoded: Float[Array, "steps channels"],
     present: Bool[Array | np.ndarray, "kept channels"],

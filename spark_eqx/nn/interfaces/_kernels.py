@@ -20,7 +20,7 @@ def _convert_kernel(value: Any) -> Any:
     return stored if np.ndim(stored) and np.size(stored) else NotImplemented
 
 
-_kernel = Kind("a sequence of numbers or a JAX array of floats, one per step along the last axis", _convert_kernel)
+kernel = Kind("a sequence of numbers or a JAX array of floats, one per step along the last axis", _convert_kernel)
 
 
 class KernelConfig(TimedInterfaceConfig):
@@ -31,7 +31,7 @@ class KernelConfig(TimedInterfaceConfig):
     """
 
     kernel: Number = parameter(
-        kind=_kernel,
+        kind=kernel,
         description="contribution of a spike to the signal, from its own step on; `(taps,)`, or `(*units, taps)`",
         check=Check("finite and not all 0", lambda x: np.isfinite(x) & (x != 0).any(-1, keepdims=True)),
     )

@@ -1,0 +1,481 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false
+"""The comparison of codes: every number of its table equals one computed independently from the encoders it returns."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from sklearn.linear_model import RidgeClassifierCV
+
+from spark_eqx import tune
+from spark_eqx.nn.interfaces import PoissonSpiker, RegularSpiker, Scale, SendOnDeltaSpiker, StepForwardSpiker
+from spark_eqx.tune import _code_trials, _ridge
+from spark_eqx.tune.__main__ import main
+from spark_eqx.tune._codes import LIBRARY, Steps
+
+
+STEPS, DT, MOST, KEY = 600, 4.0, 60.0, jr.key(3)
+LAGS = STEPS // 4
+CODES = ["step forward", "regular", "poisson", "send_on_delta", "weighted phase", "rank order"]
+
+
+def recording() -> np.ndarray:
+    """Four channels in microvolts: the second has gaps, one of them at the start, and the third is flat."""
+    t = np.arange(STEPS)[:, None]
+    values = np.array([30, 2, 0, 500]) * np.sin(2 * np.pi * t / [300, 200, 100, 150]) + [0, 70, 12.5, -2000]
+    values += np.random.default_rng(0).normal(0, 1, values.shape) * [0.5, 0.05, 0, 5]
+    values[:7, 1] = values[300:350, 1] = np.nan
+    return values.astype(np.float32)
+
+
+def measured(code: tune.CodeResult, values: np.ndarray, key: Any = KEY) -> tuple[np.ndarray, np.ndarray, float]:
+    """SNR by channel, spikes per second by channel, and delay of a code, in NumPy."""
+    encoder, decoder = code.encoder, code.decoder
+    spikes = encoder.unroll(values, encoder.init(values[0], key=key), key=key)[0]["spikes"]
+    first = jax.tree.map(lambda x: x[0], spikes)
+    decoded = np.asarray(decoder.unroll(spikes, decoder.init(first))[0]["signal"].value, float)
+    x, kept = values.astype(float), len(values) - LAGS
+    scored = [c for c in range(x.shape[1]) if np.nanmin(x[:, c]) < np.nanmax(x[:, c])]
+    deviation = np.nanstd(x[:kept], 0)
+    error = lambda lag: np.nansum(((x[:kept] - decoded[lag : lag + kept]) / deviation)[:, scored] ** 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lag = int(np.argmin([error(lag) for lag in range(LAGS + 1)]))
+    snr = np.full(x.shape[1], np.nan)
+    for c in scored:
+        present = ~np.isnan(x[:kept, c])
+        signal, read = x[:kept, c][present], decoded[lag : lag + kept, c][present]
+        snr[c] = 10 * np.log10(np.sum((signal - signal.mean()) ** 2) / np.sum((signal - read) ** 2))
+    fired = (np.asarray(spikes.spikes) != 0).reshape(*x.shape, -1).sum((0, 2))
+    return snr, 1000 * fired / (DT * (~np.isnan(x)).sum(0)), lag * DT
+
+
+@pytest.fixture(scope="module")
+def found() -> tune.Comparison:
+    with pytest.warns(UserWarning, match="compare: channel 2 is constant and left out; see `left_out`"):
+        return tune.compare(recording(), dt=DT, most_spikes=MOST, key=KEY, codes=CODES)
+
+
+def check_numbers(code: tune.CodeResult) -> None:
+    snr, rates, delay = measured(code, recording())
+    np.testing.assert_allclose(code.snr_by_channel, snr, atol=0.01)
+    assert code.snr == pytest.approx(np.nanmean(snr), abs=0.01)
+    np.testing.assert_allclose(code.spikes_by_channel, rates, rtol=1e-6)
+    assert code.spikes_per_s == pytest.approx(rates[[0, 1, 3]].max()) and code.spikes_per_s <= MOST
+    assert code.delay == delay
+
+
+@pytest.mark.parametrize("name", CODES[:4])
+def test_numbers_equal_those_of_the_returned_encoder_and_decoder(found, name):
+    check_numbers(found[name])
+
+
+def test_best_code_reconstructs_the_recording_in_its_own_unit(found):
+    """In the channel of +-500 uV around -2000 uV, the error of step forward is a few thresholds."""
+    assert found.best is found.codes[0].encoder and found.codes[0].name == "step forward"
+    scale, encoder = found.best
+    assert isinstance(scale, Scale) and isinstance(encoder, StepForwardSpiker)
+    values = recording()
+    spikes = found.best.unroll(values)[0]["spikes"]
+    decoded = np.asarray(found.best.decoder().unroll(spikes)[0]["signal"].value)
+    widths = np.nanmax(values, 0) - np.nanmin(values, 0)
+    error = np.nanmean(np.abs(decoded - values), 0)
+    assert (error[[0, 1, 3]] < 1.5 * encoder.config.threshold * widths[[0, 1, 3]]).all()
+    np.testing.assert_allclose(decoded[:, 2], 12.5)
+
+
+def test_contrast_codes_start_at_the_first_sample_of_each_channel(found):
+    """The first sample of the second channel is its eighth, and a flat channel is scaled to 0.5."""
+    values = recording()
+    low, high = np.nanmin(values, 0), np.nanmax(values, 0)
+    first = np.array([values[0, 0], values[7, 1], values[0, 2], values[0, 3]])
+    expected = np.where(high > low, (first - low) / np.where(high > low, high - low, 1), 0.5)
+    for name in ("step forward", "send on delta"):
+        encoder = found[name].encoder
+        np.testing.assert_allclose(encoder[1].config.start, expected, rtol=1e-6)
+        assert not np.asarray(encoder.unroll(values)[0]["spikes"].spikes)[0].any()
+
+
+def test_best_setting_has_the_best_score_of_its_table_within_the_limit(found):
+    for name in ("step forward", "regular", "send on delta"):
+        code = found[name]
+        allowed = code.table["spikes_per_s"] <= MOST
+        best = np.nanargmax(np.where(allowed, code.table["score"], np.nan))
+        assert code.table["score"][best] == code.snr
+        assert {field: code.table[field][best] for field in code.setting} == code.setting
+        assert np.isnan(code.table["score"][code.table["spikes_per_s"] > 2 * MOST]).all()
+
+
+def test_limit_of_a_random_code_holds_for_other_keys(found):
+    """The spikes of 30 keys are within the limit, and their mean plus three standard deviations is, too."""
+    encoder, values = found["poisson"].encoder, recording()
+    one = lambda key: encoder.unroll(values, encoder.init(values[0], key=key), key=key)[0]["spikes"].spikes.sum(0)
+    counts = np.asarray(eqx.filter_jit(jax.vmap(one))(jr.split(jr.key(77), 30)))
+    rates = (1000 * counts / (DT * (~np.isnan(recording())).sum(0)))[:, [0, 1, 3]]
+    assert rates.max() <= MOST
+    probability = found["poisson"].setting["max_freq"] * DT / 1000
+    with np.errstate(invalid="ignore"):
+        scaled = (values - np.nanmin(values, 0)) / (np.nanmax(values, 0) - np.nanmin(values, 0))
+    p = np.nan_to_num(probability * scaled)
+    mean, deviation = p.sum(0), np.sqrt((p * (1 - p)).sum(0))
+    limit = MOST * DT / 1000 * (~np.isnan(values)).sum(0)
+    assert (mean + 2.7 * deviation <= limit)[
+        [0, 1, 3]
+    ].all()  # the 16 keys that were counted have an error of their own
+    # The next larger rate of the grid would exceed it, so that little of the limit is wasted.
+    step = 100 ** (1 / 23)
+    assert (step * mean + 3.3 * np.sqrt(step) * deviation > limit)[[0, 1, 3]].any()
+
+
+def test_each_code_has_a_row_and_those_without_a_setting_have_a_reason(found):
+    assert len(found) == len(CODES) and {each.name for each in found} == {name.replace("_", " ") for name in CODES}
+    scores = [each.snr for each in found if not each.reason]
+    assert scores == sorted(scores, reverse=True) and len(scores) == 4
+    sparsest = found["weighted phase"].table["spikes_per_s"].min()
+    assert sparsest > MOST
+    assert found["weighted_phase"].reason == f"no setting is within 60 spikes/s; the sparsest has {sparsest:.3g}"
+    assert found["rank order"].reason == "not compared: it encodes the order of the channels, not their values"
+    assert found["rank order"].encoder is None and np.isnan(found["rank order"].snr)
+    lines = str(found).splitlines()
+    assert lines[0].split() == "code SNR [dB] spikes/s delay [ms] 5 % lost 1 ms jitter setting".split()
+    assert [line.split("  ")[0] for line in lines[1:]] == [each.name for each in found]
+    assert f"{found['step forward'].snr:.1f}" in lines[1] and "accuracy" not in lines[0]
+    with pytest.raises(KeyError, match="no code is named 'regulr'; did you mean 'regular'"):
+        found["regulr"]
+
+
+def test_disturbed_spikes_lower_the_score(found):
+    """Step forward never recovers from a lost spike. For a mean over a window, 20 other draws give the same score."""
+    sf, regular, values = found["step forward"], found["regular"], recording()
+    assert sf.lossy < sf.snr - 4
+    # 1 ms is a quarter of a step: 4.6 % of the spikes move, by one step.
+    assert sf.snr - 3 < sf.jittered <= sf.snr
+    spikes = np.asarray(regular.encoder.unroll(values, regular.encoder.init(values[0]))[0]["spikes"].spikes)
+    rng, kept, late = np.random.default_rng(1), STEPS - LAGS, int(regular.delay / DT)
+    x, scores = values[:kept].astype(float), []
+    for _ in range(20):
+        lost = np.where(rng.uniform(size=spikes.shape) < 0.05, 0, spikes)
+        decoded = np.asarray(regular.decoder.unroll(lost)[0]["signal"].value, float)[late : late + kept]
+        error = np.nansum((x - decoded) ** 2, 0)[[0, 1, 3]]
+        scores.append(10 * np.log10(np.nansum((x - np.nanmean(x, 0)) ** 2, 0)[[0, 1, 3]] / error).mean())
+    assert regular.lossy == pytest.approx(np.mean(scores), abs=4 * np.std(scores) / np.sqrt(5))
+
+
+def test_lost_and_moved_spikes():
+    rng = np.random.default_rng(0)
+    spikes = jnp.asarray(rng.choice([-1.0, 0.0, 1.0], (2, 3000, 2), p=[0.05, 0.9, 0.05]), jnp.float32)
+    out = np.asarray(_code_trials.disturb(spikes, jnp.float32(0.2), jnp.float32(0.5), jr.key(0), draws=4))
+    lost, moved = out[:4], out[4:]
+    kept = lost != 0
+    assert (lost[kept] == np.broadcast_to(spikes, lost.shape)[kept]).all()
+    assert kept.mean() / (np.asarray(spikes) != 0).mean() == pytest.approx(0.8, abs=0.03)
+    assert not np.array_equal(lost[0], lost[1])
+    # The probability that a normal number with deviation 0.5 rounds to 0 is 0.683.
+    same = (moved == np.asarray(spikes)) & (np.asarray(spikes) != 0)
+    assert same.sum() / (4 * (np.asarray(spikes) != 0).sum()) == pytest.approx(0.683, abs=0.04)
+    one = jnp.zeros_like(spikes).at[0, 50, 0].set(-1)
+    for each in np.asarray(_code_trials.disturb(one, jnp.float32(0), jnp.float32(2), jr.key(1), draws=4)):
+        assert each.sum() == -1 and abs(np.argmin(each[0, :, 0]) - 50) < 10
+
+
+# Codes of one's own, and examples.
+
+
+def test_own_code_is_searched_with_the_fields_of_its_decoder():
+    grid = {"max_freq": [60.0, 90.0], "window": [40.0, 120.0]}
+    codes = {"mine": (RegularSpiker(dt=DT), grid), "other": (SendOnDeltaSpiker(start=0.3, dt=DT), {"threshold": [0.2]})}
+    values = recording()
+    with pytest.warns(UserWarning, match="channel 2 is constant"):
+        found = tune.compare(values, dt=DT, most_spikes=MOST, key=KEY, codes=codes)
+    mine = found["mine"]
+    assert set(mine.setting) == {"max_freq", "window"} and len(mine.table["score"]) == 4
+    assert found["other"].encoder[1].config.start == 0.3
+    assert mine.decoder[0].config.window == mine.setting["window"]
+    for code in found:
+        snr, rates, delay = measured(code, values)
+        np.testing.assert_allclose(code.snr_by_channel, snr, atol=0.01)
+        np.testing.assert_allclose(code.spikes_by_channel, rates, rtol=1e-6)
+
+
+def sequences(rng: Any, examples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bumps that are early or late, in two channels: classes that differ in time only."""
+    labels = np.arange(examples) % 2
+    t = np.arange(80)
+    centre = np.where(labels, 26, 50)[:, None] + rng.normal(0, 5, (examples, 1))
+    bump = np.exp(-(((t - centre) / 6) ** 2))
+    return np.stack([100 * bump, 3 - bump], 2).astype(np.float32) + rng.normal(0, 0.05, (examples, 80, 2)).astype(
+        np.float32
+    ), np.where(labels, "early", "late")
+
+
+@pytest.fixture(scope="module")
+def labelled() -> tuple[tune.Comparison, np.ndarray, np.ndarray]:
+    x, labels = sequences(np.random.default_rng(1), 40)
+    codes = ["step forward", "rank order"]
+    return tune.compare(x, most_spikes=200.0, key=KEY, codes=codes, labels=labels), x, labels
+
+
+def test_accuracy_equals_that_of_a_classifier_of_the_returned_spikes(labelled):
+    """Counts in 20 bins of either sign, in the same folds, classified by scikit-learn with the same penalties."""
+    found, x, labels = labelled
+    for name in ("step forward", "rank order"):
+        code = found[name]
+        run = lambda x, i: code.encoder.unroll(x, code.encoder.init(x[0], key=i), key=i)[0]["spikes"].value
+        keys = jax.vmap(lambda i: jr.fold_in(KEY, i))(jnp.arange(len(x)))
+        spikes = np.asarray(eqx.filter_jit(jax.vmap(run))(jnp.asarray(x), keys))
+        parts = spikes.reshape(len(x), 20, 4, -1)
+        features = np.concatenate([(parts > 0).sum(2), (parts < 0).sum(2)], 2).reshape(len(x), -1).astype(float)
+        shuffled = jr.split(jr.fold_in(KEY, np.uint32(2**32 - 2)), 3)[2]
+        fold = _ridge.folds_of(np.unique(labels, return_inverse=True)[1], int(jr.bits(shuffled, dtype=jnp.uint32)))
+        right = 0
+        for test in (fold == i for i in range(5)):
+            train = features[~test]
+            unit = np.sum((train - train.mean(0)) ** 2) / len(train)
+            model = RidgeClassifierCV(alphas=np.geomspace(1e-4, 1e2, 13) * unit).fit(train, labels[~test])
+            right += (model.predict(features[test]) == labels[test]).sum()
+        assert code.accuracy == pytest.approx(right / len(x))
+
+
+def test_table_with_labels_has_accuracy_and_reconstruction(labelled):
+    found, *_ = labelled
+    assert found.codes[0].accuracy > 0.9 and found.codes[0].accuracy == max(np.nan_to_num([c.accuracy for c in found]))
+    lines = str(found).splitlines()
+    assert lines[0].split()[:4] == ["code", "accuracy", "SNR", "[dB]"]
+    assert f"{100 * found.codes[0].accuracy:.1f} %" in lines[1]
+    assert np.isnan(found["rank order"].snr) and found["rank order"].accuracy > 0.4
+    assert np.isfinite(found["step forward"].snr)
+
+
+def test_ridge_equals_scikit_learn():
+    """Predictions of three classes, for more features than examples, and fewer."""
+    rng = np.random.default_rng(0)
+    for features in (4, 60):
+        classes = np.arange(90) % 3
+        x = rng.normal(0, 1, (90, features)) + 0.8 * (np.arange(features) % 3 == classes[:, None])
+        unit = np.sum((x[:60] - x[:60].mean(0)) ** 2) / 60
+        model = RidgeClassifierCV(alphas=_ridge.PENALTIES * unit).fit(x[:60], classes[:60])
+        np.testing.assert_array_equal(_ridge.predicted(x[:60], classes[:60], x[60:]), model.predict(x[60:]))
+
+
+def test_folds_have_equal_shares_of_each_class():
+    classes = np.repeat([0, 1, 2], [25, 10, 3])
+    fold = _ridge.folds_of(classes, 5)
+    for each, count in ((0, 5), (1, 2)):
+        np.testing.assert_array_equal(np.bincount(fold[classes == each], minlength=5), count)
+    assert set(np.bincount(fold)) == {7, 8} and len(np.unique(fold[classes == 2])) == 3
+
+
+def test_counts_in_bins_separate_signs():
+    spikes = np.zeros((2, 10, 1))
+    spikes[0, [0, 1, 6], 0], spikes[1, [4, 9], 0] = [1, -1, 1], [1, -1]
+    np.testing.assert_array_equal(_ridge.counts_in_bins(spikes, 2), [[1, 1, 1, 0], [1, 0, 0, 1]])
+
+
+@pytest.mark.sweep
+def test_random_examples_differ_and_are_scored_together():
+    x, _ = sequences(np.random.default_rng(2), 6)
+    found = tune.compare(x, key=KEY, codes={"mine": (PoissonSpiker(), {"max_freq": [500.0], "window": [10.0]})})
+    code = found["mine"]
+    power = error = 0
+    for i, each in enumerate(x):
+        key = jr.fold_in(KEY, i)
+        spikes = code.encoder.unroll(each, code.encoder.init(each[0], key=key), key=key)[0]["spikes"]
+        decoded = np.asarray(code.decoder.unroll(spikes)[0]["signal"].value)
+        lag = int(code.delay)
+        error += np.sum((each[:60] - decoded[lag : lag + 60]) ** 2, 0)
+        power += np.sum((each[:60] - x[:, :60].mean((0, 1))) ** 2, 0)
+    np.testing.assert_allclose(code.snr_by_channel, 10 * np.log10(power / error), atol=0.01)
+
+
+@pytest.mark.sweep
+def test_all_codes():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = tune.compare(recording(), dt=DT, most_spikes=MOST, key=KEY)
+    assert {each.name for each in found} == set(LIBRARY) and found.left_out == (2,)
+    for code in found:
+        if not code.reason:
+            check_numbers(code)
+            assert np.isfinite([code.lossy, code.jittered]).all()
+    assert sum(bool(code.reason) for code in found) == 2
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("effort", ["quick", "full"])
+@pytest.mark.parametrize(("dt", "steps"), [(0.1, 5000), (1.0, 16), (4.0, 30), (1000 / 30, 400), (1000.0, 64)])
+def test_grids_are_valid_for_any_time_step_and_length(dt, steps, effort):
+    """Each grid makes an encoder from its first and its last values."""
+    for make in LIBRARY.values():
+        for encoder, grid in make(Steps(dt, steps, effort == "full")):
+            for end in (0, -1):
+                values = {name: each[end] for name, each in grid.items() if name in encoder.config._kinds}
+                type(encoder)(encoder.config, **{k: tuple(v) if np.ndim(v) else v for k, v in values.items()})
+
+
+# Invalid arguments.
+
+SHORT = np.asarray(np.random.default_rng(0).normal(0, 1, (64, 2)), np.float32)
+step = StepForwardSpiker()
+CASES = {
+    "one axis": (lambda: compare(SHORT[:, 0]), r"`signals` must be of shape \(steps, channels\).*`signals\[:, None\]`"),
+    "few steps": (lambda: compare(SHORT[:9]), r"`signals` must have at least 16 steps, got shape \(9, 2\)"),
+    "integers": (lambda: compare(SHORT.astype(int)), "`signals` must be an array of floats"),
+    "infinite": (lambda: compare(with_value(np.inf)), "channel 1 has infinite samples"),
+    "no sample": (lambda: compare(with_value(np.nan, slice(None))), "channel 1 has none. Remove such channels"),
+    "all flat": (lambda: compare(np.ones((64, 2), np.float32)), "channels 0 and 1 are constant"),
+    "no key": (lambda: tune.compare(SHORT, key=None), "`key` must be a key of JAX"),
+    "wrong key": (lambda: tune.compare(SHORT, key=3), "`key` must be one key of JAX"),
+    "dt": (lambda: compare(dt=0.0), r"`dt` must be a number \[ms\]"),
+    "most_spikes": (lambda: compare(most_spikes=-1.0), "`most_spikes` must be a number"),
+    "loss": (lambda: compare(loss=1.0), "`loss` must be a number .*from 0 to below 1"),
+    "jitter": (lambda: compare(jitter=-1.0), "`jitter` must be a number"),
+    "bins": (lambda: compare(bins=0), "`bins` must be 1 or more"),
+    "effort": (lambda: compare(effort="fast"), '`effort` must be "quick" or "full", got \'fast\''),
+    "progress": (lambda: compare(progress="yes"), "`progress` must be"),
+    "longest_delay": (lambda: compare(longest_delay=64.0), "`longest_delay` must be shorter .*last 64 ms"),
+    "unknown code": (lambda: compare(codes=["latenzy"]), "`codes` must be names .*'latenzy'; did you mean 'latency'"),
+    "no codes": (lambda: compare(codes=[]), "`codes` must be names of codes"),
+    "number as a code": (lambda: compare(codes=[3]), "`codes` must be names of codes, got 3"),
+    "own pair": (lambda: compare(codes={"mine": step}), "code 'mine' must be a pair of an encoder and a grid"),
+    "own encoder": (lambda: compare(codes={"mine": (Scale(), {})}), "code 'mine': the encoder must be an input inter"),
+    "own dt": (lambda: compare(dt=2.0, codes={"mine": (step, {"threshold": [1.0]})}), "'mine': .*dt=2 .*got dt=1.0"),
+    "own field": (
+        lambda: compare(codes={"mine": (step, {"treshold": [1.0]})}),
+        "code 'mine': `grid` must name fields of StepForwardSpikerConfig or of ContrastDecoderConfig, got 'treshold'",
+    ),
+    "own value": (lambda: compare(codes={"mine": (step, {"threshold": [-1.0]})}), "code 'mine': .*threshold"),
+    "labels without examples": (lambda: compare(labels=[0, 1]), "`labels` needs `signals` of shape"),
+    "number of labels": (lambda: labelled_by([0, 1]), "one class for each of the 4 examples, got shape"),
+    "kind of labels": (lambda: labelled_by([0.5, 1, 0.5, 1]), "`labels` must be integers or strings"),
+    "one class": (lambda: labelled_by([1, 1, 1, 1]), "at least two classes"),
+    "a single example": (lambda: labelled_by(["a", "a", "a", "b"]), "at least two examples of each class.*'b' has one"),
+}
+
+
+def compare(signals: Any = SHORT, **how: Any) -> tune.Comparison:
+    return tune.compare(signals, **{"key": KEY, "codes": ["latency"], **how})
+
+
+def labelled_by(labels: list) -> tune.Comparison:
+    return compare(np.stack([SHORT] * 4), labels=labels)
+
+
+def with_value(value: float, where: Any = 5) -> np.ndarray:
+    signals = SHORT.copy()
+    signals[where, 1] = value
+    return signals
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_invalid_arguments(case):
+    call, message = CASES[case]
+    with pytest.raises((TypeError, ValueError), match="compare: " + (".*" if message[0] != "`" else "") + message):
+        call()
+
+
+def test_traced_signals_are_refused():
+    with pytest.raises(TypeError, match="compare: `signals` must not be traced"):
+        jax.jit(lambda x: compare(x))(SHORT)
+
+
+# The program.
+
+
+def write(path: Path, values: np.ndarray, header: str = "Fz, Cz,Pz") -> Path:
+    text = "\n".join([header, *(",".join("" if np.isnan(x) else f"{x:.3f}" for x in row) for row in values)])
+    path.write_text(text + "\n")
+    return path
+
+
+@pytest.mark.sweep
+def test_program_prints_the_table_and_writes_the_figure(tmp_path):
+    path = write(tmp_path / "rec.csv", recording()[:, :3])
+    command = [sys.executable, "-m", "spark_eqx.tune", str(path), "--dt", "4", "--most-spikes", "60", "--codes"]
+    run = subprocess.run([*command, "step forward,rank_order"], capture_output=True, text=True, check=True)
+    lines = run.stdout.splitlines()
+    assert lines[0].startswith("code ") and lines[1].startswith("step forward ")
+    assert lines[2].startswith("rank order") and lines[3] == "left out, because it is constant: Pz"
+    assert lines[4] == f"figure: {tmp_path / 'rec_codes.png'}"
+    assert (tmp_path / "rec_codes.png").read_bytes().startswith(b"\x89PNG")
+    assert "compare: 2 of 2 codes" in run.stderr
+    values = np.round(recording()[:, :3].astype(float), 3).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = tune.compare(values, dt=4.0, most_spikes=60.0, key=jr.key(0), codes=["step forward", "rank order"])
+    assert "\n".join(lines[:3]) == str(found)
+
+
+@pytest.mark.sweep
+def test_program_reads_arrays_and_columns(tmp_path, capsys):
+    """The same table from a CSV file with a column of the time, and from the array without it."""
+    values = np.round(recording()[:200, [0, 3]].astype(float), 3)
+    np.save(tmp_path / "rec.npy", values)
+    path = write(tmp_path / "rec.csv", np.column_stack([np.arange(200) * 0.004, values]), "time,Fz,Cz")
+    common = ["--dt", "4", "--codes", "delta", "--no-figure", "--quiet"]
+    assert main([str(tmp_path / "rec.npy"), *common]) == 0
+    table = capsys.readouterr().out
+    assert table.splitlines()[1].startswith("delta ")
+    assert main([str(path), *common, "--columns", "Fz, 3"]) == 0
+    out = capsys.readouterr()
+    assert out.out == table and out.err == ""
+
+
+FILES = {
+    "text in a cell": ("a,b\n1,2\n3,x\n", "row 3, column 2 (b): expected a number, an empty cell or nan, got 'x'."),
+    "no header": ("1,2\n3,x\n", "row 2, column 2: expected a number, an empty cell or nan, got 'x'."),
+    "decimal comma": ("a;b\n1;2,5\n", "row 2, column 2 (b): expected a number, an empty cell or nan, got '2,5'. Write"),
+    "infinite": ("a,b\n1,inf\n", "row 2, column 2 (b): the value is infinite."),
+    "ragged": ("a,b\n1,2\n3\n", "row 3 has 1 column, but the first row has 2."),
+    "empty": ("", "the file is empty."),
+    "header only": ("a,b\n", "the file has a header, but no rows of numbers."),
+    "time": (
+        "time [s];a;b\n" + "".join(f"{i / 360:.5f};{i % 7};{i % 5}\n" for i in range(40)),
+        "column 1 (time [s]) rises evenly, as a clock does. Leave it out by --columns 2,3; to keep it, list it.",
+    ),
+    "column without a sample": ("a,b\n" + "1,\n2,\n" * 20, "channel 1 has none. Remove such channels."),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_errors_of_the_program_name_row_and_column(case, tmp_path, capsys):
+    text, message = FILES[case]
+    path = tmp_path / "rec.csv"
+    path.write_text(text)
+    assert main([str(path), "--dt", "4"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_more_errors_of_the_program(tmp_path, capsys):
+    def error(*arguments: str) -> str:
+        assert main([*arguments, "--dt", "4"]) == 2
+        return capsys.readouterr().err
+
+    assert "no such file" in error(str(tmp_path / "none.csv"))
+    path = write(tmp_path / "rec.csv", SHORT, "Fz,Cz")
+    assert "no column 'Oz'; there are Fz, Cz." in error(str(path), "--columns", "Oz")
+    assert "did you mean 'latency'" in error(str(path), "--codes", "latenzy")
+    np.save(tmp_path / "four.npy", np.zeros((2, 2, 2, 2)))
+    assert "expected an array of shape (steps, channels)" in error(str(tmp_path / "four.npy"))
+    np.save(tmp_path / "inf.npy", with_value(np.inf))
+    assert "row 5, column 1: the value is infinite" in error(str(tmp_path / "inf.npy"))
+    (tmp_path / "text.npy").write_text("no array")
+    assert "not an array of numbers that NumPy can read" in error(str(tmp_path / "text.npy"))
+
+
+def test_help_names_all_codes_and_options(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    options = "dt most-spikes columns codes labels loss jitter longest-delay effort key figure no-figure quiet"
+    assert all(f"--{option}" in text for option in options.split())
+    assert all(name in text for name in LIBRARY)
+    with pytest.raises(SystemExit, match="2"):
+        main(["recording.csv"])
+    assert "required: --dt" in capsys.readouterr().err
