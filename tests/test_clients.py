@@ -50,6 +50,20 @@ def test_page_runs_as_printed(page):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.sweep
+def test_eventax_example(tmp_path):
+    """The example runs in its short form. The page shows the full form, which reaches the accuracy of eventax."""
+    figure = tmp_path / "eventax.png"
+    command = [interpreter(ROOT / "docs/clients/eventax.md"), ROOT / "docs/examples/eventax_yinyang.py", "--quick"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([*command, "--figure", figure], env=environment, capture_output=True, text=True, check=True)
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    shown = (ROOT / "docs/assets/output/eventax_yinyang.txt").read_text()
+    for text, least in ((done.stdout, 33), (shown, 97)):
+        apart, accuracy = (re.search(pattern, text) for pattern in (r"most (\S+) ms", r"accuracy (\S+) %"))
+        assert apart and float(apart[1]) < 1e-13 and accuracy and float(accuracy[1]) > least
+
+
 @pytest.mark.parametrize(
     "shown, printed, same",
     [
