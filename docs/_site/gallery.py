@@ -2,6 +2,7 @@
 
 import ast
 import io
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ def programs(docs: Path) -> list[Path]:
 
 def with_button(uri: str, text: str) -> str:
     """Put a button below the command that runs an example. It downloads the program as a notebook."""
-    folder = "" if uri.startswith("examples/") else "examples/"
-    button = rf"\g<0>\n[Download the notebook]({folder}\1.ipynb){{ .md-button download=\1.ipynb }}\n"
+    folder = posixpath.relpath("examples", posixpath.dirname(uri))
+    button = rf"\g<0>\n[Download the notebook]({folder}/\1.ipynb){{ .md-button download=\1.ipynb }}\n"
     return COMMAND.sub(button, text, count=1)
 
 
