@@ -20,6 +20,7 @@ from spark_eqx.nn.interfaces import PoissonSpiker, RegularSpiker, Scale, SendOnD
 from spark_eqx.tune import _code_trials, _ridge
 from spark_eqx.tune.__main__ import main
 from spark_eqx.tune._codes import LIBRARY, Steps
+from spark_eqx.tune._tables import read_labels
 
 
 STEPS, DT, MOST, KEY = 600, 4.0, 60.0, jr.key(3)
@@ -437,8 +438,9 @@ FILES = {
     "header only": ("a,b\n", "the file has a header, but no rows of numbers."),
     "time": (
         "time [s];a;b\n" + "".join(f"{i / 360:.5f};{i % 7};{i % 5}\n" for i in range(40)),
-        "column 1 (time [s]) rises evenly, as a clock does. Leave it out by --columns 2,3; to keep it, list it.",
+        "column 1 (time [s]) rises evenly, by 0.00278 per row, as a clock does. Leave it out by --columns 2,3; to",
     ),
+    "too few steps": ("a,b\n" + "".join(f"{i},{i % 2}\n" for i in range(5)), "must have at least 16 steps, got"),
     "column without a sample": ("a,b\n" + "1,\n2,\n" * 20, "channel 1 has none. Remove such channels."),
 }
 
@@ -465,8 +467,29 @@ def test_more_errors_of_the_program(tmp_path, capsys):
     assert "expected an array of shape (steps, channels)" in error(str(tmp_path / "four.npy"))
     np.save(tmp_path / "inf.npy", with_value(np.inf))
     assert "row 5, column 1: the value is infinite" in error(str(tmp_path / "inf.npy"))
+    np.save(tmp_path / "series.npy", np.zeros((3, 20, 2)))
+    (tmp_path / "labels.txt").write_text("label\nsit\nwalk\nsit\n")
+    text = error(str(tmp_path / "series.npy"), "--labels", str(tmp_path / "labels.txt"))
+    assert "4 labels for 3 examples. A file of labels has one per line, without a header." in text
     (tmp_path / "text.npy").write_text("no array")
     assert "not an array of numbers that NumPy can read" in error(str(tmp_path / "text.npy"))
+
+
+def test_program_prints_the_duration_and_whether_spikes_move(tmp_path, capsys):
+    """Before the comparison, which fails here because the channels are constant."""
+    np.save(tmp_path / "rec.npy", np.where(np.arange(40)[:, None] < [2, 1, 0], np.nan, 1.0))
+    assert main([str(tmp_path / "rec.npy"), "--dt", "10"]) == 2
+    first, note, _ = capsys.readouterr().err.splitlines()
+    assert first == "rec.npy: 3 channels, 40 steps of 10 ms = 0.4 s, 3 samples missing"
+    assert "a jitter of 1 ms moves hardly any at a time step of 10 ms; try --jitter 10" in note
+    for more in (["--dt", "5"], ["--dt", "10", "--jitter", "0"]):
+        assert main([str(tmp_path / "rec.npy"), *more]) == 2
+        assert "jitter" not in capsys.readouterr().err
+
+
+def test_labels_with_spaces_have_one_line_each(tmp_path):
+    (tmp_path / "labels.txt").write_text("sit down\nwalk\n\nsit down\n")
+    assert read_labels(tmp_path / "labels.txt").tolist() == ["sit down", "walk", "sit down"]
 
 
 def test_help_names_all_codes_and_options(capsys):

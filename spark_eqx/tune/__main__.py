@@ -9,6 +9,7 @@ from pathlib import Path
 import jax.random as jr
 import numpy as np
 
+from ..records.class_names import counted
 from ._codes import LIBRARY
 from ._compare import compare
 from ._comparison import Comparison
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--most-spikes", type=float, metavar="N", help="upper limit on the firing rate of each channel [spikes/s]")
     add("--columns", metavar="A,B", help="the columns to use, by name or by number from 1: leave out the time")
     add("--codes", metavar="A,B", help=f"the codes to try: {', '.join(LIBRARY)} (default: all)")
-    add("--labels", type=Path, metavar="FILE", help="one class per example, in a text file or .npy; adds the accuracy")
+    add("--labels", type=Path, metavar="FILE", help="one class per line without a header, or .npy; adds the accuracy")
     add("--loss", type=float, default=0.05, metavar="P", help="probability with which a spike is lost (default: 0.05)")
     add("--jitter", type=float, default=1.0, metavar="MS", help="by how much spikes are moved [ms] (default: 1)")
     add("--longest-delay", type=float, metavar="MS", help="longest delay to try [ms] (default: 250 steps)")
@@ -78,11 +79,20 @@ def _compared(given: argparse.Namespace) -> tuple[Comparison, list[str] | None]:
     elif values.ndim == 2 and (clocks := [i for i in range(values.shape[1]) if _is_time(values[:, i])]):
         rest = ",".join(str(i + 1) for i in range(values.shape[1]) if i not in clocks) or "..."
         name = f"column {clocks[0] + 1}" + (f" ({names[clocks[0]]})" if names else "")
+        rise = np.diff(values[:, clocks[0]]).mean()
         raise FileError(
-            f"{given.file}: {name} rises evenly, as a clock does. Leave it out by --columns {rest}; "
-            "to keep it, list it."
+            f"{given.file}: {name} rises evenly, by {rise:.3g} per row, as a clock does. Leave it out by "
+            f"--columns {rest}; to keep it, list it."
         )
     codes = None if given.codes is None else [each.strip() for each in given.codes.split(",")]
+    labels = None if given.labels is None else read_labels(given.labels)
+    if labels is not None and values.ndim == 3 and labels.ndim == 1 and len(labels) != len(values):
+        raise FileError(
+            f"{given.labels}: {counted(len(labels), 'label')} for {counted(len(values), 'example')}. A file of labels "
+            "has one per line, without a header."
+        )
+    if not given.quiet:
+        _describe(values, given)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*left out; see `left_out`")
         result = compare(
@@ -91,7 +101,7 @@ def _compared(given: argparse.Namespace) -> tuple[Comparison, list[str] | None]:
             most_spikes=given.most_spikes,
             key=jr.key(given.key),
             codes=codes,
-            labels=None if given.labels is None else read_labels(given.labels),
+            labels=labels,
             loss=given.loss,
             jitter=given.jitter,
             longest_delay=given.longest_delay,
@@ -99,6 +109,21 @@ def _compared(given: argparse.Namespace) -> tuple[Comparison, list[str] | None]:
             progress=not given.quiet,
         )
     return result, names
+
+
+def _describe(values: np.ndarray, given: argparse.Namespace) -> None:
+    """Print the duration, by which a wrong time step is noticed, and whether the spikes move at all."""
+    *examples, steps, channels = values.shape
+    parts = [*(counted(each, "example") for each in examples), counted(channels, "channel")]
+    parts += [f"{counted(steps, 'step')} of {given.dt:g} ms = {steps * given.dt / 1000:g} s"]
+    parts += [f"{counted(missing, 'sample')} missing"] if (missing := int(np.isnan(values).sum())) else []
+    print(f"{given.file.name}: {', '.join(parts)}", file=sys.stderr)
+    if 0 < given.jitter < given.dt / 5:
+        print(
+            f"note: spikes move by whole steps, so a jitter of {given.jitter:g} ms moves hardly any at a time step of "
+            f"{given.dt:g} ms; try --jitter {given.dt:g}",
+            file=sys.stderr,
+        )
 
 
 def _column(text: str, names: list[str] | None, count: int, path: Path) -> int:
@@ -113,7 +138,8 @@ def _column(text: str, names: list[str] | None, count: int, path: Path) -> int:
 def _is_time(values: np.ndarray) -> bool:
     """Whether the values rise in each row, and are never further from a straight line than one rise, as times are that
     were rounded."""
-    if len(values) < 3 or np.isnan(values).any() or not (np.diff(values) > 0).all():
+    # Few samples of a signal may rise evenly by chance. `compare` refuses recordings of fewer than 16 steps.
+    if len(values) < 16 or np.isnan(values).any() or not (np.diff(values) > 0).all():
         return False
     line = np.linspace(values[0], values[-1], len(values))
     return bool(np.abs(values - line).max() <= line[1] - line[0])

@@ -204,7 +204,8 @@ def try_code(name: str, grids: Sequence[Grid], recording: Recording, rules: Rule
 
 def _too_many(rules: Rules, sparsest: float, random: bool = False) -> str:
     rest = f" with {_SPARE:g} standard deviations to spare" if random else ""
-    return f"no setting is within {rules.most:g} spikes/s{rest}; the sparsest has {sparsest:.3g}"
+    digits = 3 if sparsest < 1000 else 6
+    return f"no setting is within {rules.most:g} spikes/s{rest}; the sparsest has {sparsest:.{digits}g}"
 
 
 def _groups(encoder: InputInterface, grid: Any, recording: Recording, rules: Rules) -> list[_Group]:

@@ -97,6 +97,7 @@ def compare(
     - `labels`: the class of each example, integers or strings. Each class needs at least two examples.
     - `loss`: the probability with which spikes are lost, for the column that shows the SNR without them.
     - `jitter`: the standard deviation of the normally distributed time by which spikes are moved [ms], likewise.
+        The time is rounded to whole steps: with less than a fifth of `dt`, hardly any spike moves.
     - `bins`: the number of equal parts of the time in which the classifier counts the spikes of each sign.
     - `longest_delay`: the longest delay to try [ms]. The last `longest_delay` of the signal is not scored. By default
         it is 250 steps, but at most a quarter of the recording.

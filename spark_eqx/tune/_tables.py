@@ -27,7 +27,13 @@ def read_labels(path: Path) -> np.ndarray:
     """The labels of a file: one per line, or a `.npy` array."""
     if not path.is_file():
         raise FileError(f"{path}: no such file.")
-    return _load(path) if path.suffix == ".npy" else np.asarray(path.read_text(encoding="utf-8-sig").split())
+    if path.suffix == ".npy":
+        return _load(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise FileError(f"{path}: not a text file in UTF-8.") from None
+    return np.asarray([line.strip() for line in text.splitlines() if line.strip()])
 
 
 def _load(path: Path) -> np.ndarray:
