@@ -443,6 +443,15 @@ def test_traced_signals_are_refused():
         jax.jit(lambda x: compare(x))(SHORT)
 
 
+def test_traced_arguments_are_refused():
+    with pytest.raises(TypeError, match="compare: `loss` must not be traced; call `compare` outside of `jit`"):
+        jax.jit(lambda x: compare(loss=x))(0.1)
+    with pytest.raises(TypeError, match="compare: `key` must not be traced"):
+        jax.vmap(lambda x: compare(key=x))(jr.split(KEY, 2))
+    with pytest.raises(TypeError, match="compare: the comparison must not be traced"):
+        jax.jit(lambda: compare())()
+
+
 # The program.
 
 

@@ -23,6 +23,7 @@ from .._arguments import (
     indices,
     named_channels,
 )
+from ..core.payloads import FloatArray
 from ..core.running.keys import MOST_STEPS, check_key
 from ..nn.interfaces.control.scale import Scale
 from ..nn.interfaces.input.base import InputInterface
@@ -120,6 +121,8 @@ def compare(
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments; they name the channel or the code.
     """
+    numbers = {"dt": dt, "most_spikes": most_spikes, "loss": loss, "jitter": jitter, "longest_delay": longest_delay}
+    _refuse_traced({"signals": signals, "key": key, "labels": labels, **numbers})
     values, batched = _signals(signals)
     dt = float(as_number("compare", "dt", dt, "ms", positive))
     most = (
@@ -177,11 +180,19 @@ def compare(
     return Comparison(tuple(found), most, loss, jitter, indices(flat, (channels,)))
 
 
+def _refuse_traced(given: Mapping[str, Any]) -> None:
+    remedy = "call `compare` outside of `jit`, `grad` and `vmap`."
+    for name, value in given.items():
+        if isinstance(value.value if isinstance(value, FloatArray) else value, Tracer):
+            raise TypeError(f"compare: `{name}` must not be traced; {remedy}")
+    # Under `jit` new arrays are traced even if no argument is.
+    if isinstance(jnp.zeros(()), Tracer):
+        raise TypeError(f"compare: the comparison must not be traced; {remedy}")
+
+
 def _signals(signals: Signal) -> tuple[Float[np.ndarray, "examples steps channels"], bool]:
     """The signals, checked, and whether they had an axis of examples."""
     array = as_signal("compare", "signals", signals)
-    if isinstance(array, Tracer):
-        raise TypeError("compare: `signals` must not be traced; call `compare` outside of `jit`, `grad` and `vmap`.")
     if array.ndim not in (2, 3) or not array.size:
         remedy = " Write `signals[:, None]` for one channel." if array.ndim == 1 else ""
         raise ValueError(
