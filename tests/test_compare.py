@@ -11,16 +11,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifierCV
 
-from spark_eqx import tune
+from spark_eqx import plot, tune
 from spark_eqx.nn.interfaces import PoissonSpiker, RegularSpiker, Scale, SendOnDeltaSpiker, StepForwardSpiker
-from spark_eqx.tune import _code_trials, _ridge
+from spark_eqx.tune import _code_trials, _ridge, _tables
 from spark_eqx.tune.__main__ import main
+from spark_eqx.tune._code_trials import Recording
 from spark_eqx.tune._codes import LIBRARY, Steps
-from spark_eqx.tune._tables import read_labels
+
+from .helpers import x64
 
 
 STEPS, DT, MOST, KEY = 600, 4.0, 60.0, jr.key(3)
@@ -186,6 +189,11 @@ def test_lost_and_moved_spikes():
         assert each.sum() == -1 and abs(np.argmin(each[0, :, 0]) - 50) < 10
 
 
+def test_membership_takes_names_and_results(found):
+    assert "step_forward" in found and "rank order" in found and found.codes[0] in found
+    assert "regulr" not in found and 3 not in found
+
+
 # Codes of one's own, and examples.
 
 
@@ -203,6 +211,44 @@ def test_own_code_is_searched_with_the_fields_of_its_decoder():
         snr, rates, delay = measured(code, values)
         np.testing.assert_allclose(code.snr_by_channel, snr, atol=0.01)
         np.testing.assert_allclose(code.spikes_by_channel, rates, rtol=1e-6)
+
+
+def test_own_code_is_decoded_under_any_name_and_from_the_start_that_its_grid_names():
+    sod = lambda start: SendOnDeltaSpiker(start=start, dt=DT)
+    codes = {
+        "rank order": (RegularSpiker(dt=DT), {"max_freq": [60.0], "window": [40.0]}),
+        "number": (sod(None), {"threshold": [0.1], "start": [0.2]}),
+        "first": (sod(0.2), {"threshold": [0.1], "start": [None]}),
+    }
+    values = recording()
+    with pytest.warns(UserWarning, match="channel 2 is constant"):
+        found = tune.compare(values, dt=DT, key=KEY, codes=codes)
+    assert len(found["first"].encoder[1].config.start) == 4 and found["number"].encoder[1].config.start == 0.2
+    for code in found:
+        np.testing.assert_allclose(code.snr_by_channel, measured(code, values)[0], atol=0.01)
+
+
+def test_description_of_a_setting_with_one_value_per_channel():
+    setting = {"threshold": (0.1, 0.2), "kernel": (1.0, 2.0, 3.0)}
+    code = tune.CodeResult("mine", None, None, setting, np.zeros(2), np.zeros(2), {})
+    assert repr(code).endswith("threshold of 2 values, kernel of 3 taps)")
+
+
+def test_plot_of_an_exact_reconstruction():
+    table = {"score": np.array([3.0, np.inf]), "spikes_per_s": np.array([1.0, 2.0])}
+    code = tune.CodeResult("mine", None, None, {}, np.zeros(2), np.zeros(2), table, snr=np.inf, spikes_per_s=2.0)
+    _, ax = plt.subplots()
+    plot.comparison(tune.Comparison((code,), None, 0.05, 1.0), ax=ax)
+    assert ax.get_ylim() == (0, pytest.approx(1.05 * 3))
+    plt.close()
+
+
+def test_squares_of_the_recording_may_overflow():
+    with x64():
+        values = np.asarray(SHORT, float)
+        spread = lambda x: Recording.of(x[None], np.full((1, 64, 2), True), Scale.fit(x), jnp.stack([KEY]), DT).spread
+        for size in (1e-200, 1e200):
+            np.testing.assert_allclose(spread(size * values), size * spread(values), rtol=1e-9)
 
 
 def sequences(rng: Any, examples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -329,6 +375,13 @@ CASES = {
     "few steps": (lambda: compare(SHORT[:9]), r"`signals` must have at least 16 steps, got shape \(9, 2\)"),
     "integers": (lambda: compare(SHORT.astype(int)), "`signals` must be an array of floats"),
     "infinite": (lambda: compare(with_value(np.inf)), "channel 1 has infinite samples"),
+    "overflow": (lambda: compare(1e39 * SHORT.astype(float)), "`signals` must be below 3.4e.38.*channels 0 and 1 have"),
+    "offset": (
+        lambda: compare(SHORT.astype(float) * 1e-9 + 1),
+        "`signals` must vary by .* 0 and 1 vary by less",
+    ),
+    "subnormal": (lambda: compare(SHORT * np.float32(1e-38)), "`signals` must vary by more than the resolution of fl"),
+    "range": (lambda: compare(SHORT * np.float32(1e38 / np.abs(SHORT).max())), "`signals` must have a range .*Scale: "),
     "no sample": (lambda: compare(with_value(np.nan, slice(None))), "channel 1 has none. Remove such channels"),
     "all flat": (lambda: compare(np.ones((64, 2), np.float32)), "channels 0 and 1 are constant"),
     "no key": (lambda: tune.compare(SHORT, key=None), "`key` must be a key of JAX"),
@@ -344,6 +397,10 @@ CASES = {
     "unknown code": (lambda: compare(codes=["latenzy"]), "`codes` must be names .*'latenzy'; did you mean 'latency'"),
     "no codes": (lambda: compare(codes=[]), "`codes` must be names of codes"),
     "number as a code": (lambda: compare(codes=[3]), "`codes` must be names of codes, got 3"),
+    "same name": (
+        lambda: compare(codes={"step_forward": None, "step forward": (step, {"threshold": [1.0]})}),
+        "`codes` must have different names, got 'step forward' twice",
+    ),
     "own pair": (lambda: compare(codes={"mine": step}), "code 'mine' must be a pair of an encoder and a grid"),
     "own encoder": (lambda: compare(codes={"mine": (Scale(), {})}), "code 'mine': the encoder must be an input inter"),
     "own dt": (lambda: compare(dt=2.0, codes={"mine": (step, {"threshold": [1.0]})}), "'mine': .*dt=2 .*got dt=1.0"),
@@ -384,6 +441,15 @@ def test_invalid_arguments(case):
 def test_traced_signals_are_refused():
     with pytest.raises(TypeError, match="compare: `signals` must not be traced"):
         jax.jit(lambda x: compare(x))(SHORT)
+
+
+def test_traced_arguments_are_refused():
+    with pytest.raises(TypeError, match="compare: `loss` must not be traced; call `compare` outside of `jit`"):
+        jax.jit(lambda x: compare(loss=x))(0.1)
+    with pytest.raises(TypeError, match="compare: `key` must not be traced"):
+        jax.vmap(lambda x: compare(key=x))(jr.split(KEY, 2))
+    with pytest.raises(TypeError, match="compare: the comparison must not be traced"):
+        jax.jit(lambda: compare())()
 
 
 # The program.
@@ -432,6 +498,16 @@ FILES = {
     "text in a cell": ("a,b\n1,2\n3,x\n", "row 3, column 2 (b): expected a number, an empty cell or nan, got 'x'."),
     "no header": ("1,2\n3,x\n", "row 2, column 2: expected a number, an empty cell or nan, got 'x'."),
     "decimal comma": ("a;b\n1;2,5\n", "row 2, column 2 (b): expected a number, an empty cell or nan, got '2,5'. Write"),
+    "decimal comma, tab": ("a\tb\n1\t2,5\n", "got '2,5'. Write a point for the decimal comma."),
+    "underscore": ("a,b\n1,1_0\n", "row 2, column 2 (b): expected a number, an empty cell or nan, got '1_0'."),
+    "quotation mark": (
+        'a,b\n"' + 200_000 * "1" + "\n",
+        "not a table: field larger than field limit",
+    ),
+    "pandas": (
+        ",0,1\n" + "".join(f"{i},{i % 7},{i % 5}\n" for i in range(40)),
+        "column 1 rises evenly, by 1 per row, as a clock does. Leave it out by --columns 2,3; to keep it, list it.",
+    ),
     "infinite": ("a,b\n1,inf\n", "row 2, column 2 (b): the value is infinite."),
     "ragged": ("a,b\n1,2\n3\n", "row 3 has 1 column, but the first row has 2."),
     "empty": ("", "the file is empty."),
@@ -462,7 +538,16 @@ def test_more_errors_of_the_program(tmp_path, capsys):
     assert "no such file" in error(str(tmp_path / "none.csv"))
     path = write(tmp_path / "rec.csv", SHORT, "Fz,Cz")
     assert "no column 'Oz'; there are Fz, Cz." in error(str(path), "--columns", "Oz")
+    assert "no column '²'; there are Fz, Cz." in error(str(path), "--columns", "²")
+    assert "--columns has column 1 twice" in error(str(path), "--columns", "1,Cz,Fz")
     assert "did you mean 'latency'" in error(str(path), "--codes", "latenzy")
+    assert "must be in a folder that exists" in error(str(path), "--figure", str(tmp_path / "none" / "a.png"))
+    assert "must be a file, got a folder" in error(str(path), "--figure", str(tmp_path))
+    assert "must end in .png, .pdf or .svg" in error(str(path), "--figure", str(tmp_path / "figure"))
+    same = write(tmp_path / "SAME.CSV", SHORT, "Fz,Fz")
+    assert "the columns 1 and 2 are named 'Fz'" in error(str(same), "--columns", "Fz")
+    (tmp_path / "labels.txt").write_bytes(b"\xe4\n")
+    assert "labels.txt: not a text file in UTF-8" in error(str(path), "--labels", str(tmp_path / "labels.txt"))
     np.save(tmp_path / "four.npy", np.zeros((2, 2, 2, 2)))
     assert "expected an array of shape (steps, channels)" in error(str(tmp_path / "four.npy"))
     np.save(tmp_path / "inf.npy", with_value(np.inf))
@@ -487,9 +572,28 @@ def test_program_prints_the_duration_and_whether_spikes_move(tmp_path, capsys):
         assert "jitter" not in capsys.readouterr().err
 
 
-def test_labels_with_spaces_have_one_line_each(tmp_path):
-    (tmp_path / "labels.txt").write_text("sit down\nwalk\n\nsit down\n")
-    assert read_labels(tmp_path / "labels.txt").tolist() == ["sit down", "walk", "sit down"]
+def test_seed_of_the_program_is_an_integer_of_32_bits(capsys):
+    for seed in ("-1", str(2**32)):
+        with pytest.raises(SystemExit, match="2"):
+            main(["recording.csv", "--dt", "4", "--key", seed])
+        assert "--key: expected an integer from 0 to 2**32 - 1" in capsys.readouterr().err
+
+
+def test_labels_of_a_file_are_its_lines(tmp_path):
+    (tmp_path / "labels.txt").write_text("left hand\n right hand\n\n")
+    assert _tables.read_labels(tmp_path / "labels.txt").tolist() == ["left hand", "right hand"]
+
+
+def test_program_names_columns_that_are_left_out_and_figures_that_it_cannot_write(tmp_path, capsys, monkeypatch):
+    code = tune.CodeResult("a", None, None, {}, np.zeros(0), np.zeros(0), {}, reason="b")
+    result = tune.Comparison((code,), None, 0.05, 1.0, (0,))
+    monkeypatch.setattr("spark_eqx.tune.__main__.compare", lambda *_, **__: result)
+    np.save(tmp_path / "$a_$.npy", SHORT)
+    command = [str(tmp_path / "$a_$.npy"), "--dt", "4", "--columns", "2"]
+    assert main(command) == 0 and (tmp_path / "$a_$_codes.png").is_file()
+    assert "left out, because it is constant: column 2" in capsys.readouterr().out
+    assert main([*command, "--figure", str(tmp_path / "a.foo")]) == 2
+    assert "a.foo: the figure cannot be written: Format 'foo' is not supported" in capsys.readouterr().err
 
 
 def test_help_names_all_codes_and_options(capsys):

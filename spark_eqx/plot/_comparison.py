@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..tune import Comparison
 from ._style import Axes, axes_of, color_of, number_of_colors, text_color
 
@@ -49,7 +51,8 @@ def comparison(result: Any, *, ax: Axes | None = None) -> Axes:
     if found:
         ax.set(xscale="log", xlim=(last / 200, 1.1 * last))
         ax.xaxis.set_major_formatter("{x:g}")
-        highest = max(code.frontier[1].max() for code in found)
+        # The SNR of an exact reconstruction is infinite.
+        highest = max((score for code in found for score in code.frontier[1] if np.isfinite(score)), default=0.0)
         if highest > 0:
             ax.set_ylim(0, 1.05 * highest)
         ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")

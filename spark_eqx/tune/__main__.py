@@ -30,14 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
+        figure = None if given.no_figure else _figure_path(given)
         result, names = _compared(given)
+        print(result)
+        for channel in result.left_out:
+            print(f"left out, because it is constant: {names[channel]}")
+        if figure is not None:
+            _draw(result, given.file.name, figure)
     except (FileError, TypeError, ValueError, NotImplementedError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
-    print(result)
-    for channel in result.left_out:
-        print(f"left out, because it is constant: {names[channel] if names else f'channel {channel}'}")
-    _draw(result, given)
     return 0
 
 
@@ -64,21 +66,31 @@ def _parser() -> argparse.ArgumentParser:
     add("--jitter", type=float, default=1.0, metavar="MS", help="by how much spikes are moved [ms] (default: 1)")
     add("--longest-delay", type=float, metavar="MS", help="longest delay to try [ms] (default: 250 steps)")
     add("--effort", choices=("quick", "full"), default="quick", help="full: finer grids (default: quick)")
-    add("--key", type=int, default=0, metavar="SEED", help="seed of the random numbers (default: 0)")
+    add("--key", type=_seed, default=0, metavar="SEED", help="seed of the random numbers (default: 0)")
     add("--figure", type=Path, metavar="FILE", help="where to write the figure (default: next to the recording)")
     add("--no-figure", action="store_true", help="print the table only")
     add("--quiet", action="store_true", help="do not show the progress")
     return parser
 
 
-def _compared(given: argparse.Namespace) -> tuple[Comparison, list[str] | None]:
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2**32 - 1, got {text!r}")
+    return int(text)
+
+
+def _compared(given: argparse.Namespace) -> tuple[Comparison, list[str]]:
+    """The result, and the name of each channel."""
     values, names = read_recording(given.file)
+    named = names or [f"column {i + 1}" for i in range(values.shape[-1])]
     if given.columns is not None:
         chosen = [_column(each.strip(), names, values.shape[-1], given.file) for each in given.columns.split(",")]
-        values, names = values[..., chosen], [names[i] for i in chosen] if names else None
+        if twice := [i for i in chosen if chosen.count(i) > 1]:
+            raise FileError(f"{given.file}: --columns has column {twice[0] + 1} twice. List each column once.")
+        values, named = values[..., chosen], [named[i] for i in chosen]
     elif values.ndim == 2 and (clocks := [i for i in range(values.shape[1]) if _is_time(values[:, i])]):
         rest = ",".join(str(i + 1) for i in range(values.shape[1]) if i not in clocks) or "..."
-        name = f"column {clocks[0] + 1}" + (f" ({names[clocks[0]]})" if names else "")
+        name = f"column {clocks[0] + 1}" + (f" ({names[clocks[0]]})" if names and names[clocks[0]] else "")
         rise = np.diff(values[:, clocks[0]]).mean()
         raise FileError(
             f"{given.file}: {name} rises evenly, by {rise:.3g} per row, as a clock does. Leave it out by "
@@ -96,7 +108,7 @@ def _compared(given: argparse.Namespace) -> tuple[Comparison, list[str] | None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*left out; see `left_out`")
         result = compare(
-            values.astype(np.float32),
+            values,
             dt=given.dt,
             most_spikes=given.most_spikes,
             key=jr.key(given.key),
@@ -108,7 +120,7 @@ def _compared(given: argparse.Namespace) -> tuple[Comparison, list[str] | None]:
             effort=given.effort,
             progress=not given.quiet,
         )
-    return result, names
+    return result, named
 
 
 def _describe(values: np.ndarray, given: argparse.Namespace) -> None:
@@ -128,8 +140,11 @@ def _describe(values: np.ndarray, given: argparse.Namespace) -> None:
 
 def _column(text: str, names: list[str] | None, count: int, path: Path) -> int:
     if names and text in names:
+        if names.count(text) > 1:
+            places = " and ".join(str(i + 1) for i, name in enumerate(names) if name == text)
+            raise FileError(f"{path}: the columns {places} are named {text!r}. Choose a column by its number.")
         return names.index(text)
-    if text.isdigit() and 1 <= int(text) <= count:
+    if text.isdecimal() and 1 <= int(text) <= count:
         return int(text) - 1
     known = ", ".join(names) if names else f"1 to {count}"
     raise FileError(f"{path}: no column {text!r}; there are {known}.")
@@ -145,9 +160,19 @@ def _is_time(values: np.ndarray) -> bool:
     return bool(np.abs(values - line).max() <= line[1] - line[0])
 
 
-def _draw(result: Comparison, given: argparse.Namespace) -> None:
-    if given.no_figure:
-        return
+def _figure_path(given: argparse.Namespace) -> Path:
+    """The path of the figure, checked before the comparison, which takes minutes."""
+    path = given.figure or given.file.with_name(f"{given.file.stem}_codes.png")
+    if path.is_dir():
+        raise FileError(f"{path}: --figure must be a file, got a folder. Write `--figure {path / 'codes.png'}`.")
+    if not path.suffix:
+        raise FileError(f"{path}: --figure must end in .png, .pdf or .svg. Write `--figure {path}.png`.")
+    if given.figure and not path.parent.is_dir():
+        raise FileError(f"{path}: --figure must be in a folder that exists. Create {path.parent} first.")
+    return path
+
+
+def _draw(result: Comparison, title: str, path: Path) -> None:
     try:
         import matplotlib
     except ImportError:
@@ -160,9 +185,13 @@ def _draw(result: Comparison, given: argparse.Namespace) -> None:
 
     figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
     comparison(result, ax=ax)
-    ax.set_title(given.file.name)
-    path = given.figure or given.file.with_name(f"{given.file.stem}_codes.png")
-    figure.savefig(path, dpi=150)
+    ax.set_title(title, parse_math=False)
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: the figure cannot be written: {error}") from None
+    finally:
+        plt.close(figure)
     print(f"figure: {path}")
 
 

@@ -58,7 +58,9 @@ class Recording(NamedTuple):
         scored = np.where(present, values[:, : present.shape[1]].astype(float), np.nan)
         flat = ~present.any((0, 1))
         scored[:, :, flat] = 0
-        mean, deviation = np.nanmean(scored, (0, 1)), np.nanstd(scored, (0, 1))
+        # Scaled first, so that the squares neither overflow nor underflow.
+        size = np.where(flat, 1, np.nanmax(scored, (0, 1)) - np.nanmin(scored, (0, 1)))
+        mean, deviation = (size * each(scored / size, (0, 1)) for each in (np.nanmean, np.nanstd))
         ends = lambda name: jnp.asarray(getattr(scale.config, name), values.dtype)
         traced = Scale(mins=ends("mins"), maxs=ends("maxs"))
         there = ~np.isnan(values)
@@ -178,9 +180,11 @@ class _Trials(NamedTuple):
         return self.rates[:, counted].max(1)
 
 
-def try_code(name: str, grids: Sequence[Grid], recording: Recording, rules: Rules) -> CodeResult:
-    """The best setting of a code. `grids` have the same fields."""
-    ordered = name == "rank order"  # its decoder does not reconstruct values
+def try_code(name: str, grids: Sequence[Grid], recording: Recording, rules: Rules, ordered: bool) -> CodeResult:
+    """The best setting of a code. `grids` have the same fields.
+
+    `ordered` marks a code whose decoder does not reconstruct values, so that it is not decoded.
+    """
     groups = [group for grid in grids for group in _groups(*grid, recording, rules)]
     trials = _all(groups, recording, rules, not ordered)
     densest, mean = trials.densest(recording.counted), trials.snr[:, recording.counted].mean(1)
@@ -209,9 +213,8 @@ def _too_many(rules: Rules, sparsest: float, random: bool = False) -> str:
 
 
 def _groups(encoder: InputInterface, grid: Any, recording: Recording, rules: Rules) -> list[_Group]:
-    starts = getattr(encoder.config, "start", 0.0) is None
-    start = {"start": tuple(np.asarray(recording.start).tolist())} if starts else {}
-    started = type(encoder)(dataclasses.replace(encoder.config, **start))
+    start = {"start": tuple(np.asarray(recording.start).tolist())}
+    started = type(encoder)(dataclasses.replace(encoder.config, **start)) if _starts(encoder.config) else encoder
     decoder = started.decoder()
     own, others = encoder.config._kinds, decoder.config._kinds
     owner = f"{type(encoder.config).__name__} or of {type(decoder.config).__name__}"
@@ -239,9 +242,14 @@ def _groups(encoder: InputInterface, grid: Any, recording: Recording, rules: Rul
             }
             numbers_read["window"] = np.asarray([steps[x] for x in numbers_read["window"].tolist()])
         fields = tuple((name, as_constant(of_group(name)[0])) for name in of_decoder if name not in read)
-        shared = {"start": recording.start} if starts else {}
+        shared = {"start": recording.start} if _starts(config) else {}
         groups.append(_Group(started, config, values, rows, numbers, numbers_read, fields, shared, recording, most))
     return groups
+
+
+def _starts(config: InputInterfaceConfig) -> bool:
+    """Whether the encoder starts at the first sample."""
+    return getattr(config, "start", 0.0) is None
 
 
 def _all(groups: list[_Group], recording: Recording, rules: Rules, decoded: bool) -> _Trials:
@@ -345,6 +353,8 @@ def _result(
     own = group.base.config._kinds
     setting = {field: as_constant(column[place]) for field, column in group.columns.items()}
     chosen = {field: as_field(column[place], own[field]) for field, column in group.columns.items() if field in own}
+    if "start" in chosen and chosen["start"] is None:
+        chosen["start"] = tuple(np.asarray(of.start).tolist())
     encoder = type(group.base)(dataclasses.replace(group.base.config, **chosen))
     chain = Sequential([of.scale, encoder])
     read = {field: value for field, value in setting.items() if field not in own}

@@ -10,7 +10,20 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float, Int
 
-from .._arguments import Flag, Key, Scalar, Signal, Size, as_flag, as_number, as_signal, as_size, indices
+from .._arguments import (
+    Flag,
+    Key,
+    Scalar,
+    Signal,
+    Size,
+    as_flag,
+    as_number,
+    as_signal,
+    as_size,
+    indices,
+    named_channels,
+)
+from ..core.payloads import FloatArray
 from ..core.running.keys import MOST_STEPS, check_key
 from ..nn.interfaces.control.scale import Scale
 from ..nn.interfaces.input.base import InputInterface
@@ -109,6 +122,8 @@ def compare(
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments; they name the channel or the code.
     """
+    numbers = {"dt": dt, "most_spikes": most_spikes, "loss": loss, "jitter": jitter, "longest_delay": longest_delay}
+    _refuse_traced({"signals": signals, "key": key, "labels": labels, **numbers})
     values, batched = _signals(signals)
     dt = float(as_number("compare", "dt", dt, "ms", positive))
     most = (
@@ -138,19 +153,23 @@ def compare(
     if flat.any():
         warn_left_out("compare", flat, (channels,), "constant")
     keys = jax.vmap(lambda i: jr.fold_in(key, i))(jnp.arange(examples)) if batched else jnp.stack([key])
-    recording = Recording.of(values, present, Scale.fit(values), keys, dt)
+    try:
+        recording = Recording.of(values, present, Scale.fit(values), keys, dt)
+    except ValueError as error:
+        raise ValueError(f"compare: `signals` must have a range that can be scaled to 0 to 1. {error}") from error
     # Apart from the keys of the steps and of `init`, because the spikes that are lost must not depend on the spikes.
     lost, drawn, shuffled = jr.split(jr.fold_in(key, np.uint32(MOST_STEPS - 1)), 3)
     fold = None if classes is None else folds_of(classes, int(np.asarray(jr.bits(shuffled, dtype=jnp.uint32))))
     rules = Rules(most, lags, loss, jitter, int(bins), effort == "full", classes, fold, lost, drawn)
     report = Progress("compare", "code", len(chosen), progress)
+    own = codes if isinstance(codes, Mapping) else {}
     found = []
     for name, grids in chosen.items():
         if isinstance(grids, str):
             found.append(without_setting(name, grids))
         else:
             try:
-                found.append(try_code(name, grids, recording, rules))
+                found.append(try_code(name, grids, recording, rules, name == "rank order" and own.get(name) is None))
             except (TypeError, ValueError, NotImplementedError) as error:
                 text = str(error).removeprefix("compare: ")
                 raise type(error)(f"compare: code {name!r}: {text}") from error
@@ -162,11 +181,19 @@ def compare(
     return Comparison(tuple(found), most, loss, jitter, indices(flat, (channels,)))
 
 
+def _refuse_traced(given: Mapping[str, Any]) -> None:
+    remedy = "call `compare` outside of `jit`, `grad` and `vmap`."
+    for name, value in given.items():
+        if isinstance(value.value if isinstance(value, FloatArray) else value, Tracer):
+            raise TypeError(f"compare: `{name}` must not be traced; {remedy}")
+    # Under `jit` new arrays are traced even if no argument is.
+    if isinstance(jnp.zeros(()), Tracer):
+        raise TypeError(f"compare: the comparison must not be traced; {remedy}")
+
+
 def _signals(signals: Signal) -> tuple[Float[np.ndarray, "examples steps channels"], bool]:
     """The signals, checked, and whether they had an axis of examples."""
     array = as_signal("compare", "signals", signals)
-    if isinstance(array, Tracer):
-        raise TypeError("compare: `signals` must not be traced; call `compare` outside of `jit`, `grad` and `vmap`.")
     if array.ndim not in (2, 3) or not array.size:
         remedy = " Write `signals[:, None]` for one channel." if array.ndim == 1 else ""
         raise ValueError(
@@ -178,8 +205,30 @@ def _signals(signals: Signal) -> tuple[Float[np.ndarray, "examples steps channel
             f"compare: `signals` must have at least {_LEAST_STEPS} steps, got shape {array.shape}. "
             f"Time is the {'first' if array.ndim == 2 else 'second'} axis."
         )
-    values = np.asarray(jnp.asarray(array, jax.dtypes.canonicalize_dtype(state_dtype(array.dtype))))
+    with np.errstate(over="ignore"):
+        values = np.asarray(jnp.asarray(array, jax.dtypes.canonicalize_dtype(state_dtype(array.dtype))))
+    _check_precision(np.asarray(array, float), values)
     return (values, True) if values.ndim == 3 else (values[None], False)
+
+
+def _check_precision(given: np.ndarray, values: np.ndarray) -> None:
+    """Check that the dtype of the computation, `values.dtype`, represents the samples and the range of each channel."""
+    axes, shape = tuple(range(given.ndim - 1)), given.shape[-1:]
+    remedy = "or compute in float64: `jax.config.update('jax_enable_x64', True)`."
+    if (wrong := np.asarray((np.isinf(values) & np.isfinite(given)).any(axes))).any():
+        raise ValueError(
+            f"compare: `signals` must be below {np.finfo(values.dtype).max:.2g}, the largest number of {values.dtype}; "
+            f"{named_channels(wrong, shape, 'has', 'have')} larger samples. Divide the signals first, {remedy}"
+        )
+    with np.errstate(invalid="ignore", over="ignore"):
+        before, after = (np.fmax.reduce(x, axes) - np.fmin.reduce(x, axes) for x in (given, values))
+    # XLA replaces numbers below the smallest normal number by 0, and the deviation is less than the range.
+    if (wrong := (before > 0) & (after < 1000 * np.finfo(values.dtype).tiny)).any():
+        raise ValueError(
+            f"compare: `signals` must vary by more than the resolution of {values.dtype}; "
+            f"{named_channels(wrong, shape, 'varies', 'vary')} by less. Subtract the mean of each channel and scale "
+            f"the rest, {remedy}"
+        )
 
 
 def _lags(longest_delay: Scalar | None, steps: int, dt: float) -> int:
@@ -231,10 +280,12 @@ def _grids(codes: Codes | None, of: Steps, labelled: bool) -> dict[str, list[Gri
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"compare: `codes` must be names of codes, got {name!r} among them.")
+        known = name if own.get(name) is not None else name.replace("_", " ")
+        if known in found and own:
+            raise ValueError(f"compare: `codes` must have different names, got {known!r} twice. Rename one of them.")
         if own.get(name) is not None:
             found[name] = [_own(name, own[name], of)]
             continue
-        known = name.replace("_", " ")
         if known not in LIBRARY:
             raise ValueError(
                 f"compare: `codes` must be names of the library's codes, got {name!r}{nearest(name, LIBRARY)}"

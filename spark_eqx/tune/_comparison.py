@@ -74,7 +74,8 @@ class Comparison:
     """The result of [`compare`][spark_eqx.tune.compare]. `print(result)` prints its table, the best code first.
 
     `result["step forward"]` is the [`CodeResult`][spark_eqx.tune.CodeResult] of a code; an underscore stands for a
-    space. Iteration yields the results of all codes, the best one first, and those without a setting last.
+    space. `"step forward" in result` tells whether the code was compared. Iteration yields the results of all codes,
+    the best one first, and those without a setting last.
 
     - `codes`: the results of all codes, in the order of the table.
     - `most_spikes`: the limit on the firing rate of each channel [spikes/s], or `None`.
@@ -106,6 +107,10 @@ class Comparison:
             if written in found:
                 return found[written]
         raise KeyError(f"Comparison: no code is named {name!r}{nearest(str(name), found)}")
+
+    def __contains__(self, code: object) -> bool:
+        names = {each.name for each in self.codes}
+        return code in self.codes if isinstance(code, CodeResult) else bool({code, str(code).replace("_", " ")} & names)
 
     def __iter__(self) -> Iterator[CodeResult]:
         return iter(self.codes)
@@ -146,10 +151,11 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 def described(code: CodeResult) -> str:
     """The setting in a few words."""
-    return ", ".join(f"{name} {_short(value)}" for name, value in code.setting.items())
+    return ", ".join(f"{name} {_short(value, name)}" for name, value in code.setting.items())
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, name: str = "") -> str:
     if isinstance(value, tuple):
-        return f"of {len(value)} taps" if value and not isinstance(value[0], tuple) else f"of shape {np.shape(value)}"
+        noun = "taps" if name == "kernel" else "values"
+        return f"of {len(value)} {noun}" if value and not isinstance(value[0], tuple) else f"of shape {np.shape(value)}"
     return f"{value:.{3 if abs(value) < 1000 else 6}g}" if isinstance(value, float) else str(value)

@@ -16,9 +16,9 @@ def read_recording(path: Path) -> tuple[np.ndarray, list[str] | None]:
     """The recording of a `.csv` or `.npy` file as floats, and the names of its channels if it has any."""
     if not path.is_file():
         raise FileError(f"{path}: no such file.")
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         return _npy(path), None
-    if path.suffix in (".csv", ".tsv", ".txt"):
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return _csv(path)
     raise FileError(f"{path}: expected a file that ends in .csv or .npy.")
 
@@ -27,13 +27,9 @@ def read_labels(path: Path) -> np.ndarray:
     """The labels of a file: one per line, or a `.npy` array."""
     if not path.is_file():
         raise FileError(f"{path}: no such file.")
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         return _load(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise FileError(f"{path}: not a text file in UTF-8.") from None
-    return np.asarray([line.strip() for line in text.splitlines() if line.strip()])
+    return np.asarray([line.strip() for line in _text(path).splitlines() if line.strip()])
 
 
 def _load(path: Path) -> np.ndarray:
@@ -58,21 +54,29 @@ def _npy(path: Path) -> np.ndarray:
     return array.astype(float)
 
 
-def _csv(path: Path) -> tuple[np.ndarray, list[str] | None]:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise FileError(f"{path}: not a text file in UTF-8.") from None
-    lines = text.splitlines()
+        raise FileError(f"{path}: not a text file in UTF-8. Save it as UTF-8.") from None
+
+
+def _csv(path: Path) -> tuple[np.ndarray, list[str] | None]:
+    lines = _text(path).splitlines()
     first = next((line for line in lines if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     # A row without any text is a gap in a file of one channel, except at the end of the file.
     while lines and not lines[-1].strip():
         lines.pop()
-    rows = [[cell.strip() for cell in row] or [""] for row in csv.reader(lines, delimiter=delimiter)]
+    try:
+        rows = [[cell.strip() for cell in row] or [""] for row in csv.reader(lines, delimiter=delimiter)]
+    except csv.Error as error:
+        raise FileError(f"{path}: not a table: {error}. Is a quotation mark missing?") from None
     if not rows:
         raise FileError(f"{path}: the file is empty.")
-    names = rows[0] if not all(_is_sample(cell) for cell in rows[0]) else None
+    # pandas writes the number of each row in a first column without a name, and numbers unnamed columns, too.
+    numbered = len(rows) > 2 and [row[0] for row in rows] == ["", *map(str, range(len(rows) - 1))]
+    names = rows[0] if numbered or not all(_is_sample(cell) for cell in rows[0]) else None
     data, offset = (rows, 1) if names is None else (rows[1:], 2)
     if not data:
         raise FileError(f"{path}: the file has a header, but no rows of numbers.")
@@ -85,10 +89,10 @@ def _csv(path: Path) -> tuple[np.ndarray, list[str] | None]:
             )
         for j, cell in enumerate(row):
             try:
-                values[i, j] = float(cell) if cell else np.nan
+                values[i, j] = _number(cell)
             except ValueError:
                 where = f"row {i + offset}, column {j + 1}" + (f" ({names[j]})" if names else "")
-                comma = " Write a point for the decimal comma." if delimiter == ";" and "," in cell else ""
+                comma = " Write a point for the decimal comma." if "," in cell else ""
                 raise FileError(
                     f"{path}: {where}: expected a number, an empty cell or nan, got {cell!r}.{comma}"
                 ) from None
@@ -100,7 +104,13 @@ def _csv(path: Path) -> tuple[np.ndarray, list[str] | None]:
 
 def _is_sample(cell: str) -> bool:
     try:
-        float(cell or "nan")
+        _number(cell)
     except ValueError:
         return False
     return True
+
+
+def _number(cell: str) -> float:
+    if "_" in cell:  # `float` accepts 1_000
+        raise ValueError
+    return float(cell or "nan")
