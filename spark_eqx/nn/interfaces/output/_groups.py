@@ -59,7 +59,7 @@ def sums_then(
 #   shuffled, float        -       196         347
 _MOST_TERMS = 128  # The program has a term for each unit of a group, so large groups would take long to compile.
 _LARGEST_ONE_HOT = 10**7  # The product multiplies once per unit and group, while the other ways add once per unit.
-_BLOCK = 2**17  # Bytes of steps whose copy is multiplied while it is in the cache, also that of a batch of `vmap`.
+_BLOCK = 2**19  # Bytes of steps whose copy is multiplied while it is in the cache.
 _NOT_FINITE = 2.0**100  # It replaces values that are not finite, because 0 times these would be NaN in all groups.
 
 
@@ -109,14 +109,7 @@ def _sums_by_one_hot(
     values: Float[Array, "*steps units"], groups: Int[Array, " units"], outputs: int
 ) -> Float[Array, "*steps outputs"]:
     """The sums by a product with the one-hot matrix of the groups."""
-    part = lambda values: _product(jnp.where(jnp.isfinite(values), values, _NOT_FINITE), groups, outputs, values.dtype)
-    if not isinstance(values.size, int) or values.nbytes <= 2 * _BLOCK:  # The size may be a symbol of `jax.export`.
-        sums = part(values)
-    else:
-        length = max(_BLOCK * len(values) // values.nbytes, 1)
-        blocks, rest = divmod(len(values), length)
-        block_sums = lax.map(lambda i: part(lax.dynamic_slice_in_dim(values, i * length, length)), jnp.arange(blocks))
-        sums = jnp.concatenate([block_sums.reshape(-1, *block_sums.shape[2:]), part(values[len(values) - rest :])])
+    sums = _product_in_blocks(values, groups, outputs)
     return jnp.where(jnp.abs(sums) < _NOT_FINITE / 2, sums, jnp.nan)
 
 
@@ -126,6 +119,37 @@ def _(outputs: int, primals: tuple[Array, Array], tangents: PyTree):
     # to all units.
     values, groups = primals
     return _sums_by_one_hot(values, groups, outputs), _sums(tangents[0], groups, outputs)
+
+
+def _product_in_blocks(
+    values: Float[Array, "*steps units"], groups: Int[Array, " units"], outputs: int
+) -> Float[Array, "*steps outputs"]:
+    """The product with the one-hot matrix, where values that are not finite are `_NOT_FINITE`."""
+
+    def part(values, groups):
+        return _product(jnp.where(jnp.isfinite(values), values, _NOT_FINITE), groups, outputs, values.dtype)
+
+    @jax.custom_batching.custom_vmap
+    def product(values, groups):
+        if not isinstance(values.size, int) or values.nbytes <= 2 * _BLOCK:  # The size may be a symbol of `jax.export`.
+            return part(values, groups)
+        length = max(_BLOCK * len(values) // values.nbytes, 1)
+        blocks, rest = divmod(len(values), length)
+        sums = lax.map(
+            lambda i: part(lax.dynamic_slice_in_dim(values, i * length, length), groups),
+            jnp.arange(blocks, dtype=jnp.int32),
+        )
+        return jnp.concatenate([sums.reshape(-1, *sums.shape[2:]), part(values[len(values) - rest :], groups)])
+
+    # By default `jax.vmap` would make the batch the first axis, and a CPU would copy the raster for that.
+    @product.def_vmap
+    def _(size, mapped, values, groups):
+        del size
+        if mapped[1]:
+            return jax.vmap(part, [0 if each else None for each in mapped])(values, groups), True
+        return jnp.moveaxis(product(jnp.moveaxis(values, 0, 1), groups), 1, 0), True
+
+    return product(values, groups)
 
 
 def _product(
