@@ -597,7 +597,7 @@ def test_json_names_the_class():
         assert eqx.tree_equal(module, again)
 
 
-@pytest.mark.parametrize("cls", [StepForwardSpiker, SendOnDeltaSpiker])
+@pytest.mark.parametrize("cls", with_sweep(SendOnDeltaSpiker, StepForwardSpiker))
 def test_gradient_of_the_count_with_respect_to_the_threshold(cls):
     """The decoder follows the signal `x` for any threshold `a`: the net number of spikes is near `x / a`, and its
     derivative is `-x / a ** 2`."""

@@ -555,6 +555,7 @@ def test_state_may_contain_a_key(key):
         keeper(jnp.zeros(()), {"key": jnp.zeros(2)})
 
 
+@pytest.mark.sweep
 def test_surrogate_may_contain_a_network():
     class Learnt(AbstractSurrogate):
         mlp: eqx.nn.MLP = spark.parameter()

@@ -47,7 +47,7 @@ def cases(dt):
     ]
 
 
-@pytest.mark.parametrize("constant", [True, False], ids=["constants", "arrays"])
+@pytest.mark.parametrize("constant", with_sweep(True, False), ids=["constants", "arrays"])
 @pytest.mark.parametrize("dt", with_sweep(0.25, 1.0, 0.05, 0.1, 0.5, 2.0))
 def test_rate_is_the_closed_form(dt, constant):
     """Rates over 20 s are exact within 0.1 % and one spike, for constants (by series) and arrays (by functions)."""

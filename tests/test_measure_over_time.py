@@ -354,6 +354,7 @@ def test_correlation_is_at_most_one():
         assert np.max(np.abs(matrix)) <= 1
 
 
+@pytest.mark.sweep
 def test_derivatives_of_the_correlation_of_equal_units():
     """The coefficient is at its bound, 1. The first derivative is 0, the second is not."""
     with x64():

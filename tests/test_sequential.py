@@ -77,6 +77,7 @@ def test_stages_round_as_separate_programs():
     np.testing.assert_array_equal(spark.unroll(chain, x, (None, None))[0]["output"].value, expected)
 
 
+@pytest.mark.sweep
 def test_gradient_equals_modules_in_sequence():
     def chained(tau, signals):
         chain = spark.Sequential([LinearSpiker(max_freq=300.0, tau=tau), DECODER])
