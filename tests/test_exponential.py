@@ -6,6 +6,7 @@ import pytest
 
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import ExponentialIntegrator, LinearSpiker
+from spark_eqx.nn.interfaces.output import _groups
 from spark_eqx.nn.interfaces.output._groups import group_sums
 
 from .helpers import with_sweep
@@ -195,3 +196,25 @@ def test_round_trip_of_a_signal():
     gain = -1 / np.expm1(-(1000 / max_freq - cd) / tau)
     rate = 1000 / (cd + tau * np.log(gain * x / (gain * x - 1)))
     np.testing.assert_allclose(decoded[4000:].mean(), rate / max_freq, rtol=2e-3)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_sums_in_blocks_are_those_of_all_steps(axis, monkeypatch):
+    """Shuffled groups, blocks that do not divide the steps, values that are not finite, and a batch of `vmap`."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(-3, 4, (23, 4, 10)).astype(np.float32)
+    values[5, 1, 7], values[22, 3, 0] = np.inf, np.nan
+    groups = rng.permutation(np.arange(10) % 3).astype(np.int32)
+    with np.errstate(invalid="ignore"):
+        expected = np.stack([values[..., groups == i].sum(-1) for i in range(3)], -1)
+    expected[~np.isfinite(expected)] = np.nan
+    monkeypatch.setattr(_groups, "_BLOCK", 4 * values[0].nbytes)
+    run = lambda x, groups: group_sums(x, groups, 3, jnp.float32)
+    if axis is None:
+        sums = run(jnp.asarray(values), jnp.asarray(groups))
+    else:
+        x = jnp.asarray(np.moveaxis(values, 1, axis))
+        sums = jax.vmap(run, (axis, None), 1)(x, jnp.asarray(groups))
+        mapped = jax.vmap(run, (axis, 0), 1)(x, jnp.tile(jnp.asarray(groups), (4, 1)))
+        np.testing.assert_array_equal(mapped, expected)
+    np.testing.assert_array_equal(sums, expected)

@@ -221,8 +221,12 @@ def train():
         ax.set(xlabel="epoch", ylabel=label, xticks=epochs)
 
 
+DRAWN = "recording", "sound", "event_cameras", "which_code"  # the pages whose code draws their figure
+
+
 def _draw_page(name: str) -> None:
     """The figure of a page, drawn by the code of the page up to that figure."""
+    assert name in DRAWN
     page = (Path(__file__).parents[1] / f"{name}.md").read_text()
     code = "".join(re.findall(r"^```python\n(.*?)^```$", page.partition("{{ figure")[0], re.M | re.S))
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
@@ -311,9 +315,7 @@ def draw_all(folder: Path) -> None:
     """Draw the figures in two processes, unless they are already those of this code."""
     folder.mkdir(parents=True, exist_ok=True)
     root, digest, last = Path(__file__).parents[2], hashlib.sha256(), folder / ".digest"
-    read = [
-        root / "docs" / name for name in ("recording.md", "sound.md", "event_cameras.md", "assets/output/train.txt")
-    ]
+    read = [*(root / f"docs/{page}.md" for page in DRAWN), root / "docs/assets/output/train.txt"]
     for path in [*sorted(root.glob("spark_eqx/**/*.py")), *sorted(root.glob("docs/_site/*figures.py")), *read]:
         digest.update(path.read_bytes())
     digest.update(f"{jax.__version__} {matplotlib.__version__}".encode())

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from .._arguments import Numbers, Scalar, Times
 from ..core.payloads import SparkPayload, SpikeArray, SpikeTimes
@@ -76,23 +76,6 @@ def as_moments(function: str, at: Numbers, dtype: DTypeLike) -> Float[Array, " a
         raise ValueError(f"{function}: `at` must be finite [ms], got {known[~np.isfinite(known)][0]:g}.")
     at = jnp.asarray(at, dtype)
     return at if known is not None else jnp.where(jnp.isfinite(at), at, jnp.nan)
-
-
-def nan_where_unknown(
-    values: Float[Array, "at *values"], times: Float[Array, "*units count"], at: Float[Array, " at"]
-) -> Float[Array, "at *values"]:
-    """The values, NaN for a traced moment that is not finite, and for a unit whose traced times are invalid."""
-    wrong, shape = invalid(times), values.shape[1:]
-    # The units of a population have one value together, which then lacks their last axis.
-    wrong = wrong.any(tuple(range(len(shape), wrong.ndim))) if wrong.shape[: len(shape)] == shape else wrong.any()
-    unknown = jnp.isnan(at).reshape(-1, *(1 for _ in shape)) | jnp.broadcast_to(wrong, shape)[None]
-    return jnp.where(unknown, jnp.nan, values)
-
-
-def invalid(times: Float[Array, "*units count"]) -> Bool[Array, "*units"]:
-    """Whether a unit has NaN or `-inf` among its times, or times out of order. Known times have been checked."""
-    falls = times[..., 1:] < times[..., :-1]
-    return jnp.any(~(times > -jnp.inf), axis=-1) | jnp.any(falls, axis=-1)
 
 
 def with_room(array: Array, room: int, fill: float | int) -> Array:

@@ -8,9 +8,10 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from .._arguments import Kernel, Numbers, Times
+from ..nn.interfaces._ascending import nan_where_unknown
 from ..records.fields import shown
 from ..records.numbers import is_real
-from ._checks import as_moments, as_spike_times, nan_where_unknown
+from ._checks import as_moments, as_spike_times
 
 
 def filter(times: Times, kernel: Kernel, at: Numbers) -> Float[Array, "at *units"]:

@@ -7,9 +7,9 @@ from jaxtyping import Array, Float
 
 from .._arguments import Numbers, Scalar, Times
 from ..core.payloads import SpikeTimes
-from ..nn.interfaces._ascending import first_above, of_steps
+from ..nn.interfaces._ascending import first_above, nan_where_unknown, of_steps
 from ..records.checks import positive
-from ._checks import as_moments, as_spike_times, nan_where_unknown, per_unit
+from ._checks import as_moments, as_spike_times, per_unit
 
 
 def trace(times: Times, tau: Scalar, at: Numbers, *, saturation_freq: Scalar = 50.0) -> Float[Array, "at *units"]:

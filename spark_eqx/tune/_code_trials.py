@@ -15,7 +15,7 @@ from ..nn.interfaces.control.scale import Scale
 from ..nn.interfaces.input.base import InputInterface, InputInterfaceConfig
 from ..nn.interfaces.output.rate import RateDecoder
 from ._codes import Grid
-from ._comparison import CodeResult, without_setting
+from ._comparison import CodeResult, short, without_setting
 from ._grid import MEASURED, TRACED, as_column, as_constant, as_field, check_settings, combinations, of_one_program
 from ._programs import Numbers, decode, disturb, encode, score
 from ._ridge import counts_in_bins, cross_validated
@@ -134,6 +134,10 @@ class _Group:
         # Two sizes only, because the program that scores is compiled for each size.
         return 1 if len(self) == 1 else self.most_in_chunk
 
+    def encodes(self, row: int) -> tuple[Any, ...]:
+        """Equal for settings that differ only in their decoder, so that they have the same spikes."""
+        return id(self.config), *(x[row].tobytes() for x in self.numbers.values())
+
     def encode(
         self, rows: np.ndarray, keys: Shaped[Array, "settings examples ..."] | None = None
     ) -> tuple[Array, np.ndarray]:
@@ -176,6 +180,11 @@ class _Trials(NamedTuple):
     rates: Float[np.ndarray, "settings channels"]
     snr: Float[np.ndarray, "settings channels"]
 
+    def at(self, i: int) -> tuple[_Group, int]:
+        """The group of a setting, and the row in it."""
+        group, row = self.place[i]
+        return self.groups[group], row
+
     def densest(self, counted: np.ndarray) -> Float[np.ndarray, " settings"]:
         return self.rates[:, counted].max(1)
 
@@ -208,8 +217,7 @@ def try_code(name: str, grids: Sequence[Grid], recording: Recording, rules: Rule
 
 def _too_many(rules: Rules, sparsest: float, random: bool = False) -> str:
     rest = f" with {_SPARE:g} standard deviations to spare" if random else ""
-    digits = 3 if sparsest < 1000 else 6
-    return f"no setting is within {rules.most:g} spikes/s{rest}; the sparsest has {sparsest:.{digits}g}"
+    return f"no setting is within {rules.most:g} spikes/s{rest}; the sparsest has {short(float(sparsest))}"
 
 
 def _groups(encoder: InputInterface, grid: Any, recording: Recording, rules: Rules) -> list[_Group]:
@@ -279,11 +287,11 @@ def _spare_check(trials: _Trials, recording: Recording, rules: Rules) -> Callabl
     known: dict[tuple, bool] = {}
 
     def spare(i: int) -> bool:
-        group, row = trials.groups[trials.place[i][0]], trials.place[i][1]
-        identity = (id(group.config), *(x[row].tobytes() for x in group.numbers.values()))
-        if identity not in known:
-            known[identity] = _within(group, row, recording, rules)
-        return known[identity]
+        group, row = trials.at(i)
+        same = group.encodes(row)
+        if same not in known:
+            known[same] = _within(group, row, recording, rules)
+        return known[same]
 
     return spare
 
@@ -321,8 +329,8 @@ def _classified(
     # all of them.
     one: dict[tuple, int] = {}
     for i in sorted(candidates.tolist(), key=lambda i: -np.nan_to_num(snr[i], nan=-np.inf)):
-        group, row = trials.groups[trials.place[i][0]], trials.place[i][1]
-        one.setdefault((id(group.config), *(x[row].tobytes() for x in group.numbers.values())), i)
+        group, row = trials.at(i)
+        one.setdefault(group.encodes(row), i)
     ordered = sorted(one.values(), key=lambda i: rate[i])
     ordered = [i for i in ordered if spare(i)]
     if not ordered:
@@ -330,7 +338,7 @@ def _classified(
     picked = np.unique(np.linspace(0, len(ordered) - 1, rules.classified).round().astype(int))
     best = (-1.0, -np.inf, -1)
     for i in (ordered[j] for j in picked):
-        group, row = trials.groups[trials.place[i][0]], trials.place[i][1]
+        group, row = trials.at(i)
         spikes = np.asarray(group.encode(np.full(group.chunk, row))[0][0])
         accuracy = cross_validated(counts_in_bins(spikes, rules.bins), rules.classes, rules.fold)
         best = max(best, (accuracy, float(np.nan_to_num(snr[i], nan=-np.inf)), i))
@@ -348,7 +356,7 @@ def _result(
     rules: Rules,
     ordered: bool,
 ) -> CodeResult:
-    group, row = trials.groups[trials.place[i][0]], trials.place[i][1]
+    group, row = trials.at(i)
     of, place = group.recording, int(group.rows[row])
     own = group.base.config._kinds
     setting = {field: as_constant(column[place]) for field, column in group.columns.items()}

@@ -97,7 +97,7 @@ def _kernels(of: Steps) -> list[np.ndarray]:
     gains = of.pick((4.0, 16.0), (2.0, 4.0, 8.0, 16.0))
     stacks = []
     for taps in lengths:
-        # Of lower cutoffs, a filter of this length is too short to have a shape of its own.
+        # A filter of this length is too short for lower cutoffs: its shape would not depend on them.
         cutoffs = [f for f in of.pick((5.0, 10.0, 20.0), (5.0, 10.0, 20.0, 40.0)) if f > 150 / taps] or [40.0]
         each = [fir.lowpass(taps, f / of.dt, of.dt, gain) for f in cutoffs for gain in gains]
         stacks.append(np.stack(each))

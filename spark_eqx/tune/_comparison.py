@@ -136,7 +136,7 @@ def without_setting(name: str, reason: str, table: dict[str, np.ndarray] | None 
 def _cells(code: CodeResult, labelled: bool) -> list[str]:
     decibel = lambda x: "" if np.isnan(x) else f"{round(x, 1) + 0.0:.1f}"  # the sum turns -0.0 into 0.0
     accuracy = "" if np.isnan(code.accuracy) else f"{100 * code.accuracy:.1f} %"
-    delay = "" if np.isnan(code.delay) else _short(code.delay)
+    delay = "" if np.isnan(code.delay) else short(code.delay)
     cells = [code.name, *[accuracy] * labelled, decibel(code.snr), f"{code.spikes_per_s:.3g}", delay]
     return [*cells, decibel(code.lossy), decibel(code.jittered), described(code)]
 
@@ -151,10 +151,11 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 def described(code: CodeResult) -> str:
     """The setting in a few words."""
-    return ", ".join(f"{name} {_short(value, name)}" for name, value in code.setting.items())
+    return ", ".join(f"{name} {short(value, name)}" for name, value in code.setting.items())
 
 
-def _short(value: Any, name: str = "") -> str:
+def short(value: Any, name: str = "") -> str:
+    """A value in a few characters; `name` is the field that has it."""
     if isinstance(value, tuple):
         noun = "taps" if name == "kernel" else "values"
         return f"of {len(value)} {noun}" if value and not isinstance(value[0], tuple) else f"of shape {np.shape(value)}"

@@ -49,8 +49,9 @@ def _npy(path: Path) -> np.ndarray:
         )
     array = array[:, None] if array.ndim == 1 else array
     if (wrong := np.argwhere(np.isinf(array))).size:
-        *_, row, column = wrong[0].tolist()
-        raise FileError(f"{path}: row {row}, column {column}: the value is infinite. Use nan for a missing sample.")
+        axes = ("example", "row", "column")[-array.ndim :]
+        where = ", ".join(f"{axis} {i}" for axis, i in zip(axes, wrong[0].tolist(), strict=True))
+        raise FileError(f"{path}: {where}: the value is infinite. Use nan for a missing sample.")
     return array.astype(float)
 
 
@@ -82,6 +83,7 @@ def _csv(path: Path) -> tuple[np.ndarray, list[str] | None]:
         raise FileError(f"{path}: the file has a header, but no rows of numbers.")
     width = len(rows[0])
     values = np.empty((len(data), width))
+    place = lambda i, j: f"row {i + offset}, column {j + 1}" + (f" ({names[j]})" if names else "")
     for i, row in enumerate(data):
         if len(row) != width:
             raise FileError(
@@ -91,14 +93,14 @@ def _csv(path: Path) -> tuple[np.ndarray, list[str] | None]:
             try:
                 values[i, j] = _number(cell)
             except ValueError:
-                where = f"row {i + offset}, column {j + 1}" + (f" ({names[j]})" if names else "")
                 comma = " Write a point for the decimal comma." if "," in cell else ""
                 raise FileError(
-                    f"{path}: {where}: expected a number, an empty cell or nan, got {cell!r}.{comma}"
+                    f"{path}: {place(i, j)}: expected a number, an empty cell or nan, got {cell!r}.{comma}"
                 ) from None
             if np.isinf(values[i, j]):
-                where = f"row {i + offset}, column {j + 1}" + (f" ({names[j]})" if names else "")
-                raise FileError(f"{path}: {where}: the value is infinite. Use an empty cell for a missing sample.")
+                raise FileError(
+                    f"{path}: {place(i, j)}: the value is infinite. Use an empty cell for a missing sample."
+                )
     return values, names
 
 

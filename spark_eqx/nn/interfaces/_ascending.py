@@ -1,11 +1,11 @@
-"""A search in ascending sequences, one per unit."""
+"""Ascending sequences, one per unit: a search, and a check of traced spike times."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Int, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from ...core.running.sharding import vary_like
 
@@ -63,3 +63,20 @@ def in_blocks(x: Shaped[Array, "steps *units"], length: int) -> Shaped[Array, "b
     """The steps in blocks of one length. The last block is filled with zeros."""
     padded = jnp.pad(x, [(0, -len(x) % length)] + [(0, 0)] * (x.ndim - 1))
     return padded.reshape(len(padded) // length, length, *x.shape[1:])
+
+
+def nan_where_unknown(
+    values: Float[Array, "at *values"], times: Float[Array, "*units count"], at: Float[Array, " at"]
+) -> Float[Array, "at *values"]:
+    """The values, NaN for a traced moment that is not finite, and for a unit whose traced times are invalid."""
+    wrong, shape = invalid(times), values.shape[1:]
+    # The units of a population have one value together, which then lacks their last axis.
+    wrong = wrong.any(tuple(range(len(shape), wrong.ndim))) if wrong.shape[: len(shape)] == shape else wrong.any()
+    unknown = jnp.isnan(at).reshape(-1, *(1 for _ in shape)) | jnp.broadcast_to(wrong, shape)[None]
+    return jnp.where(unknown, jnp.nan, values)
+
+
+def invalid(times: Float[Array, "*units count"]) -> Bool[Array, "*units"]:
+    """Whether a unit has NaN or `-inf` among its times, or times out of order. Known times have been checked."""
+    falls = times[..., 1:] < times[..., :-1]
+    return jnp.any(~(times > -jnp.inf), axis=-1) | jnp.any(falls, axis=-1)

@@ -12,6 +12,7 @@ from ....core.ports import Port
 from ....core.running.state_checks import needs_state
 from ....core.specs import InputSpec
 from ....core.static import SplitTree
+from .._ascending import nan_where_unknown
 from ..base import Interface, TimedInterfaceConfig
 
 
@@ -145,8 +146,6 @@ def reads_steps(decoder: OutputInterface) -> TypeError:
 
 @jax.jit
 def _from_times(decoder: SplitTree, spikes: SpikeTimes, at: Float[Array, " at"] | None) -> FloatArray:
-    from ....times._checks import nan_where_unknown
-
     decoder, spikes, at = pin((decoder, spikes, at))
     of: Any = decoder.tree
     cls, times = type(of), jnp.moveaxis(spikes.times, -1, 0)
