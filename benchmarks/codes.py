@@ -1,25 +1,25 @@
-"""The comparison of all codes: `python benchmarks/codes.py`, with this library and `.[examples]` installed.
+"""The comparison of all codes by their reconstructions: `python benchmarks/codes.py`.
 
-Every signal goes through `tune.compare` with `effort="full"`, once for each limit on spikes per second. The results are
-written to `benchmarks/results/comparison.json`, to the page `docs/codes.md` and to its figure.
+It needs this library, `.[examples]` and the environments `torch`, `codes` and `data` of `setup_peers.py`. Every signal
+goes through `tune.compare` with `effort="full"`, once for each limit on spikes per second. The codes that are best for
+a Gaussian signal are then measured by the information in their reconstruction of 100 seconds of such a signal.
+
+The results are written to `benchmarks/results/comparison.json` after each signal, and a run that is stopped continues
+from there. The page `docs/codes.md` and its figure are written at the end.
 """
 
 import argparse
-import functools
 import json
-import statistics
-import sys
 import time
 from pathlib import Path
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from comparison import page, peers, signals
+from tqdm import tqdm
 
-from spark_eqx import tune
+from spark_eqx import measure, tune
 from spark_eqx.nn.interfaces import StepForwardSpiker
 from spark_eqx.tune._codes import Steps
 from spark_eqx.tune._comparison import described
@@ -28,8 +28,8 @@ from spark_eqx.tune._comparison import described
 RESULTS = Path(__file__).parent / "results" / "comparison.json"
 CAPS = 50.0, 100.0, 200.0  # upper limits on the firing rate of each signal [spikes/s]
 LONGEST_DELAY = 250.0  # ms
-STATIC = "static values"
-BATCH = 256  # the number of signals in a timed call
+GAUSSIAN_STEPS = 100_000
+SEGMENT = 1000.0  # of the estimate of the information [ms]
 THRESHOLDS = Steps(1.0, signals.STEPS, full=True).thresholds()  # of the peers, too
 
 
@@ -37,84 +37,76 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare all codes on the same signals, within the same limits.")
     parser.add_argument("--quick", action="store_true", help="two signals and a few codes, to check that it runs")
     parser.add_argument("--page-only", action="store_true", help="write the page from existing results")
-    parser.add_argument("--signals", help="print the tables of these signals only, separated by commas")
+    parser.add_argument("--again", action="store_true", help="start anew instead of continuing")
     arguments = parser.parse_args()
     if arguments.page_only:
         page.write(json.loads(RESULTS.read_text()))
         return
-    started = time.perf_counter()
-    tasks = signals.signals() | {STATIC: signals.static_values()}
-    codes = list(page.NAMES)
+    results: dict = {"caps": CAPS, "signals": {}, "peers": {}, "minutes": 0.0}
+    if RESULTS.exists() and not (arguments.again or arguments.quick):
+        results = json.loads(RESULTS.read_text())
+    tasks, codes, steps = signals.signals(), list(page.NAMES), GAUSSIAN_STEPS
     if arguments.quick:
-        tasks = {name: tasks[name] for name in ("sine + noise", STATIC)}
-        codes = ["regular", "latency", "step forward", "hough"]
-    if arguments.signals:
-        tasks = {name: tasks[name] for name in arguments.signals.split(",")}
-    results: dict = {"caps": CAPS, "signals": {}, "peers": {}}
-    for name, signal in tasks.items():
-        begun = time.perf_counter()
+        tasks = {name: tasks[name] for name in ("sine + noise", signals.STATIC)}
+        codes, steps = ["regular", "latency", "step forward", "hough"], 10_000
+
+    def record(part: str, result: dict) -> None:
+        nonlocal started
+        results[part] = results[part] | result if part == "signals" else result
+        results["minutes"] += (time.perf_counter() - started) / 60
+        started = time.perf_counter()
+        if not arguments.quick:
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+    started = time.perf_counter()
+    for name, signal in tqdm(tasks.items(), unit="signal", disable=None):
         # Codes of changes and filters represent a constant signal by their start alone.
-        few = codes if name != STATIC else [code for family in page.FAMILIES[:3] for code in family if code in codes]
-        results["signals"][name] = _measured(signal, few)
-        print(f"{name}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
-    partial = arguments.quick or arguments.signals
-    varying = {name: signal[:, 0].astype(float) for name, signal in tasks.items() if name != STATIC}
-    settings = {"thresholds": THRESHOLDS.tolist(), "caps": CAPS, "longest": int(LONGEST_DELAY)}
-    results["peers"] = {} if arguments.signals else peers.measure(varying, **settings)
-    results["search"] = _time_of_a_search(100 if partial else 10_000)
-    results["minutes"] = round((time.perf_counter() - started) / 60, 1)
-    if not partial:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        few = codes if name != signals.STATIC else [c for family in page.FAMILIES[:3] for c in family if c in codes]
+        if name not in results["signals"]:
+            record("signals", {name: _measured(signal, few)})
+    if "information" not in results:
+        record("information", _information(steps, codes))
+    if not results["peers"] and not arguments.quick:
+        alone = {name: signal[:, 0].astype(float) for name, signal in tasks.items() if signal.ndim == 2}
+        settings = {"thresholds": THRESHOLDS.tolist(), "caps": CAPS, "longest": int(LONGEST_DELAY)}
+        record("peers", peers.measure(alone, **settings))
+    if "search" not in results:
+        record("search", _time_of_a_search(100 if arguments.quick else 10_000))
+    if not arguments.quick:
         page.write(results)
     print(page.table(results))
 
 
 def _measured(signal: np.ndarray, codes: list[str]) -> dict:
     """The frontier of each code, and its best setting within each limit."""
-    how = {"codes": codes, "longest_delay": LONGEST_DELAY, "effort": "full", "key": jr.key(0)}
+    longest = min(LONGEST_DELAY, signal.shape[-2] // 4)
+    how = {"codes": codes, "longest_delay": longest, "effort": "full", "key": jr.key(0)}
     within = {cap: tune.compare(signal, most_spikes=cap, **how) for cap in CAPS}
+    names = "snr", "spikes_per_s", "delay", "lossy", "jittered"
+    measured = lambda code: {name: getattr(code, name) for name in names} | {"setting": described(code)}
     found = {}
     for code in codes:
-        best = {
-            str(cap): None if result[code].reason else _best(result[code], signal) for cap, result in within.items()
-        }
-        found[page.NAMES[code]] = {
-            "frontier": [each.tolist() for each in within[CAPS[-1]][code].frontier],
-            "best": best,
-        }
+        best = {str(cap): None if result[code].reason else measured(result[code]) for cap, result in within.items()}
+        frontier = [each.tolist() for each in within[CAPS[-1]][code].frontier]
+        found[page.NAMES[code]] = {"frontier": frontier, "best": best}
     return found
 
 
-def _best(code: tune.CodeResult, signal: np.ndarray) -> dict:
-    names = "snr", "spikes_per_s", "delay", "lossy", "jittered"
-    found = {name: getattr(code, name) for name in names}
-    return found | {
-        "efficiency": 1 - code.spikes_per_s / 1000,
-        "cost": _cost(code, signal[0] if signal.ndim == 3 else signal),
-        "setting": described(code),
-    }
-
-
-@eqx.filter_jit
-def _encode_and_decode(encoder, decoder, signals):
-    def one(x):
-        spikes = encoder.unroll(x, encoder.init(x[0], key=jr.key(0)), key=jr.key(0))[0]["spikes"]
-        return decoder.unroll(spikes)[0]["signal"].value
-
-    return jax.vmap(one)(signals)
-
-
-def _cost(code: tune.CodeResult, signal: np.ndarray) -> float:
-    """The time to encode and decode one step of one signal [ns]."""
-    many = jnp.asarray(np.repeat(signal[None], BATCH, axis=0))
-    run = functools.partial(_encode_and_decode, code.encoder, code.decoder, many)
-    jax.block_until_ready(run())
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        jax.block_until_ready(run())
-        seconds.append(time.perf_counter() - start)
-    return 1e9 * statistics.median(seconds) / many.size
+def _information(steps: int, codes: list[str]) -> dict:
+    """The information that the reconstruction of each code has about a Gaussian signal."""
+    signal = signals.gaussian(steps)
+    found = {}
+    for code in tune.compare(signal, most_spikes=CAPS[1], longest_delay=LONGEST_DELAY, codes=codes, key=jr.key(0)):
+        if code.reason or not code.spikes_per_s:
+            continue
+        state = code.encoder.init(jnp.asarray(signal[0]), key=jr.key(0))
+        spikes = code.encoder.unroll(signal, state, key=jr.key(0))[0]["spikes"]
+        decoded = np.asarray(code.decoder.unroll(spikes)[0]["signal"].value)
+        late = round(code.delay)
+        bits = float(measure.information_rate(signal[: steps - late], decoded[late:], segment=SEGMENT)[0])
+        row = {"bits_per_s": bits, "bits_per_spike": bits / code.spikes_per_s, "spikes_per_s": code.spikes_per_s}
+        found[page.NAMES[code.name]] = row | {"snr": code.snr, "setting": described(code)}
+    return found
 
 
 def _time_of_a_search(settings: int) -> dict:

@@ -7,6 +7,8 @@ cannot be installed, the program prints its name and continues. The benchmarks t
 
 The environment `clients` is not for the benchmarks. It also contains this library, as an editable install.
 `tests/test_clients.py` uses it to run the pages of `docs/clients/` whose packages are missing where the tests run.
+
+The environment `data` contains no peer, but the data sets that come with sktime.
 """
 
 import argparse
@@ -21,7 +23,7 @@ HERE = Path(__file__).parent
 DEFAULT = HERE.parent / ".venv-bench"
 
 # Environment -> the version of Python that it needs.
-ENVIRONMENTS = {"torch": "3.11", "jax": "3.11", "codes": "3.11", "spark": "3.12", "clients": "3.11"}
+ENVIRONMENTS = {"torch": "3.11", "jax": "3.11", "codes": "3.11", "spark": "3.12", "clients": "3.11", "data": "3.11"}
 
 # Norse's source distribution reads its version from git, but contains no git repository.
 BUILD_VARIABLES = {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_NORSE": "1.1.0"}

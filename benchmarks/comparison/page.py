@@ -1,7 +1,7 @@
-"""The page of the comparison, and its figure."""
+"""The half of the page about reconstruction, and its figure."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,43 @@ FAMILIES = (
     {"hough": "Hough", "bens": "Ben's"},
 )
 NAMES = {code: name for family in FAMILIES for code, name in family.items()}
-HEADER = "| code | SNR [dB] | spikes/s | silent steps | delay [ms] | 5 % lost | 1 ms jitter | cost [ns] | setting |"
+HEADER = "| code | SNR [dB] | spikes/s | silent steps | delay [ms] | 5 % lost | 1 ms jitter | setting |"
 
 
 def write(results: dict[str, Any]) -> None:
     """Replace the text between the markers of `docs/codes.md`, and draw the figure in both styles."""
+    replace("results", table(results))
+    in_both_styles("codes", lambda: _draw(results))
+
+
+def replace(marker: str, text: str) -> None:
+    """Replace the text between two markers of `docs/codes.md`."""
     path = DOCS / "codes.md"
-    before, rest = path.read_text().split("<!-- results -->", 1)
-    _, after = rest.split("<!-- end of results -->", 1)
-    path.write_text(f"{before}<!-- results -->\n\n{table(results)}\n<!-- end of results -->{after}")
-    draw(results)
+    before, rest = path.read_text().split(f"<!-- {marker} -->", 1)
+    _, after = rest.split(f"<!-- end of {marker} -->", 1)
+    path.write_text(f"{before}<!-- {marker} -->\n\n{text.rstrip()}\n\n<!-- end of {marker} -->{after}")
+
+
+def in_both_styles(name: str, draw: Callable[[], Any]) -> None:
+    """Draw a figure for light and for dark pages."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    for end, style in (("light", "default"), ("dark", "dark_background")):
+        with plt.style.context(style), plt.rc_context({"font.size": 12}):
+            figure = draw()
+            picture = io.BytesIO()
+            figure.savefig(picture, format="png", dpi=110, transparent=True)
+            plt.close(figure)
+        (DOCS / "assets" / f"{name}-{end}.png").write_bytes(picture.getvalue())
+
+
+def folded(summary: str, lines: list[str], opened: bool = False) -> list[str]:
+    """Lines that a click unfolds."""
+    start = f'<details markdown="1"{" open" if opened else ""}>'
+    return [start, f"<summary>{summary}</summary>", "", *lines, "", "</details>", ""]
 
 
 def table(results: dict[str, Any]) -> str:
@@ -42,14 +69,29 @@ def table(results: dict[str, Any]) -> str:
             rows = [(code, found["best"][cap]) for code, found in codes.items() if found["best"][cap]]
             rows = [row for row in rows if row[1]["snr"] > 0]
             rows.sort(key=lambda row: -row[1]["snr"])
-            lines = [HEADER, "|---|" + "---:|" * 7 + "---|", *(_row(code, best) for code, best in rows)]
+            lines = [HEADER, "|---|" + "---:|" * 6 + "---|", *(_row(code, best) for code, best in rows)]
             for peer, bests in results["peers"].get(signal, {}).items():
                 if bests[cap] is not None and bests[cap] > 0:
-                    lines.append(f"| *{peer}* | {bests[cap]:.1f} | | | | | | | |")
-            opened = " open" if cap == str(results["caps"][1]) else ""
-            summary = f"<summary>At most {float(cap):g} spikes per second</summary>"
-            parts.append("\n".join([f'<details markdown="1"{opened}>', summary, "", *lines, "", "</details>"]))
-    return "\n\n".join([*parts, _search(results["search"])]) + "\n"
+                    lines.append(f"| *{peer}* | {bests[cap]:.1f} | | | | | | |")
+            opened = cap == str(results["caps"][1])
+            summary = f"At most {float(cap):g} spikes per second"
+            parts.append("\n".join(folded(summary, lines, opened)[:-1]))
+    return "\n\n".join([*parts, _information(results["information"]), _search(results["search"])]) + "\n"
+
+
+def _information(found: dict[str, Any]) -> str:
+    """The information in the reconstructions of a long Gaussian signal."""
+    rows = sorted(found.items(), key=lambda row: -row[1]["bits_per_spike"])
+    lines = [
+        "### Information",
+        "",
+        "| code | bits/spike | bits/s | spikes/s | SNR [dB] | setting |",
+        "|---|" + "---:|" * 4 + "---|",
+    ]
+    for code, row in rows:
+        numbers = f"{row['bits_per_spike']:.2f} | {row['bits_per_s']:.1f} | {row['spikes_per_s']:.1f}"
+        lines.append(f"| {code} | {numbers} | {row['snr']:.1f} | {row['setting']} |")
+    return "\n".join(lines)
 
 
 def _search(search: dict[str, Any]) -> str:
@@ -63,8 +105,9 @@ def _search(search: dict[str, Any]) -> str:
 
 
 def _row(code: str, best: dict[str, Any]) -> str:
-    cells = [f"{best[name]:.1f}" for name in ("snr", "spikes_per_s")] + [f"{best['efficiency']:.0%}"]
-    cells += [f"{best['delay']:.0f}"] + [f"{best[name]:.1f}" for name in ("lossy", "jittered", "cost")]
+    silent = 1 - best["spikes_per_s"] / 1000
+    cells = [f"{best[name]:.1f}" for name in ("snr", "spikes_per_s")] + [f"{silent:.0%}", f"{best['delay']:.0f}"]
+    cells += [f"{best[name]:.1f}" for name in ("lossy", "jittered")]
     return f"| {code} | {' | '.join(cells)} | {best['setting']} |"
 
 
@@ -84,34 +127,27 @@ def _summary(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def draw(results: dict[str, Any]) -> None:
-    """Plot the SNR against the spikes per second, with one line per code and one panel per signal."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+def _draw(results: dict[str, Any]) -> Any:
+    """The SNR against the spikes per second, with one line per code and one panel per signal."""
     import matplotlib.pyplot as plt
 
-    styles = dict(_styles())
-    for name, style in (("light", "default"), ("dark", "dark_background")):
-        with plt.style.context(style), plt.rc_context({"font.size": 12}):
-            figure, axes = plt.subplots(4, 2, figsize=(10, 15), layout="constrained")
-            for ax, (signal, found) in zip(axes.flat, results["signals"].items(), strict=False):
-                for code, each in found.items():
-                    rate, score = each["frontier"]
-                    ax.plot([*rate, 1000], [*score, score[-1]], drawstyle="steps-post", lw=1.8, **styles[code])
-                ax.set(xscale="log", xlim=(5, 500), ylim=(0, 40), title=signal)
-                ax.set(xlabel="spikes per second", ylabel="SNR [dB]")
-                ax.set_xticks([10, 100], ["10", "100"])
-            lines = [plt.Line2D([], [], label=code, lw=1.8, **style) for code, style in styles.items()]
-            axes.flat[-1].axis("off")
-            axes.flat[-1].legend(handles=lines, loc="center", frameon=False, ncols=2, handlelength=3)
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png", dpi=110, transparent=True)
-            plt.close(figure)
-        (DOCS / "assets" / f"codes-{name}.png").write_bytes(picture.getvalue())
+    by_name = dict(styles())
+    figure, axes = plt.subplots(5, 2, figsize=(10, 18), layout="constrained")
+    for ax, (signal, found) in zip(axes.flat, results["signals"].items(), strict=False):
+        for code, each in found.items():
+            rate, score = each["frontier"]
+            if score:
+                ax.plot([*rate, 1000], [*score, score[-1]], drawstyle="steps-post", lw=1.8, **by_name[code])
+        ax.set(xscale="log", xlim=(5, 500), ylim=(0, 40), title=signal)
+        ax.set(xlabel="spikes per second", ylabel="SNR [dB]")
+        ax.set_xticks([10, 100], ["10", "100"])
+    lines = [plt.Line2D([], [], label=code, lw=1.8, **style) for code, style in by_name.items()]
+    axes.flat[-1].axis("off")
+    axes.flat[-1].legend(handles=lines, loc="center", frameon=False, ncols=2, handlelength=3)
+    return figure
 
 
-def _styles() -> Iterator[tuple[str, dict[str, Any]]]:
+def styles() -> Iterator[tuple[str, dict[str, Any]]]:
     """One colour per family of codes, and one line style per code of a family."""
     lines = ("solid", "dashed", "dotted", "dashdot")
     for i, family in enumerate(FAMILIES):

@@ -1,4 +1,4 @@
-"""The signals, scaled to the range from 0 to 1, with one time step per millisecond.
+"""The signals of the reconstruction, with one time step per millisecond.
 
 The first four signals are those of Petro et al. (2020), "Selection and optimization of temporal spike encoding methods
 for spiking neural networks".
@@ -6,12 +6,16 @@ for spiking neural networks".
 
 import numpy as np
 
+from . import datasets
+
 
 STEPS = 2800
+CUTOFF = 15.0  # of the band-limited noise [Hz]
+STATIC = "static values"
 
 
 def signals() -> dict[str, np.ndarray]:
-    """The signals by name, each of shape (steps, 1)."""
+    """The signals by name, of shape (steps, 1) or (examples, steps, channels), from 0 to 1."""
     rng = np.random.default_rng(0)
     t = np.arange(STEPS) / 1000  # s
     found = {
@@ -19,13 +23,25 @@ def signals() -> dict[str, np.ndarray]:
         "sine + noise": np.sin(2 * np.pi * 2 * t) + 0.5 * np.sin(2 * np.pi * 5 * t) + 0.1 * rng.normal(size=STEPS),
         "trend + sine": 2 * t + np.sin(2 * np.pi * 3 * t),
         "events": _events(t, rng),
-        "band-limited noise": _band_limited(rng, 15.0),
+        "band-limited noise": _band_limited(rng, STEPS),
         "electrocardiogram": _electrocardiogram(t),
+        "arrhythmia": np.interp(np.arange(8000) * 0.36, np.arange(2880), datasets.arrhythmia()[-2880:]),
     }
-    return {name: _from_0_to_1(x)[:, None].astype(np.float32) for name, x in found.items()}
+    scaled = {name: _from_0_to_1(x)[:, None].astype(np.float32) for name, x in found.items()}
+    return scaled | {"movements": _movements(), STATIC: _static_values()}
 
 
-def static_values() -> np.ndarray:
+def gaussian(steps: int) -> np.ndarray:
+    """More of the band-limited noise, of shape (steps, 1)."""
+    return _band_limited(np.random.default_rng(2), steps)[:, None].astype(np.float32)
+
+
+def _movements() -> np.ndarray:
+    """Two examples of each class of BasicMotions: an accelerometer and a gyroscope, ten times as fast as recorded."""
+    return _from_0_to_1(datasets.load("BasicMotions", steps=1000).train[::5])
+
+
+def _static_values() -> np.ndarray:
     """Held values, one per example, of shape (values, steps, 1)."""
     values = np.random.default_rng(1).uniform(0, 1, 32)
     return np.repeat(values[:, None, None], 800, axis=1).astype(np.float32)
@@ -39,10 +55,10 @@ def _events(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return pulses @ sizes
 
 
-def _band_limited(rng: np.random.Generator, cutoff: float) -> np.ndarray:
-    spectrum = np.fft.rfft(rng.normal(size=STEPS))
-    spectrum[np.fft.rfftfreq(STEPS, 1e-3) > cutoff] = 0
-    return np.fft.irfft(spectrum, STEPS)
+def _band_limited(rng: np.random.Generator, steps: int) -> np.ndarray:
+    spectrum = np.fft.rfft(rng.normal(size=steps))
+    spectrum[np.fft.rfftfreq(steps, 1e-3) > CUTOFF] = 0
+    return np.fft.irfft(spectrum, steps)
 
 
 def _electrocardiogram(t: np.ndarray) -> np.ndarray:
@@ -54,4 +70,6 @@ def _electrocardiogram(t: np.ndarray) -> np.ndarray:
 
 
 def _from_0_to_1(x: np.ndarray) -> np.ndarray:
-    return (x - x.min()) / (x.max() - x.min())
+    """Scaled to the range from 0 to 1, each channel on its own."""
+    axes = tuple(range(max(x.ndim - 1, 1)))
+    return (x - x.min(axes)) / (x.max(axes) - x.min(axes))

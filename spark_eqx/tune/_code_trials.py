@@ -24,7 +24,7 @@ from ._ridge import counts_in_bins, cross_validated
 _BYTES = 2**28  # memory for a chunk of settings
 _PER_VALUE = 8  # encoding, decoding and scoring need about this many arrays of the size of the raster
 _DRAWS = 16  # keys with which the spikes of a random code are counted
-_DISTURBED = 5  # draws of lost and of moved spikes
+_DISTURBED = 5  # draws of lost and of moved spikes, at least: a call that decodes a chunk of settings holds more
 _SPARE = 3.0  # standard deviations between the spikes of a random code and the limit
 _DECODED = 2.0  # settings with more than this many times the permitted spikes are not decoded
 
@@ -386,16 +386,16 @@ def _result(
 
 def _robust(group: _Group, row: int, delay: int, rules: Rules) -> tuple[float, float]:
     """The mean SNR with lost and with moved spikes, at the delay without either."""
-    rows = np.full(group.chunk, row)
+    rows, draws = np.full(group.chunk, row), max(_DISTURBED, group.chunk // 2)
     dtype = group.recording.values.dtype
     given = (jnp.asarray(x, dtype) for x in (rules.loss, rules.jitter / group.recording.dt))
-    disturbed = disturb(group.encode(rows)[0][0], *given, rules.lost, draws=_DISTURBED)
+    disturbed = disturb(group.encode(rows)[0][0], *given, rules.lost, draws=draws)
     scores = []
     for first in range(0, len(disturbed), group.chunk):
         part = disturbed[np.minimum(np.arange(first, first + group.chunk), len(disturbed) - 1)]
         scores.append(group.score(part, rows, rules.lags, delay)[1])
     snr = np.concatenate(scores)[: len(disturbed)][:, group.recording.counted].mean(1)
-    return float(snr[:_DISTURBED].mean()), float(snr[_DISTURBED:].mean())
+    return float(snr[:draws].mean()), float(snr[draws:].mean())
 
 
 def _table(trials: _Trials, snr: np.ndarray, densest: np.ndarray, dt: float) -> dict[str, np.ndarray]:

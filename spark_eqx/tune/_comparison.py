@@ -28,8 +28,8 @@ class CodeResult:
     - `spikes_per_s`: the firing rate of the channel with the most spikes [spikes/s].
     - `spikes_by_channel`: the firing rate of each channel [spikes/s].
     - `delay`: the delay of the reconstruction [ms].
-    - `lossy`: the SNR after spikes were lost [dB], the mean over five draws.
-    - `jittered`: the SNR after spikes were moved in time [dB], the mean over five draws.
+    - `lossy`: the SNR after spikes were lost [dB], the mean over at least five draws.
+    - `jittered`: the SNR after spikes were moved in time [dB], the mean over at least five draws.
     - `accuracy`: the cross-validated share of correctly classified examples; NaN without labels.
     - `reason`: why the code has no setting; empty if it has one.
     - `table`: all settings, as in [`SearchResult`][spark_eqx.tune.SearchResult]. The score is the SNR. It is NaN for

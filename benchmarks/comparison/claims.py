@@ -1,0 +1,172 @@
+"""What papers claim about codes, next to the numbers of this comparison."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import classes_page, page
+
+
+LIMIT = "100.0"  # of the tables of reconstruction [spikes/s]
+Results = dict[str, Any]
+
+
+class Claim(NamedTuple):
+    """A claim, its paper, and functions of both results that return our numbers and whether the claim holds."""
+
+    text: str
+    paper: str
+    numbers: Callable[[Results, Results], str]
+    verdict: Callable[[Results, Results], str]
+    why: str
+
+
+def write(reconstruction: Results, classification: Results) -> None:
+    """Replace the text between the markers of `docs/codes.md`."""
+    page.replace("claims", table(reconstruction, classification))
+
+
+def table(reconstruction: Results, classification: Results) -> str:
+    lines = ["| claim | our numbers | holds? |", "|---|---|---|"]
+    for claim in CLAIMS:
+        numbers, verdict = (each(reconstruction, classification) for each in (claim.numbers, claim.verdict))
+        lines.append(f"| {claim.text} ({claim.paper}) | {numbers} | **{verdict}** {claim.why} |")
+    return "\n".join(lines)
+
+
+def _snr(results: Results, signal: str, code: str, column: str = "snr") -> float:
+    best = results["signals"][signal][page.NAMES[code]]["best"][LIMIT]
+    return -np.inf if best is None else best[column]
+
+
+_PETRO = ("step", "sine + noise", "trend + sine", "events")
+_THEIRS = ("step forward", "delta", "moving window", "bens")
+
+
+def _wins(results: Results) -> list[str]:
+    return [s for s in _PETRO if max(_THEIRS, key=lambda code: _snr(results, s, code)) == "step forward"]
+
+
+def _accuracy(results: Results, data: str, code: str, kind: str = "network") -> float:
+    found = results["data"][data]["codes"][code]
+    return 100 * float(np.mean(found[kind])) if kind in found else np.nan
+
+
+def _percentages(results: Results, data: str, codes: tuple[str, ...]) -> str:
+    order = sorted(codes, key=lambda code: -np.nan_to_num(_accuracy(results, data, code), nan=-1))
+    return ", ".join(f"{classes_page.NAMES[c]} {_accuracy(results, data, c):.1f} %" for c in order
+                     if not np.isnan(_accuracy(results, data, c)))  # fmt: skip
+
+
+_GUO = ("latency", "poisson", "burst")
+_BIAN = ("regular", "poisson", "latency", "delta", "send on delta", "step forward")
+
+
+def _drops(results: Results) -> list[tuple[float, str]]:
+    """The loss of accuracy by spurious spikes on the data set of movements, the smallest one first."""
+    loss = lambda code: (
+        _accuracy(results, "BasicMotions", code) - _accuracy(results, "BasicMotions", code, "network_extra")
+    )
+    return sorted((loss(code), code) for code in _BIAN)
+
+
+def _bits(results: Results, column: str) -> Iterator[tuple[str, float]]:
+    for code in ("linear", "send on delta", "bens"):
+        if (name := page.NAMES[code]) in results["information"]:
+            yield name, results["information"][name][column]
+
+
+def _listed(pairs: Iterator[tuple[str, float]], form: str) -> str:
+    return ", ".join(f"{name} {x:{form}}" for name, x in sorted(pairs, key=lambda pair: -pair[1]))
+
+
+_ROBUST = ("regular", "linear", "latency", "phase", "step forward", "send on delta")
+
+
+def _losses(results: Results) -> list[tuple[float, str]]:
+    """The loss of SNR by 5 % lost spikes on band-limited noise [dB], the smallest one first."""
+    signal = "band-limited noise"
+    return sorted((_snr(results, signal, code) - _snr(results, signal, code, "lossy"), code) for code in _ROBUST)
+
+
+CLAIMS = (
+    Claim(
+        "Of four codes, step forward is the most effective one for all of four kinds of signals",
+        "[Petro et al. 2020](https://doi.org/10.1109/TNNLS.2019.2906158)",
+        lambda r, c: "Step forward / best of Delta, Moving window and Ben's [dB]: " + ", ".join(
+            f"{s} {_snr(r, s, 'step forward'):.1f} / {max(_snr(r, s, o) for o in _THEIRS[1:]):.1f}" for s in _PETRO
+        ),
+        lambda r, c: "Holds." if len(_wins(r)) == len(_PETRO) else f"Holds for {len(_wins(r))} of 4.",
+        "Codes that the paper did not test are better on [events](#events).",
+    ),
+    Claim(
+        "First-spike coding classifies best, and rate coding (Poisson) worst, in networks trained by STDP",
+        "[Guo et al. 2021](https://doi.org/10.3389/fnins.2021.638474)",
+        lambda r, c: f"digits: {_percentages(c, 'digits', _GUO)}",
+        lambda r, c: _first_spike(c),
+        "Our network is trained by gradients, which use all spikes, and not only the first ones. The phase code of the "
+        "paper is `WeightedPhaseSpiker`, which exceeds our limit.",
+    ),
+    Claim(
+        "With error spikes, delta modulation with several thresholds loses the least accuracy, and first-spike coding "
+        "the most",
+        "[Bian et al. 2024](https://arxiv.org/abs/2407.09260)",
+        lambda r, c: "loss on BasicMotions by spurious spikes, in percentage points: "
+        + ", ".join(f"{classes_page.NAMES[code]} {loss:.1f}" for loss, code in _drops(c)),
+        lambda r, c: _error_spikes(c),
+        "The paper's delta code has several thresholds per channel, ours has one.",
+    ),
+    Claim(
+        "An encoder with an adaptive threshold reconstructs better than step forward",
+        "[Larroza et al. 2025](https://arxiv.org/abs/2503.11206)",
+        lambda r, c: "",
+        lambda r, c: "Not tested.",
+        "No code of this library adapts its threshold.",
+    ),
+    Claim(
+        "A leaky integrate-and-fire neuron encodes more information than send on delta and Ben's algorithm",
+        "[El Ferdaoussi et al. 2023](https://doi.org/10.1088/2634-4386/acd952)",
+        lambda r, c: f"bits/s: {_listed(_bits(r, 'bits_per_s'), '.0f')}; bits per spike: "
+        f"{_listed(_bits(r, 'bits_per_spike'), '.2f')}",
+        lambda r, c: _information(r),
+        "The paper reports the share of the information, for sound; ours is about a Gaussian signal within 100 "
+        "spikes/s, and each code uses the setting with the best SNR.",
+    ),
+    Claim(
+        "Rate codes are robust against noise",
+        "[Auge et al. 2021](https://doi.org/10.1007/s11063-021-10562-2)",
+        lambda r, c: "SNR lost on band-limited noise if 5 % of the spikes are lost [dB]: "
+        + ", ".join(f"{page.NAMES[code]} {loss:.1f}" for loss, code in _losses(r)),
+        lambda r, c: "Holds." if {code for _, code in _losses(r)[:2]} == {"regular", "linear"} else "Does not hold.",
+        "A lost spike changes one window of a rate code, and the whole rest of a change code.",
+    ),
+)  # fmt: skip
+
+
+def _first_spike(results: Results) -> str:
+    order = sorted(_GUO, key=lambda code: -_accuracy(results, "digits", code))
+    best, worst = order[0] == "latency", order[-1] == "poisson"
+    if best or worst:
+        return "Holds." if best and worst else "Holds for first spikes only." if best else "Holds for rate coding only."
+    return "Does not hold."
+
+
+def _error_spikes(results: Results) -> str:
+    order = [code for _, code in _drops(results)]
+    changes, first = order[0] in ("delta", "send on delta", "step forward"), order[-1] == "latency"
+    if changes and first:
+        return "Holds."
+    return "Holds in part." if changes or first else "Does not hold."
+
+
+def _information(results: Results) -> str:
+    best = [max(_bits(results, column), key=lambda pair: pair[1])[0] == page.NAMES["linear"]
+            for column in ("bits_per_s", "bits_per_spike")]  # fmt: skip
+    if all(best):
+        return "Holds."
+    return (
+        ("Holds per second, not per spike." if best[0] else "Holds per spike, not per second.")
+        if any(best)
+        else ("Does not hold.")
+    )
