@@ -16,6 +16,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import scipy.signal
 from comparison import page, peers, signals
 from tqdm import tqdm
 
@@ -29,7 +30,6 @@ RESULTS = Path(__file__).parent / "results" / "comparison.json"
 CAPS = 50.0, 100.0, 200.0  # upper limits on the firing rate of each signal [spikes/s]
 LONGEST_DELAY = 250.0  # ms
 GAUSSIAN_STEPS = 100_000
-SEGMENT = 1000.0  # of the estimate of the information [ms]
 THRESHOLDS = Steps(1.0, signals.STEPS, full=True).thresholds()  # of the peers, too
 
 
@@ -103,7 +103,10 @@ def _information(steps: int, codes: list[str]) -> dict:
         spikes = code.encoder.unroll(signal, state, key=jr.key(0))[0]["spikes"]
         decoded = np.asarray(code.decoder.unroll(spikes)[0]["signal"].value)
         late = round(code.delay)
-        bits = float(measure.information_rate(signal[: steps - late], decoded[late:], segment=SEGMENT)[0])
+        # Both without the frequencies in which the signal has no power.
+        band = round(2 * signals.CUTOFF * (steps - late) / 1000)
+        pair = (scipy.signal.resample(x, band) for x in (signal[: steps - late], decoded[late:]))
+        bits = float(measure.information_rate(*pair, dt=(steps - late) / band)[0])
         row = {"bits_per_s": bits, "bits_per_spike": bits / code.spikes_per_s, "spikes_per_s": code.spikes_per_s}
         found[page.NAMES[code.name]] = row | {"snr": code.snr, "setting": described(code)}
     return found

@@ -434,7 +434,7 @@ def test_signals_of_any_float_dtype_are_accepted():
     ],
 )
 def test_other_types_than_signals_are_refused_with_a_remedy(signal, match):
-    for name in ("rmse", "snr"):
+    for name in ("rmse", "snr", "information_rate"):
         with pytest.raises(TypeError, match=f"{name}: `signal` must be an array of floats or a FloatArray, {match}"):
             getattr(measure, name)(signal, jnp.ones(3))
 

@@ -13,6 +13,7 @@ inhibitory spike counts like any other.
 from ._correlations import correlation as correlation, cross_correlogram as cross_correlogram
 from ._counts import count as count, fano as fano, rate as rate, sparsity as sparsity
 from ._distances import van_rossum as van_rossum, victor_purpura as victor_purpura
+from ._information import information_rate as information_rate
 from ._intervals import (
     cv as cv,
     cv2 as cv2,

@@ -40,11 +40,16 @@ def keep_nan(values: Float[Array, "..."], *rasters: Shaped[Array, "_ *units"]) -
     return values
 
 
-def sum_of_squares(x: Float[Array, "steps *units"]) -> tuple[Float[Array, "*units"], Int[Array, "*units"]]:
-    """The sum of squares over time as `s` and `n` of `s 4^n`, for numbers whose squares would overflow or underflow."""
+def exponent(x: Float[Array, "steps *units"]) -> Int[Array, "1 *units"]:
+    """The power of two by which to divide, so that the largest number of each unit is from 0.5 to 1."""
     # Scaling by a power of two rounds nothing. The exponent is limited so that its power is a normal float32, too.
     largest = jnp.max(jnp.abs(lax.stop_gradient(x)), axis=0, keepdims=True, initial=0)
-    power = jnp.clip(jnp.where(jnp.isfinite(largest), jnp.frexp(largest)[1], 0), -126, 126)
+    return jnp.clip(jnp.where(jnp.isfinite(largest), jnp.frexp(largest)[1], 0), -126, 126)
+
+
+def sum_of_squares(x: Float[Array, "steps *units"]) -> tuple[Float[Array, "*units"], Int[Array, "*units"]]:
+    """The sum of squares over time as `s` and `n` of `s 4^n`, for numbers whose squares would overflow or underflow."""
+    power = exponent(x)
     return jnp.sum(jnp.ldexp(x, -power) ** 2, axis=0), power[0]
 
 
