@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from comparison import classes_page, datasets, network, page
+from comparison import claims, classes_page, datasets, network, page
 from jaxtyping import Array, Float, Int, Shaped
 from tqdm import tqdm
 
@@ -62,6 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.page_only:
         classes_page.write(json.loads(RESULTS.read_text()))
+        claims.write()
         return
     results: dict = {"choices": CHOICES, "data": {}, "minutes": 0.0}
     if RESULTS.exists() and not (arguments.again or arguments.quick):
@@ -86,6 +87,7 @@ def main() -> None:
                 bar.update(1)
     if not arguments.quick:
         classes_page.write(results)
+        claims.write()
     print(classes_page.table(results))
 
 

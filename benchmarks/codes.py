@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import scipy.signal
-from comparison import page, peers, signals
+from comparison import claims, page, peers, signals
 from tqdm import tqdm
 
 from spark_eqx import measure, tune
@@ -41,6 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.page_only:
         page.write(json.loads(RESULTS.read_text()))
+        claims.write()
         return
     results: dict = {"caps": CAPS, "signals": {}, "peers": {}, "minutes": 0.0}
     if RESULTS.exists() and not (arguments.again or arguments.quick):
@@ -74,6 +75,7 @@ def main() -> None:
         record("search", _time_of_a_search(100 if arguments.quick else 10_000))
     if not arguments.quick:
         page.write(results)
+        claims.write()
     print(page.table(results))
 
 

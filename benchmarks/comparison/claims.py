@@ -1,6 +1,8 @@
 """What papers claim about codes, next to the numbers of this comparison."""
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +10,7 @@ import numpy as np
 from . import classes_page, page
 
 
+RESULTS = Path(__file__).parents[1] / "results"
 LIMIT = "100.0"  # of the tables of reconstruction [spikes/s]
 Results = dict[str, Any]
 
@@ -22,9 +25,11 @@ class Claim(NamedTuple):
     why: str
 
 
-def write(reconstruction: Results, classification: Results) -> None:
-    """Replace the text between the markers of `docs/codes.md`."""
-    page.replace("claims", table(reconstruction, classification))
+def write() -> None:
+    """Replace the text between the markers of `docs/codes.md`, if both results exist."""
+    files = [RESULTS / f"{name}.json" for name in ("comparison", "classification")]
+    if all(file.exists() for file in files):
+        page.replace("claims", table(*(json.loads(file.read_text()) for file in files)))
 
 
 def table(reconstruction: Results, classification: Results) -> str:
