@@ -45,7 +45,10 @@ def test_ranks_and_regret(parts):
     assert classes_page.critical_difference(5, 30) == pytest.approx(2.728 * np.sqrt(5 * 6 / (6 * 30)), rel=1e-3)
     network = {"regular": [0.5, 0.5, 0.4, 0.6, 0.5], "latency": [0.9, 0.9, 0.7, 0.8, 0.9], "step forward": [0.8] * 5}
     scores = {"regular": (0.4, 1.0), "latency": (0.6, 1.0), "step forward": (0.6, 2.0)}
-    codes = {name: {"network": x, "quick": scores[name][0], "snr": scores[name][1]} for name, x in network.items()}
+    codes = {
+        name: {"network": x, "quick": scores[name][0], "snr": scores[name][1], "ridge": [scores[name][1]] * 5}
+        for name, x in network.items()
+    }
     codes["raw samples"] = {"network": [1.0] * 5}
     found = classes_page.regrets({"data": {"one": {"codes": codes}}})
     assert (
@@ -53,4 +56,5 @@ def test_ranks_and_regret(parts):
     )  # of two equal scores, the one with the better SNR
     mean, error = found["the quick score"][0]
     assert mean == pytest.approx(0.0) and error == pytest.approx(0.1 / np.sqrt(3))
+    assert found["the test accuracy of the ridge classifier"] == found["the quick score"]
     assert found["always rate (Regular)"][0][0] == pytest.approx(0.3)

@@ -87,9 +87,8 @@ def regrets(results: Results) -> dict[str, list[tuple[float, float]]]:
     The best code is chosen on the first seeds. The regret is its accuracy on the other seeds minus that of the code of
     the rule.
     """
-    rules = {"the quick score": lambda found: recommended(found)} | {
-        name: lambda found, code=code: code for name, code in ALWAYS.items()
-    }
+    rules = {"the quick score": recommended, "the test accuracy of the ridge classifier": _best_for_ridge}
+    rules |= {name: lambda found, code=code: code for name, code in ALWAYS.items()}
     each: dict[str, list[tuple[float, float]]] = {name: [] for name in rules}
     for found in results["data"].values():
         codes = {code: np.array(x["network"]) for code, x in found["codes"].items() if "network" in x and code != RAW}
@@ -104,6 +103,11 @@ def recommended(found: Results) -> str:
     """The code in the first row of `tune.compare(labels=...)`."""
     scored = {code: x for code, x in found["codes"].items() if "quick" in x}
     return max(scored, key=lambda code: (scored[code]["quick"], np.nan_to_num(scored[code]["snr"], nan=-np.inf)))
+
+
+def _best_for_ridge(found: Results) -> str:
+    scored = {code: np.mean(x["ridge"]) for code, x in found["codes"].items() if "ridge" in x and code != RAW}
+    return max(scored, key=lambda code: scored[code])
 
 
 def _regret_table(results: Results) -> list[str]:
