@@ -37,6 +37,7 @@ def table(results: Results) -> str:
         for c, r in zip(ordered, ranks[order], strict=True)
     ]
     main.append(_row(f"*{RAW}*", ["", *(_spread(_of(results, d, RAW, "network")) for d in data)]))
+    main.append(_row("*test examples*", ["", *(str(found["test"]) for found in data.values())]))
     plain = ["| code | " + " | ".join(data) + " |", "|---|" + "---:|" * len(data)]
     ridge = [*plain, *of("ridge", _spread), _row(f"*{RAW}*", [_spread(_of(results, d, RAW, "ridge")) for d in data])]
     spikes = [*plain, *of("spikes", lambda x: "" if x is None else f"{x:.0f}")]
@@ -51,7 +52,7 @@ def table(results: Results) -> str:
         f"In percent. The critical difference of two mean ranks is {distance:.1f} (Nemenyi test, 5 %).",
         "",
         *page.folded("Accuracy of the ridge classifier [%]", ridge),
-        *page.folded("Spikes per example", spikes),
+        *page.folded("Spikes per example, all channels together", spikes),
         *page.folded("Settings", settings),
         "### Noise and lost spikes",
         "",
