@@ -128,8 +128,8 @@ CLAIMS = (
         lambda r, c: "loss by spurious spikes, in percentage points: "
         + "; ".join(f"{where} {_listed_losses(c, data)}" for where, data in _BIAN_DATA),
         lambda r, c: _error_spikes(c),
-        "Poisson spikes are near chance level and have little to lose, and regular spikes are few on BasicMotions (6 per "
-        "example). The paper's delta code has several thresholds per channel, ours has one.",
+        "Poisson spikes are near chance level and have little to lose, and regular spikes are few on BasicMotions (6 "
+        "per example). The paper's delta code has several thresholds per channel, ours has one.",
     ),
     Claim(
         "An encoder with an adaptive threshold reconstructs better than step forward",
