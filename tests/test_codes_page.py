@@ -58,3 +58,5 @@ def test_ranks_and_regret(parts):
     assert mean == pytest.approx(0.0) and error == pytest.approx(0.1 / np.sqrt(3))
     assert found["the test accuracy of the ridge classifier"] == found["the quick score"]
     assert found["always rate (Regular)"][0][0] == pytest.approx(0.3)
+    del codes["regular"]  # as with `--quick`, which measures few codes
+    assert "always rate (Regular)" not in classes_page.regrets({"data": {"one": {"codes": codes}}})

@@ -89,7 +89,8 @@ def regrets(results: Results) -> dict[str, list[tuple[float, float]]]:
     the rule.
     """
     rules = {"the quick score": recommended, "the test accuracy of the ridge classifier": _best_for_ridge}
-    rules |= {name: lambda found, code=code: code for name, code in ALWAYS.items()}
+    measured = lambda code: all("network" in found["codes"].get(code, {}) for found in results["data"].values())
+    rules |= {name: lambda found, code=code: code for name, code in ALWAYS.items() if measured(code)}
     each: dict[str, list[tuple[float, float]]] = {name: [] for name in rules}
     for found in results["data"].values():
         codes = {code: np.array(x["network"]) for code, x in found["codes"].items() if "network" in x and code != RAW}
