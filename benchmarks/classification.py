@@ -8,7 +8,6 @@ The results are written to `benchmarks/results/classification.json` after each c
 from there. The page `docs/codes.md` and its figure are written at the end.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -19,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from comparison import claims, classes_page, datasets, network, page
+from comparison import claims, classes_page, command, datasets, network
+from comparison.classes_page import RAW
 from jaxtyping import Array, Float, Int, Shaped
 from tqdm import tqdm
 
@@ -36,9 +36,7 @@ TUNED = 300  # training examples on which settings are chosen
 BINS = 20  # parts of the time in which the ridge classifier counts spikes
 NOISE = 0.3  # standard deviation of the noise on the disturbed test examples, as a share of that of each channel
 LOST = 0.2  # share of the test spikes that are lost
-EXTRA = 0.02  # probability of a spike of no meaning, in each step without a spike
-RAW = "raw samples"
-CODES = [*page.NAMES, "rank order"]
+EXTRA = 0.02  # probability of a spurious spike in each step without a spike
 CHOICES = {
     "limit": LIMIT,
     "seeds": SEEDS,
@@ -55,21 +53,16 @@ CHOICES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare all codes as the input of the same classifiers.")
-    parser.add_argument("--quick", action="store_true", help="two data sets and a few codes, to check that it runs")
-    parser.add_argument("--page-only", action="store_true", help="write the page from existing results")
-    parser.add_argument("--again", action="store_true", help="start anew instead of continuing")
-    arguments = parser.parse_args()
+    description = "Compare all codes as the input of the same classifiers."
+    arguments = command.parsed(description, "two data sets and a few codes")
     if arguments.page_only:
         classes_page.write(json.loads(RESULTS.read_text()))
         claims.write()
         return
-    results: dict = {"choices": CHOICES, "data": {}, "minutes": 0.0}
-    if RESULTS.exists() and not (arguments.again or arguments.quick):
-        results = json.loads(RESULTS.read_text())
-        if results["choices"] != CHOICES:
-            sys.exit(f"{RESULTS} was measured with other choices. Start anew with --again.")
-    names, codes, updates = datasets.NAMES, [RAW, *CODES], network.UPDATES
+    results = command.stored(RESULTS, arguments, {"choices": CHOICES, "data": {}, "minutes": 0.0})
+    if results["choices"] != CHOICES:
+        sys.exit(f"{RESULTS} was measured with other choices. Start anew with --again.")
+    names, codes, updates = datasets.NAMES, [RAW, *classes_page.NAMES], network.UPDATES
     if arguments.quick:
         names, codes, updates = ("GunPoint", "BasicMotions"), [RAW, "poisson", "latency", "step forward"], 120
     with tqdm(total=len(names) * len(codes), unit="code", disable=None) as bar:
@@ -83,7 +76,7 @@ def main() -> None:
                     found["codes"][code] = _raw(data, updates) if code == RAW else _measured(code, data, updates)
                     results["minutes"] += (time.perf_counter() - started) / 60
                     if not arguments.quick:
-                        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+                        command.store(RESULTS, results)
                 bar.update(1)
     if not arguments.quick:
         classes_page.write(results)
@@ -120,8 +113,7 @@ def _measured(code: str, data: datasets.DataSet, updates: int) -> dict:
     lowest, highest = np.asarray(scale.mins), np.asarray(scale.maxs)
     known = lambda x: np.clip(x, lowest, highest)
     train, test = jnp.asarray(known(data.train)), jnp.asarray(known(data.test))
-    noise = _noise(data)
-    noisy = jnp.asarray(known(data.test + noise), jnp.float32)
+    noisy = jnp.asarray(known(data.test + _noise(data)), jnp.float32)
     encode = _encoder(chain)
     spikes = encode(test, jr.key(1))
     signed = bool((spikes < 0).any())

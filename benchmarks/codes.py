@@ -1,23 +1,24 @@
 """The comparison of all codes by their reconstructions: `python benchmarks/codes.py`.
 
 It needs this library, `.[examples]` and the environments `torch`, `codes` and `data` of `setup_peers.py`. Every signal
-goes through `tune.compare` with `effort="full"`, once for each limit on spikes per second. The codes that are best for
-a Gaussian signal are then measured by the information in their reconstruction of 100 seconds of such a signal.
+goes through `tune.compare` with `effort="full"`, once for each limit on spikes per second. Then
+the information that the reconstruction of each code has about a Gaussian signal of 100 seconds is measured.
 
 The results are written to `benchmarks/results/comparison.json` after each signal, and a run that is stopped continues
 from there. The page `docs/codes.md` and its figure are written at the end.
 """
 
-import argparse
+import functools
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import scipy.signal
-from comparison import claims, page, peers, signals
+from comparison import claims, command, page, peers, signals
 from tqdm import tqdm
 
 from spark_eqx import measure, tune
@@ -34,45 +35,36 @@ THRESHOLDS = Steps(1.0, signals.STEPS, full=True).thresholds()  # of the peers, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare all codes on the same signals, within the same limits.")
-    parser.add_argument("--quick", action="store_true", help="two signals and a few codes, to check that it runs")
-    parser.add_argument("--page-only", action="store_true", help="write the page from existing results")
-    parser.add_argument("--again", action="store_true", help="start anew instead of continuing")
-    arguments = parser.parse_args()
+    description = "Compare all codes on the same signals, within the same limits."
+    arguments = command.parsed(description, "two signals and a few codes")
     if arguments.page_only:
         page.write(json.loads(RESULTS.read_text()))
         claims.write()
         return
-    results: dict = {"caps": CAPS, "signals": {}, "peers": {}, "minutes": 0.0}
-    if RESULTS.exists() and not (arguments.again or arguments.quick):
-        results = json.loads(RESULTS.read_text())
+    results = command.stored(RESULTS, arguments, {"caps": CAPS, "signals": {}, "peers": {}, "minutes": 0.0})
     tasks, codes, steps = signals.signals(), list(page.NAMES), GAUSSIAN_STEPS
     if arguments.quick:
         tasks = {name: tasks[name] for name in ("sine + noise", signals.STATIC)}
         codes, steps = ["regular", "latency", "step forward", "hough"], 10_000
 
-    def record(part: str, result: dict) -> None:
-        nonlocal started
-        results[part] = results[part] | result if part == "signals" else result
-        results["minutes"] += (time.perf_counter() - started) / 60
-        started = time.perf_counter()
-        if not arguments.quick:
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    def measure_once(part: dict, name: str, run: Callable[[], dict]) -> None:
+        if not part.get(name):
+            started = time.perf_counter()
+            part[name] = run()
+            results["minutes"] += (time.perf_counter() - started) / 60
+            if not arguments.quick:
+                command.store(RESULTS, results)
 
-    started = time.perf_counter()
     for name, signal in tqdm(tasks.items(), unit="signal", disable=None):
         # Codes of changes and filters represent a constant signal by their start alone.
         few = codes if name != signals.STATIC else [c for family in page.FAMILIES[:3] for c in family if c in codes]
-        if name not in results["signals"]:
-            record("signals", {name: _measured(signal, few)})
-    if "information" not in results:
-        record("information", _information(steps, codes))
-    if not results["peers"] and not arguments.quick:
+        measure_once(results["signals"], name, functools.partial(_measured, signal, few))
+    measure_once(results, "information", lambda: _information(steps, codes))
+    if not arguments.quick:
         alone = {name: signal[:, 0].astype(float) for name, signal in tasks.items() if signal.ndim == 2}
         settings = {"thresholds": THRESHOLDS.tolist(), "caps": CAPS, "longest": int(LONGEST_DELAY)}
-        record("peers", peers.measure(alone, **settings))
-    if "search" not in results:
-        record("search", _time_of_a_search(100 if arguments.quick else 10_000))
+        measure_once(results, "peers", lambda: peers.measure(alone, **settings))
+    measure_once(results, "search", lambda: _time_of_a_search(100 if arguments.quick else 10_000))
     if not arguments.quick:
         page.write(results)
         claims.write()

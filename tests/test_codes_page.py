@@ -51,9 +51,8 @@ def test_ranks_and_regret(parts):
     }
     codes["raw samples"] = {"network": [1.0] * 5}
     found = classes_page.regrets({"data": {"one": {"codes": codes}}})
-    assert (
-        classes_page.recommended({"codes": codes}) == "step forward"
-    )  # of two equal scores, the one with the better SNR
+    # Of two equal scores, the one with the better SNR.
+    assert classes_page.recommended({"codes": codes}) == "step forward"
     mean, error = found["the quick score"][0]
     assert mean == pytest.approx(0.0) and error == pytest.approx(0.1 / np.sqrt(3))
     assert found["the test accuracy of the ridge classifier"] == found["the quick score"]

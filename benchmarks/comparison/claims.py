@@ -118,7 +118,7 @@ CLAIMS = (
         "[Guo et al. 2021](https://doi.org/10.3389/fnins.2021.638474)",
         lambda r, c: f"digits: {_percentages(c, 'digits', _GUO)}",
         lambda r, c: _first_spike(c),
-        "A regular rate is among the best (97.8 %). Our network is trained by gradients, which use all spikes, and not "
+        "A regular rate is among the best codes. Our network is trained by gradients, which use all spikes, and not "
         "only the first ones. The phase code of the paper is `WeightedPhaseSpiker`, which exceeds our limit.",
     ),
     Claim(
@@ -128,8 +128,8 @@ CLAIMS = (
         lambda r, c: "loss by spurious spikes, in percentage points: "
         + "; ".join(f"{where} {_listed_losses(c, data)}" for where, data in _BIAN_DATA),
         lambda r, c: _error_spikes(c),
-        "Poisson spikes are near chance level and have little to lose, and regular spikes are few on BasicMotions (6 "
-        "per example). The paper's delta code has several thresholds per channel, ours has one.",
+        "Poisson spikes are near chance level and have little to lose, and regular spikes are few on "
+        "BasicMotions. The paper's delta code has several thresholds per channel, ours has one.",
     ),
     Claim(
         "An encoder with an adaptive threshold reconstructs better than step forward",
@@ -163,12 +163,13 @@ CLAIMS = (
 
 def _first_spike(results: Results) -> str:
     order = sorted(_GUO, key=lambda code: -_accuracy(results, "digits", code))
-    best, worst = order[0] == "latency", order[-1] == "poisson"
-    if best or worst:
-        return (
-            "Holds." if best and worst else "Holds for first spikes only." if best else "Holds for Poisson spikes only."
-        )
-    return "Does not hold."
+    verdicts = {
+        (True, True): "Holds.",
+        (True, False): "Holds for first spikes only.",
+        (False, True): "Holds for Poisson spikes only.",
+        (False, False): "Does not hold.",
+    }
+    return verdicts[order[0] == "latency", order[-1] == "poisson"]
 
 
 def _error_spikes(results: Results) -> str:
@@ -178,12 +179,11 @@ def _error_spikes(results: Results) -> str:
 
 
 def _information(results: Results) -> str:
-    best = [max(_bits(results, column), key=lambda pair: pair[1])[0] == page.NAMES["linear"]
-            for column in ("bits_per_s", "bits_per_spike")]  # fmt: skip
-    if all(best):
-        return "Holds."
-    return (
-        ("Holds per second, not per spike." if best[0] else "Holds per spike, not per second.")
-        if any(best)
-        else ("Does not hold.")
-    )
+    best = lambda column: max(_bits(results, column), key=lambda pair: pair[1])[0] == page.NAMES["linear"]
+    verdicts = {
+        (True, True): "Holds.",
+        (True, False): "Holds per second, not per spike.",
+        (False, True): "Holds per spike, not per second.",
+        (False, False): "Does not hold.",
+    }
+    return verdicts[best("bits_per_s"), best("bits_per_spike")]

@@ -52,8 +52,11 @@ def table(results: Results) -> str:
         f"In percent. The critical difference of two mean ranks is {distance:.1f} (Nemenyi test, 5 %).",
         "",
         *page.folded("Accuracy of the ridge classifier [%]", ridge),
+        "",
         *page.folded("Spikes per example, all channels together", spikes),
+        "",
         *page.folded("Settings", settings),
+        "",
         "### Noise and lost spikes",
         "",
         *_disturbed(results, ordered),
@@ -165,12 +168,12 @@ def _draw(results: Results) -> Any:
     ranks, distance = mean_ranks(matrix), critical_difference(*matrix.shape)
     order = np.argsort(-ranks)
     styles = dict(page.styles())
-    colour = lambda code: styles.get(NAMES[code], {"color": "C7"})["color"]
+    colour = lambda code: styles.get(NAMES[code], {"color": "tab:gray"})["color"]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5.5), layout="constrained")
     for y, i in enumerate(order):
         left.plot(ranks[i], y, "o", color=colour(codes[i]))
     best = ranks.min()
-    left.axvspan(best, best + distance, alpha=0.15, color="C7", lw=0)
+    left.axvspan(best, best + distance, alpha=0.15, color="tab:gray", lw=0)
     left.set_yticks(range(len(codes)), [NAMES[codes[i]] for i in order])
     left.set(xlabel="mean rank of the accuracy", title="One critical difference")
     points = []
@@ -183,7 +186,7 @@ def _draw(results: Results) -> Any:
     for accuracy, spikes, code in sorted(points, reverse=True):
         right.plot(spikes, accuracy, "o", color=colour(code))
         height = min(accuracy, height - 1.5)  # so that labels do not overlap
-        line = {"arrowstyle": "-", "lw": 0.5, "color": "C7"}
+        line = {"arrowstyle": "-", "lw": 0.5, "color": "tab:gray"}
         right.annotate(NAMES[code], (spikes, accuracy), (18, height), fontsize=9, va="center", arrowprops=line)
     right.set_xlim(right=25)
     right.set(xlabel="spikes per channel and example", ylabel="accuracy [%]", title="Mean over the data sets")

@@ -23,7 +23,7 @@ NAMES = (
     "PLAID",
     "digits",
 )
-STEPS = 128  # all series are interpolated to this length
+STEPS = 128  # of all series, by default
 HELD = 32  # steps for which an image is shown
 
 
@@ -36,14 +36,14 @@ class DataSet(NamedTuple):
     test_classes: Int[np.ndarray, " test"]
 
 
-def load(name: str, steps: int | None = STEPS) -> DataSet:
-    """A data set by its name. Its series are interpolated to a number of steps, or keep their samples (`None`)."""
+def load(name: str, steps: int = STEPS) -> DataSet:
+    """A data set by its name. Its series are interpolated to a number of steps."""
     if name == "digits":
         return _digits()
     parts = [_read(_folder() / name / f"{name}_{part}.ts") for part in ("TRAIN", "TEST")]
     longest = max(len(channel) for series, _ in parts for example in series for channel in example)
     names = np.unique(np.concatenate([classes for _, classes in parts]))
-    at = np.linspace(0, longest - 1, steps or longest)
+    at = np.linspace(0, longest - 1, steps)
     found = [(_resampled(series, at), np.searchsorted(names, classes)) for series, classes in parts]
     return DataSet(*found[0], *found[1])
 

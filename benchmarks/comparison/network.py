@@ -27,7 +27,7 @@ RATE = 1e-2  # at the first update; it falls to 0 like a cosine
 
 
 class Weights(NamedTuple):
-    """The weights of one network; with seeds first, of several networks."""
+    """The parameters that are trained, of several networks. Functions of one network take them without the seeds."""
 
     hidden: Float[Array, "*seeds lines neurons"]
     threshold: Float[Array, "*seeds neurons"]

@@ -1,9 +1,10 @@
 """The half of the page about reconstruction, and its figure."""
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from suites import STYLES
 
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -20,6 +21,8 @@ FAMILIES = (
     },
     {"hough": "Hough", "bens": "Ben's"},
 )
+# The same for light and for dark pages, because the page names them.
+COLOURS = "tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple"
 NAMES = {code: name for family in FAMILIES for code, name in family.items()}
 HEADER = "| code | SNR [dB] | spikes/s | silent steps | delay [ms] | 5 % lost | 1 ms jitter | setting |"
 
@@ -45,19 +48,17 @@ def in_both_styles(name: str, draw: Callable[[], Any]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    for end, style in (("light", "default"), ("dark", "dark_background")):
+    for end, style in STYLES.items():
         with plt.style.context(style), plt.rc_context({"font.size": 12}):
             figure = draw()
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png", dpi=110, transparent=True)
+            figure.savefig(DOCS / "assets" / f"{name}-{end}.png", dpi=110, transparent=True)
             plt.close(figure)
-        (DOCS / "assets" / f"{name}-{end}.png").write_bytes(picture.getvalue())
 
 
 def folded(summary: str, lines: list[str], opened: bool = False) -> list[str]:
     """Lines that a click unfolds."""
     start = f'<details markdown="1"{" open" if opened else ""}>'
-    return [start, f"<summary>{summary}</summary>", "", *lines, "", "</details>", ""]
+    return [start, f"<summary>{summary}</summary>", "", *lines, "", "</details>"]
 
 
 def table(results: dict[str, Any]) -> str:
@@ -75,7 +76,7 @@ def table(results: dict[str, Any]) -> str:
                     lines.append(f"| *{peer}* | {bests[cap]:.1f} | | | | | | |")
             opened = cap == str(results["caps"][1])
             summary = f"At most {float(cap):g} spikes per second"
-            parts.append("\n".join(folded(summary, lines, opened)[:-1]))
+            parts.append("\n".join(folded(summary, lines, opened)))
     return "\n\n".join([*parts, _information(results["information"]), _search(results["search"])]) + "\n"
 
 
@@ -150,6 +151,6 @@ def _draw(results: dict[str, Any]) -> Any:
 def styles() -> Iterator[tuple[str, dict[str, Any]]]:
     """One colour per family of codes, and one line style per code of a family."""
     lines = ("solid", "dashed", "dotted", "dashdot")
-    for i, family in enumerate(FAMILIES):
+    for colour, family in zip(COLOURS, FAMILIES, strict=True):
         for name, line in zip(family.values(), lines, strict=False):
-            yield name, {"color": f"C{i}", "linestyle": line}
+            yield name, {"color": colour, "linestyle": line}

@@ -1,7 +1,7 @@
 """The signals of the reconstruction, with one time step per millisecond.
 
-The first four signals are those of Petro et al. (2020), "Selection and optimization of temporal spike encoding methods
-for spiking neural networks".
+The first four signals are of the kinds of Petro et al. (2020), "Selection and optimization of temporal spike encoding
+methods for spiking neural networks".
 """
 
 import numpy as np
