@@ -1062,7 +1062,7 @@ def test_range_warning_is_repeated_if_it_is_an_error():
 def test_calls_without_a_range_warning():
     x = jnp.asarray(MICROVOLTS)
     unit = (x + 80) / 160
-    half = jnp.where(jnp.arange(6000).reshape(1500, 4) % 2 == 0, unit, 2.0)
+    half = jnp.where(jnp.arange(6000).reshape(1500, 4) % 2 == 0, jnp.maximum(unit, 0.01), 2.0)
     more = half.at[0, 0].set(2.0)  # more than half of the values, by one
     run = lambda x: poisson.unroll(x, None, key=KEY)
     signed = RegularSpiker(signed=True)
@@ -1081,6 +1081,19 @@ def test_calls_without_a_range_warning():
     ):
         assert warnings_of(action) == []
     assert "50 %" in warnings_of(lambda: run(more))[0]
+    _outside._warned.clear()
+    # The background of an image is 0 in any unit: 45 % of these values are 2, and 10 % are 0.5.
+    image = jnp.asarray(np.random.default_rng(0).permutation(np.repeat([0.0, 2.0, 0.5], [900, 900, 200])))
+    for shape in ((2000,), (20, 10, 10)):
+        _outside._warned.clear()
+        assert "PoissonSpiker: 45 % of `signal` lies outside" in warnings_of(lambda: run(image.reshape(shape)))[0]
+    few = jnp.where(image == 2.0, 0.5, jnp.where(image == 0.5, 2.0, 0.0))
+    _outside._warned.clear()
+    assert warnings_of(lambda: run(few)) == []
+    # Zeros outside of the range count.
+    fields = TopologicalLinearSpiker(mins=1.0, maxs=3.0, resolution=4)
+    assert "90 % of `signal`" in warnings_of(lambda: fields.init(jnp.asarray([0.0] * 9 + [2.0])))[0]
+    _outside._warned.clear()
     for module in (
         DeltaSpiker(),
         StepForwardSpiker(),

@@ -134,13 +134,45 @@ def test_delay_limits_the_rate_as_documented():
     assert information_rate(signal[:-late], delayed[late:], segment=1000.0) > 40 * NYQUIST
 
 
-def test_signals_without_power_at_high_frequencies_are_thinned_out():
+@pytest.mark.parametrize("snr, without", [(10.0, 1.07), (1e5, 1.37)])
+def test_band_excludes_leakage(snr, without):
+    """5 s of a signal from 0 to 15 Hz in white noise. `without` is the documented excess without the band."""
+    highest = 15.0
+    signal = band_limited(0, highest, 5000, 200)
+    noise = white(1, 5000, 200) * np.sqrt(NYQUIST / highest / snr)
+    expected = highest * np.log2(1 + snr)
+    np.testing.assert_allclose(np.mean(information_rate(signal, signal + noise)), without * expected, rtol=0.03)
+    np.testing.assert_allclose(np.mean(information_rate(signal, signal + noise, high=highest)), expected, rtol=0.03)
+
+
+def test_band_of_signals_that_have_passed_the_same_filter():
     highest, snr = 50.0, 10.0
     signal = band_limited(0, highest, STEPS)
     reconstruction = signal + band_limited(1, highest, STEPS) / np.sqrt(snr)
     expected = highest * np.log2(1 + snr)
     assert information_rate(signal, reconstruction) > 1.5 * expected
-    np.testing.assert_allclose(information_rate(signal[::10], reconstruction[::10], 10.0), expected, rtol=0.05)
+    np.testing.assert_allclose(information_rate(signal, reconstruction, high=highest), expected, rtol=0.03)
+
+
+def test_band_of_held_samples():
+    signal, noise = white(0, 10_000), white(1, 10_000)  # 100 Hz
+    held = [np.repeat(x, 10) for x in (signal, signal + noise)]
+    np.testing.assert_allclose(information_rate(*held), 500, rtol=0.05)  # ten times too large, as documented
+    np.testing.assert_allclose(information_rate(*held, high=50.0), 50, rtol=0.05)
+
+
+@pytest.mark.parametrize("length", [50, 51])
+def test_rates_of_bands_add_up(length):
+    with x64():
+        signal = white(0, 400, 2)
+        reconstruction = signal + lfilter([1.0], [1.0, -0.9], white(1, 400, 2), axis=0)
+        call = lambda *band: information_rate(signal, reconstruction, 0.5, segment=0.5 * length, **dict(band))
+        parts = [call(("high", 3.0)), call(("low", 3.0), ("high", 417.7)), call(("low", 417.7))]
+        np.testing.assert_allclose(sum(parts), call(), rtol=1e-12)
+        # Half of a resolution cell has half of its information.
+        cell = 2000 / length
+        whole, half = call(("low", 1.5 * cell), ("high", 2.5 * cell)), call(("low", 1.5 * cell), ("high", 2 * cell))
+        np.testing.assert_allclose(half, whole / 2, rtol=1e-9)
 
 
 # Special values
@@ -154,6 +186,10 @@ def test_constant_signals_carry_no_information():
             np.testing.assert_array_equal(information_rate(*pair), [0, 0])
             for grad in jax.grad(lambda *ab: information_rate(*ab).sum(), (0, 1))(*map(jnp.asarray, pair)):
                 np.testing.assert_array_equal(grad, 0)
+    # Within one segment only, the coherence of any signals is 1.
+    bursts = np.full((2, 5000), 0.3, np.float32)
+    bursts[:, :3] = white(0, 2, 3)
+    assert information_rate(*bursts) == 0
     # Without its mean, which is rounded, this constant is not 0.
     constant = np.full(5003, 0.3, np.float32)
     assert information_rate(constant, constant, segment=41.0) == 0
@@ -301,6 +337,17 @@ CASES = {
         ValueError,
         r"`segment` must be|`signal` must have",
     ),
+    "empty band": (
+        lambda: information_rate(LONG, LONG, low=20.0, high=20.0),
+        ValueError,
+        r"`high` must be above `low` and at most the Nyquist frequency, 500 \[Hz\], got low=20 and high=20",
+    ),
+    "above the Nyquist frequency": (
+        lambda: information_rate(LONG, LONG, 2.0, high=251.0),
+        ValueError,
+        r"`high` must be above `low` and at most the Nyquist frequency, 250 \[Hz\], got low=0 and high=251",
+    ),
+    "negative low": (lambda: information_rate(LONG, LONG, low=-1.0), ValueError, r"`low` must be a number \[Hz\]"),
     "short signal": (
         lambda: information_rate(S, S),
         ValueError,

@@ -282,6 +282,18 @@ def test_times_round_to_their_steps(dt):
             np.testing.assert_array_equal(from_late_events(times, events.units, jnp.asarray(dt)), raster[FIRST:])
 
 
+def test_late_start_in_single_precision():
+    raster = np.random.default_rng(0).random((2500, 4)) < 0.1
+    times = 3e6 + np.nonzero(raster)[0]
+    assert_equal(from_events(times, np.nonzero(raster)[1], raster.shape, start=3e6), jnp.asarray(raster))
+    text = r"The first 3000000 are before `start`, 3000000 \[ms\]. Leave out `start`, and add it in double precision: "
+    with pytest.raises(ValueError, match=text + r"`numpy.asarray\(events.times, float\) \+ 3000000`, or use float64"):
+        to_events(raster, start=3e6)
+    np.testing.assert_array_equal(np.asarray(to_events(raster).times, float) + 3e6, times)
+    with pytest.raises(ValueError, match=r"before `start`, 3000000 \[ms\]. Give the times in float64, or"):
+        jax.jit(lambda t: from_events(t, np.nonzero(raster)[1], raster.shape, start=3e6))(times.astype(np.float32))
+
+
 def test_more_steps_in_double_precision():
     raster = np.zeros((2**21 + 2, 1), bool)
     raster[[5, -2, -1]] = True

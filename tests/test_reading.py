@@ -552,6 +552,13 @@ def test_error_for_too_few_steps_states_how_many_are_needed():
         assert len(from_tonic(events, (7, 5, 2), steps=40, start=start)) == 40
     with pytest.raises(ValueError, match=r"39.5 \[ms\] of unit \(1, 3, 5\)\. 40 steps would contain all events\.$"):
         from_events(t, np.ravel_multi_index((events["p"], events["y"], events["x"]), (2, 5, 7)), (20, 2, 5, 7))
+    text = (
+        r"39001 steps would contain all events, if the times are in ms, as `times` must be. Divide microseconds by 1000"
+    )
+    with pytest.raises(ValueError, match=text):
+        from_events(np.array([0, 39000]), np.array([0, 0]), (40, 1))
+    with pytest.raises(TypeError, match=r"`units` must be .* integers, got .* float64. Give `units.astype\(int\)`\.$"):
+        from_events(np.array([0, 3]), np.array([0.0, 1.0]), (40, 2))
     with pytest.raises(ValueError, match=r"39.5 \[ms\] of unit 70\.$"):  # steps are not the only problem
         from_events(t, np.array([0, 70, 0, 0, 0]), (30, 2, 5, 7))
 

@@ -21,11 +21,11 @@ from ._steps import count_spikes
 OFF_GRID = 1e-3
 
 
-def static_number(function: str, argument: str, value: Scalar, check: Check = positive) -> float:
+def static_number(function: str, argument: str, value: Scalar, check: Check = positive, unit: str = "ms") -> float:
     """The duration passed to a public function [ms], checked. It determines a shape, so it cannot be traced."""
-    number = as_number(function, argument, value, "ms", check)
+    number = as_number(function, argument, value, unit, check)
     if not isinstance(number, float):
-        raise TypeError(f"{function}: `{argument}` must be a static Python number [ms], got {number!r}.")
+        raise TypeError(f"{function}: `{argument}` must be a static Python number [{unit}], got {number!r}.")
     return number
 
 

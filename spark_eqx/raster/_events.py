@@ -72,7 +72,8 @@ def to_events(raster: Raster, dt: Scalar = 1.0, capacity: Size | None = None, *,
     - `dt`: the duration of a step [ms].
     - `capacity`: the largest number of events, static. `None` stands for the number of spikes, which is known only
         outside of `jax.jit`.
-    - `start`: the time at which step 0 begins [ms].
+    - `start`: the time at which step 0 begins [ms]. If it is more than 2**21 steps, as that of a clock that began long
+        ago, leave it out, and add it in double precision: `numpy.asarray(events.times, float) + start`.
 
     **Returns:** [`Events`][] of length `capacity`, with padding after the last event.
 
@@ -206,12 +207,21 @@ def _check_exact(
     function: str, argument: str, steps: int, dt: Milliseconds, start: Milliseconds | str, dtype: DType
 ) -> None:
     before = 0 if isinstance(start, str) or isinstance(start, Tracer) or isinstance(dt, Tracer) else abs(start) / dt
-    if (last := steps + math.ceil(before)) > EXACT_STEPS and is_single(dtype):
-        raise ValueError(
-            f"{function}: `{argument}` must have at most {EXACT_STEPS} steps after time 0 if the times are in float32, "
-            f"which cannot distinguish more of them, got {last}. Convert it in chunks, or use float64 "
-            "(jax_enable_x64)."
+    if (last := steps + math.ceil(before)) <= EXACT_STEPS or not is_single(dtype):
+        return
+    if steps > EXACT_STEPS:
+        remedy = "Convert it in chunks"
+    elif function == "to_events":
+        remedy = (
+            f"The first {math.ceil(before)} are before `start`, {start:.15g} [ms]. Leave out `start`, and add it in "
+            f"double precision: `numpy.asarray(events.times, float) + {start:.15g}`"
         )
+    else:
+        remedy = f"The first {math.ceil(before)} are before `start`, {start:.15g} [ms]. Give the times in float64"
+    raise ValueError(
+        f"{function}: `{argument}` must have at most {EXACT_STEPS} steps after time 0 if the times are in float32, "
+        f"which cannot distinguish more of them, got {last}. {remedy}, or use float64 (jax_enable_x64)."
+    )
 
 
 def _counts(raster: jax.Array | np.ndarray) -> Array | None:

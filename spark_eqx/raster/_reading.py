@@ -224,7 +224,10 @@ def _outside(
     if late.all():
         end += '. All are after the last step; if the clock began long ago, pass `start="first"`'
     elif not end and ((unit >= 0) & (unit < math.prod(shape[1:])) & np.isfinite(step)).all():
-        end = f". {counted(int(step.max()) + 1, 'step')} would contain all events"
+        needed = int(step.max()) + 1
+        end = f". {counted(needed, 'step')} would contain all events"
+        if clock.per_ms == 1.0 and needed >= 100 * shape[0]:
+            end += f", if the times are in ms, as `{clock.argument}` must be. Divide microseconds by 1000"
     return (
         f"{number} that {'is' if number == 1 else 'are'} not; the first is at {clock.ms(time)}{after} "
         f"{_place(int(unit[i]), shape[1:], axes)}{end}"

@@ -143,7 +143,8 @@ def as_indices(
     if values.size == 0:
         return np.zeros(values.shape, np.int64)
     if not is_integer(values.dtype) and not (booleans and values.dtype == bool):
-        raise TypeError(f"{what}, got an array of shape {values.shape}, dtype {values.dtype}.")
+        remedy = f" Give `{argument}.astype(int)`." if jnp.issubdtype(values.dtype, jnp.floating) else ""
+        raise TypeError(f"{what}, got an array of shape {values.shape}, dtype {values.dtype}.{remedy}")
     return values
 
 

@@ -92,7 +92,7 @@ def _changes(make: Callable[..., InputInterface], of: Steps, **grid: Any) -> lis
 
 def _kernels(of: Steps) -> list[np.ndarray]:
     """Kernels, stacked by length, because a compiled program takes kernels of one length."""
-    lengths = [n for n in of.pick((16, 64), (8, 16, 32, 64)) if 2 * n <= of.length] or [8]
+    lengths = [n for n in of.pick((16, 32, 64), (8, 16, 32, 64)) if 2 * n <= of.length] or [8]
     # The sum of a kernel: a signal of 1 becomes `1 / gain` spikes per step.
     gains = of.pick((4.0, 16.0), (2.0, 4.0, 8.0, 16.0))
     stacks = []

@@ -1,6 +1,6 @@
 """The warning about a signal that is mostly outside its range, at little cost."""
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ _Part: TypeAlias = tuple[jax.Array | np.ndarray, np.ndarray, np.ndarray]  # a pa
 _SAMPLES = 512
 _PLACES = np.arange(_SAMPLES) * 0.6180339887498949 % 1  # evenly spread, and not periodic along any axis
 # If less than this share of the samples is outside, the share of the whole array is below one half: the difference is
-# 4.5 standard deviations.
+# 4.5 standard deviations, unless most samples are 0.
 _ENOUGH = 0.4
 
 _warned: set[type] = set()  # the classes that have warned
@@ -53,19 +53,20 @@ def warn_outside(
 
 
 def mostly_outside(value: jax.Array, low: np.ndarray, high: np.ndarray) -> float:
-    """The share of a concrete array that lies outside `low` to `high`, or 0 if it is at most one half.
+    """The share of a concrete array that lies outside `low` to `high`, or 0 if most of it is within.
 
-    A large array is sampled first. The whole array is checked only if many samples are outside.
+    Zeros within the range do not count, because the background of an image is 0 in any unit. A large array is sampled
+    first. The whole array is checked only if many samples are outside.
     """
     if value.size <= _SAMPLES and value.is_fully_addressable:
-        part = np.asarray(value)
-        share = _count_outside(part, low, high) / max(part.size, 1)
+        counts = _counts(np.asarray(value), low, high)
     else:
         parts = _parts(value, low, high)
-        if not parts or _share([_sampled(*part) for part in parts]) < _ENOUGH:
+        sampled = _total([_sampled(*part) for part in parts])
+        if sampled.outside < _ENOUGH * sampled.counted or not sampled.outside:
             return 0.0
-        share = _share(parts)
-    return share if share > 0.5 else 0.0
+        counts = _total(parts)
+    return counts.outside / value.size if 2 * counts.outside > counts.counted else 0.0
 
 
 def _parts(value: jax.Array, low: np.ndarray, high: np.ndarray) -> list[_Part]:
@@ -88,15 +89,24 @@ def _sampled(part: jax.Array | np.ndarray, low: np.ndarray, high: np.ndarray) ->
     return part[places], at(low), at(high)
 
 
-def _share(parts: list[_Part]) -> float:
+class _Counts(NamedTuple):
+    """The number of values outside the range, and of all values but the zeros within it."""
+
+    outside: int
+    counted: int
+
+
+def _total(parts: list[_Part]) -> _Counts:
     # Indexing a constant within a traced program gives a tracer, unless the array is on a CPU.
     if any(isinstance(part, Tracer) for part, *_ in parts):
-        return 0.0
-    return sum(_count_outside(*part) for part in _on_host(parts)) / sum(part.size for part, *_ in parts)
+        return _Counts(0, 0)
+    each = [_counts(*part) for part in _on_host(parts)]
+    return _Counts(sum(x.outside for x in each), sum(x.counted for x in each))
 
 
-def _count_outside(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> int:
-    return int(np.count_nonzero((part < low) | (part > high)))
+def _counts(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> _Counts:
+    outside = (part < low) | (part > high)
+    return _Counts(int(np.count_nonzero(outside)), int(np.count_nonzero(outside | (part != 0))))
 
 
 def _on_host(parts: list[_Part]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -211,6 +211,11 @@ class InputInterface(Interface[InputConfigT, StateT]):
         """
         dtype = dtype if self.config.dtype is None else self.config.dtype
         emitted = spikes() if jnp.issubdtype(dtype, jnp.floating) else fired
+        if emitted.shape != fired.shape:
+            raise ValueError(
+                f"{self._name}: `spikes`, an argument of `emit`, must return an array of the shape of `fired`, "
+                f"{fired.shape}, got {emitted.shape}."
+            )
         return {"spikes": SpikeArray(emitted.astype(dtype), negative)}
 
     closed: ClassVar[Literal["left", "right"]] = "left"
