@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from spark_eqx import Sequential, tune
 from spark_eqx.tune._comparison import described
-from spark_eqx.tune._ridge import counts_in_bins, predicted
+from spark_eqx.tune._ridge import counts_in_bins, predicted, spread
 
 
 Encode = Callable[[Float[Array, "examples steps channels"], Array], Int[Array, "seeds examples steps lines"]]
@@ -96,7 +96,7 @@ def _described(data: datasets.DataSet) -> dict:
 
 def _measured(code: str, data: datasets.DataSet, updates: int) -> dict:
     """The accuracy of both classifiers with one code, at the setting that `tune.compare` chooses."""
-    few = _some(data)
+    few = spread(data.train_classes, TUNED)
     result = tune.compare(
         data.train[few],
         labels=data.train_classes[few],
@@ -125,6 +125,7 @@ def _measured(code: str, data: datasets.DataSet, updates: int) -> dict:
     found = {
         "setting": described(result),
         "quick": result.accuracy,
+        "quick_error": result.squared_error,
         "snr": result.snr,
         "spikes": float((spikes != 0).sum((2, 3)).mean()),
         "ridge": _ridge(np.asarray(encode(train, jr.key(3))), np.asarray(spikes), data),
@@ -149,18 +150,6 @@ def _raw(data: datasets.DataSet, updates: int) -> dict:
 
 def _noise(data: datasets.DataSet) -> np.ndarray:
     return NOISE * data.train.std((0, 1)) * np.random.default_rng(0).normal(size=data.test.shape)
-
-
-def _some(data: datasets.DataSet) -> np.ndarray:
-    """The training examples on which settings are chosen: all, or as many of each class as its share allows."""
-    if len(data.train) <= TUNED:
-        return np.arange(len(data.train))
-    order = np.random.default_rng(0).permutation(len(data.train))
-    rank = np.empty(len(order))
-    for each in np.unique(data.train_classes):
-        members = order[data.train_classes[order] == each]
-        rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(np.argsort(rank, kind="stable")[:TUNED])
 
 
 def _encoder(chain: Sequential) -> Encode:

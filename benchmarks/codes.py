@@ -13,16 +13,16 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import scipy.signal
 from comparison import claims, command, page, peers, signals
 from tqdm import tqdm
 
-from spark_eqx import measure, tune
-from spark_eqx.nn.interfaces import StepForwardSpiker
+from spark_eqx import Sequential, measure, tune
+from spark_eqx.nn.interfaces import LinearSpiker, Scale, StepForwardSpiker
 from spark_eqx.tune._codes import Steps
 from spark_eqx.tune._comparison import described
 
@@ -31,6 +31,7 @@ RESULTS = Path(__file__).parent / "results" / "comparison.json"
 CAPS = 50.0, 100.0, 200.0  # upper limits on the firing rate of each signal [spikes/s]
 LONGEST_DELAY = 250.0  # ms
 GAUSSIAN_STEPS = 100_000
+INFORMATION_CAPS = 20.0, 50.0, 100.0  # spikes/s
 THRESHOLDS = Steps(1.0, signals.STEPS, full=True).thresholds()  # of the peers, too
 
 
@@ -60,6 +61,7 @@ def main() -> None:
         few = codes if name != signals.STATIC else [c for family in page.FAMILIES[:3] for c in family if c in codes]
         measure_once(results["signals"], name, functools.partial(_measured, signal, few))
     measure_once(results, "information", lambda: _information(steps, codes))
+    measure_once(results, "leaky", lambda: _leaky(steps))
     if not arguments.quick:
         alone = {name: signal[:, 0].astype(float) for name, signal in tasks.items() if signal.ndim == 2}
         settings = {"thresholds": THRESHOLDS.tolist(), "caps": CAPS, "longest": int(LONGEST_DELAY)}
@@ -87,23 +89,36 @@ def _measured(signal: np.ndarray, codes: list[str]) -> dict:
 
 
 def _information(steps: int, codes: list[str]) -> dict:
-    """The information that the reconstruction of each code has about a Gaussian signal."""
+    """The information that the reconstruction of each code has about a Gaussian signal, within each limit."""
     signal = signals.gaussian(steps)
-    found = {}
-    for code in tune.compare(signal, most_spikes=CAPS[1], longest_delay=LONGEST_DELAY, codes=codes, key=jr.key(0)):
-        if code.reason or not code.spikes_per_s:
-            continue
-        state = code.encoder.init(jnp.asarray(signal[0]), key=jr.key(0))
-        spikes = code.encoder.unroll(signal, state, key=jr.key(0))[0]["spikes"]
-        decoded = np.asarray(code.decoder.unroll(spikes)[0]["signal"].value)
-        late = round(code.delay)
-        # Both without the frequencies in which the signal has no power.
-        band = round(2 * signals.CUTOFF * (steps - late) / 1000)
-        pair = (scipy.signal.resample(x, band) for x in (signal[: steps - late], decoded[late:]))
-        bits = float(measure.information_rate(*pair, dt=(steps - late) / band)[0])
-        row = {"bits_per_s": bits, "bits_per_spike": bits / code.spikes_per_s, "spikes_per_s": code.spikes_per_s}
-        found[page.NAMES[code.name]] = row | {"snr": code.snr, "setting": described(code)}
+    found = {str(cap): {} for cap in INFORMATION_CAPS}
+    for cap, rows in found.items():
+        how = {"most_spikes": float(cap), "longest_delay": LONGEST_DELAY, "codes": codes, "key": jr.key(0)}
+        for code in tune.compare(signal, **how):
+            if code.reason or not code.spikes_per_s:
+                continue
+            row = _bits(signal, code.encoder, code.decoder, round(code.delay))
+            rows[page.NAMES[code.name]] = row | {"snr": code.snr, "setting": described(code)}
     return found
+
+
+def _leaky(steps: int) -> dict:
+    """The information of a leaky neuron with another setting than that with the best SNR."""
+    signal = signals.gaussian(steps)
+    setting = {"tau": 100.0, "max_freq": 100.0}
+    chain = Sequential([Scale.fit(signal), LinearSpiker(cd=0.5, **setting)])
+    decoder = chain.decoder(window=20.0)
+    return max((_bits(signal, chain, decoder, late) for late in range(0, 31, 5)), key=lambda row: row["bits_per_s"])
+
+
+def _bits(signal: np.ndarray, encoder: Sequential, decoder: Any, late: int) -> dict[str, float]:
+    """The information and the spikes of an encoder and its decoder, which is late by this number of steps."""
+    state = encoder.init(jnp.asarray(signal[0]), key=jr.key(0))
+    spikes = encoder.unroll(signal, state, key=jr.key(0))[0]["spikes"]
+    decoded = np.asarray(decoder.unroll(spikes)[0]["signal"].value)
+    bits = float(measure.information_rate(signal[: len(signal) - late], decoded[late:], high=signals.CUTOFF)[0])
+    rate = float((np.asarray(spikes.spikes) != 0).sum() / len(signal) * 1000)
+    return {"bits_per_s": bits, "bits_per_spike": bits / rate, "spikes_per_s": rate}
 
 
 def _time_of_a_search(settings: int) -> dict:

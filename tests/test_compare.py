@@ -14,7 +14,8 @@ import jax.random as jr
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from sklearn.linear_model import RidgeClassifierCV
+from scipy.signal import lfilter
+from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 
 from spark_eqx import plot, tune
 from spark_eqx.nn.interfaces import PoissonSpiker, RegularSpiker, Scale, SendOnDeltaSpiker, StepForwardSpiker
@@ -269,25 +270,22 @@ def labelled() -> tuple[tune.Comparison, np.ndarray, np.ndarray]:
     return tune.compare(x, most_spikes=200.0, key=KEY, codes=codes, labels=labels), x, labels
 
 
-def test_accuracy_equals_that_of_a_classifier_of_the_returned_spikes(labelled):
-    """Counts in 20 bins of either sign, in the same folds, classified by scikit-learn with the same penalties."""
+def test_score_is_that_of_the_returned_spikes(labelled):
     found, x, labels = labelled
     for name in ("step forward", "rank order"):
         code = found[name]
         run = lambda x, i: code.encoder.unroll(x, code.encoder.init(x[0], key=i), key=i)[0]["spikes"].value
         keys = jax.vmap(lambda i: jr.fold_in(KEY, i))(jnp.arange(len(x)))
         spikes = np.asarray(eqx.filter_jit(jax.vmap(run))(jnp.asarray(x), keys))
-        parts = spikes.reshape(len(x), 20, 4, -1)
-        features = np.concatenate([(parts > 0).sum(2), (parts < 0).sum(2)], 2).reshape(len(x), -1).astype(float)
-        shuffled = jr.split(jr.fold_in(KEY, np.uint32(2**32 - 2)), 3)[2]
-        fold = _ridge.folds_of(np.unique(labels, return_inverse=True)[1], int(jr.bits(shuffled, dtype=jnp.uint32)))
-        right = 0
-        for test in (fold == i for i in range(5)):
-            train = features[~test]
-            unit = np.sum((train - train.mean(0)) ** 2) / len(train)
-            model = RidgeClassifierCV(alphas=np.geomspace(1e-4, 1e2, 13) * unit).fit(train, labels[~test])
-            right += (model.predict(features[test]) == labels[test]).sum()
-        assert code.accuracy == pytest.approx(right / len(x))
+        score = _ridge.score(spikes, np.unique(labels, return_inverse=True)[1], 20)
+        assert (code.accuracy, code.squared_error) == pytest.approx(score)
+
+
+def test_error_decides_between_equal_accuracies():
+    x, labels = sequences(np.random.default_rng(3), 40)
+    found = tune.compare(x, key=KEY, codes=["regular", "latency", "step forward", "send on delta"], labels=labels)
+    assert len({code.accuracy for code in found}) < len(found.codes)
+    assert list(found) == sorted(found, key=lambda code: (-code.accuracy, code.squared_error))
 
 
 def test_table_with_labels_has_accuracy_and_reconstruction(labelled):
@@ -311,12 +309,82 @@ def test_ridge_equals_scikit_learn():
         np.testing.assert_array_equal(_ridge.predicted(x[:60], classes[:60], x[60:]), model.predict(x[60:]))
 
 
-def test_folds_have_equal_shares_of_each_class():
-    classes = np.repeat([0, 1, 2], [25, 10, 3])
-    fold = _ridge.folds_of(classes, 5)
-    for each, count in ((0, 5), (1, 2)):
-        np.testing.assert_array_equal(np.bincount(fold[classes == each], minlength=5), count)
-    assert set(np.bincount(fold)) == {7, 8} and len(np.unique(fold[classes == 2])) == 3
+@pytest.mark.parametrize("features", [4, 60])
+def test_error_of_leave_one_out_equals_that_of_scikit_learn(features):
+    classes = np.arange(50) % 3
+    x = np.random.default_rng(0).normal(0, 1, (50, features)) + (np.arange(features) % 3 == classes[:, None])
+    unit = np.sum((x - x.mean(0)) ** 2) / len(x)
+    target = np.where(classes[:, None] == np.arange(3), 1.0, -1.0)
+    model = RidgeCV(alphas=_ridge.PENALTIES * unit, store_cv_results=True).fit(x, target)
+    fit = _ridge.fitted(_ridge.gram(x), classes)
+    assert fit.error == pytest.approx(model.cv_results_.mean((0, 1)).min())
+
+
+def test_leave_one_out_with_a_kernel_equals_fits_without_each_example():
+    """With a free offset, as the solution of a linear system per example."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(30) % 2
+    x = np.abs(rng.normal(0, 1, (30, 8))) + 0.7 * classes[:, None]
+    kernel = _ridge._arc_cosine(x)
+    target = 2.0 * classes - 1
+    errors = []
+    for penalty in _ridge.PENALTIES * kernel.trace() / len(x):
+        residual = []
+        for i in range(len(x)):
+            rest = np.arange(len(x)) != i
+            system = np.block([[kernel[np.ix_(rest, rest)] + penalty * np.eye(29), np.ones((29, 1))], [np.ones(29), 0]])
+            solution = np.linalg.solve(system, np.append(target[rest], 0))
+            residual.append(target[i] - kernel[i, rest] @ solution[:-1] - solution[-1])
+        errors.append((np.mean(np.square(residual)), residual))
+    error, residual = min(errors)
+    fit = _ridge.fitted(kernel, classes)
+    assert fit.error == pytest.approx(error)
+    np.testing.assert_array_equal(fit.classes, target - residual > 0)
+
+
+def test_arc_cosine_kernel_is_that_of_many_rectified_units():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (6, 3))
+    x = x - x.mean(0)
+    whole = np.column_stack([x, np.full(6, np.sqrt(np.sum(x * x) / 6))])
+    units = np.maximum(whole @ rng.normal(size=(4, 400_000)), 0)
+    # Twice the mean product, which is the definition of Cho and Saul.
+    np.testing.assert_allclose(_ridge._arc_cosine(x), 2 * _ridge.gram(units) / 400_000, atol=0.02)
+
+
+def test_random_neurons_filter_and_rectify_the_spikes_of_either_sign():
+    rng = np.random.default_rng(1)
+    spikes = rng.integers(-1, 2, (5, 24, 3)) * np.array([1, 0, 1])  # the second unit is silent
+    lines = np.concatenate([spikes > 0, spikes < 0], 2)[:, :, [0, 2, 3, 5]].astype(float)
+    trace = lfilter([1.0], [1.0, -np.exp(-1 / 5)], lines, axis=1)
+    draw = np.random.default_rng(0)
+    weights = draw.normal(size=(4, 256)) / np.sqrt(np.mean(np.sum(trace**2, 2)))
+    outputs = np.maximum(trace @ weights - draw.uniform(-1, 1, 256), 0)
+    expected = outputs.reshape(5, 8, 3, 256).sum(2)
+    np.testing.assert_allclose(_ridge._random_neurons(spikes, 5.0), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_classifier_finds_a_pattern_at_any_time():
+    """Two spikes with a short or a long interval. All counts are the same."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(200) % 2
+    spikes = np.zeros((200, 80, 1), int)
+    first = rng.integers(0, 70, 200)
+    spikes[np.arange(200), first] = spikes[np.arange(200), first + np.where(classes, 3, 9)] = 1
+    linear = _ridge.fitted(_ridge.gram(_ridge.counts_in_bins(spikes, 20)), classes)
+    assert np.mean(linear.classes == classes) < 0.75
+    assert _ridge.score(spikes, classes, 20).accuracy > 0.95
+
+
+def test_score_without_spikes_and_of_many_examples():
+    classes = np.repeat([0, 1, 2], [400, 150, 50])
+    some = _ridge.spread(classes, 120)
+    np.testing.assert_array_equal(np.bincount(classes[some]), [80, 30, 10])
+    np.testing.assert_array_equal(_ridge.spread(classes, 600), np.arange(600))
+    silent = np.zeros((600, 16, 2), int)
+    assert _ridge.score(silent, classes, 4).accuracy == pytest.approx(2 / 3, abs=0.01)  # the largest class
+    silent[:, 3, 0], silent[:, 9, 1] = classes == 1, classes == 2
+    assert _ridge.score(silent, classes, 4).accuracy == 1.0
 
 
 def test_counts_in_bins_separate_signs():

@@ -13,6 +13,11 @@ RAW = "raw samples"
 NAMES = page.NAMES | {"rank order": "Rank order"}
 CHOSEN_ON = 2  # seeds on which the best code is chosen; the regret is measured on the others
 ALWAYS = {"always rate (Regular)": "regular", "always Step forward": "step forward"}
+DISTURBED = {
+    "network_noisy": "noise on the signal",
+    "network_lost": "{lost} % of the spikes lost",
+    "network_extra": "spurious spikes",
+}
 Results = dict[str, Any]
 
 
@@ -61,18 +66,21 @@ def table(results: Results) -> str:
         "",
         *_disturbed(results, ordered),
         "",
+        *(line for kind in DISTURBED for line in [*page.folded(
+            f"With {_disturbance(results, kind)}: accuracy on each data set [%]", [*plain, *of(kind, _spread)]
+        ), ""]),
         "### Does the quick score choose well?",
         "",
         *_regret_table(results),
     ])  # fmt: skip
 
 
-def accuracies(results: Results) -> tuple[list[str], Float[np.ndarray, "codes data"]]:
+def accuracies(results: Results, kind: str = "network") -> tuple[list[str], Float[np.ndarray, "codes data"]]:
     """The codes, and the mean accuracy of the network with each of them; NaN without a setting."""
     codes = [code for code in NAMES if any("network" in found["codes"][code] for found in results["data"].values()
                                             if code in found["codes"])]  # fmt: skip
     mean = lambda x: np.nan if x is None else float(np.mean(x))
-    return codes, np.array([[mean(_of(results, d, code, "network")) for d in results["data"]] for code in codes])
+    return codes, np.array([[mean(_of(results, d, code, kind)) for d in results["data"]] for code in codes])
 
 
 def mean_ranks(matrix: Float[np.ndarray, "codes data"]) -> Float[np.ndarray, " codes"]:
@@ -107,7 +115,7 @@ def regrets(results: Results) -> dict[str, list[tuple[float, float]]]:
 def recommended(found: Results) -> str:
     """The code in the first row of `tune.compare(labels=...)`."""
     scored = {code: x for code, x in found["codes"].items() if "quick" in x}
-    return max(scored, key=lambda code: (scored[code]["quick"], np.nan_to_num(scored[code]["snr"], nan=-np.inf)))
+    return max(scored, key=lambda code: (scored[code]["quick"], -scored[code]["quick_error"]))
 
 
 def _best_for_ridge(found: Results) -> str:
@@ -125,23 +133,37 @@ def _regret_table(results: Results) -> list[str]:
         cells = [f"{100 * mean:.1f} ± {100 * error:.1f}", *(f"{100 * a:.1f} ± {100 * b:.1f}" for a, b in pairs)]
         lines.append(_row(name, cells))
     chosen = [NAMES[recommended(found)] for found in data.values()]
-    return [*lines, _row("*code that the quick score recommends*", ["", *chosen])]
+    lines.append(_row("*code that the quick score recommends*", ["", *chosen]))
+    quick = np.array([lost for lost, _ in rules["the quick score"]])
+    more = []
+    for name in ALWAYS:
+        if name in rules and len(quick) > 1:
+            difference = 100 * (np.array([lost for lost, _ in rules[name]]) - quick)
+            error = difference.std(ddof=1) / np.sqrt(len(quick))
+            more.append(f"{name} {difference.mean():.1f} ± {error:.1f}")
+    text = "Regret beyond that of the quick score, in percentage points, paired over the data sets: "
+    return [*lines, "", f"{text}{', '.join(more)}."] if more else lines
 
 
 def _disturbed(results: Results, codes: list[str]) -> list[str]:
-    """The mean accuracy over the data sets on which the code has a setting, and its loss under disturbances."""
-    lost = f"{100 * results['choices']['lost']:g} % of the spikes lost"
-    lines = [
-        f"| code | undisturbed | noise on the signal | {lost} | spurious spikes |",
-        "|---|---:|---:|---:|---:|",
-    ]
+    """The mean accuracy over the data sets on which the code has a setting, and the mean rank in brackets."""
+    kinds = ("network", *DISTURBED)
+    heads = ["undisturbed", *(_disturbance(results, kind) for kind in DISTURBED)]
+    lines = ["| code | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(kinds)]
+    ranks = {kind: dict(zip(names, mean_ranks(matrix), strict=True))
+             for kind in kinds for names, matrix in [accuracies(results, kind)]}  # fmt: skip
     for code in [*codes, RAW]:
         cells = []
-        for kind in ("network", "network_noisy", "network_lost", "network_extra"):
+        for kind in kinds:
             x = [np.mean(v) for d in results["data"] if (v := _of(results, d, code, kind)) is not None]
-            cells.append(f"{100 * np.mean(x):.1f}" if x else "")
+            rank = f" ({ranks[kind][code]:.1f})" if code in ranks[kind] else ""
+            cells.append(f"{100 * np.mean(x):.1f}{rank}" if x else "")
         lines.append(_row(f"*{RAW}*" if code == RAW else NAMES[code], cells))
     return lines
+
+
+def _disturbance(results: Results, kind: str) -> str:
+    return DISTURBED[kind].format(lost=f"{100 * results['choices']['lost']:g}")
 
 
 def _of(results: Results, data: str, code: str, kind: str) -> Any:

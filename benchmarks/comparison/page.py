@@ -80,19 +80,20 @@ def table(results: dict[str, Any]) -> str:
     return "\n\n".join([*parts, _information(results["information"]), _search(results["search"])]) + "\n"
 
 
-def _information(found: dict[str, Any]) -> str:
-    """The information in the reconstructions of a long Gaussian signal."""
-    rows = sorted(found.items(), key=lambda row: -row[1]["bits_per_spike"])
-    lines = [
-        "### Information",
-        "",
-        "| code | bits/spike | bits/s | spikes/s | SNR [dB] | setting |",
-        "|---|" + "---:|" * 4 + "---|",
-    ]
-    for code, row in rows:
-        numbers = f"{row['bits_per_spike']:.2f} | {row['bits_per_s']:.1f} | {row['spikes_per_s']:.1f}"
-        lines.append(f"| {code} | {numbers} | {row['snr']:.1f} | {row['setting']} |")
-    return "\n".join(lines)
+def _information(found: dict[str, dict[str, Any]]) -> str:
+    """The information in the reconstructions of a long Gaussian signal, within each limit."""
+    most = lambda code: max(rows[code]["bits_per_s"] for rows in found.values() if code in rows)
+    codes = sorted({code for rows in found.values() for code in rows}, key=most, reverse=True)
+    head = [" | ".join(["| code", *(f"at most {float(cap):g} spikes/s" for cap in found)]) + " |"]
+    head.append("|---|" + "---:|" * len(found))
+
+    def lines(text: Callable[[dict[str, Any]], str]) -> list[str]:
+        cells = lambda code: [text(rows[code]) if code in rows else "" for rows in found.values()]
+        return head + [" | ".join([f"| {code}", *cells(code)]) + " |" for code in codes]
+
+    main = lines(lambda row: f"{row['bits_per_s']:.0f} ({row['bits_per_spike']:.2f})")
+    details = lines(lambda row: f"{row['spikes_per_s']:.1f} spikes/s, {row['snr']:.1f} dB, {row['setting']}")
+    return "\n".join(["### Information", "", *main, "", *folded("Spikes, SNR and settings", details)])
 
 
 def _search(search: dict[str, Any]) -> str:

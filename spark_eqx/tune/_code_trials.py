@@ -18,7 +18,7 @@ from ._codes import Grid
 from ._comparison import CodeResult, short, without_setting
 from ._grid import MEASURED, TRACED, as_column, as_constant, as_field, check_settings, combinations, of_one_program
 from ._programs import Numbers, decode, disturb, encode, score
-from ._ridge import counts_in_bins, cross_validated
+from ._ridge import Score, score as score_of_classifier
 
 
 _BYTES = 2**28  # memory for a chunk of settings
@@ -79,7 +79,6 @@ class Recording(NamedTuple):
 class Rules(NamedTuple):
     """The arguments of `compare` that decide about a setting.
 
-    - `fold`: the fold of each example.
     - `lost`: the key of the lost and moved spikes; `drawn`: the key from which the spikes of a random code are drawn
         anew.
     """
@@ -91,7 +90,6 @@ class Rules(NamedTuple):
     bins: int
     full: bool
     classes: Int[np.ndarray, " examples"] | None
-    fold: Int[np.ndarray, " examples"] | None
     lost: PRNGKeyArray
     drawn: PRNGKeyArray
 
@@ -207,12 +205,12 @@ def try_code(name: str, grids: Sequence[Grid], recording: Recording, rules: Rule
     spare = _spare_check(trials, recording, rules)
     if rules.classes is None:
         order = np.argsort(-np.where(scored, mean, -np.inf), kind="stable")[: scored.sum()]
-        found, accuracy = next((int(i) for i in order if spare(int(i))), None), np.nan
+        found, classified = next((int(i) for i in order if spare(int(i))), None), Score(np.nan, np.nan)
     else:
-        found, accuracy = _classified(trials, np.flatnonzero(scored), mean, densest, rules, spare)
+        found, classified = _classified(trials, np.flatnonzero(scored), mean, densest, rules, spare)
     if found is None:
         return without_setting(name, _too_many(rules, densest[scored].min(), random=True), table)
-    return _result(name, trials, found, float(mean[found]), float(densest[found]), accuracy, table, rules, ordered)
+    return _result(name, trials, found, float(mean[found]), float(densest[found]), classified, table, rules, ordered)
 
 
 def _too_many(rules: Rules, sparsest: float, random: bool = False) -> str:
@@ -322,9 +320,9 @@ def _classified(
     rate: np.ndarray,
     rules: Rules,
     spare: Callable[[int], bool],
-) -> tuple[int | None, float]:
-    """The setting with the best accuracy among at most `rules.classified`, spread over the firing rates."""
-    assert rules.classes is not None and rules.fold is not None
+) -> tuple[int | None, Score]:
+    """The setting with the best classifier among at most `rules.classified`, spread over the firing rates."""
+    assert rules.classes is not None
     # Settings that differ only in their decoder have the same spikes. The one with the best reconstruction stands for
     # all of them.
     one: dict[tuple, int] = {}
@@ -334,15 +332,15 @@ def _classified(
     ordered = sorted(one.values(), key=lambda i: rate[i])
     ordered = [i for i in ordered if spare(i)]
     if not ordered:
-        return None, np.nan
+        return None, Score(np.nan, np.nan)
     picked = np.unique(np.linspace(0, len(ordered) - 1, rules.classified).round().astype(int))
-    best = (-1.0, -np.inf, -1)
+    scores: dict[int, Score] = {}
     for i in (ordered[j] for j in picked):
         group, row = trials.at(i)
         spikes = np.asarray(group.encode(np.full(group.chunk, row))[0][0])
-        accuracy = cross_validated(counts_in_bins(spikes, rules.bins), rules.classes, rules.fold)
-        best = max(best, (accuracy, float(np.nan_to_num(snr[i], nan=-np.inf)), i))
-    return best[2], best[0]
+        scores[i] = score_of_classifier(spikes, rules.classes, rules.bins)
+    best = max(scores, key=lambda i: (*scores[i].rank, np.nan_to_num(snr[i], nan=-np.inf)))
+    return best, scores[best]
 
 
 def _result(
@@ -351,7 +349,7 @@ def _result(
     i: int,
     snr: float,
     rate: float,
-    accuracy: float,
+    classified: Score,
     table: dict[str, np.ndarray],
     rules: Rules,
     ordered: bool,
@@ -379,7 +377,8 @@ def _result(
         delay=float(trials.delay[i] * of.dt),
         lossy=robust[0],
         jittered=robust[1],
-        accuracy=accuracy,
+        accuracy=classified.accuracy,
+        squared_error=classified.error,
         table=table,
     )
 

@@ -30,7 +30,9 @@ class CodeResult:
     - `delay`: the delay of the reconstruction [ms].
     - `lossy`: the SNR after spikes were lost [dB], the mean over at least five draws.
     - `jittered`: the SNR after spikes were moved in time [dB], the mean over at least five draws.
-    - `accuracy`: the cross-validated share of correctly classified examples; NaN without labels.
+    - `accuracy`: the share of correctly classified examples, by leave-one-out cross-validation; NaN without labels.
+    - `squared_error`: the mean squared error of the same classifier, whose targets are -1 and 1. Codes of equal
+        accuracy are in the order of this error.
     - `reason`: why the code has no setting; empty if it has one.
     - `table`: all settings, as in [`SearchResult`][spark_eqx.tune.SearchResult]. The score is the SNR. It is NaN for
         settings with more than twice the permitted spikes, which are not decoded.
@@ -49,6 +51,7 @@ class CodeResult:
     lossy: float = np.nan
     jittered: float = np.nan
     accuracy: float = np.nan
+    squared_error: float = np.nan
     reason: str = ""
 
     @property

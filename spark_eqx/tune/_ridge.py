@@ -1,48 +1,109 @@
-"""A ridge classifier of spike counts, and its accuracy by cross-validation."""
+"""The accuracy of classifiers of spikes, by leave-one-out cross-validation: ridge regression with several kernels."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 
-FOLDS = 5
 # In units of the mean squared size of an example, so that the choice does not depend on the number of spikes.
 PENALTIES = np.geomspace(1e-4, 1e2, 13)
+# The random neurons: their number, the time constants of their inputs [steps], and the parts of the time in which their
+# outputs are summed.
+NEURONS = 256
+MEMORIES = 5.0, 20.0
+PARTS = 8
+MOST = 500  # examples that are classified, because the time grows with the cube of their number
 
 
-def counts_in_bins(spikes: np.ndarray, bins: int) -> Float[np.ndarray, "examples features"]:
-    """The numbers of positive and of negative spikes of each unit in equal parts of the time.
+class Fit(NamedTuple):
+    """The ridge classifier of some examples.
 
-    `spikes` are signed, of shape `(examples, steps, *units)`. Features that are 0 in all examples are left out.
+    - `classes`: the class that it gives to each example, without having learnt from this example.
+    - `error`: its mean squared error on these examples.
+    - `weights`: of each example and known class.
     """
-    flat = spikes.reshape(*spikes.shape[:2], -1)
-    starts = np.linspace(0, flat.shape[1], min(bins, flat.shape[1]) + 1).astype(int)[:-1]
-    both = np.concatenate([np.add.reduceat(np.maximum(sign * flat, 0), starts, axis=1) for sign in (1, -1)], axis=2)
-    features = both.reshape(len(both), -1).astype(float)
-    return features[:, features.any(0)]
+
+    classes: Int[np.ndarray, " examples"]
+    error: float
+    weights: Float[np.ndarray, "examples known"]
 
 
-def folds_of(classes: Int[np.ndarray, " examples"], seed: int) -> Int[np.ndarray, " examples"]:
-    """The fold of each example. The folds have nearly equal shares of each class."""
-    rng = np.random.default_rng(seed)
-    fold = np.zeros(len(classes), int)
-    first = 0
+class Score(NamedTuple):
+    """How well a classifier does on examples from which it has not learnt: the share of them that it classifies
+    correctly, and its mean squared error."""
+
+    accuracy: float
+    error: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Larger is better. The error decides between equal accuracies, which are common with few examples."""
+        return self.accuracy, -self.error
+
+
+def score(
+    spikes: Shaped[np.ndarray, "examples steps *units"], classes: Int[np.ndarray, " examples"], bins: int
+) -> Score:
+    """The score of the classifier with the smallest squared error, by leave-one-out cross-validation.
+
+    The classifiers differ in their kernels. A single one would not do: a network that is trained on the spikes can
+    respond to patterns wherever they are, which no function of the counts does, but needs more examples for it.
+    """
+    some = spread(classes, MOST)
+    spikes, classes = spikes[some], classes[some]
+    best = min((fitted(gram, classes) for gram in _grams(spikes, bins)), key=lambda fit: fit.error)
+    return Score(float(np.mean(best.classes == classes)), best.error)
+
+
+def spread(classes: Int[np.ndarray, " examples"], most: int) -> Int[np.ndarray, " some"]:
+    """At most so many examples, as many of each class as its share allows, in their order."""
+    order = np.random.default_rng(0).permutation(len(classes))
+    rank = np.empty(len(order))
     for each in np.unique(classes):
-        members = rng.permutation(np.flatnonzero(classes == each))
-        fold[members] = (first + np.arange(len(members))) % FOLDS
-        first += len(members)  # the next class goes on where this one ended, so that the folds have equal sizes
-    return fold
+        members = order[classes[order] == each]
+        rank[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.sort(np.argsort(rank, kind="stable")[:most])
 
 
-def cross_validated(
-    features: Float[np.ndarray, "examples features"],
-    classes: Int[np.ndarray, " examples"],
-    fold: Int[np.ndarray, " examples"],
-) -> float:
-    """The share of the examples that are classified correctly by the classifier of the other folds."""
-    right = 0
-    for test in (fold == i for i in np.unique(fold)):
-        right += int(np.sum(predicted(features[~test], classes[~test], features[test]) == classes[test]))
-    return right / len(classes)
+def _grams(
+    spikes: Shaped[np.ndarray, "examples steps *units"], bins: int
+) -> Iterator[Float[np.ndarray, "examples examples"]]:
+    counts = counts_in_bins(spikes, bins)
+    yield gram(counts)
+    yield _arc_cosine(counts)
+    for memory in MEMORIES:
+        outputs = _random_neurons(spikes, memory)
+        yield gram(outputs.reshape(len(outputs), -1))
+        # The same outputs in half as many parts.
+        yield gram(outputs.reshape(len(outputs), PARTS // 2, 2, NEURONS).sum(2).reshape(len(outputs), -1))
+
+
+def fitted(gram: Float[np.ndarray, "examples examples"], classes: Int[np.ndarray, " examples"]) -> Fit:
+    """Ridge regression of one target of -1 and 1 per class, with the penalty that has the least squared error.
+
+    All examples are predicted at once by the classifiers that did not learn from them, which needs one decomposition of
+    the Gram matrix `gram` of the centred examples.
+    """
+    known, target = _targets(classes)
+    offset = target.mean(0)
+    size, u = np.linalg.eigh(gram)
+    kept = size > 1e-10 * max(size.max(initial=0), 1e-30)
+    size, u = size[kept], u[:, kept]
+    projected = u.T @ (target - offset)
+    best = None
+    for penalty in PENALTIES * max(size.sum() / len(gram), 1e-30):
+        shrunk = size / (size + penalty)
+        # The share of each example in its own prediction; 1 / n is that of the offset.
+        own = (u * u) @ shrunk + 1 / len(gram)
+        residual = (target - offset - u @ (shrunk[:, None] * projected)) / np.maximum(1 - own, 1e-9)[:, None]
+        error = float(np.mean(residual * residual))
+        if best is None or error < best.error:
+            weights = u @ (projected / (size + penalty)[:, None])
+            best = Fit(known[np.argmax(target - residual, axis=1)], error, weights)
+    assert best is not None
+    return best
 
 
 def predicted(
@@ -50,37 +111,76 @@ def predicted(
     classes: Int[np.ndarray, " examples"],
     others: Float[np.ndarray, "others features"],
 ) -> Int[np.ndarray, " others"]:
-    """The classes of other examples, by ridge regression of one target of -1 and 1 per class.
+    """The classes of other examples, by the ridge classifier that is linear in the features."""
+    known, target = _targets(classes)
+    mean = features.mean(0)
+    slope = (features - mean).T @ fitted(gram(features), classes).weights
+    return known[np.argmax((others - mean) @ slope + target.mean(0), axis=1)]
 
-    The penalty is the one with the least squared error of leave-one-out cross-validation on the first examples.
-    """
+
+def _targets(classes: Int[np.ndarray, " examples"]) -> tuple[np.ndarray, Float[np.ndarray, "examples known"]]:
     known = np.unique(classes)
-    target = np.where(classes[:, None] == known, 1.0, -1.0)
-    mean, offset = features.mean(0), target.mean(0)
-    x, y = features - mean, target - offset
-    u, size, basis = _directions(x)
-    projected = u.T @ y
-    unit = max(np.sum(x * x) / len(x), 1e-30)
-    best, chosen = np.inf, np.zeros_like(projected)
-    for penalty in PENALTIES * unit:
-        shrunk = size / (size + penalty)
-        # The share of each example in its own prediction; 1 / n is that of the offset.
-        own = (u * u) @ shrunk + 1 / len(x)
-        residual = (y - u @ (shrunk[:, None] * projected)) / np.maximum(1 - own, 1e-9)[:, None]
-        error = np.sum(residual * residual)
-        if error < best:
-            best, chosen = error, projected / (size + penalty)[:, None] * np.sqrt(size)[:, None]
-    return known[np.argmax((others - mean) @ (basis @ chosen) + offset, axis=1)]
+    return known, np.where(classes[:, None] == known, 1.0, -1.0)
 
 
-def _directions(x: Float[np.ndarray, "examples features"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The left singular vectors, the squared singular values and the right singular vectors of `x`.
+def gram(features: Float[np.ndarray, "examples features"]) -> Float[np.ndarray, "examples examples"]:
+    """The Gram matrix of the centred examples."""
+    centred = features - features.mean(0)
+    return centred @ centred.T
 
-    They come from the smaller of both Gram matrices, which is several times as fast as a singular value decomposition.
+
+def _arc_cosine(features: Float[np.ndarray, "examples features"]) -> Float[np.ndarray, "examples examples"]:
+    """The centred Gram matrix of a layer of infinitely many rectified random units (Cho and Saul 2009)."""
+    products = gram(features)
+    products = products + products.trace() / len(products)  # an offset, as large as an example
+    length = np.sqrt(np.maximum(products.diagonal(), 1e-30))
+    lengths = np.outer(length, length)
+    angle = np.arccos(np.clip(products / lengths, -1, 1))
+    kernel = lengths * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / np.pi
+    mean = kernel.mean(0)
+    return kernel - mean - mean[:, None] + mean.mean()
+
+
+def _random_neurons(
+    spikes: Shaped[np.ndarray, "examples steps *units"], memory: float
+) -> Float[np.ndarray, "examples parts neurons"]:
+    """The summed outputs of rectified neurons with random weights, in equal parts of the time.
+
+    Their inputs are low-pass filtered spikes of either sign. `memory` is the time constant in steps.
     """
-    wide = x.shape[1] > x.shape[0]
-    size, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
-    kept = size > 1e-10 * max(size.max(initial=0), 1e-30)
-    size, vectors = size[kept], vectors[:, kept]
-    others = (x.T if wide else x) @ vectors / np.sqrt(size)
-    return (vectors, size, others) if wide else (others, size, vectors)
+    lines = _lines(spikes)
+    decay = np.exp(-1 / memory)
+    power, trace = 0.0, np.zeros_like(lines[:, 0], np.float32)
+    for t in range(lines.shape[1]):
+        trace = decay * trace + lines[:, t]
+        power += float(np.sum(trace * trace))
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(lines.shape[2], NEURONS)) / np.sqrt(max(power, 1e-30) / (len(lines) * lines.shape[1]))
+    thresholds = rng.uniform(-1, 1, NEURONS).astype(np.float32)
+    weights, trace = weights.astype(np.float32), np.zeros_like(trace)
+    outputs = np.zeros((len(lines), PARTS, NEURONS))
+    # From step to step, because the outputs of all steps would take NEURONS times the memory of the spikes.
+    for t in range(lines.shape[1]):
+        trace = decay * trace + lines[:, t]
+        outputs[:, PARTS * t // lines.shape[1]] += np.maximum(trace @ weights - thresholds, 0)
+    return outputs
+
+
+def counts_in_bins(
+    spikes: Shaped[np.ndarray, "examples steps *units"], bins: int
+) -> Float[np.ndarray, "examples features"]:
+    """The numbers of positive and of negative spikes of each unit in equal parts of the time.
+
+    `spikes` are signed. Features that are 0 in all examples are left out.
+    """
+    lines = _lines(spikes)
+    starts = np.linspace(0, lines.shape[1], min(bins, lines.shape[1]) + 1).astype(int)[:-1]
+    features = np.add.reduceat(lines, starts, axis=1).reshape(len(lines), -1).astype(float)
+    return features[:, features.any(0)]
+
+
+def _lines(spikes: Shaped[np.ndarray, "examples steps *units"]) -> Float[np.ndarray, "examples steps lines"]:
+    """The positive and the negative spikes of each unit, without those that never fire."""
+    flat = spikes.reshape(*spikes.shape[:2], -1)
+    both = np.concatenate([np.maximum(flat, 0), np.maximum(-flat, 0)], axis=2)
+    return both[:, :, both.any((0, 1))].astype(np.float32)
