@@ -382,6 +382,7 @@ def test_score_without_spikes_and_of_many_examples():
     np.testing.assert_array_equal(np.bincount(classes[some]), [80, 30, 10])
     np.testing.assert_array_equal(_ridge.spread(classes, 600), np.arange(600))
     silent = np.zeros((600, 16, 2), int)
+    assert _ridge.score(silent[:60], np.arange(60) % 3, 4).accuracy == pytest.approx(1 / 3)
     assert _ridge.score(silent, classes, 4).accuracy == pytest.approx(2 / 3, abs=0.01)  # the largest class
     silent[:, 3, 0], silent[:, 9, 1] = classes == 1, classes == 2
     assert _ridge.score(silent, classes, 4).accuracy == 1.0

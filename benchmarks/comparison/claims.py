@@ -93,6 +93,12 @@ def _bits(results: Results, column: str, form: str) -> str:
     return ", ".join(f"{name} {cells(name)}" for name in (page.NAMES[code] for code in _FERDAOUSSI))
 
 
+def _leaky(results: Results) -> str:
+    found = results["leaky"]
+    per_spike = f"{found['bits_per_spike']:.2f} per spike"
+    return f"{found['bits_per_s']:.0f} bits/s and {per_spike}, with {found['spikes_per_s']:.0f} spikes/s"
+
+
 _ROBUST = ("regular", "linear", "latency", "phase", "step forward", "send on delta")
 
 
@@ -142,9 +148,8 @@ CLAIMS = (
         "A leaky integrate-and-fire neuron encodes more information than send on delta and Ben's algorithm",
         "[El Ferdaoussi et al. 2023](https://doi.org/10.1088/2634-4386/acd952)",
         lambda r, c: f"within {' / '.join(f'{float(cap):g}' for cap in r['information'])} spikes/s: bits/s "
-        f"{_bits(r, 'bits_per_s', '.0f')}; bits per spike {_bits(r, 'bits_per_spike', '.2f')}; Linear with `tau=100` and"
-        f" `max_freq=100` {r['leaky']['bits_per_s']:.0f} bits/s and {r['leaky']['bits_per_spike']:.2f} per spike, with "
-        f"{r['leaky']['spikes_per_s']:.0f} spikes/s",
+        f"{_bits(r, 'bits_per_s', '.0f')}; bits per spike {_bits(r, 'bits_per_spike', '.2f')}; Linear with `tau=100` "
+        f"and `max_freq=100` {_leaky(r)}",
         lambda r, c: _information(r),
         "The limits have the setting with the best SNR, which for the leaky neuron is not the one with the most "
         "information. The paper reports the share of the information, for sound; ours is about a Gaussian signal.",
