@@ -44,9 +44,9 @@ def test_ranks_and_regret(parts):
     # Table 5 of Demsar (2006): q = 2.728 for five classifiers.
     assert classes_page.critical_difference(5, 30) == pytest.approx(2.728 * np.sqrt(5 * 6 / (6 * 30)), rel=1e-3)
     network = {"regular": [0.5, 0.5, 0.4, 0.6, 0.5], "latency": [0.9, 0.9, 0.7, 0.8, 0.9], "step forward": [0.8] * 5}
-    scores = {"regular": (0.4, 0.1), "latency": (0.6, 0.3), "step forward": (0.6, 0.2)}
+    scores = {"regular": (0.4, 0.1, 0.1), "latency": (0.6, 0.3, 0.2), "step forward": (0.6, 0.2, 0.3)}
     codes = {
-        name: {"network": x, "quick": scores[name][0], "quick_error": scores[name][1], "ridge": [-scores[name][1]] * 5}
+        name: {"network": x, "quick": scores[name][0], "quick_error": scores[name][1], "ridge": [scores[name][2]] * 5}
         for name, x in network.items()
     }
     codes["raw samples"] = {"network": [1.0] * 5}

@@ -579,6 +579,14 @@ def test_output_rejects_other_dtypes_than_booleans_and_floats():
         spiker.output(jnp.ones(2), jnp.ones(2) > 0, signal)
 
 
+def test_emit_rejects_spikes_of_another_shape():
+    fired = jnp.ones(3, bool)
+    text = r"`spikes`, an argument of `emit`, must return an array of the shape of `fired`, \(3,\), got \(2,\)"
+    with pytest.raises(ValueError, match=f"NoisyLatencySpiker: {text}"):
+        NoisyLatencySpiker().emit(fired, lambda: jnp.ones(2), jnp.float32)
+    assert NoisyLatencySpiker().emit(fired, lambda: jnp.ones(2), bool)["spikes"].shape == (3,)  # not called
+
+
 def test_methods_without_key_are_rejected():
     with pytest.raises(TypeError, match="Keyless.*: must take `key`"):
         type("Keyless", (Tell,), {"step": lambda self, payload, state: None})

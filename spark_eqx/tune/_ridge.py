@@ -95,9 +95,8 @@ def fitted(gram: Float[np.ndarray, "examples examples"], classes: Int[np.ndarray
     best = None
     for penalty in PENALTIES * max(size.sum() / len(gram), 1e-30):
         shrunk = size / (size + penalty)
-        # The share of each example in its own prediction; 1 / n is that of the offset. If all examples are equal, the
-        # offset of the others would favour every other class, and the accuracy would be below chance.
-        own = (u * u) @ shrunk + (1 / len(gram) if size.size else 0)
+        # The share of each example in its own prediction; 1 / n is that of the offset.
+        own = (u * u) @ shrunk + 1 / len(gram)
         residual = (target - offset - u @ (shrunk[:, None] * projected)) / np.maximum(1 - own, 1e-9)[:, None]
         error = float(np.mean(residual * residual))
         if best is None or error < best.error:
