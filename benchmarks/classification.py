@@ -21,11 +21,12 @@ import numpy as np
 from comparison import claims, classes_page, command, datasets, network
 from comparison.classes_page import RAW
 from jaxtyping import Array, Float, Int, Shaped
+from sklearn.linear_model import RidgeClassifierCV
 from tqdm import tqdm
 
 from spark_eqx import Sequential, tune
 from spark_eqx.tune._comparison import described
-from spark_eqx.tune._ridge import counts_in_bins, predicted, spread
+from spark_eqx.tune._ridge import PENALTIES, counts_in_bins, spread
 
 
 Encode = Callable[[Float[Array, "examples steps channels"], Array], Int[Array, "seeds examples steps lines"]]
@@ -142,10 +143,10 @@ def _raw(data: datasets.DataSet, updates: int) -> dict:
     scaled = lambda x: np.clip((x - lowest) / size, 0, 1)
     repeated = lambda x: jnp.broadcast_to(jnp.asarray(x, jnp.float32), (SEEDS, *x.shape))
     flat = lambda x: scaled(x).reshape(len(x), -1).astype(float)
-    right = predicted(flat(data.train), data.train_classes, flat(data.test)) == data.test_classes
+    ridge = _accuracy_of_ridge(flat(data.train), flat(data.test), data)
     train = repeated(scaled(data.train))
     tested = {"": repeated(scaled(data.test)), "_noisy": repeated(scaled(data.test + _noise(data)))}
-    return {"ridge": [float(right.mean())] * SEEDS} | _network(lambda _: train, tested, data, updates)
+    return {"ridge": [ridge] * SEEDS} | _network(lambda _: train, tested, data, updates)
 
 
 def _noise(data: datasets.DataSet) -> np.ndarray:
@@ -174,9 +175,14 @@ def _ridge(train: np.ndarray, test: np.ndarray, data: datasets.DataSet) -> list[
             found.append(found[0])
             continue
         features = counts_in_bins(np.concatenate([draw, other]), BINS)
-        right = predicted(features[: len(draw)], data.train_classes, features[len(draw) :]) == data.test_classes
-        found.append(float(right.mean()))
+        found.append(_accuracy_of_ridge(features[: len(draw)], features[len(draw) :], data))
     return found
+
+
+def _accuracy_of_ridge(train: np.ndarray, test: np.ndarray, data: datasets.DataSet) -> float:
+    size = np.sum((train - train.mean(0)) ** 2) / len(train)
+    model = RidgeClassifierCV(alphas=PENALTIES * max(size, 1e-30)).fit(train, data.train_classes)
+    return float(np.mean(model.predict(test) == data.test_classes))
 
 
 def _network(

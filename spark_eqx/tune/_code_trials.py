@@ -18,7 +18,7 @@ from ._codes import Grid
 from ._comparison import CodeResult, short, without_setting
 from ._grid import MEASURED, TRACED, as_column, as_constant, as_field, check_settings, combinations, of_one_program
 from ._programs import Numbers, decode, disturb, encode, score
-from ._ridge import Score, score as score_of_classifier
+from ._ridge import Classified, classified
 
 
 _BYTES = 2**28  # memory for a chunk of settings
@@ -205,12 +205,12 @@ def try_code(name: str, grids: Sequence[Grid], recording: Recording, rules: Rule
     spare = _spare_check(trials, recording, rules)
     if rules.classes is None:
         order = np.argsort(-np.where(scored, mean, -np.inf), kind="stable")[: scored.sum()]
-        found, classified = next((int(i) for i in order if spare(int(i))), None), Score(np.nan, np.nan)
+        found, by_class = next((int(i) for i in order if spare(int(i))), None), Classified()
     else:
-        found, classified = _classified(trials, np.flatnonzero(scored), mean, densest, rules, spare)
+        found, by_class = _best_classified(trials, np.flatnonzero(scored), mean, densest, rules, spare)
     if found is None:
         return without_setting(name, _too_many(rules, densest[scored].min(), random=True), table)
-    return _result(name, trials, found, float(mean[found]), float(densest[found]), classified, table, rules, ordered)
+    return _result(name, trials, found, float(mean[found]), float(densest[found]), by_class, table, rules, ordered)
 
 
 def _too_many(rules: Rules, sparsest: float, random: bool = False) -> str:
@@ -313,14 +313,14 @@ def _within(group: _Group, row: int, recording: Recording, rules: Rules) -> bool
     return bool((mean + _SPARE * np.sqrt(factor * mean) <= most + 1e-9).all())
 
 
-def _classified(
+def _best_classified(
     trials: _Trials,
     candidates: np.ndarray,
     snr: np.ndarray,
     rate: np.ndarray,
     rules: Rules,
     spare: Callable[[int], bool],
-) -> tuple[int | None, Score]:
+) -> tuple[int | None, Classified]:
     """The setting with the best classifier among at most `rules.classified`, spread over the firing rates."""
     assert rules.classes is not None
     # Settings that differ only in their decoder have the same spikes. The one with the best reconstruction stands for
@@ -332,13 +332,13 @@ def _classified(
     ordered = sorted(one.values(), key=lambda i: rate[i])
     ordered = [i for i in ordered if spare(i)]
     if not ordered:
-        return None, Score(np.nan, np.nan)
+        return None, Classified()
     picked = np.unique(np.linspace(0, len(ordered) - 1, rules.classified).round().astype(int))
-    scores: dict[int, Score] = {}
+    scores: dict[int, Classified] = {}
     for i in (ordered[j] for j in picked):
         group, row = trials.at(i)
         spikes = np.asarray(group.encode(np.full(group.chunk, row))[0][0])
-        scores[i] = score_of_classifier(spikes, rules.classes, rules.bins)
+        scores[i] = classified(spikes, rules.classes, rules.bins)
     best = max(scores, key=lambda i: (*scores[i].rank, np.nan_to_num(snr[i], nan=-np.inf)))
     return best, scores[best]
 
@@ -349,7 +349,7 @@ def _result(
     i: int,
     snr: float,
     rate: float,
-    classified: Score,
+    by_class: Classified,
     table: dict[str, np.ndarray],
     rules: Rules,
     ordered: bool,
@@ -377,8 +377,8 @@ def _result(
         delay=float(trials.delay[i] * of.dt),
         lossy=robust[0],
         jittered=robust[1],
-        accuracy=classified.accuracy,
-        squared_error=classified.error,
+        accuracy=by_class.accuracy,
+        squared_error=by_class.error,
         table=table,
     )
 

@@ -37,7 +37,7 @@ from ._code_trials import Recording, Rules, try_code
 from ._codes import LIBRARY, Grid, Steps
 from ._comparison import Comparison, without_setting
 from ._progress import Progress
-from ._ridge import Score
+from ._ridge import Classified
 
 
 # At run time these are `Any`, for the reason given in `spark_eqx/_arguments.py`.
@@ -179,7 +179,7 @@ def compare(
                 text = str(error).removeprefix("compare: ")
                 raise type(error)(f"compare: code {name!r}: {text}") from error
         report(1)
-    rank = lambda code: (code.snr,) if classes is None else Score(code.accuracy, code.squared_error).rank
+    rank = lambda code: (code.snr,) if classes is None else Classified(code.accuracy, code.squared_error).rank
     # The sort is stable, so codes of equal scores are in the order of their SNR.
     found.sort(key=lambda code: -np.inf if np.isnan(code.snr) else code.snr, reverse=True)
     found.sort(key=lambda code: (False,) if code.reason else (True, *rank(code)), reverse=True)

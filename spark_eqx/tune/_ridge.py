@@ -18,24 +18,18 @@ MOST = 500  # examples that are classified, because the time grows with the cube
 
 
 class Fit(NamedTuple):
-    """The ridge classifier of some examples.
-
-    - `classes`: the class that it gives to each example, without having learnt from this example.
-    - `error`: its mean squared error on these examples.
-    - `weights`: of each example and known class.
-    """
+    """The class that a classifier gives to each example, without having learnt from this example, and its mean squared
+    error on these examples."""
 
     classes: Int[np.ndarray, " examples"]
     error: float
-    weights: Float[np.ndarray, "examples known"]
 
 
-class Score(NamedTuple):
-    """How well a classifier does on examples from which it has not learnt: the share of them that it classifies
-    correctly, and its mean squared error."""
+class Classified(NamedTuple):
+    """The share of the examples that are classified correctly, and the mean squared error of the classifier."""
 
-    accuracy: float
-    error: float
+    accuracy: float = np.nan
+    error: float = np.nan
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -43,10 +37,10 @@ class Score(NamedTuple):
         return self.accuracy, -self.error
 
 
-def score(
+def classified(
     spikes: Shaped[np.ndarray, "examples steps *units"], classes: Int[np.ndarray, " examples"], bins: int
-) -> Score:
-    """The score of the classifier with the smallest squared error, by leave-one-out cross-validation.
+) -> Classified:
+    """The result of the classifier with the smallest squared error, by leave-one-out cross-validation.
 
     The classifiers differ in their kernels. A single one would not do: a network that is trained on the spikes can
     respond to patterns wherever they are, which no function of the counts does, but needs more examples for it.
@@ -54,7 +48,7 @@ def score(
     some = spread(classes, MOST)
     spikes, classes = spikes[some], classes[some]
     best = min((fitted(gram, classes) for gram in _grams(spikes, bins)), key=lambda fit: fit.error)
-    return Score(float(np.mean(best.classes == classes)), best.error)
+    return Classified(float(np.mean(best.classes == classes)), best.error)
 
 
 def spread(classes: Int[np.ndarray, " examples"], most: int) -> Int[np.ndarray, " some"]:
@@ -86,41 +80,21 @@ def fitted(gram: Float[np.ndarray, "examples examples"], classes: Int[np.ndarray
     All examples are predicted at once by the classifiers that did not learn from them, which needs one decomposition of
     the Gram matrix `gram` of the centred examples.
     """
-    known, target = _targets(classes)
+    known = np.unique(classes)
+    target = np.where(classes[:, None] == known, 1.0, -1.0)
     offset = target.mean(0)
     size, u = np.linalg.eigh(gram)
     kept = size > 1e-10 * max(size.max(initial=0), 1e-30)
     size, u = size[kept], u[:, kept]
     projected = u.T @ (target - offset)
-    best = None
+    fits = []
     for penalty in PENALTIES * max(size.sum() / len(gram), 1e-30):
         shrunk = size / (size + penalty)
         # The share of each example in its own prediction; 1 / n is that of the offset.
         own = (u * u) @ shrunk + 1 / len(gram)
         residual = (target - offset - u @ (shrunk[:, None] * projected)) / np.maximum(1 - own, 1e-9)[:, None]
-        error = float(np.mean(residual * residual))
-        if best is None or error < best.error:
-            weights = u @ (projected / (size + penalty)[:, None])
-            best = Fit(known[np.argmax(target - residual, axis=1)], error, weights)
-    assert best is not None
-    return best
-
-
-def predicted(
-    features: Float[np.ndarray, "examples features"],
-    classes: Int[np.ndarray, " examples"],
-    others: Float[np.ndarray, "others features"],
-) -> Int[np.ndarray, " others"]:
-    """The classes of other examples, by the ridge classifier that is linear in the features."""
-    known, target = _targets(classes)
-    mean = features.mean(0)
-    slope = (features - mean).T @ fitted(gram(features), classes).weights
-    return known[np.argmax((others - mean) @ slope + target.mean(0), axis=1)]
-
-
-def _targets(classes: Int[np.ndarray, " examples"]) -> tuple[np.ndarray, Float[np.ndarray, "examples known"]]:
-    known = np.unique(classes)
-    return known, np.where(classes[:, None] == known, 1.0, -1.0)
+        fits.append(Fit(known[np.argmax(target - residual, axis=1)], float(np.mean(residual * residual))))
+    return min(fits, key=lambda fit: fit.error)
 
 
 def gram(features: Float[np.ndarray, "examples features"]) -> Float[np.ndarray, "examples examples"]:
