@@ -559,6 +559,8 @@ def test_error_for_too_few_steps_states_how_many_are_needed():
         from_events(np.array([0, 39000]), np.array([0, 0]), (40, 1))
     with pytest.raises(TypeError, match=r"`units` must be .* integers, got .* float64. Give `units.astype\(int\)`\.$"):
         from_events(np.array([0, 3]), np.array([0.0, 1.0]), (40, 2))
+    with pytest.raises(TypeError, match=r"`units` must be .* integers, got .* float64\.$"):
+        from_events(np.array([0, 3]), np.array([0.0, 1.5]), (40, 2))
     with pytest.raises(ValueError, match=r"39.5 \[ms\] of unit 70\.$"):  # steps are not the only problem
         from_events(t, np.array([0, 70, 0, 0, 0]), (30, 2, 5, 7))
 

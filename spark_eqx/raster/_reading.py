@@ -223,6 +223,7 @@ def _outside(
     end = _reset(clock, times, unit, shape[0])
     if late.all():
         end += '. All are after the last step; if the clock began long ago, pass `start="first"`'
+        end += ", or divide times in microseconds by 1000" if clock.per_ms == 1.0 else ""
     elif not end and ((unit >= 0) & (unit < math.prod(shape[1:])) & np.isfinite(step)).all():
         needed = int(step.max()) + 1
         end = f". {counted(needed, 'step')} would contain all events"

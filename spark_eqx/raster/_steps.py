@@ -143,7 +143,10 @@ def as_indices(
     if values.size == 0:
         return np.zeros(values.shape, np.int64)
     if not is_integer(values.dtype) and not (booleans and values.dtype == bool):
-        remedy = f" Give `{argument}.astype(int)`." if jnp.issubdtype(values.dtype, jnp.floating) else ""
+        whole = (
+            not isinstance(values, Tracer) and jnp.issubdtype(values.dtype, jnp.floating) and (values % 1 == 0).all()
+        )
+        remedy = f" Give `{argument}.astype(int)`." if whole else ""
         raise TypeError(f"{what}, got an array of shape {values.shape}, dtype {values.dtype}.{remedy}")
     return values
 
