@@ -370,6 +370,9 @@ def test_score_without_spikes_and_of_many_examples():
     some = _ridge.spread(classes, 120)
     np.testing.assert_array_equal(np.bincount(classes[some]), [80, 30, 10])
     np.testing.assert_array_equal(_ridge.spread(classes, 600), np.arange(600))
+    rare = _ridge.spread(np.arange(3000) // 2998, 500)
+    assert len(rare) == 500 and set(rare[-2:]) == {2998, 2999}
+    np.testing.assert_array_equal(_ridge.spread(np.arange(1200) // 2, 500), np.arange(1200))
     silent = np.zeros((600, 16, 2), int)
     # The others of its class are one fewer.
     assert _ridge.classified(silent[:60], np.arange(60) % 3, 4).accuracy == 0

@@ -83,7 +83,8 @@ def compare(
     the one with the smallest squared error: the linear and the arc-cosine kernel of the numbers of spikes in `bins`
     parts of the time, and the summed outputs of 256 random neurons with time constants of 5 and of 20 steps, in 4 and
     in 8 parts of the time. The accuracy is a guide to the accuracy of a network that is trained on the spikes. If there
-    are more than 500 examples, 500 of them are classified, with the same shares of the classes.
+    are more than 500 examples, 500 of them are classified, with the same shares of the classes, but at least two
+    examples of each.
 
     **Limit.** `most_spikes` holds for each channel, with the spikes of all its units and the duration of its samples
     that are not missing. A code that draws random numbers is chosen so that the mean number of spikes over at least 16

@@ -52,13 +52,14 @@ def classified(
 
 
 def spread(classes: Int[np.ndarray, " examples"], most: int) -> Int[np.ndarray, " some"]:
-    """At most so many examples, as many of each class as its share allows, in their order."""
+    """About so many examples, as many of each class as its share allows, but at least two of each, in their order."""
     order = np.random.default_rng(0).permutation(len(classes))
     rank = np.empty(len(order))
     for each in np.unique(classes):
         members = order[classes[order] == each]
         rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(np.argsort(rank, kind="stable")[:most])
+        rank[members[:2]] = 0
+    return np.sort(np.argsort(rank, kind="stable")[: max(most, np.count_nonzero(rank == 0))])
 
 
 def _grams(

@@ -16,6 +16,7 @@ _Part: TypeAlias = tuple[jax.Array | np.ndarray, np.ndarray, np.ndarray]  # a pa
 
 _SAMPLES = 512
 _PLACES = np.arange(_SAMPLES) * 0.6180339887498949 % 1  # evenly spread, and not periodic along any axis
+_LEAST = 0.05  # share of all values; fewer may be artefacts, and their share of the values other than 0 is uncertain
 # If less than this share of the samples is outside, the share of the whole array is below one half: the difference is
 # 4.5 standard deviations, unless most samples are 0.
 _ENOUGH = 0.4
@@ -63,10 +64,11 @@ def mostly_outside(value: jax.Array, low: np.ndarray, high: np.ndarray) -> float
     else:
         parts = _parts(value, low, high)
         sampled = _total([_sampled(*part) for part in parts])
-        if sampled.outside < _ENOUGH * sampled.counted or not sampled.outside:
+        if sampled.outside < max(_ENOUGH * sampled.counted, 1):
             return 0.0
         counts = _total(parts)
-    return counts.outside / value.size if 2 * counts.outside > counts.counted else 0.0
+    share = counts.outside / max(value.size, 1)
+    return share if share >= _LEAST and 2 * counts.outside > counts.counted else 0.0
 
 
 def _parts(value: jax.Array, low: np.ndarray, high: np.ndarray) -> list[_Part]:
