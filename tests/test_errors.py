@@ -1094,6 +1094,10 @@ def test_calls_without_a_range_warning():
     assert warnings_of(lambda: run(jnp.zeros(200).at[7].set(1.2))) == []
     assert warnings_of(lambda: run(jnp.zeros((200, 200)).at[7].set(1.2))) == []
     assert "80 %" in warnings_of(lambda: run(jnp.asarray([0.0, 1.2, 1.2, 1.2, 1.2])))[0]
+    _outside._warned.clear()
+    missing = jnp.where(jnp.arange(1000) % 5 < 3, jnp.nan, 2.0)
+    assert "40 %" in warnings_of(lambda: run(missing))[0]
+    _outside._warned.clear()
     # Zeros outside of the range count.
     fields = TopologicalLinearSpiker(mins=1.0, maxs=3.0, resolution=4)
     assert "90 % of `signal`" in warnings_of(lambda: fields.init(jnp.asarray([0.0] * 9 + [2.0])))[0]

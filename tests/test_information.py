@@ -167,11 +167,11 @@ def test_rates_of_bands_add_up(length):
         signal = white(0, 400, 2)
         reconstruction = signal + lfilter([1.0], [1.0, -0.9], white(1, 400, 2), axis=0)
         call = lambda *band: information_rate(signal, reconstruction, 0.5, segment=0.5 * length, **dict(band))
-        parts = [call(("high", 3.0)), call(("low", 3.0), ("high", 417.7)), call(("low", 417.7))]
+        parts = [call(("high", 63.0)), call(("low", 63.0), ("high", 417.7)), call(("low", 417.7))]
         np.testing.assert_allclose(sum(parts), call(), rtol=1e-12)
-        # Half of a resolution cell has half of its information.
+        # Half of each of two resolution cells has half of their information.
         cell = 2000 / length
-        whole, half = call(("low", 1.5 * cell), ("high", 2.5 * cell)), call(("low", 1.5 * cell), ("high", 2 * cell))
+        whole, half = call(("low", 1.5 * cell), ("high", 3.5 * cell)), call(("low", 2 * cell), ("high", 3 * cell))
         np.testing.assert_allclose(half, whole / 2, rtol=1e-9)
 
 
@@ -346,6 +346,17 @@ CASES = {
         lambda: information_rate(LONG, LONG, 2.0, high=251.0),
         ValueError,
         r"`high` must be above `low` and at most the Nyquist frequency, 250 \[Hz\], got low=0 and high=251",
+    ),
+    "narrow band": (
+        lambda: information_rate(LONG, LONG, low=5.0, high=25.0),
+        ValueError,
+        r"the band from `low` to `high` must be at least as wide as the frequency resolution, 40 \[Hz\], got low=5 and "
+        r"high=25. Give `segment=` of at least 50 \[ms\]",
+    ),
+    "low above the Nyquist frequency": (
+        lambda: information_rate(LONG, LONG, low=500.1, high=500.4),
+        ValueError,
+        r"`high` must be above `low` and at most the Nyquist frequency, 500 \[Hz\], got low=500.1 and high=500.4",
     ),
     "negative low": (lambda: information_rate(LONG, LONG, low=-1.0), ValueError, r"`low` must be a number \[Hz\]"),
     "short signal": (

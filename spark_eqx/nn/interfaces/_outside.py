@@ -92,7 +92,7 @@ def _sampled(part: jax.Array | np.ndarray, low: np.ndarray, high: np.ndarray) ->
 
 
 class _Counts(NamedTuple):
-    """The number of values outside the range, and of all values but the zeros within it."""
+    """The number of values outside the range, and of all values but NaN and the zeros within the range."""
 
     outside: int
     counted: int
@@ -108,7 +108,7 @@ def _total(parts: list[_Part]) -> _Counts:
 
 def _counts(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> _Counts:
     outside = (part < low) | (part > high)
-    return _Counts(int(np.count_nonzero(outside)), int(np.count_nonzero(outside | (part != 0))))
+    return _Counts(int(np.count_nonzero(outside)), int(np.count_nonzero(outside | ((part != 0) & (part == part)))))
 
 
 def _on_host(parts: list[_Part]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
