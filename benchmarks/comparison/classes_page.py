@@ -210,6 +210,6 @@ def _draw(results: Results) -> Any:
         height = min(accuracy, height - 1.5)  # so that labels do not overlap
         line = {"arrowstyle": "-", "lw": 0.5, "color": "tab:gray"}
         right.annotate(NAMES[code], (spikes, accuracy), (18, height), fontsize=9, va="center", arrowprops=line)
-    right.set_xlim(right=25)
+    right.set_xlim(right=30)
     right.set(xlabel="spikes per channel and example", ylabel="accuracy [%]", title="Mean over the data sets")
     return figure
