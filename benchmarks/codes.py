@@ -1,8 +1,8 @@
 """The comparison of all codes by their reconstructions: `python benchmarks/codes.py`.
 
 It needs this library, `.[examples]` and the environments `torch`, `codes` and `data` of `setup_peers.py`. Every signal
-goes through `tune.compare` with `effort="full"`, once for each limit on spikes per second. Then
-the information that the reconstruction of each code has about a Gaussian signal of 100 seconds is measured.
+goes through `tune.compare` with `effort="full"`, once for each limit on spikes per second. Then the information that
+each reconstruction has about a Gaussian signal of 100 seconds is measured, within lower limits.
 
 The results are written to `benchmarks/results/comparison.json` after each signal, and a run that is stopped continues
 from there. The page `docs/codes.md` and its figure are written at the end.

@@ -305,7 +305,7 @@ def test_error_of_leave_one_out_equals_that_of_scikit_learn(features):
     unit = np.sum((x - x.mean(0)) ** 2) / len(x)
     target = np.where(classes[:, None] == np.arange(3), 1.0, -1.0)
     model = RidgeCV(alphas=_ridge.PENALTIES * unit, store_cv_results=True).fit(x, target)
-    fit = _ridge.fitted(_ridge.gram(x), classes)
+    fit = _ridge.fitted(_ridge.gram_matrix(x), classes)
     assert fit.error == pytest.approx(model.cv_results_.mean((0, 1)).min())
 
 
@@ -338,7 +338,7 @@ def test_arc_cosine_kernel_is_that_of_many_rectified_units():
     whole = np.column_stack([x, np.full(6, np.sqrt(np.sum(x * x) / 6))])
     units = np.maximum(whole @ rng.normal(size=(4, 400_000)), 0)
     # Twice the mean product, which is the definition of Cho and Saul.
-    np.testing.assert_allclose(_ridge._arc_cosine(x), 2 * _ridge.gram(units) / 400_000, atol=0.02)
+    np.testing.assert_allclose(_ridge._arc_cosine(x), 2 * _ridge.gram_matrix(units) / 400_000, atol=0.02)
 
 
 def test_random_neurons_filter_and_rectify_the_spikes_of_either_sign():
@@ -360,7 +360,7 @@ def test_classifier_finds_a_pattern_at_any_time():
     spikes = np.zeros((200, 80, 1), int)
     first = rng.integers(0, 70, 200)
     spikes[np.arange(200), first] = spikes[np.arange(200), first + np.where(classes, 3, 9)] = 1
-    linear = _ridge.fitted(_ridge.gram(_ridge.counts_in_bins(spikes, 20)), classes)
+    linear = _ridge.fitted(_ridge.gram_matrix(_ridge.counts_in_bins(spikes, 20)), classes)
     assert np.mean(linear.classes == classes) < 0.75
     assert _ridge.classified(spikes, classes, 20).accuracy > 0.95
 

@@ -41,7 +41,7 @@ def information_rate(
     the signal. For other signals it is only a measure of linear dependence, and may exceed even their entropy. Offset,
     scale and invertible linear filters of the reconstruction do not change it, unless a filter lowers some frequencies
     by more than about 60 dB. It therefore measures what an optimal linear filter of the reconstruction could recover,
-    whereas [`snr`][] compares the values themselves. The sum over channels counts what they share several times.
+    whereas [`snr`][] compares the values themselves. The sum over channels counts shared information several times.
 
     **Estimate.** The coherence is estimated by Welch's method, as in `scipy.signal.coherence`: from Hann windows that
     overlap by half, after the mean of each segment is subtracted. The spectra at 0 and at the Nyquist frequency are
@@ -102,22 +102,7 @@ def information_rate(
     """
     pair = signal_pair("information_rate", signal, reconstruction)
     dt = static_number("information_rate", "dt", dt)
-    low = static_number("information_rate", "low", low, non_negative, "Hz")
-    nyquist = 500 / decimal(dt)
-    high = nyquist if high is None else static_number("information_rate", "high", high, positive, "Hz")
-    if not low < min(high, nyquist) or high > nyquist * (1 + OFF_GRID):
-        raise ValueError(
-            f"information_rate: `high` must be above `low` and at most the Nyquist frequency, {nyquist:g} [Hz], got "
-            f"low={low:g} and high={high:g}."
-        )
     length = _segment_steps(pair[0].shape[0], segment, dt)
-    resolution = 1000 / (length * decimal(dt))
-    if high - low < resolution * (1 - OFF_GRID):
-        raise ValueError(
-            f"information_rate: the band from `low` to `high` must be at least as wide as the frequency resolution, "
-            f"{resolution:g} [Hz], got low={low:g} and high={high:g}. Give `segment=` of at least "
-            f"{1000 / (high - low):g} [ms], for which the signal must be long enough."
-        )
     return keep_nan(_bits_per_s(*pair, _bandwidths(length, dt, low, high), length), *pair)
 
 
@@ -141,15 +126,28 @@ def _segment_steps(steps: int, segment: Scalar | None, dt: float) -> int:
     return length
 
 
-def _bandwidths(length: int, dt: float, low: float, high: float) -> Float[np.ndarray, " frequencies"]:
+def _bandwidths(length: int, dt: float, low: Scalar, high: Scalar | None) -> Float[np.ndarray, " frequencies"]:
     """The part of the band to which each frequency between 0 and the Nyquist frequency belongs [Hz].
 
     The spectra at both ends are real, so that their bias would differ, and the detrended one at 0 consists of leakage
     from the next frequency. The frequencies next to the ends stand for them.
     """
-    resolution = 1000 / (length * decimal(dt))
+    nyquist, resolution = 500 / decimal(dt), 1000 / (length * decimal(dt))
+    low = static_number("information_rate", "low", low, non_negative, "Hz")
+    high = nyquist if high is None else static_number("information_rate", "high", high, positive, "Hz")
+    if not low < min(high, nyquist) or high > nyquist * (1 + OFF_GRID):
+        raise ValueError(
+            f"information_rate: `high` must be above `low` and at most the Nyquist frequency, {nyquist:g} [Hz], got "
+            f"low={low:g} and high={high:g}."
+        )
+    if high - low < resolution * (1 - OFF_GRID):
+        raise ValueError(
+            "information_rate: the band from `low` to `high` must be at least as wide as the frequency resolution, "
+            f"{resolution:g} [Hz], got low={low:g} and high={high:g}. Give `segment=` of at least "
+            f"{1000 / (high - low):g} [ms], for which the signal must be long enough."
+        )
     ends = (np.arange(-(-length // 2)) + 0.5) * resolution
-    ends[0], ends[-1] = 0, 500 / decimal(dt)
+    ends[0], ends[-1] = 0, nyquist
     return np.diff(np.clip(ends, low, high))
 
 

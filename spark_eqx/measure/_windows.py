@@ -22,7 +22,7 @@ OFF_GRID = 1e-3
 
 
 def static_number(function: str, argument: str, value: Scalar, check: Check = positive, unit: str = "ms") -> float:
-    """The duration passed to a public function [ms], checked. It determines a shape, so it cannot be traced."""
+    """The number passed to a public function, checked. A traced number is refused, because a shape depends on it."""
     number = as_number(function, argument, value, unit, check)
     if not isinstance(number, float):
         raise TypeError(f"{function}: `{argument}` must be a static Python number [{unit}], got {number!r}.")

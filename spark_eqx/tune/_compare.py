@@ -166,7 +166,7 @@ def compare(
     except ValueError as error:
         raise ValueError(f"compare: `signals` must have a range that can be scaled to 0 to 1. {error}") from error
     # Apart from the keys of the steps and of `init`, because the spikes that are lost must not depend on the spikes.
-    lost, drawn, _ = jr.split(jr.fold_in(key, np.uint32(MOST_STEPS - 1)), 3)
+    lost, drawn = jr.split(jr.fold_in(key, np.uint32(MOST_STEPS - 1)))
     rules = Rules(most, lags, loss, jitter, int(bins), effort == "full", classes, lost, drawn)
     report = Progress("compare", "code", len(chosen), progress)
     own = codes if isinstance(codes, Mapping) else {}

@@ -66,13 +66,13 @@ def _grams(
     spikes: Shaped[np.ndarray, "examples steps *units"], bins: int
 ) -> Iterator[Float[np.ndarray, "examples examples"]]:
     counts = counts_in_bins(spikes, bins)
-    yield gram(counts)
+    yield gram_matrix(counts)
     yield _arc_cosine(counts)
     for memory in MEMORIES:
         outputs = _random_neurons(spikes, memory)
-        yield gram(outputs.reshape(len(outputs), -1))
+        yield gram_matrix(outputs.reshape(len(outputs), -1))
         # The same outputs in half as many parts.
-        yield gram(outputs.reshape(len(outputs), PARTS // 2, 2, NEURONS).sum(2).reshape(len(outputs), -1))
+        yield gram_matrix(outputs.reshape(len(outputs), PARTS // 2, 2, NEURONS).sum(2).reshape(len(outputs), -1))
 
 
 def fitted(gram: Float[np.ndarray, "examples examples"], classes: Int[np.ndarray, " examples"]) -> Fit:
@@ -98,7 +98,7 @@ def fitted(gram: Float[np.ndarray, "examples examples"], classes: Int[np.ndarray
     return min(fits, key=lambda fit: fit.error)
 
 
-def gram(features: Float[np.ndarray, "examples features"]) -> Float[np.ndarray, "examples examples"]:
+def gram_matrix(features: Float[np.ndarray, "examples features"]) -> Float[np.ndarray, "examples examples"]:
     """The Gram matrix of the centred examples."""
     centred = features - features.mean(0)
     return centred @ centred.T
@@ -106,7 +106,7 @@ def gram(features: Float[np.ndarray, "examples features"]) -> Float[np.ndarray, 
 
 def _arc_cosine(features: Float[np.ndarray, "examples features"]) -> Float[np.ndarray, "examples examples"]:
     """The centred Gram matrix of a layer of infinitely many rectified random units (Cho and Saul 2009)."""
-    products = gram(features)
+    products = gram_matrix(features)
     products = products + products.trace() / len(products)  # an offset, as large as an example
     length = np.sqrt(np.maximum(products.diagonal(), 1e-30))
     lengths = np.outer(length, length)
@@ -124,21 +124,26 @@ def _random_neurons(
     Their inputs are low-pass filtered spikes of either sign. `memory` is the time constant in steps.
     """
     lines = _lines(spikes)
-    decay = np.exp(-1 / memory)
-    power, trace = 0.0, np.zeros_like(lines[:, 0], np.float32)
-    for t in range(lines.shape[1]):
-        trace = decay * trace + lines[:, t]
-        power += float(np.sum(trace * trace))
+    examples, steps, inputs = lines.shape
+    power = sum(float(np.sum(trace * trace)) for trace in _filtered(lines, memory))
     rng = np.random.default_rng(0)
-    weights = rng.normal(size=(lines.shape[2], NEURONS)) / np.sqrt(max(power, 1e-30) / (len(lines) * lines.shape[1]))
-    thresholds = rng.uniform(-1, 1, NEURONS).astype(np.float32)
-    weights, trace = weights.astype(np.float32), np.zeros_like(trace)
-    outputs = np.zeros((len(lines), PARTS, NEURONS))
+    weights = rng.normal(size=(inputs, NEURONS)) / np.sqrt(max(power, 1e-30) / (examples * steps))
+    weights, thresholds = weights.astype(np.float32), rng.uniform(-1, 1, NEURONS).astype(np.float32)
+    outputs = np.zeros((examples, PARTS, NEURONS))
     # From step to step, because the outputs of all steps would take NEURONS times the memory of the spikes.
+    for t, trace in enumerate(_filtered(lines, memory)):
+        outputs[:, PARTS * t // steps] += np.maximum(trace @ weights - thresholds, 0)
+    return outputs
+
+
+def _filtered(
+    lines: Float[np.ndarray, "examples steps lines"], memory: float
+) -> Iterator[Float[np.ndarray, "examples lines"]]:
+    """The low-pass filtered spikes of each step."""
+    decay, trace = np.exp(-1 / memory), np.zeros_like(lines[:, 0])
     for t in range(lines.shape[1]):
         trace = decay * trace + lines[:, t]
-        outputs[:, PARTS * t // lines.shape[1]] += np.maximum(trace @ weights - thresholds, 0)
-    return outputs
+        yield trace
 
 
 def counts_in_bins(
