@@ -15,7 +15,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from scipy.signal import lfilter
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import cross_val_predict
 
 from spark_eqx import plot, tune
 from spark_eqx.nn.interfaces import PoissonSpiker, RegularSpiker, Scale, SendOnDeltaSpiker, StepForwardSpiker
@@ -298,19 +299,33 @@ def test_table_with_labels_has_accuracy_and_reconstruction(labelled):
     assert np.isfinite(found["step forward"].snr)
 
 
+def test_folds_have_the_shares_of_the_classes():
+    classes = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [12, 6, 4]))
+    folds = _ridge.folds(classes)
+    np.testing.assert_array_equal(np.sort(np.concatenate(folds)), np.arange(22))
+    counts = np.array([np.bincount(classes[fold], minlength=3) for fold in folds])
+    np.testing.assert_array_equal(counts[:, 0], 1)
+    # One in two, and one in three folds.
+    np.testing.assert_array_equal(counts.reshape(6, 2, 3)[..., 1].sum(1), 1)
+    np.testing.assert_array_equal(counts.reshape(4, 3, 3)[..., 2].sum(1), 1)
+
+
 @pytest.mark.parametrize("features", [4, 60])
-def test_error_of_leave_one_out_equals_that_of_scikit_learn(features):
-    classes = np.arange(50) % 3
+def test_error_of_the_folds_equals_that_of_scikit_learn(features):
+    classes = np.repeat([0, 1, 2], [22, 18, 10])
     x = np.random.default_rng(0).normal(0, 1, (50, features)) + (np.arange(features) % 3 == classes[:, None])
     unit = np.sum((x - x.mean(0)) ** 2) / len(x)
     target = np.where(classes[:, None] == np.arange(3), 1.0, -1.0)
-    model = RidgeCV(alphas=_ridge.PENALTIES * unit, store_cv_results=True).fit(x, target)
+    folds = [(np.setdiff1d(np.arange(50), fold), fold) for fold in _ridge.folds(classes)]
+    predicted = [cross_val_predict(Ridge(alpha=alpha), x, target, cv=folds) for alpha in _ridge.PENALTIES * unit]
+    errors = [np.mean((each - target) ** 2) for each in predicted]
     fit = _ridge.fitted(_ridge.gram_matrix(x), classes)
-    assert fit.error == pytest.approx(model.cv_results_.mean((0, 1)).min())
+    assert fit.error == pytest.approx(min(errors))
+    np.testing.assert_array_equal(fit.classes, np.argmax(predicted[np.argmin(errors)], 1))
 
 
-def test_leave_one_out_with_a_kernel_equals_fits_without_each_example():
-    """With a free offset, as the solution of a linear system per example."""
+def test_folds_with_a_kernel_equal_fits_without_each_fold():
+    """With a free offset, as the solution of a linear system per fold."""
     rng = np.random.default_rng(0)
     classes = np.arange(30) % 2
     x = np.abs(rng.normal(0, 1, (30, 8))) + 0.7 * classes[:, None]
@@ -318,17 +333,31 @@ def test_leave_one_out_with_a_kernel_equals_fits_without_each_example():
     target = 2.0 * classes - 1
     errors = []
     for penalty in _ridge.PENALTIES * kernel.trace() / len(x):
-        residual = []
-        for i in range(len(x)):
-            rest = np.arange(len(x)) != i
-            system = np.block([[kernel[np.ix_(rest, rest)] + penalty * np.eye(29), np.ones((29, 1))], [np.ones(29), 0]])
+        residual = np.zeros(30)
+        for fold in _ridge.folds(classes):
+            rest = np.setdiff1d(np.arange(30), fold)
+            system = np.block([[kernel[np.ix_(rest, rest)] + penalty * np.eye(28), np.ones((28, 1))], [np.ones(28), 0]])
             solution = np.linalg.solve(system, np.append(target[rest], 0))
-            residual.append(target[i] - kernel[i, rest] @ solution[:-1] - solution[-1])
+            residual[fold] = target[fold] - kernel[np.ix_(fold, rest)] @ solution[:-1] - solution[-1]
         errors.append((np.mean(np.square(residual)), residual))
-    error, residual = min(errors)
+    error, residual = min(errors, key=lambda each: each[0])
     fit = _ridge.fitted(kernel, classes)
     assert fit.error == pytest.approx(error)
-    np.testing.assert_array_equal(fit.classes, target - np.asarray(residual) > 0)
+    np.testing.assert_array_equal(fit.classes, target - residual > 0)
+
+
+@pytest.mark.parametrize("active", [1.0, 0.001])
+@pytest.mark.parametrize(("classes", "examples"), [(2, 20), (10, 10)])
+def test_features_without_information_are_as_good_as_a_guess(classes, examples, active):
+    """Also where nearly all examples are equal, so that rounding errors would choose their class."""
+    labels = np.arange(classes * examples) % classes
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        features = rng.normal(size=(len(labels), 30)) * (rng.random((len(labels), 30)) < active)
+        found.append(np.mean(_ridge.fitted(_ridge.gram_matrix(features), labels).classes == labels))
+    assert np.mean(found) == pytest.approx(1 / classes, abs=4 * np.std(found) / 40**0.5)
+    assert np.std(found) < 0.15
 
 
 def test_arc_cosine_kernel_is_that_of_many_rectified_units():
@@ -374,8 +403,7 @@ def test_score_without_spikes_and_of_many_examples():
     assert len(rare) == 500 and set(rare[-2:]) == {2998, 2999}
     np.testing.assert_array_equal(_ridge.spread(np.arange(1200) // 2, 500), np.arange(1200))
     silent = np.zeros((600, 16, 2), int)
-    # The others of its class are one fewer.
-    assert _ridge.classified(silent[:60], np.arange(60) % 3, 4).accuracy == 0
+    assert _ridge.classified(silent[:60], np.arange(60) % 3, 4).accuracy == pytest.approx(1 / 3)
     assert _ridge.classified(silent, classes, 4).accuracy == pytest.approx(2 / 3, abs=0.01)  # the largest class
     silent[:, 3, 0], silent[:, 9, 1] = classes == 1, classes == 2
     assert _ridge.classified(silent, classes, 4).accuracy == 1.0

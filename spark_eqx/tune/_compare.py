@@ -79,13 +79,13 @@ def compare(
     each channel, averaged over the channels. The reconstruction is compared with the signal at the delay with the
     smallest error. With `labels`, the score is the accuracy of a classifier of the spikes, and the result has both.
 
-    **Classifier.** Ridge regression of the classes, by leave-one-out cross-validation. Of six kernels, each code uses
-    the one with the smallest squared error: the linear and the arc-cosine kernel of the numbers of spikes in `bins`
-    parts of the time, and the summed outputs of 256 random neurons with time constants of 5 and of 20 steps, in 4 and
-    in 8 parts of the time. The accuracy is a guide to the accuracy of a network that is trained on the spikes. It is
-    too high because the best of 8 settings is chosen (about 64 % for 60 examples of two classes without any
-    information), and too low if classes have few examples and the spikes little information. If there are more than
-    500 examples, 500 of them are classified, with the same shares of the classes, but at least two examples of each.
+    **Classifier.** Ridge regression of the classes, by cross-validation: each fold has one example of each class, or as
+    many as its share allows if the classes differ in size. Of six kernels, each code uses the one with the smallest
+    squared error: the linear and the arc-cosine kernel of the numbers of spikes in `bins` parts of the time, and the
+    summed outputs of 256 random neurons with time constants of 5 and of 20 steps, in 4 and in 8 parts of the time. The
+    accuracy is a guide to the accuracy of a network that is trained on the spikes. It is too high because the best of 8
+    settings is chosen: about 65 % for 60 examples of two classes without any information. If there are more than 500
+    examples, 500 of them are classified, with the same shares of the classes, but at least two examples of each.
 
     **Limit.** `most_spikes` holds for each channel, with the spikes of all its units and the duration of its samples
     that are not missing. A code that draws random numbers is chosen so that the mean number of spikes over at least 16

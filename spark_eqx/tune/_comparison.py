@@ -30,9 +30,7 @@ class CodeResult:
     - `delay`: the delay of the reconstruction [ms].
     - `lossy`: the SNR after spikes were lost [dB], the mean over at least five draws.
     - `jittered`: the SNR after spikes were moved in time [dB], the mean over at least five draws.
-    - `accuracy`: the share of correctly classified examples, by leave-one-out cross-validation; NaN without labels.
-        It is a little too low, and below chance for spikes without information, because the others of a class are one
-        fewer.
+    - `accuracy`: the share of correctly classified examples, by cross-validation; NaN without labels.
     - `squared_error`: the mean squared error of the same classifier, whose targets are -1 and 1. Codes of equal
         accuracy are in the order of this error.
     - `reason`: why the code has no setting; empty if it has one.

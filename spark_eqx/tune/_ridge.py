@@ -1,4 +1,4 @@
-"""The accuracy of classifiers of spikes, by leave-one-out cross-validation: ridge regression with several kernels."""
+"""The accuracy of classifiers of spikes, by cross-validation: ridge regression with several kernels."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -40,7 +40,7 @@ class Classified(NamedTuple):
 def classified(
     spikes: Shaped[np.ndarray, "examples steps *units"], classes: Int[np.ndarray, " examples"], bins: int
 ) -> Classified:
-    """The result of the classifier with the smallest squared error, by leave-one-out cross-validation.
+    """The result of the classifier with the smallest squared error, by cross-validation.
 
     The classifiers differ in their kernels. A single one would not do: a network that is trained on the spikes can
     respond to patterns wherever they are, which no function of the counts does, but needs more examples for it.
@@ -53,13 +53,34 @@ def classified(
 
 def spread(classes: Int[np.ndarray, " examples"], most: int) -> Int[np.ndarray, " some"]:
     """About so many examples, as many of each class as its share allows, but at least two of each, in their order."""
-    order = np.random.default_rng(0).permutation(len(classes))
-    rank = np.empty(len(order))
-    for each in np.unique(classes):
-        members = order[classes[order] == each]
-        rank[members] = (np.arange(len(members)) + 0.5) / len(members)
-        rank[members[:2]] = 0
+    place, size = _places(classes)
+    rank = np.where(place < 2, 0, (place + 0.5) / size)
     return np.sort(np.argsort(rank, kind="stable")[: max(most, np.count_nonzero(rank == 0))])
+
+
+def folds(classes: Int[np.ndarray, " examples"]) -> list[Int[np.ndarray, " members"]]:
+    """As many folds as the largest class has examples. Each has one of these, and of the other classes as their share
+    allows.
+
+    The other examples thus have the same shares of the classes. If each example were left out alone, its class would
+    have one example fewer than it should, and spikes with little information would be taken for another class.
+    """
+    place, size = _places(classes)
+    fold = ((place + 0.5) / size * size.max()).astype(int)
+    return [np.flatnonzero(fold == k) for k in range(size.max())]
+
+
+def _places(
+    classes: Int[np.ndarray, " examples"],
+) -> tuple[Int[np.ndarray, " examples"], Int[np.ndarray, " examples"]]:
+    """The place of each example in a random order of its class, and the size of this class."""
+    known, sizes = np.unique(classes, return_counts=True)
+    order = np.random.default_rng(0).permutation(len(classes))
+    place = np.empty_like(order)
+    for each in known:
+        members = order[classes[order] == each]
+        place[members] = np.arange(len(members))
+    return place, sizes[np.searchsorted(known, classes)]
 
 
 def _grams(
@@ -78,24 +99,26 @@ def _grams(
 def fitted(gram: Float[np.ndarray, "examples examples"], classes: Int[np.ndarray, " examples"]) -> Fit:
     """Ridge regression of one target of -1 and 1 per class, with the penalty that has the least squared error.
 
-    All examples are predicted at once by the classifiers that did not learn from them, which needs one decomposition of
-    the Gram matrix `gram` of the centred examples.
+    All examples are predicted at once by the classifiers that did not learn from their fold, which needs one
+    decomposition of the Gram matrix `gram` of the centred examples.
     """
     known = np.unique(classes)
     target = np.where(classes[:, None] == known, 1.0, -1.0)
-    offset = target.mean(0)
     size, u = np.linalg.eigh(gram)
     kept = size > 1e-10 * max(size.max(initial=0), 1e-30)
-    size, u = size[kept], u[:, kept]
-    projected = u.T @ (target - offset)
-    fits = []
-    for penalty in PENALTIES * max(size.sum() / len(gram), 1e-30):
-        shrunk = size / (size + penalty)
-        # The share of each example in its own prediction; 1 / n is that of the offset.
-        own = (u * u) @ shrunk + 1 / len(gram)
-        residual = (target - offset - u @ (shrunk[:, None] * projected)) / np.maximum(1 - own, 1e-9)[:, None]
-        fits.append(Fit(known[np.argmax(target - residual, axis=1)], float(np.mean(residual * residual))))
-    return min(fits, key=lambda fit: fit.error)
+    # The offset is a feature without a penalty.
+    size, u = np.append(size[kept], np.inf), np.column_stack([u[:, kept], np.full(len(u), len(u) ** -0.5)])
+    penalties = PENALTIES * max(size[:-1].sum() / len(u), 1e-30)
+    shrunk = 1 / (1 + penalties[:, None] / size)
+    residual = target - u @ (shrunk[:, :, None] * (u.T @ target))
+    for fold in folds(classes):
+        own = (u[fold] * shrunk[:, None]) @ u[fold].T  # the share of these examples in their own predictions
+        residual[:, fold] = np.linalg.solve(np.eye(len(fold)) - own, residual[:, fold])
+    errors = np.mean(residual * residual, (1, 2))
+    best = np.argmin(errors)
+    # Rounded, so that rounding errors do not choose among equal classes, as without any spikes.
+    scores = np.round(target - residual[best], 6)
+    return Fit(known[np.argmax(scores, axis=1)], float(errors[best]))
 
 
 def gram_matrix(features: Float[np.ndarray, "examples features"]) -> Float[np.ndarray, "examples examples"]:
