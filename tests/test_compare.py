@@ -296,6 +296,7 @@ def test_table_with_labels_has_accuracy_and_reconstruction(labelled):
     assert lines[0].split()[:4] == ["code", "accuracy", "SNR", "[dB]"]
     assert f"{100 * found.codes[0].accuracy:.1f} %" in lines[1]
     assert np.isnan(found["rank order"].snr) and found["rank order"].accuracy > 0.4
+    assert found.largest_class == 0.5 and lines[-1] == "The largest class has 50.0 % of the examples."
     assert np.isfinite(found["step forward"].snr)
 
 
@@ -499,9 +500,22 @@ CASES = {
         "code 'mine': `grid` must name fields of StepForwardSpikerConfig or of ContrastDecoderConfig, got 'treshold'",
     ),
     "own value": (lambda: compare(codes={"mine": (step, {"threshold": [-1.0]})}), "code 'mine': .*threshold"),
-    "labels without examples": (lambda: compare(labels=[0, 1]), "`labels` needs `signals` of shape"),
+    "labels without examples": (lambda: compare(labels=[0, 1]), "`labels` needs `signals` .*, got a single recording"),
     "number of labels": (lambda: labelled_by([0, 1]), "one class for each of the 4 examples, got shape"),
-    "kind of labels": (lambda: labelled_by([0.5, 1, 0.5, 1]), "`labels` must be integers or strings"),
+    "kind of labels": (lambda: labelled_by([0.5, 1, 0.5, 1]), r"`labels` must be integers or strings.*float64\.$"),
+    "labels as floats": (
+        lambda: labelled_by([1.0, 1, 0, 0]),
+        r"`labels` .*Give `numpy.asarray\(labels\).astype\(int\)`",
+    ),
+    "labels as objects": (lambda: labelled_by([None, 1, 0, 0]), r"`labels` must .*Give .*astype\(str\)`"),
+    "constant examples": (
+        lambda: compare(np.ones((3, 64, 2))),
+        "vary over time, which is the second axis, .*constant over the 48 steps of each example that are scored",
+    ),
+    "example without samples": (
+        lambda: compare(np.stack([SHORT, np.full_like(SHORT, np.nan), SHORT])),
+        "a sample that is not NaN in each example, got 1 example without one; the first is example 1. Remove",
+    ),
     "one class": (lambda: labelled_by([1, 1, 1, 1]), "at least two classes"),
     "a single example": (lambda: labelled_by(["a", "a", "a", "b"]), "at least two examples of each class.*'b' has one"),
 }

@@ -1,5 +1,8 @@
 # pyright: reportArgumentType=false
+import functools
 import itertools
+import re
+import warnings
 from typing import Any
 
 import jax
@@ -286,12 +289,43 @@ def test_late_start_in_single_precision():
     raster = np.random.default_rng(0).random((2500, 4)) < 0.1
     times = 3e6 + np.nonzero(raster)[0]
     assert_equal(from_events(times, np.nonzero(raster)[1], raster.shape, start=3e6), jnp.asarray(raster))
-    text = r"The first 3000000 are before `start`, 3000000 \[ms\]. Leave out `start`, and add it in double precision: "
-    with pytest.raises(ValueError, match=text + r"`numpy.asarray\(events.times, float\) \+ 3000000`, or use float64"):
+    text = r"The first 3000000 are before `start`, 3000000 \[ms\]. Compute the times in double precision: `3000000 \+ "
+    with pytest.raises(ValueError, match=text + r"1 \* numpy.asarray\(to_events\(raster\).times, float\)`, or use"):
         to_events(raster, start=3e6)
-    np.testing.assert_array_equal(np.asarray(to_events(raster).times, float) + 3e6, times)
+    np.testing.assert_array_equal(3e6 + np.asarray(to_events(raster).times, float), times)
     with pytest.raises(ValueError, match=r"before `start`, 3000000 \[ms\]. Give the times in float64, or"):
         jax.jit(lambda t: from_events(t, np.nonzero(raster)[1], raster.shape, start=3e6))(times.astype(np.float32))
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.7, 1 / 3, 5.0])
+@pytest.mark.parametrize("start", [0.0, 3e6, 1.6e12])
+def test_times_from_the_numbers_of_steps_are_in_double_precision(dt, start):
+    raster = np.random.default_rng(0).random((100_000, 4)) < 0.1
+    step, units, _ = to_events(raster)
+    times = start + dt * np.asarray(step, float)
+    np.testing.assert_array_equal(times, start + dt * np.nonzero(raster)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_equal(from_events(times, units, raster.shape, dt, start=start), jnp.asarray(raster))
+
+
+@pytest.mark.parametrize("start", [0.0, 3e6])
+def test_rounded_starts_of_steps_in_double_precision_warn(start):
+    raster = np.zeros((100_000, 4), bool)
+    raster[::7] = True
+    times, units, _ = to_events(raster, 0.1)
+    times = np.asarray(times, float) + start
+    read = functools.partial(from_events, times, units, raster.shape, 0.1, start=start)
+    with pytest.warns(UserWarning, match="all `times` are starts of steps up to the rounding of float32") as caught:
+        moved = np.asarray(read())
+    early = np.count_nonzero(moved[6::7, 0])
+    assert early > 1000 and re.search(rf"{4 * early} of 57144 events", str(caught[0].message))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_equal(read(nearest=True), jnp.asarray(raster))
+        # Other times, of which some are as near to a start.
+        times[5000] += 0.03
+        read(merge=True)
 
 
 def test_more_steps_in_double_precision():

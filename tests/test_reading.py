@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import neo
@@ -127,6 +128,20 @@ def test_first_event_as_the_origin(events, dt, start, dtype):
         # Neo and NIR know when the recording ends, so that there are no steps after it.
         last = -(-(8 * STEPS - ticks.min()) // 8) if name[:3] in ("neo", "nir") else STEPS
         np.testing.assert_array_equal(counts, expected[:last], err_msg=name)
+
+
+def test_first_event_in_single_precision_under_jit():
+    """`jax.jit` has rounded the times, which lie between 1.6e12 and 1.6e12 + 9 ms."""
+    times, units = np.array([0.0, 5.0, 9.0]), np.array([0, 1, 2])
+    read = eqx.filter_jit(lambda t, u: from_events(t, u, (10, 4), start="first"))
+    np.testing.assert_array_equal(np.nonzero(read(2.0**21 - 9 + times, units))[0], times)
+    for late in (2.0**21 - 8, 1.6e12):
+        with pytest.raises(RuntimeError, match="`times` must be in float64 after 2097152 steps"):
+            read(late + times, units)
+        with pytest.raises(RuntimeError, match="`times` must be in float64 after 2097152 steps"):
+            jax.vmap(read)(late + times[None], units[None])
+    with x64():
+        np.testing.assert_array_equal(np.nonzero(read(1.6e12 + times, units))[0], times)
 
 
 def fields_of(events):

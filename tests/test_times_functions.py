@@ -120,6 +120,27 @@ def test_sizes_that_are_not_given_are_the_smallest():
     assert slope.sum() == slope[0, 0, 0] == 1
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_of_events_refuses_times_that_single_precision_would_move(dtype):
+    unit = np.zeros(3, int)
+    for late in (np.array([1.6e12, np.inf, 1.6e12 + 3]), np.array([3e7 + 1, 3e7 + 4, 1])):
+        late = late[np.isfinite(late)] if dtype == np.int64 else late
+        with pytest.raises(ValueError, match=r"of_events: `time` must be at most 0.01 \[ms\] from the nearest float32"):
+            times.of_events(late.astype(dtype), unit[: len(late)], (1,))
+        with x64():
+            found = times.of_events(late.astype(dtype), unit[: len(late)], (1,)).times
+            np.testing.assert_array_equal(np.sort(late[np.isfinite(late)]), found[np.isfinite(found)])
+    exact = np.array([5, 2**23 + 1, 2**24 - 1], dtype)
+    np.testing.assert_array_equal(times.of_events(exact, unit, (1,)).times[0], exact)
+
+
+def test_of_events_rounds_little_or_on_purpose():
+    near, rounded = np.array([1e5 + 0.1]), np.array([3e7 + 1], np.float32)
+    found = times.of_events(near, np.zeros(1, int), (1,)).times
+    assert 0 < abs(float(found[0, 0]) - near[0]) < 0.01
+    np.testing.assert_array_equal(times.of_events(rounded, np.zeros(1, int), (1,)).times[0], rounded)
+
+
 def test_of_events_reads_the_events_of_a_raster():
     fired = np.random.default_rng(0).random((40, 2, 3)) < 0.3
     events = spark.raster.to_events(fired, 0.5, 200)

@@ -73,7 +73,8 @@ def to_events(raster: Raster, dt: Scalar = 1.0, capacity: Size | None = None, *,
     - `capacity`: the largest number of events, static. `None` stands for the number of spikes, which is known only
         outside of `jax.jit`.
     - `start`: the time at which step 0 begins [ms]. If it is more than 2**21 steps, as that of a clock that began long
-        ago, leave it out, and add it in double precision: `numpy.asarray(events.times, float) + start`.
+        ago, compute the times from the numbers of the steps: `start + dt * numpy.asarray(to_events(raster).times,
+        float)`. These are in double precision. The times of the events, converted to float64, would be rounded.
 
     **Returns:** [`Events`][] of length `capacity`, with padding after the last event.
 
@@ -213,8 +214,8 @@ def _check_exact(
         remedy = "Convert it in chunks"
     elif function == "to_events":
         remedy = (
-            f"The first {math.ceil(before)} are before `start`, {start:.15g} [ms]. Leave out `start`, and add it in "
-            f"double precision: `numpy.asarray(events.times, float) + {start:.15g}`"
+            f"The first {math.ceil(before)} are before `start`, {start:.15g} [ms]. Compute the times in double "
+            f"precision: `{start:.15g} + {dt:.15g} * numpy.asarray(to_events(raster).times, float)`"
         )
     else:
         remedy = f"The first {math.ceil(before)} are before `start`, {start:.15g} [ms]. Give the times in float64"

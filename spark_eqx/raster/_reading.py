@@ -37,17 +37,45 @@ def as_merge(function: str, merge: Merge) -> Merge:
 def steps_of(clock: Clock, times: Numbers, origin: Time, nearest: bool = False) -> jax.Array | np.ndarray:
     """The step of each time.
 
-    **Raises:** `ValueError` if single precision cannot distinguish the steps.
+    **Raises:** `ValueError` if single precision cannot distinguish the steps; under `jax.jit` an error at run time.
     """
-    if is_single(times.dtype) and not isinstance(times, Tracer) and not isinstance(clock.dt, Tracer):
-        latest = abs(np.asarray(times)[np.isfinite(np.asarray(times))]).max(initial=0)
-        if latest > EXACT_STEPS * clock.step:
-            raise ValueError(
-                f"{clock.function}: `{clock.argument}` must be in float64 after {EXACT_STEPS} steps, because float32 "
-                f"cannot distinguish more steps, got float32 up to {latest:g} [{clock.unit}] for steps of "
-                f"{clock.step:g} [{clock.unit}]."
-            )
+    if is_single(times.dtype):
+        known = not isinstance(times, Tracer)
+        latest = (np if known else jnp).where(abs(times) < np.inf, abs(times), 0).max(initial=0)
+        late = latest > EXACT_STEPS * clock.step
+        times = refuse(
+            jnp.asarray(times) if isinstance(late, Tracer) else times,
+            late,
+            f"{clock.function}: `{clock.argument}` must be in float64 after {EXACT_STEPS} steps, because float32 "
+            "cannot distinguish more steps",
+            lambda: f"float32 up to {latest:g} [{clock.unit}] for steps of {clock.step:g} [{clock.unit}]",
+        )
+    elif not nearest:
+        _warn_of_rounded(clock, times, origin)
     return step_of(times, clock.step, origin, nearest, rounding(times.dtype, clock.dt))
+
+
+def _warn_of_rounded(clock: Clock, times: Numbers, origin: Time) -> None:
+    """Warn if known times in double precision seem to be starts of steps that were rounded to single precision."""
+    known = not any(isinstance(each, Tracer) for each in (times, clock.dt, origin))
+    if not known or is_integer(times.dtype) or len(times) < _MANY_EVENTS:
+        return
+    factor, constant = rounding(np.dtype(np.float32), clock.dt)
+    for some in (times[:_MANY_EVENTS], times):  # nearly all other times differ in the first ones
+        position = (some[np.isfinite(some)] - origin) / clock.step
+        below, allowed = np.rint(position) - position, factor * abs(position) + constant
+        # With larger errors, times that are not starts of steps would be among them, too.
+        if not ((abs(below) <= allowed) & (allowed < 0.1)).all():
+            return
+    factor, constant = rounding(times.dtype, clock.dt)
+    moved = int(np.count_nonzero(below > factor * (abs(position) + abs(origin) / clock.step) + constant))
+    if moved:
+        remedy = "Pass `nearest=True`" if clock.function == "from_events" else "Round them to whole steps"
+        warn_user(
+            f"{clock.function}: {moved} of {len(position)} events are in the step before the nearest one, although all "
+            f"`{clock.argument}` are starts of steps up to the rounding of float32. {remedy}, or compute "
+            f"`{clock.argument}` in double precision."
+        )
 
 
 def warn_of_times(

@@ -18,6 +18,10 @@ from ..records.fields import shown
 from ._checks import NO_TIME, as_spike_times, with_room
 
 
+# Single precision may move known times by so much [ms].
+MOST_ROUNDING = 0.01
+
+
 def events(times: Times, size: Size | None = None) -> tuple[Float[Array, " size"], Int[Array, " size"]]:
     """Convert spike times to a list of events `(time, unit)`. The inverse is
     [`of_events`][spark_eqx.times.of_events].
@@ -77,11 +81,12 @@ def of_events(time: Numbers, unit: Numbers, shape: Shape, count: Size | None = N
         is known only outside of `jax.jit`.
 
     **Returns:** [`SpikeTimes`][] of shape `(*units, count)`, in the dtype of `time`; integers become JAX's default
-    floats.
+    floats, and float64 becomes float32 without JAX's double precision.
 
-    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` for NaN and `-inf`, for an event outside
-    the units, and for more events of a unit than `count`; under `jax.jit` these are errors at run time
-    (`equinox.error_if`).
+    **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` for known times that single precision
+    would move by more than 0.01 ms, which happens after about three minutes; pass them in float32 if that is precise
+    enough. `ValueError` for NaN and `-inf`, for an event outside the units, and for more events of a unit than `count`;
+    under `jax.jit` these are errors at run time (`equinox.error_if`).
     """
     if isinstance(time, SpikeTimes):
         raise TypeError(
@@ -98,7 +103,7 @@ def of_events(time: Numbers, unit: Numbers, shape: Shape, count: Size | None = N
         raise TypeError(f"of_events: `shape` must be a tuple of integers, (*units,), got {shape!r}.")
     units = tuple(as_size("of_events", "shape", each, "units") for each in shape)
     size = math.prod(units)
-    moment = jnp.asarray(time) if jnp.issubdtype(time.dtype, jnp.floating) else jnp.asarray(time, float)
+    moment = _as_floats(time)
     # NumPy's indices keep their 64 bits for the check: cut to the 32 of JAX, 2**32 would become unit 0.
     index = unit.astype(jnp.int32) if isinstance(unit, jax.Array) else unit
     spike = (moment != jnp.inf) & (index != -1)
@@ -120,3 +125,20 @@ def of_events(time: Numbers, unit: Numbers, shape: Shape, count: Size | None = N
     times = jnp.full((size, room), jnp.inf, moment.dtype)
     times = times.at[place, number - first[place]].set(moment[order], mode="drop", unique_indices=True)
     return SpikeTimes(times.reshape(*units, room))
+
+
+def _as_floats(time: Numbers) -> Float[Array, " events"]:
+    """Times as JAX's floats, if these are precise enough for them."""
+    moment = jnp.asarray(time) if jnp.issubdtype(time.dtype, jnp.floating) else jnp.asarray(time, float)
+    if isinstance(time, Tracer) or moment.dtype == time.dtype:
+        return moment
+    finite = np.asarray(time)[np.isfinite(time)].astype(float)
+    moved = abs(finite.astype(moment.dtype) - finite).max(initial=0)
+    if moved > MOST_ROUNDING:
+        raise ValueError(
+            f"of_events: `time` must be at most {MOST_ROUNDING} [ms] from the nearest float32, got {time.dtype} up to "
+            f"{abs(finite).max():.15g} [ms], which is moved by {moved:.2g} [ms]. Subtract the start of the recording "
+            "in double precision, use float64 (jax_enable_x64), or give `time.astype(numpy.float32)` if that is "
+            "precise enough."
+        )
+    return moment

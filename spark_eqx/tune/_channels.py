@@ -32,8 +32,10 @@ class Scored(NamedTuple):
     groups: tuple[Samples, ...]
 
 
-def scored_samples(function: str, values: np.ndarray, kept: int) -> Scored:
+def scored_samples(function: str, values: np.ndarray, kept: int, examples: int | None = None) -> Scored:
     """The scored samples among the first `kept` steps of `values`, an array of shape `(steps, *channels)`.
+
+    For several `examples`, the axis of steps holds those of all examples.
 
     **Raises:** `ValueError` for infinite samples, for a channel without a sample, and if all channels are flat.
     """
@@ -46,6 +48,8 @@ def scored_samples(function: str, values: np.ndarray, kept: int) -> Scored:
         )
     values = values[:kept]
     steps = f"{counted(kept, 'step')} that {'is' if kept == 1 else 'are'} scored"
+    if examples:
+        steps = f"{counted(kept // examples, 'step')} of each example that are scored"
     present = ~np.isnan(values)
     if (wrong := np.asarray(~present.any(0))).any():
         raise ValueError(
@@ -55,8 +59,8 @@ def scored_samples(function: str, values: np.ndarray, kept: int) -> Scored:
     flat = np.fmax.reduce(values) == np.fmin.reduce(values)
     if flat.all():
         raise ValueError(
-            f"{function}: `signals` must vary over time, which is the first axis, in at least one channel; "
-            f"{named_channels(flat, shape, 'is', 'are')} constant over the {steps}."
+            f"{function}: `signals` must vary over time, which is the {'second' if examples else 'first'} axis, in at "
+            f"least one channel; {named_channels(flat, shape, 'is', 'are')} constant over the {steps}."
         )
     return Scored(present & ~flat, _groups(present & ~flat))
 

@@ -84,8 +84,9 @@ def compare(
     squared error: the linear and the arc-cosine kernel of the numbers of spikes in `bins` parts of the time, and the
     summed outputs of 256 random neurons with time constants of 5 and of 20 steps, in 4 and in 8 parts of the time. The
     accuracy is a guide to the accuracy of a network that is trained on the spikes. It is too high because the best of 8
-    settings is chosen: about 65 % for 60 examples of two classes without any information. If there are more than 500
-    examples, 500 of them are classified, with the same shares of the classes, but at least two examples of each.
+    settings is chosen: about 65 % for 60 examples of two classes without any information, and more for the best of all
+    codes. With shuffled `labels`, you see how much that is for your data. If there are more than 500 examples, 500 of
+    them are classified, with the same shares of the classes, but at least two examples of each.
 
     **Limit.** `most_spikes` holds for each channel, with the spikes of all its units and the duration of its samples
     that are not missing. A code that draws random numbers is chosen so that the mean number of spikes over at least 16
@@ -155,7 +156,7 @@ def compare(
     chosen = _grids(codes, Steps(dt, steps, effort == "full"), classes is not None)
     by_time = np.moveaxis(values, 0, 1).reshape(steps * examples, channels)
     kept = steps - lags
-    scored = scored_samples("compare", by_time, kept * examples).present
+    scored = scored_samples("compare", by_time, kept * examples, examples if batched else None).present
     present = np.moveaxis(np.asarray(scored).reshape(kept, examples, channels), 0, 1)
     flat = np.asarray(~np.asarray(present).any((0, 1)))
     if flat.any():
@@ -185,7 +186,8 @@ def compare(
     # The sort is stable, so codes of equal scores are in the order of their SNR.
     found.sort(key=lambda code: -np.inf if np.isnan(code.snr) else code.snr, reverse=True)
     found.sort(key=lambda code: (False,) if code.reason else (True, *rank(code)), reverse=True)
-    return Comparison(tuple(found), most, loss, jitter, indices(flat, (channels,)))
+    largest = np.nan if classes is None else float(np.bincount(classes).max() / examples)
+    return Comparison(tuple(found), most, loss, jitter, indices(flat, (channels,)), largest)
 
 
 def _refuse_traced(given: Mapping[str, Any]) -> None:
@@ -215,6 +217,12 @@ def _signals(signals: Signal) -> tuple[Float[np.ndarray, "examples steps channel
     with np.errstate(over="ignore"):
         values = np.asarray(jnp.asarray(array, jax.dtypes.canonicalize_dtype(state_dtype(array.dtype))))
     _check_precision(np.asarray(array, float), values)
+    if array.ndim == 3 and (missing := np.isnan(values).all((1, 2))).any():
+        raise ValueError(
+            "compare: `signals` must have a sample that is not NaN in each example, got "
+            f"{counted(int(missing.sum()), 'example')} without one; the first is example {missing.argmax()}. Remove "
+            "them and their `labels`."
+        )
     return (values, True) if values.ndim == 3 else (values[None], False)
 
 
@@ -255,14 +263,19 @@ def _classes(labels: Labels, examples: int, batched: bool) -> Int[np.ndarray, " 
     """The labels as integers, checked."""
     given = np.asarray(without_mask("compare", "labels", labels, "a class"))
     if not batched:
-        raise ValueError("compare: `labels` needs `signals` of shape (examples, steps, channels).")
+        raise ValueError(
+            "compare: `labels` needs `signals` of shape (examples, steps, channels), got a single recording of shape "
+            "(steps, channels)."
+        )
     if given.shape != (examples,):
         raise ValueError(
             f"compare: `labels` must have one class for each of the {counted(examples, 'example')}, got shape "
             f"{given.shape}."
         )
     if given.dtype.kind not in "biuUS":
-        remedy = " Give `numpy.asarray(labels).astype(str)`." if given.dtype.kind == "O" else ""
+        whole = given.dtype.kind == "f" and (given % 1 == 0).all()
+        kind = "int" if whole else "str" if given.dtype.kind == "O" else ""
+        remedy = f" Give `numpy.asarray(labels).astype({kind})`." if kind else ""
         raise TypeError(f"compare: `labels` must be integers or strings, got an array of dtype {given.dtype}.{remedy}")
     names, classes, sizes = np.unique(given, return_inverse=True, return_counts=True)
     if len(names) < 2:

@@ -85,6 +85,8 @@ class Comparison:
     - `loss`: the probability with which each spike was lost.
     - `jitter`: the standard deviation of the time by which spikes were moved [ms].
     - `left_out`: the channels that are constant and have no score.
+    - `largest_class`: the share of the examples in the largest class, which is the accuracy of always guessing it; NaN
+        without labels.
     """
 
     codes: tuple[CodeResult, ...]
@@ -92,6 +94,7 @@ class Comparison:
     loss: float
     jitter: float
     left_out: tuple[Any, ...] = ()
+    largest_class: float = np.nan
 
     @property
     def best(self) -> Sequential:
@@ -122,13 +125,15 @@ class Comparison:
         return len(self.codes)
 
     def __repr__(self) -> str:
-        labelled = any(not np.isnan(each.accuracy) for each in self.codes)
+        labelled = not np.isnan(self.largest_class)
         heads = ["code", *["accuracy"] * labelled, "SNR [dB]", "spikes/s", "delay [ms]"]
         heads += [f"{100 * self.loss:.3g} % lost", f"{self.jitter:g} ms jitter"]
         rows = [_cells(each, labelled) for each in self.codes if not each.reason]
         lines = _aligned([[*heads, "setting"], *rows])
         width = max(len(each.name) for each in self.codes)
-        return "\n".join([*lines, *(f"{each.name:{width}}  {each.reason}" for each in self.codes if each.reason)])
+        lines += [f"{each.name:{width}}  {each.reason}" for each in self.codes if each.reason]
+        lines += [f"The largest class has {100 * self.largest_class:.1f} % of the examples."] * labelled
+        return "\n".join(lines)
 
 
 def without_setting(name: str, reason: str, table: dict[str, np.ndarray] | None = None) -> CodeResult:
