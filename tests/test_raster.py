@@ -305,7 +305,7 @@ def test_times_from_the_numbers_of_steps_are_in_double_precision(dt, start):
     times = start + dt * np.asarray(step, float)
     np.testing.assert_array_equal(times, start + dt * np.nonzero(raster)[0])
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         assert_equal(from_events(times, units, raster.shape, dt, start=start), jnp.asarray(raster))
 
 
@@ -321,7 +321,7 @@ def test_rounded_starts_of_steps_in_double_precision_warn(start):
     early = np.count_nonzero(moved[6::7, 0])
     assert early > 1000 and re.search(rf"{4 * early} of 57144 events", str(caught[0].message))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         assert_equal(read(nearest=True), jnp.asarray(raster))
         # Other times, of which some are as near to a start.
         times[5000] += 0.03
