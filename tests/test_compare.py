@@ -296,7 +296,7 @@ def test_table_with_labels_has_accuracy_and_reconstruction(labelled):
     assert lines[0].split()[:4] == ["code", "accuracy", "SNR", "[dB]"]
     assert f"{100 * found.codes[0].accuracy:.1f} %" in lines[1]
     assert np.isnan(found["rank order"].snr) and found["rank order"].accuracy > 0.4
-    assert found.largest_class == 0.5 and lines[-1] == "The largest class has 50.0 % of the examples."
+    assert found.largest_class == 0.5 and lines[-1] == "Always guessing the largest class: 50.0 %"
     assert np.isfinite(found["step forward"].snr)
 
 

@@ -309,12 +309,13 @@ def test_times_from_the_numbers_of_steps_are_in_double_precision(dt, start):
         assert_equal(from_events(times, units, raster.shape, dt, start=start), jnp.asarray(raster))
 
 
-@pytest.mark.parametrize("start", [0.0, 3e6])
-def test_rounded_starts_of_steps_in_double_precision_warn(start):
+@pytest.mark.parametrize(("start", "after"), [(0.0, True), (3e6, True), (100.0, False)])
+def test_rounded_starts_of_steps_in_double_precision_warn(start, after):
+    """Rounded before or after the start was added."""
     raster = np.zeros((100_000, 4), bool)
     raster[::7] = True
     times, units, _ = to_events(raster, 0.1)
-    times = np.asarray(times, float) + start
+    times = np.asarray(times, float) + start if after else np.float32(start + 0.1 * np.nonzero(raster)[0]).astype(float)
     read = functools.partial(from_events, times, units, raster.shape, 0.1, start=start)
     with pytest.warns(UserWarning, match="all `times` are starts of steps up to the rounding of float32") as caught:
         moved = np.asarray(read())
@@ -326,6 +327,28 @@ def test_rounded_starts_of_steps_in_double_precision_warn(start):
         # Other times, of which some are as near to a start.
         times[5000] += 0.03
         read(merge=True)
+
+
+def test_ten_rounded_starts_of_steps_warn():
+    exact = 0.1 * np.arange(1000, 2000)
+    rounded = np.float32(exact).astype(float)
+    early = rounded[rounded < exact - 1e-6][:10]
+    with pytest.warns(UserWarning, match="10 of 10 events are in the step before the nearest one"):
+        from_events(early, np.zeros(10, int), (2000, 1), 0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        from_events(early[1:], np.zeros(9, int), (2000, 1), 0.1)
+
+
+def test_late_start_must_be_in_double_precision():
+    times, units = 1.6e12 + np.arange(3.0), np.arange(3)
+    for start in (np.float32(1.6e12), jnp.asarray(1.6e12)):
+        with pytest.raises(
+            ValueError, match=r"`start` must be in double precision from 16777216 \[ms\] on.*in float32"
+        ):
+            from_events(times, units, (10, 3), start=start)
+    early = np.arange(3.0) + 2**23
+    assert_equal(from_events(early, units, (3, 3), start=np.float32(2**23)), jnp.eye(3, dtype=bool))
 
 
 def test_more_steps_in_double_precision():

@@ -134,8 +134,20 @@ def test_of_events_refuses_times_that_single_precision_would_move(dtype):
     np.testing.assert_array_equal(times.of_events(exact, unit, (1,)).times[0], exact)
 
 
+def test_of_events_refuses_late_times_in_single_precision():
+    of_one = functools.partial(times.of_events, shape=(1,), count=2)
+    unit = np.zeros(2, int)
+    for late in (2.0**24, 1.6e12):
+        with pytest.raises(ValueError, match=r"must be in float64 from 16777216 \[ms\] on, .*, got .* in float32"):
+            of_one(np.array([late, np.inf], np.float32), unit)
+        with pytest.raises(RuntimeError, match=r"must be in float64 from 16777216 \[ms\] on"):
+            eqx.filter_jit(of_one)(np.array([late, late + 5]), unit)
+    early = np.array([5.0, 2.0**24 - 1])
+    np.testing.assert_array_equal(eqx.filter_jit(of_one)(early, unit).times[0], early)
+
+
 def test_of_events_rounds_little_or_on_purpose():
-    near, rounded = np.array([1e5 + 0.1]), np.array([3e7 + 1], np.float32)
+    near, rounded = np.array([1e5 + 0.1]), np.array([1e6 + 0.3], np.float32)
     found = times.of_events(near, np.zeros(1, int), (1,)).times
     assert 0 < abs(float(found[0, 0]) - near[0]) < 0.01
     np.testing.assert_array_equal(times.of_events(rounded, np.zeros(1, int), (1,)).times[0], rounded)

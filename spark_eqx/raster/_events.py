@@ -159,10 +159,12 @@ def from_events(
     2**34 ticks, as a clock that wraps does, unless the events are ordered by unit. A tick is 1 for integers, and a
     microsecond for floats.
 
-    **Warns:** `UserWarning` for 100 or more known events if more than half of the steps, and more than 1000, are before
-    all of them and `start` is `None`. Also, because their times may be in another unit: if they are at 100 or more
-    times, but all in one of several steps; and if they are in at most 1 % of the steps, with 100 or more times per
-    step, and more than half of them are in the same step as an earlier event of the same unit.
+    **Warns:** `UserWarning` for 10 or more known events in float64 that are starts of steps up to the rounding of
+    float32, if this rounding has moved some to the step before: pass `nearest=True`. For 100 or more known events if
+    more than half of the steps, and more than 1000, are before all of them and `start` is `None`. Also, because their
+    times may be in another unit: if they are at 100 or more times, but all in one of several steps; and if they are in
+    at most 1 % of the steps, with 100 or more times per step, and more than half of them are in the same step as an
+    earlier event of the same unit.
     """
     times, units, sizes = _checked("from_events", times, units, shape)
     clock = Clock("from_events", "times", "ms", 1.0, milliseconds("from_events", dt))

@@ -26,6 +26,9 @@ _CLOCK_BITS = (23, 24, 31, 32, 34)
 # With fewer events, a warning about their times may be wrong: a unit that rarely fires may begin late.
 _MANY_EVENTS = 100
 
+# So many times are never at starts of steps by chance.
+_FEW_EVENTS = 10
+
 
 def as_merge(function: str, merge: Merge) -> Merge:
     """The argument `merge` of a reader, checked."""
@@ -46,8 +49,8 @@ def steps_of(clock: Clock, times: Numbers, origin: Time, nearest: bool = False) 
         times = refuse(
             jnp.asarray(times) if isinstance(late, Tracer) else times,
             late,
-            f"{clock.function}: `{clock.argument}` must be in float64 after {EXACT_STEPS} steps, because float32 "
-            "cannot distinguish more steps",
+            f"{clock.function}: `{clock.argument}` must be in float64 after {EXACT_STEPS} steps, because float32, to "
+            "which `jax.jit` converts float64, cannot distinguish more steps; subtract the start in NumPy first",
             lambda: f"float32 up to {latest:g} [{clock.unit}] for steps of {clock.step:g} [{clock.unit}]",
         )
     elif not nearest:
@@ -58,17 +61,20 @@ def steps_of(clock: Clock, times: Numbers, origin: Time, nearest: bool = False) 
 def _warn_of_rounded(clock: Clock, times: Numbers, origin: Time) -> None:
     """Warn if known times in double precision seem to be starts of steps that were rounded to single precision."""
     known = not any(isinstance(each, Tracer) for each in (times, clock.dt, origin))
-    if not known or is_integer(times.dtype) or len(times) < _MANY_EVENTS:
+    if not known or is_integer(times.dtype) or len(times) < _FEW_EVENTS:
         return
+    before = abs(origin) / clock.step
     factor, constant = rounding(np.dtype(np.float32), clock.dt)
     for some in (times[:_MANY_EVENTS], times):  # nearly all other times differ in the first ones
         position = (some[np.isfinite(some)] - origin) / clock.step
-        below, allowed = np.rint(position) - position, factor * abs(position) + constant
-        # With larger errors, times that are not starts of steps would be among them, too.
-        if not ((abs(below) <= allowed) & (allowed < 0.1)).all():
+        below = np.rint(position) - position
+        # Rounded before the origin was added, or afterwards. With larger errors, times that are not starts of steps
+        # would be among them, too.
+        errors = [factor * (abs(position) + size) + constant for size in (0, before)]
+        if not any(((abs(below) <= error) & (error < 0.1)).all() for error in errors):
             return
     factor, constant = rounding(times.dtype, clock.dt)
-    moved = int(np.count_nonzero(below > factor * (abs(position) + abs(origin) / clock.step) + constant))
+    moved = int(np.count_nonzero(below > factor * (abs(position) + before) + constant))
     if moved:
         remedy = "Pass `nearest=True`" if clock.function == "from_events" else "Round them to whole steps"
         warn_user(

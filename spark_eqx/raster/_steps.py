@@ -21,6 +21,9 @@ from ..records.numbers import concrete, is_integer, is_single, rounding
 # error of up to 2^-24, so that the error that `rounding` allows for reaches half a step.
 EXACT_STEPS = 2**21
 
+# From here on, neighbours in float32 are more than 1 ms apart.
+FLOAT32_MS = 2**24
+
 Milliseconds: TypeAlias = float | Float[Array, ""]
 
 # A time in the unit of the events: integers are exact.
@@ -83,7 +86,13 @@ def as_start(function: str, start: Start | None, known: bool = True) -> Millisec
             raise TypeError(f'{function}: `start` must be a number [ms], finite, or "first", got {start!r}.')
         return start
     if known or not isinstance(start, Tracer):
-        return known_milliseconds(function, start, "start", finite)
+        value = known_milliseconds(function, start, "start", finite)
+        if getattr(start, "dtype", None) == np.float32 and abs(value) >= FLOAT32_MS:
+            raise ValueError(
+                f"{function}: `start` must be in double precision from {FLOAT32_MS} [ms] on, where float32 cannot "
+                f"distinguish milliseconds, got {value:.15g} [ms] in float32. Give a float of Python."
+            )
+        return value
     return milliseconds(function, start, "start", finite)
 
 

@@ -12,9 +12,10 @@ from jaxtyping import Array, Float, Int
 from .._arguments import Numbers, Shape, Size, Times, as_size
 from ..core.payloads import SpikeTimes
 from ..core.running.unroll_arguments import refuse
-from ..raster._steps import as_indices, as_times
+from ..raster._steps import FLOAT32_MS, as_indices, as_times
 from ..records.class_names import counted
 from ..records.fields import shown
+from ..records.numbers import is_single
 from ._checks import NO_TIME, as_spike_times, with_room
 
 
@@ -85,8 +86,8 @@ def of_events(time: Numbers, unit: Numbers, shape: Shape, count: Size | None = N
 
     **Raises:** `TypeError` or `ValueError` for invalid arguments. `ValueError` for known times that single precision
     would move by more than 0.01 ms, which happens after about three minutes; pass them in float32 if that is precise
-    enough. `ValueError` for NaN and `-inf`, for an event outside the units, and for more events of a unit than `count`;
-    under `jax.jit` these are errors at run time (`equinox.error_if`).
+    enough. `ValueError` for NaN and `-inf`, for times in float32 from 2**24 ms on, for an event outside the units, and
+    for more events of a unit than `count`; under `jax.jit` these are errors at run time (`equinox.error_if`).
     """
     if isinstance(time, SpikeTimes):
         raise TypeError(
@@ -107,6 +108,13 @@ def of_events(time: Numbers, unit: Numbers, shape: Shape, count: Size | None = N
     # NumPy's indices keep their 64 bits for the check: cut to the 32 of JAX, 2**32 would become unit 0.
     index = unit.astype(jnp.int32) if isinstance(unit, jax.Array) else unit
     spike = (moment != jnp.inf) & (index != -1)
+    if is_single(moment.dtype):
+        late = spike & (abs(moment) >= FLOAT32_MS)
+        text = (
+            f"of_events: `time` must be in float64 from {FLOAT32_MS} [ms] on, where float32, to which `jax.jit` "
+            "converts float64, cannot distinguish milliseconds; subtract the start in NumPy first"
+        )
+        moment = refuse(moment, (late & jnp.isfinite(moment)).any(), text, lambda: f"{moment[late][0]:g} in float32")
     wrong, outside = spike & ~jnp.isfinite(moment), spike & ((index < 0) | (index >= size))
     text = "of_events: `time` must be finite [ms], or `inf` for padding"
     moment = refuse(moment, wrong.any(), text, lambda: f"{moment[wrong][0]:g}")
@@ -138,7 +146,7 @@ def _as_floats(time: Numbers) -> Float[Array, " events"]:
         raise ValueError(
             f"of_events: `time` must be at most {MOST_ROUNDING} [ms] from the nearest float32, got {time.dtype} up to "
             f"{abs(finite).max():.15g} [ms], which is moved by {moved:.2g} [ms]. Subtract the start of the recording "
-            "in double precision, use float64 (jax_enable_x64), or give `time.astype(numpy.float32)` if that is "
-            "precise enough."
+            "in double precision, or use float64 (jax_enable_x64). If float32 is precise enough, give "
+            "`time.astype(numpy.float32)`."
         )
     return moment

@@ -132,7 +132,7 @@ class Comparison:
         lines = _aligned([[*heads, "setting"], *rows])
         width = max(len(each.name) for each in self.codes)
         lines += [f"{each.name:{width}}  {each.reason}" for each in self.codes if each.reason]
-        lines += [f"The largest class has {100 * self.largest_class:.1f} % of the examples."] * labelled
+        lines += [f"Always guessing the largest class: {100 * self.largest_class:.1f} %"] * labelled
         return "\n".join(lines)
 
 
