@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import findings
+import spike_times_page
 from compare import add_ratios
 from suites import STYLES, SUITES, Suite, suite_of
 from tables import NAMES, facts_page, folded, losses_page, markdown, work_page
@@ -21,7 +22,8 @@ FINDINGS = {
 def write_page(results: dict[str, Any], source: Path) -> None:
     """Write the page of a suite, its targets and, if matplotlib is installed, its plot."""
     suite = suite_of(results)
-    suite.page.write_text(page(results, source))
+    before = suite.page.read_text() if suite.page.exists() else ""
+    suite.page.write_text(spike_times_page.kept(before, page(results, source)))
     suite.missed.write_text(targets_page(results, source))
     print(f"written: {suite.page}, {suite.missed}")
     try:

@@ -22,6 +22,12 @@ def write(results: dict[str, Any]) -> None:
     print("written: " + ", ".join(map(str, [PAGE, *written])))
 
 
+def kept(before: str, page: str) -> str:
+    """A page that was written anew, with the section of the page before."""
+    begin, end = before.find(TITLE), page.find(NEXT)
+    return page if begin < 0 else page[:end] + before[begin : before.index(NEXT)] + page[end:]
+
+
 def section(results: dict[str, Any]) -> str:
     pictures = "\n".join(
         f"![Time of spike times and of rasters by dt](assets/{_path(style).name}#only-{style})" for style in STYLES
