@@ -13,7 +13,7 @@ import pytest
 import quantities as pq
 
 from spark_eqx import FloatArray, SpikeArray
-from spark_eqx.raster import Events, from_events, pack, to_events, unpack
+from spark_eqx.raster import Events, from_events, pack, to_events, to_tonic, unpack
 
 from .helpers import assert_equal, stack, with_sweep, x64
 
@@ -347,6 +347,9 @@ def test_late_start_must_be_in_double_precision():
             ValueError, match=r"`start` must be in double precision from 16777216 \[ms\] on.*in float32"
         ):
             from_events(times, units, (10, 3), start=start)
+        for write in (to_events, to_tonic):
+            with pytest.raises(ValueError, match=r"`start` must be in double precision from 16777216 \[ms\] on"):
+                write(np.ones((4, 1), bool), start=start)
     early = np.arange(3.0) + 2**23
     assert_equal(from_events(early, units, (3, 3), start=np.float32(2**23)), jnp.eye(3, dtype=bool))
 

@@ -58,7 +58,14 @@ def milliseconds(function: str, value: Any, argument: str = "dt", check: Check =
             raise TypeError(f"{function}: `{argument}` must be one time, such as 1.0 [ms], got {value!r}.") from None
     if isinstance(value, np.generic) and is_single(value.dtype):
         value = jnp.asarray(value)  # keeps its precision, which `rounding` needs
-    return as_number(function, argument, value, "ms", check)
+    number = as_number(function, argument, value, "ms", check)
+    known = concrete(number)
+    if known is not None and getattr(number, "dtype", None) == np.float32 and abs(float(known)) >= FLOAT32_MS:
+        raise ValueError(
+            f"{function}: `{argument}` must be in double precision from {FLOAT32_MS} [ms] on, where float32 cannot "
+            f"distinguish milliseconds, got {float(known):.15g} [ms] in float32. Give a float of Python."
+        )
+    return number
 
 
 def known_milliseconds(function: str, value: Any, argument: str = "dt", check: Check = positive) -> float:
@@ -86,13 +93,7 @@ def as_start(function: str, start: Start | None, known: bool = True) -> Millisec
             raise TypeError(f'{function}: `start` must be a number [ms], finite, or "first", got {start!r}.')
         return start
     if known or not isinstance(start, Tracer):
-        value = known_milliseconds(function, start, "start", finite)
-        if getattr(start, "dtype", None) == np.float32 and abs(value) >= FLOAT32_MS:
-            raise ValueError(
-                f"{function}: `start` must be in double precision from {FLOAT32_MS} [ms] on, where float32 cannot "
-                f"distinguish milliseconds, got {value:.15g} [ms] in float32. Give a float of Python."
-            )
-        return value
+        return known_milliseconds(function, start, "start", finite)
     return milliseconds(function, start, "start", finite)
 
 

@@ -146,7 +146,7 @@ def _as_floats(time: Numbers) -> Float[Array, " events"]:
         raise ValueError(
             f"of_events: `time` must be at most {MOST_ROUNDING} [ms] from the nearest float32, got {time.dtype} up to "
             f"{abs(finite).max():.15g} [ms], which is moved by {moved:.2g} [ms]. Subtract the start of the recording "
-            "in double precision, or use float64 (jax_enable_x64). If float32 is precise enough, give "
-            "`time.astype(numpy.float32)`."
+            "in double precision, or use float64 (jax_enable_x64)"
+            + ("; or, if float32 is precise enough, give `time.astype(numpy.float32)`." if moved < 1 else ".")
         )
     return moment
