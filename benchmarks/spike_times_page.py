@@ -23,7 +23,7 @@ def write(results: dict[str, Any]) -> None:
 
 
 def kept(before: str, page: str) -> str:
-    """A page that was written anew, with the section of the page before."""
+    """The new text of a page, with the section on spike times of its text before."""
     begin, end = before.find(TITLE), page.find(NEXT)
     return page if begin < 0 else page[:end] + before[begin : before.index(NEXT)] + page[end:]
 

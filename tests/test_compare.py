@@ -535,6 +535,10 @@ def with_value(value: float, where: Any = 5) -> np.ndarray:
     return signals
 
 
+def test_largest_class_of_unequal_ones():
+    assert compare(np.stack([SHORT] * 5), labels=list("aabbb")).largest_class == 0.6
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_invalid_arguments(case):
     call, message = CASES[case]

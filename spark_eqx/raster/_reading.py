@@ -26,7 +26,7 @@ _CLOCK_BITS = (23, 24, 31, 32, 34)
 # With fewer events, a warning about their times may be wrong: a unit that rarely fires may begin late.
 _MANY_EVENTS = 100
 
-# So many times are never at starts of steps by chance.
+# Fewer times may all be near starts of steps by chance.
 _FEW_EVENTS = 10
 
 

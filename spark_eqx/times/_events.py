@@ -19,7 +19,7 @@ from ..records.numbers import is_single
 from ._checks import NO_TIME, as_spike_times, with_room
 
 
-# Single precision may move known times by so much [ms].
+# Known times are refused if single precision would move one of them by more than this [ms].
 MOST_ROUNDING = 0.01
 
 
@@ -109,12 +109,12 @@ def of_events(time: Numbers, unit: Numbers, shape: Shape, count: Size | None = N
     index = unit.astype(jnp.int32) if isinstance(unit, jax.Array) else unit
     spike = (moment != jnp.inf) & (index != -1)
     if is_single(moment.dtype):
-        late = spike & (abs(moment) >= FLOAT32_MS)
+        late = spike & jnp.isfinite(moment) & (abs(moment) >= FLOAT32_MS)
         text = (
             f"of_events: `time` must be in float64 from {FLOAT32_MS} [ms] on, where float32, to which `jax.jit` "
             "converts float64, cannot distinguish milliseconds; subtract the start in NumPy first"
         )
-        moment = refuse(moment, (late & jnp.isfinite(moment)).any(), text, lambda: f"{moment[late][0]:g} in float32")
+        moment = refuse(moment, late.any(), text, lambda: f"{moment[late][0]:g} in float32")
     wrong, outside = spike & ~jnp.isfinite(moment), spike & ((index < 0) | (index >= size))
     text = "of_events: `time` must be finite [ms], or `inf` for padding"
     moment = refuse(moment, wrong.any(), text, lambda: f"{moment[wrong][0]:g}")

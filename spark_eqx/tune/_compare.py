@@ -85,8 +85,8 @@ def compare(
     summed outputs of 256 random neurons with time constants of 5 and of 20 steps, in 4 and in 8 parts of the time. The
     accuracy is a guide to the accuracy of a network that is trained on the spikes. It is too high because the best of 8
     settings is chosen: about 65 % for 60 examples of two classes without any information, and more for the best of all
-    codes. With shuffled `labels`, you see how much that is for your data. If there are more than 500 examples, 500 of
-    them are classified, with the same shares of the classes, but at least two examples of each.
+    codes. Shuffled `labels` show how much it is for your data. If there are more than 500 examples, 500 of them are
+    classified, with the same shares of the classes, but at least two examples of each.
 
     **Limit.** `most_spikes` holds for each channel, with the spikes of all its units and the duration of its samples
     that are not missing. A code that draws random numbers is chosen so that the mean number of spikes over at least 16
