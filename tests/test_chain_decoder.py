@@ -219,6 +219,7 @@ def test_errors(name):
     assert complaint(CASES[name]) is None
 
 
+@pytest.mark.sweep
 def test_a_chain_of_a_decoder_and_stages_without_state_has_from_times():
     scale, encoder = Scale(mins=jnp.array([-80.0, 0.0]), maxs=40.0), RegularSpiker()
     signal, at = jnp.array([-20.0, 30.0]), np.array([0.0, 60.0, 90.0])

@@ -25,7 +25,7 @@ from spark_eqx.tune.__main__ import main
 from spark_eqx.tune._code_trials import Recording
 from spark_eqx.tune._codes import LIBRARY, Steps
 
-from .helpers import x64
+from .helpers import with_sweep, x64
 
 
 STEPS, DT, MOST, KEY = 600, 4.0, 60.0, jr.key(3)
@@ -78,7 +78,7 @@ def check_numbers(code: tune.CodeResult) -> None:
     assert code.delay == delay
 
 
-@pytest.mark.parametrize("name", CODES[:4])
+@pytest.mark.parametrize("name", with_sweep(*CODES[3:0:-1], CODES[0]))
 def test_numbers_equal_those_of_the_returned_encoder_and_decoder(found, name):
     check_numbers(found[name])
 
@@ -215,6 +215,7 @@ def test_own_code_is_searched_with_the_fields_of_its_decoder():
         np.testing.assert_allclose(code.spikes_by_channel, rates, rtol=1e-6)
 
 
+@pytest.mark.sweep
 def test_own_code_is_decoded_under_any_name_and_from_the_start_that_its_grid_names():
     sod = lambda start: SendOnDeltaSpiker(start=start, dt=DT)
     codes = {
@@ -282,6 +283,7 @@ def test_score_is_that_of_the_returned_spikes(labelled):
         assert (code.accuracy, code.squared_error) == pytest.approx(expected)
 
 
+@pytest.mark.sweep
 def test_error_decides_between_equal_accuracies():
     x, labels = sequences(np.random.default_rng(3), 40)
     found = tune.compare(x, key=KEY, codes=["regular", "latency", "step forward", "send on delta"], labels=labels)
@@ -348,7 +350,7 @@ def test_folds_with_a_kernel_equal_fits_without_each_fold():
 
 
 @pytest.mark.parametrize("active", [1.0, 0.001])
-@pytest.mark.parametrize(("classes", "examples"), [(2, 20), (10, 10)])
+@pytest.mark.parametrize(("classes", "examples"), with_sweep((2, 20), (10, 10), several=True))
 def test_features_without_information_are_as_good_as_a_guess(classes, examples, active):
     """Also where nearly all examples are equal, so that rounding errors would choose their class."""
     labels = np.arange(classes * examples) % classes

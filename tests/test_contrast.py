@@ -73,7 +73,7 @@ def walks(seed, steps=STEPS, units=UNITS, scale=0.04, dtype=float):
 Y = golden("innuce-spikify", "sf_th0.05")["input"]
 
 
-@pytest.mark.parametrize("precise", [False, True])
+@pytest.mark.parametrize("precise", with_sweep(False, True))
 def test_open_loop_encoders_match_other_packages(precise):
     with x64() if precise else contextlib.nullcontext():
         y = jnp.asarray(Y, float if precise else np.float32)
@@ -607,6 +607,7 @@ def test_gradient_of_the_count_with_respect_to_the_threshold(cls):
     np.testing.assert_allclose(slope, -x[-1, 0] / threshold**2, rtol=0.02)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("make", with_sweep(StepForwardSpiker, SendOnDeltaSpiker))
 def test_spike_times_have_a_gradient_without_a_count(make):
     """A shift of the signal by `h` moves the time of a crossing by `-h / slope`."""

@@ -36,8 +36,14 @@ LONG = [
     "fit.md",
     "keys.md",
     "need_an_encoder.md",
+    "sound.md",
+    "state.md",
+    "times.md",
+    "times_or_rasters.md",
+    "units.md",
+    "upgrading.md",
+    "which_code.md",
 ]
-LONG += ["sound.md", "units.md", "which_code.md"]
 SOURCES = [page for page in sorted(DOCS.rglob("*.md")) if "_site" not in page.parts]
 PAGES = [page for page in SOURCES if page not in ELSEWHERE and BLOCK.search(page.read_text())]
 

@@ -1059,6 +1059,7 @@ def test_range_warning_is_repeated_if_it_is_an_error():
                 poisson.init(jnp.full(3, 2.0))
 
 
+@pytest.mark.sweep
 def test_calls_without_a_range_warning():
     x = jnp.asarray(MICROVOLTS)
     unit = (x + 80) / 160

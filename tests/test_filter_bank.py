@@ -186,6 +186,7 @@ def test_sample_that_is_not_finite_makes_all_channels_nan(sample, at):
         assert np.isnan(values(bank, broken)[2:]).all()
 
 
+@pytest.mark.sweep
 def test_gradients_equal_finite_differences():
     with x64():
         audio, weights = jr.normal(jr.key(0), (32, 4), float), jr.normal(jr.key(1), (32, 6), float)

@@ -79,7 +79,7 @@ def rate_code(name: str, seed: int, dtype: str, units: int = 12) -> tuple[Any, j
 
 
 @pytest.mark.parametrize("dtype", with_sweep("float32", "float64"))
-@pytest.mark.parametrize("name", ["linear", "signed", *with_sweep("linear", "regular")[1:]])
+@pytest.mark.parametrize("name", with_sweep("signed", "linear", "regular"))
 def test_an_interval_is_inverted(name, dtype):
     """A held signal is known at its second spike and afterwards, and 0 before."""
 
@@ -106,6 +106,7 @@ def test_the_second_spike_itself_is_known():
     np.testing.assert_allclose(values, [0, 0.5, 0.5, 1], rtol=1e-6)
 
 
+@pytest.mark.sweep
 def test_an_interval_of_a_varying_signal_has_its_mean():
     """Also if the signal changes its sign within the interval."""
     x = rng().uniform(-1, 1, (400, 5)) * 0.6 + 0.3 * np.sin(np.arange(400) / 30)[:, None]
@@ -233,7 +234,7 @@ def test_weak_signals_are_in_their_own_window():
     np.testing.assert_allclose(LatencyDecoder().from_times(times).value, x, atol=1e-6)
 
 
-@pytest.mark.parametrize("by", ["count", "interval"])
+@pytest.mark.parametrize("by", with_sweep("count", "interval"))
 def test_a_burst_of_one_spike_is_known_to_its_count(by):
     decoder = BurstSpiker().decoder(by=by)
     x = jnp.asarray([0.05, 0.15, 0.2])
@@ -250,6 +251,7 @@ def test_a_burst_outside_the_range_is_limited():
     np.testing.assert_array_equal(BurstDecoder().from_times(times).value, [0, 1])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("modulation", with_sweep(0.8, 1.0))
 def test_a_rank_order_is_that_of_the_stepped_decoder(modulation):
     encoder = RankOrderSpiker(threshold=0.2)
@@ -264,6 +266,7 @@ def test_a_rank_order_is_that_of_the_stepped_decoder(modulation):
     assert (values[1:] == 0).any() and not values[0].any()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("by", with_sweep("mean", "likelihood"))
 def test_a_population_is_that_of_the_stepped_decoder(by):
     encoder = TopologicalLinearSpiker(resolution=8)

@@ -83,7 +83,7 @@ def test_rate_equals_the_integral_of_the_coherence_of_scipy():
             np.testing.assert_allclose(value, expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize("segment, removed", [(None, 23.1), (1000.0, 95.2)])
+@pytest.mark.parametrize("segment, removed", with_sweep((1000.0, 95.2), (None, 23.1), several=True))
 @pytest.mark.parametrize("snr", with_sweep(0.0, 1.0))
 def test_estimate_has_no_bias(snr, segment, removed):
     # 5000 steps have 34 or 9 segments. `removed` is the bias without a correction [bits/s].
@@ -195,7 +195,7 @@ def test_constant_signals_carry_no_information():
     assert information_rate(constant, constant, segment=41.0) == 0
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", with_sweep("float32", "float64"))
 def test_perfect_reconstruction_is_limited_by_rounding(dtype):
     with x64():
         signal = jnp.asarray(white(0, 5000), dtype)
@@ -214,6 +214,7 @@ def test_high_coherence_keeps_its_precision():
     np.testing.assert_allclose(information_rate(signal, reconstruction), -NYQUIST * np.log2(noise), rtol=2e-3)
 
 
+@pytest.mark.sweep
 def test_single_and_double_precision_agree():
     signal = white(0, 5000, 2) + 100
     reconstruction = signal + white(1, 5000, 2)
@@ -235,6 +236,7 @@ def test_nan_affects_its_unit_only():
     assert np.isfinite(grad[:, 2:]).all() and grad[:, 3].any()
 
 
+@pytest.mark.sweep
 def test_steps_after_the_last_segment_are_ignored():
     signal, reconstruction = white(0, 129), white(1, 129)
     longer = np.append(signal, np.full(29, 1e6)), np.append(reconstruction, np.full(29, -1e6))
@@ -268,6 +270,7 @@ def test_default_segment():
         assert_equal(information_rate(*pair, 0.1), information_rate(*pair, 0.1, segment=length * 0.1))
 
 
+@pytest.mark.sweep
 def test_jit_and_vmap():
     signal, reconstruction = (jnp.asarray(white(seed, 500, 4), jnp.float32) for seed in (0, 1))
     reconstruction = signal + reconstruction
@@ -277,7 +280,7 @@ def test_jit_and_vmap():
     assert_close(jax.jit(jax.vmap(call, in_axes=1))(signal, reconstruction), expected)
 
 
-@pytest.mark.parametrize("argument", [0, 1])
+@pytest.mark.parametrize("argument", with_sweep(1, 0))
 def test_gradient_equals_finite_differences(argument):
     with x64():
         signal = jnp.asarray(white(0, 90, 2))
@@ -376,6 +379,7 @@ def test_invalid_arguments_are_refused(call, error, match):
         call()
 
 
+@pytest.mark.sweep
 def test_longest_segment_in_the_error_is_accepted():
     for steps, longest in ((24, 16), (25, 16), (26, 17), (27, 18)):  # of 24, 24, 26 and 27 steps
         signal = jnp.asarray(white(0, steps))

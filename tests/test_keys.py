@@ -138,7 +138,7 @@ def use(module, example, once, often):
     return watch(lambda: spark.unroll(module, example, module.init(example, key=once), steps=STEPS, key=often))
 
 
-DRAWING = every(lambda row: row.draws or row.draws_once, few=("poisson", "renewal", "sampler"))
+DRAWING = every(lambda row: row.draws or row.draws_once, few=("poisson",))
 KINDS = {
     "key": jr.key,
     "raw": jr.PRNGKey,
@@ -226,6 +226,7 @@ def assert_independent(a, b, bins=8):
     assert stats.chi2.sf(statistic, (bins - 1) ** 2) > CHI_SQUARE
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("order", with_sweep(1, 2, 4, 16))
 def test_intervals_drawn_in_steps_are_independent_of_init(order):
     """Both get the same key. Units draw an interval in the steps in which they fire."""

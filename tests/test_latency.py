@@ -24,7 +24,7 @@ nan = float("nan")
 CURVES = [Linear(), Exponential(), Exponential(tau=0.07), Charging(), Charging(tau=2.0, theta=0.05)]
 
 
-@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("held", with_sweep(True, False))
 def test_signal_at_the_threshold_fires_once_in_any_chunks(held):
     """A distance of 0 gives a spike, which a later chunk of the same window does not repeat."""
     encoder, steps = LatencySpiker(window=5.0), 10
@@ -157,6 +157,7 @@ def test_varying_signal_is_compared_live():
     np.testing.assert_array_equal(np.concatenate(parts), expected)
 
 
+@pytest.mark.sweep
 def test_signal_held_from_the_middle_of_a_window():
     """Units that have fired in the window do not fire again, and the others may."""
     x = np.random.default_rng(1).uniform(size=(17, 60)).astype(np.float32)
@@ -304,6 +305,7 @@ def test_decoder_is_matched():
 # Gradients.
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("curve", with_sweep(Charging(), Linear()), ids=repr)
 def test_gradient_of_the_round_trip_is_near_1(curve):
     """The gradient of the decoded value with respect to the signal, averaged over the signals that fire."""

@@ -228,6 +228,7 @@ def state_after(point, steps, dt):
 gradient = jax.jit(jax.value_and_grad(state_after), static_argnums=(1, 2))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("setting", with_sweep(*SETTINGS))
 def test_gradient_of_the_state_equals_finite_differences(setting):
     """The gradient with respect to signal and parameters through hundreds of spikes, for any surrogate, is bounded."""
@@ -301,7 +302,7 @@ def test_topological_is_the_same_dynamics(getkey):
     assert abs(one[:, 0, 3].sum() - 200) <= 1
 
 
-@pytest.mark.parametrize("tau, dt", [(1.5, 2.0), (0.3, 2.0), (5.0, 1.0), (100.0, 1.0)])
+@pytest.mark.parametrize("tau, dt", with_sweep((0.3, 2.0), (1.5, 2.0), (5.0, 1.0), (100.0, 1.0), several=True))
 def test_decaying_potentials_are_neither_spikes_nor_refractory_periods(tau, dt, getkey):
     """The packed state distinguishes the two by sign, so rounding near 0 must not change the sign."""
     module = LinearSpiker(tau=tau, dt=dt, cd=0.5, max_freq=400.0)

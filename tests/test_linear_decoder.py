@@ -73,6 +73,7 @@ def test_bits_do_not_depend_on_the_order_of_the_sums(units):
     assert (error < 2e-7 * units**0.5).all()
 
 
+@pytest.mark.sweep
 def test_slices_add_up_to_the_matrix():
     """The sum is exact to the last bit of the largest element of each row and has the derivative of the matrix. Each
     slice has few enough bits."""

@@ -45,7 +45,7 @@ def count_loops(function, *arguments):
     return exported.mlir_module().count("stablehlo.while")
 
 
-@every(few=("poisson", "sequential"))
+@every(few=("poisson",))
 @pytest.mark.parametrize("dtype", with_sweep(jnp.float32, jnp.bfloat16, jnp.bool_))
 def test_number_of_loops(row, dtype):
     signals, boolean = row.payload_type is spark.FloatArray, dtype == jnp.bool_

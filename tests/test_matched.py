@@ -352,8 +352,8 @@ def test_every_encoder_is_checked():
     assert encoders == set(CHECKS), "each encoder needs an entry in CHECKS, with a bound for its default decoder"
 
 
-# The checks of random spikes take the longest.
-DRAWN = (drawn, population_drawn)
+# The checks that take the longest.
+LONG = (drawn, population_drawn, population, linear, moving_window)
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ DRAWN = (drawn, population_drawn)
 )
 @pytest.mark.parametrize(
     "cls",
-    [pytest.param(cls, marks=[pytest.mark.sweep] * (check in DRAWN)) for cls, check in CHECKS.items()],
+    [pytest.param(cls, marks=[pytest.mark.sweep] * (check in LONG)) for cls, check in CHECKS.items()],
     ids=lambda cls: cls.__name__,
 )
 def test_default_pair_is_matched(cls, dt, dtype):

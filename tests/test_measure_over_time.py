@@ -156,6 +156,7 @@ def test_kernel_shorter_than_a_step_keeps_the_number_of_spikes(sigma):
     assert rates.argmax() == 20
 
 
+@pytest.mark.sweep
 def test_instantaneous_rate_has_the_same_values_for_short_rasters_and_long_kernels():
     for steps in (0, 1, 2, 3, 7):
         raster = np.ones((steps, 2), bool)
@@ -316,6 +317,7 @@ def test_correlations_of_independent_trains(poisson):
     assert abs(off.std() - np.sqrt(1 / 99)) < 4.5 * np.sqrt(1 / 99 / 2 / off.size)
 
 
+@pytest.mark.sweep
 def test_distances_of_independent_trains(poisson):
     a, b = poisson
     p, q = 0.05, 0.95
@@ -379,7 +381,7 @@ def test_distances_of_a_million_steps_keep_their_precision():
             np.testing.assert_allclose(value, getattr(measure, name)(a, b), rtol=2e-6)
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", with_sweep(*MEASURES))
 def test_measures_under_jit_and_vmap(name):
     several = jax.jit(jax.vmap(MEASURES[name]))(jnp.stack([A, A ^ B]), jnp.stack([B, A]))
     close(several[0], MEASURES[name](A, B), atol=1e-3)

@@ -119,6 +119,7 @@ def test_every_way_to_sum_groups_keeps_nan_in_its_group(units, outputs, assigned
     np.testing.assert_array_equal(gradient, expected[:, groups])
 
 
+@pytest.mark.sweep
 def test_all_outputs_of_a_matrix_depend_on_every_unit():
     decoder = LinearDecoder(weights=jnp.asarray([[1.0, 2.0], [0.0, 1.0]]))
     for how in (unrolled, stepped):

@@ -263,7 +263,7 @@ def payload_of(kind: str) -> Any:
 
 
 KINDS = with_sweep("float32 masked", "float32", "bfloat16", "bfloat16 masked", "int32", "int8 masked")
-KINDS += ["bool masked", "graded", "times masked", "times"]
+KINDS += ["graded", "times masked", *with_sweep("times", "bool masked")]
 INDICES = [
     1,
     -1,

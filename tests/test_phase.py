@@ -223,6 +223,7 @@ def test_decoder_is_matched():
     assert PhaseSpiker(window=3.0, dt=0.5).decoder(window=4.0).config.steps == 8
 
 
+@pytest.mark.sweep
 def test_gradient_of_the_round_trip_is_near_1():
     """The gradient of the decoded value with respect to the signal, averaged over signals."""
     x = jnp.linspace(0.0, 0.999, 200)

@@ -185,7 +185,9 @@ def test_rows_of_spikes_have_names(names):
     assert texts(plot.rates(SPIKES[:, 0, 0], lines=True, names=["Fz"], ax=blank())) == ["Fz"]
 
 
-@pytest.mark.parametrize("draw", [plot.raster, lambda values, **more: plot.traces(values, stacked=True, **more)])
+@pytest.mark.parametrize(
+    "draw", with_sweep(plot.raster, lambda values, **more: plot.traces(values, stacked=True, **more))
+)
 def test_names_of_many_rows_do_not_overlap(draw):
     for count in (5, 19, 64, 1000):
         figure = Figure(layout="constrained", figsize=(4, 3))
@@ -708,6 +710,7 @@ def test_decoded_transfer_curve():
     assert ax.get_ylabel() == "decoded signal" and texts(ax) == ["decoded after 0.02 s", "signal"]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("glue", with_sweep(1, 0))
 @pytest.mark.parametrize("cls", with_sweep(TopologicalLinearSpiker, TopologicalPoissonSpiker))
 def test_transfer_curve_of_topological_spikers_is_the_mean_over_the_units(cls, glue):

@@ -102,7 +102,7 @@ def test_independence(what, rounds):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
-@pytest.mark.parametrize("x", [0.001, 0.03, 0.5])
+@pytest.mark.parametrize("x", with_sweep(0.03, 0.001, 0.5))
 def test_low_precision_signals_fire_at_the_right_rate(dtype, x):
     value = float(jnp.asarray(x, dtype))  # the rate of the rounded signal
     p, n = value * 0.1, 20_000_000
@@ -145,6 +145,7 @@ def test_correlated_units_with_correlation_one_are_nested():
     assert len(np.unique(spikes.sum(0))) == 9
 
 
+@pytest.mark.sweep
 def test_correlation_zero_has_the_bits_of_independent_units():
     signal = jr.uniform(jr.key(10), (20, 3, 4))
     for rounds in (13, 20):
@@ -241,6 +242,7 @@ def test_raster_follows_from_jax_random():
     np.testing.assert_array_equal(spikes, np.asarray(words, float) < np.asarray(signal) * np.float32(0.7) * 2.0**32)
 
 
+@pytest.mark.sweep
 def test_topological_counts():
     """Each unit fires at its own activity."""
     module, signal = TopologicalPoissonSpiker(max_freq=300.0, resolution=16), jnp.full(2000, 0.4)
@@ -358,6 +360,7 @@ def test_steps_have_keys_up_to_the_last_of_32_bits():
             spark.unroll(module, x, None, steps=steps, start=start, key=jr.key(0))
 
 
+@pytest.mark.sweep
 def test_traced_starts_are_checked_at_run_time():
     module, x = PoissonSpiker(max_freq=500.0), jnp.full(50, 0.5)
     run = lambda start: spark.unroll(module, x, None, steps=3, start=start, key=jr.key(0))[0]["spikes"].value

@@ -22,7 +22,7 @@ from .helpers import assert_equal, loop, take, with_sweep
 from .test_errors import complaint
 
 
-GLUE = pytest.mark.parametrize("glue", [0, 1], ids=["open", "circle"])
+GLUE = pytest.mark.parametrize("glue", with_sweep(1, 0), ids=["circle", "open"])
 BY = pytest.mark.parametrize("by", with_sweep("mean", "likelihood"))
 UNITS = 64
 SIGMA = 32**-0.5
@@ -244,6 +244,7 @@ def test_silence_signs_and_nan(by):
     assert np.isfinite(slope(jnp.zeros((2, 16)).at[1].set(1), decoder)).all()
 
 
+@pytest.mark.sweep
 @BY
 def test_steps_and_whole_sequences_have_the_same_bits(by):
     """Sums over 64 units have the same bits in steps, in batches and in whole sequences."""
@@ -257,6 +258,7 @@ def test_steps_and_whole_sequences_have_the_same_bits(by):
         assert_equal(loop(decoder, spikes[i], state), take(whole, i))
 
 
+@pytest.mark.sweep
 def test_decoder_follows_a_trained_encoder():
     """Arrays of the encoder are leaves of its decoder."""
     constant = TopologicalPoissonSpiker(sigma=0.2, mins=-1.0)

@@ -217,6 +217,7 @@ def test_relaxed_gradient(units, steps):
     assert np.abs(jacobian.sum(1)).max() < 1e-5  # a shift of all signals changes nothing
 
 
+@pytest.mark.sweep
 def test_relaxed_gradient_has_the_size_of_the_true_one():
     """Among uniform signals the expected value of a unit rises from `m^(n-1)` for 0 to 1 for 1."""
     units, modulation = 16, 0.9

@@ -127,7 +127,7 @@ def test_double_precision():
         assert_equal(unpack(words, 50, jnp.float64), raster)
 
 
-@pytest.mark.parametrize("steps", [0, 100])
+@pytest.mark.parametrize("steps", with_sweep(100, 0))
 @pytest.mark.parametrize("dtype", with_sweep(*DTYPES))
 def test_jit(steps, dtype):
     raster = spikes((steps, 4), dtype)
@@ -233,7 +233,9 @@ def events_of(raster, dt=1.0):
     return step * dt, unit
 
 
-@pytest.mark.parametrize("steps, units", [(0, (3,)), (200, ()), (33, (0, 2)), (33, (37,)), (200, (3, 4))])
+@pytest.mark.parametrize(
+    "steps, units", with_sweep((200, (3, 4)), (0, (3,)), (200, ()), (33, (0, 2)), (33, (37,)), several=True)
+)
 def test_events_equal_those_of_numpy_and_convert_back(steps, units):
     raster = spikes((steps, *units))
     events = to_events(raster, 0.1)
@@ -255,6 +257,7 @@ def test_events_by_hand():
     np.testing.assert_array_equal(jnp.zeros(6).at[events.units].add(1), [1, 1, 0, 1, 0, 1])
 
 
+@pytest.mark.sweep
 def test_events_dtypes():
     dtype = jnp.bfloat16
     raster = spikes((40, 6), dtype)
@@ -354,6 +357,7 @@ def test_late_start_must_be_in_double_precision():
     assert_equal(from_events(early, units, (3, 3), start=np.float32(2**23)), jnp.eye(3, dtype=bool))
 
 
+@pytest.mark.sweep
 def test_more_steps_in_double_precision():
     raster = np.zeros((2**21 + 2, 1), bool)
     raster[[5, -2, -1]] = True
@@ -369,6 +373,7 @@ def test_more_steps_in_double_precision():
         assert_equal(from_events(events.times, events.units, raster.shape, 0.1), jnp.asarray(raster))
 
 
+@pytest.mark.sweep
 def test_many_bits_of_one_word_and_one_unit_of_many():
     full = to_events(jnp.ones((70, 3), bool))
     np.testing.assert_array_equal(full.units, np.tile(np.arange(3), 70))
@@ -515,6 +520,7 @@ def test_counts_are_repeated_events(dtype):
     np.testing.assert_array_equal(traced.units, [*units, 2, 2])
 
 
+@pytest.mark.sweep
 def test_counts_do_not_overflow_the_capacity():
     raster = COUNTS.astype(np.int8)
     with pytest.raises(ValueError, match="must be at least the number of events of `raster`, got 6 for 7 events"):

@@ -132,7 +132,7 @@ def test_bound_is_tight():
     assert 0.09 < error[100:].max() < 0.1 + 1e-6
 
 
-@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("signed", with_sweep(True, False))
 def test_mean_of_a_varying_signal(signed):
     """The mean is exact within one spike, or within two if the signal changes its sign."""
     steps, window = 500, 50

@@ -130,6 +130,7 @@ def test_first_event_as_the_origin(events, dt, start, dtype):
         np.testing.assert_array_equal(counts, expected[:last], err_msg=name)
 
 
+@pytest.mark.sweep
 def test_first_event_in_single_precision_under_jit():
     """`jax.jit` has rounded the times, which lie between 1.6e12 and 1.6e12 + 9 ms."""
     times, units = np.array([0.0, 5.0, 9.0]), np.array([0, 1, 2])
@@ -302,6 +303,7 @@ def test_integers_with_an_origin_between_two_of_them():
     np.testing.assert_array_equal(to_tonic(np.ones((3, 1, 1, 1)), 0.002, start=0.0015)["t"], [2, 4, 6])
 
 
+@pytest.mark.sweep
 def test_integers_from_jit_with_an_origin_are_exact():
     ticks = np.array([2**24 + 1, 2**24 + 5, 2**30], np.int32)
     expected = np.nonzero([1, 0, 1])[0]

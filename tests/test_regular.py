@@ -297,7 +297,7 @@ def test_gradient_is_the_gradient_of_the_expected_count():
     np.testing.assert_allclose(signed, np.array([1, 1, 1, 1, 1, 1, 0, 0]) * steps * max_freq * dt / 1000, rtol=1e-5)
 
 
-@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("signed", with_sweep(True, False))
 def test_surrogate_gets_the_distance_to_the_threshold(signed):
     """The argument of the surrogate is the distance in thresholds, 0 or more for a spike, in steps and sequences."""
     module = RegularSpiker(max_freq=500.0, signed=signed, surrogate=Distance())

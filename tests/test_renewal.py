@@ -103,6 +103,7 @@ def test_population_rate_is_constant_from_the_first_step(order, cd):
         assert np.abs(z_of_counts(population(module, x, steps, begun)[0], 0.045)).max() > 40
 
 
+@pytest.mark.sweep
 def test_overdue_spikes_are_emitted_later():
     """If a step has two spikes, one is emitted later. The first step fires with the probability of any spike in it."""
     spikes, _ = population(RenewalSpiker(order=1, max_freq=400.0, dt=2.0, dtype=bool), jnp.ones(40_000), 100)
@@ -146,6 +147,7 @@ def test_varying_signals(order):
     assert counts.var() < 0.35 * mean + fraction * (1 - fraction)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("order, p", with_sweep((16, 0.97), (4, 0.9), several=True))
 def test_steps_nearly_as_long_as_the_shortest_interval(order, p):
     """Nearly every step has a spike, and many intervals are shorter than a step, but no spike is lost."""
@@ -157,6 +159,7 @@ def test_steps_nearly_as_long_as_the_shortest_interval(order, p):
     assert state.left.min() > -20  # overdue spikes do not accumulate
 
 
+@pytest.mark.sweep
 def test_silence_and_return():
     """During NaN and silence the interval does not progress."""
     module, units = RenewalSpiker(order=16, max_freq=200.0), 50

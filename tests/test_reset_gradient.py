@@ -129,7 +129,7 @@ def test_gradient_on_the_lattice_is_one_sided(dt, grid, values):
 
 
 @pytest.mark.parametrize("cd", with_sweep(2.0, 0.0, 0.5, 1.0, 2.5))
-@pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
+@pytest.mark.parametrize("double", with_sweep(False, True), ids=["float32", "float64"])
 def test_gradient_on_the_lattice_with_constant_parameters_is_one_sided(cd, double):
     """Constant parameters have programs of their own, with series."""
     with x64() if double else contextlib.nullcontext():
@@ -143,7 +143,7 @@ def test_gradient_on_the_lattice_with_constant_parameters_is_one_sided(cd, doubl
             assert_one_sided(points, VARYING, 1.0, states, tangents[None], [3], 1e-3 if double else 5e-3)
 
 
-@pytest.mark.parametrize("jacobian", [jax.jacfwd, jax.jacrev])
+@pytest.mark.parametrize("jacobian", with_sweep(jax.jacfwd, jax.jacrev))
 def test_gradient_at_the_largest_signal_of_the_default_spiker_is_that_from_below(jacobian):
     """The unit reaches the threshold after 8 steps and is ready again after 10, in cycles of 10 steps."""
     module = LinearSpiker(detach_reset=False)
@@ -214,6 +214,7 @@ def test_gradient_on_the_lattice_does_not_depend_on_how_it_is_computed(how):
         assert_close(jax.grad(score(whole))(points), expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("double", with_sweep(False, True))
 def test_gradient_of_a_topological_spiker_on_the_lattice_is_one_sided(double):
     """One signal is at the position of a unit, whose activity is 1. The other makes the interval of a unit 10 steps."""

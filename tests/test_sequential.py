@@ -33,7 +33,7 @@ SIGNALS = jr.uniform(jr.key(0), (200, 7))
 
 
 @pytest.mark.parametrize("checkpoint", with_sweep(17, False))
-@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("held", with_sweep(False, True))
 def test_unroll_equals_modules_in_sequence(held, checkpoint):
     """Outputs and states have the same bits, because XLA may not round the signals between stages differently."""
     chain = spark.Sequential([ENCODER, DECODER, RELAY])

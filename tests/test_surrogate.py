@@ -148,6 +148,7 @@ def test_arguments_that_are_not_arrays_of_floats_are_rejected(v):
         Sigmoid()(v)
 
 
+@pytest.mark.sweep
 def test_gradient_of_several_slopes_on_several_signals():
     """Two nested `vmap`s within a gradient, over the parameter and over the signal, equal a loop over both."""
     slopes, signals = jnp.array([0.5, 1.0, 2.0]), jnp.linspace(0.1, 0.9, 8).reshape(4, 2)

@@ -81,7 +81,7 @@ def closed_form(sums, config, sizes):
 
 
 @pytest.mark.parametrize("smooth", [True, False])
-@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("masked", with_sweep(True, False))
 def test_equation(smooth, masked):
     """The equations hold with the limit, inhibitory spikes, and populations of any shape."""
     module = TanhIntegrator(saturation_freq=150.0, tau=4.0, smooth_tau=7.0, smooth_trace=smooth, dt=0.5)

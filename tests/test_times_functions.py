@@ -272,6 +272,7 @@ def test_the_trace_of_the_saturation_frequency_has_the_mean_1():
         assert float(times.trace(spikes, tau, at, saturation_freq=80.0).mean()) == pytest.approx(1, abs=2e-4)
 
 
+@pytest.mark.sweep
 def test_parameters_per_unit_and_maps():
     spikes = train(4, (2, 3, 5), True)
     tau, highest = np.array([[2.0], [9.0]]), np.array([20.0, 30.0, 80.0])
@@ -297,6 +298,7 @@ def test_long_after_a_spike_nothing_overflows():
     assert all(np.isfinite(each).all() for each in slope)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("decoder", with_sweep("integrator", "filter"))
 def test_stepped_decoders_converge_in_proportion_to_the_step(decoder):
     units, tau, duration = 100, 6.0, 64
@@ -409,6 +411,7 @@ def test_derivatives_equal_central_differences(name):
             assert float(forward) == pytest.approx(dot, rel=1e-10, abs=1e-12)
 
 
+@pytest.mark.sweep
 def test_infinite_times_have_derivative_0_even_if_all_are():
     empty = jnp.full((2, 3), inf)
     cases = [
@@ -449,6 +452,7 @@ def test_a_kernel_with_an_infinite_derivative_at_0_has_a_gradient():
     assert float(of_parameter) == pytest.approx(1)
 
 
+@pytest.mark.sweep
 def test_the_memory_does_not_grow_with_at_times_count():
     def size(function, count):
         lowered = jax.jit(jax.grad(lambda x, tau: function(SpikeTimes(x), tau).sum(), (0, 1)))
@@ -463,6 +467,7 @@ def test_the_memory_does_not_grow_with_at_times_count():
         assert size(function, 1000) < 3e6
 
 
+@pytest.mark.sweep
 def test_gradients_pass_from_an_encoder_to_a_loss():
     with x64():
         encoder, at = LinearSpiker(), np.arange(5.0, 60, 5)

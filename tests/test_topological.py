@@ -47,6 +47,7 @@ def test_bump_is_the_formula_and_its_centre_is_at_x(cls, glue, resolution):
         assert abs(distance) <= 0.5 * spacing + 1e-6
 
 
+@pytest.mark.sweep
 def test_per_component_fields():
     glue, mins, maxs, sigma = (0, 1, 1), (-1.0, 0.0, 2.0), (1.0, 2 * np.pi, 3.0), (0.1, 0.2, 0.3)
     x = np.array([[0.3, 1.0, 2.9], [-0.9, 6.0, 2.2]])

@@ -172,12 +172,14 @@ def test_delay_of_a_long_slow_signal():
     assert _trials.least_error(x[:-30], jnp.roll(x, 7, 0), jnp.ones(x[:-30].shape, bool), 30) == 7
 
 
+@pytest.mark.sweep
 def test_half_precision_distinguishes_settings():
     x = SIGNAL[:200].astype(jnp.bfloat16)
     found = tune.search(StepForwardSpiker(start=0.5), x, {"threshold": [0.1, 0.1002, 0.2]}, longest_delay=5.0)
     assert len(set(found.table["score"].tolist())) == 3
 
 
+@pytest.mark.sweep
 def test_kernels_of_several_lengths():
     kernels = [spark.fir.lowpass(10, 50.0), spark.fir.lowpass(12, 70.0)]
     found = tune.search(HoughSpiker(kernel=kernels[0]), SIGNAL[:200], {"kernel": kernels}, longest_delay=20.0)

@@ -107,7 +107,7 @@ def decoded_gradient(encoder, x):
     return np.asarray(jax.jit(jax.grad(lambda x: round_trip(encoder, decoder, x).sum()))(x), float)
 
 
-@pytest.mark.parametrize("surrogate", [ATan(), Sigmoid(slope=8.0)])
+@pytest.mark.parametrize("surrogate", with_sweep(ATan(), Sigmoid(slope=8.0)))
 def test_gradient_of_the_decoded_value(surrogate):
     """The gradient of the remainders is 1 - prod(1 - k), which is near 1 and bounded if k is at most 2."""
     gradient = decoded_gradient(WeightedPhaseSpiker(surrogate=surrogate), X)
