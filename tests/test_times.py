@@ -233,8 +233,8 @@ def test_a_signal_that_only_touches_a_level_has_not_crossed_it():
 @pytest.mark.parametrize("cls", with_sweep(StepForwardSpiker, SendOnDeltaSpiker))
 def test_level_crossings(cls, start):
     dt, threshold = 0.5, 0.07
-    x = np.cumsum(rng().normal(0, 0.06, (80, 4)), 0)
-    x[5], x[20:24, 1], x[:3, 2] = np.nan, np.nan, np.nan
+    x = np.cumsum(rng().normal(0, 0.06, (163, 4)), 0)
+    x[5], x[20:24, 1], x[:40, 2], x[60:131, 3] = np.nan, np.nan, np.nan, np.nan
     with x64():
         spikes = cls(dt=dt, threshold=threshold, start=start).times(jnp.asarray(x))
     for unit, times in enumerate(finite(spikes.times)):

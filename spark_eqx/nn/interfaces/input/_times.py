@@ -172,6 +172,25 @@ def steps_of_spikes(
     return jnp.minimum(step, steps - 1), step < steps
 
 
+def spike_by_spike_while(
+    going: Callable[[PyTree], Bool[Array, "*units"]],
+    body: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]],
+    state: PyTree,
+    spikes: Shaped[Array, "count ..."],
+) -> PyTree:
+    """The results of a scan over the spikes of all units, which ends when no unit is `going` any more. The results of
+    later spikes are 0."""
+
+    def in_block(state, x):
+        run = lambda state, x: lax.scan(body, state, x)
+        rest = jax.tree.map(lambda y: jnp.zeros(y.shape, y.dtype), jax.eval_shape(run, state, x)[1])
+        skip = lambda state, _: (state, vary_like(rest, (state, x)))
+        return lax.cond(going(state).any(), run, skip, state, x)
+
+    _, results = lax.scan(in_block, state, in_blocks(spikes, 16))
+    return jax.tree.map(lambda y: y.reshape(y.shape[0] * y.shape[1], *y.shape[2:])[: len(spikes)], results)
+
+
 def compact(spikes: Spike, count: int) -> SpikeTimes:
     """The spikes of many steps as `SpikeTimes`: those of each unit, without the steps between them."""
     times, negative = spikes
@@ -218,8 +237,12 @@ def steps_apart(config: Any, steps: int) -> int:
     if max_freq is None or dt is None:
         return 1
     # One step less than the interval, because rounding may move a spike to the neighbouring step.
-    most = max(math.floor(1000 / (max_freq.max() * dt.max())) - 1, 1)
-    # The steps of equal blocks need not be copied.
+    return even_length(max(math.floor(1000 / (max_freq.max() * dt.max())) - 1, 1), steps)
+
+
+def even_length(most: int, steps: int) -> int:
+    """The length of blocks of at most `most` steps. If possible they have equal lengths, because then the steps need
+    not be copied."""
     return next((length for length in range(most, most // 2, -1) if steps % length == 0), most)
 
 

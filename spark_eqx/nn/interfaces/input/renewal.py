@@ -20,7 +20,7 @@ from ....surrogate import AbstractSurrogate, StraightThrough
 from .._ascending import of_steps
 from ._signed_rate import proportional_rate, proportional_signal, spikes_per_step
 from ._threefry import JAX_ROUNDS, random_words, random_words_of_steps
-from ._times import inverse, running_sum, spike_by_spike
+from ._times import inverse, running_sum, spike_by_spike, spike_by_spike_while
 from .base import InputInterfaceOutput, RateConfig, RateSpiker, at_full_signal, excitation, time_to_charge
 
 
@@ -175,12 +175,15 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
 
         def body(time, interval):
             time = next_spike(time + cd / dt, interval)
-            return time, time
+            return time, of_step(time)
 
-        _, later = lax.scan(body, first, intervals)
-        times = jnp.concatenate([first[None], later])
-        found = jnp.isfinite(times)
-        return SpikeTimes(spike_by_spike(jnp.where(found, jnp.where(found, times, 0) * dt[None], jnp.inf)))
+        def of_step(time):
+            found = jnp.isfinite(time)
+            return jnp.where(found, time, 0), found
+
+        later = spike_by_spike_while(jnp.isfinite, body, first, intervals)
+        times, found = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), of_step(first), later)
+        return SpikeTimes(spike_by_spike(jnp.where(found, times * dt[None], jnp.inf)))
 
     def most_spikes(self, duration: float) -> int | None:
         return at_full_signal(self.config, duration, random=True)
