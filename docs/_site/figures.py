@@ -5,15 +5,18 @@ draws it again.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import multiprocessing
+import os
 import re
 import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -225,12 +228,25 @@ DRAWN = "recording", "sound", "event_cameras", "which_code"  # the pages whose c
 
 
 def _draw_page(name: str) -> None:
-    """The figure of a page, drawn by the code of the page up to that figure."""
+    """The figure of a page, drawn by the last block of code before it."""
+    code, names = _run_page(name)
+    _execute(code, names.copy())
+
+
+@functools.cache  # for both styles
+def _run_page(name: str) -> tuple[str, dict[str, Any]]:
+    """The block of code that draws the figure of a page, and the names that the blocks before it define."""
     assert name in DRAWN
     page = (Path(__file__).parents[1] / f"{name}.md").read_text()
-    code = "".join(re.findall(r"^```python\n(.*?)^```$", page.partition("{{ figure")[0], re.M | re.S))
+    *blocks, last = re.findall(r"^```python\n(.*?)^```$", page.partition("{{ figure")[0], re.M | re.S)
+    return last, _execute("".join(blocks), {})
+
+
+def _execute(code: str, names: dict[str, Any]) -> dict[str, Any]:
+    """The names after the code has run. What it prints and the files that it writes are dropped."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
-        exec(code, {})
+        exec(code, names)
+    return names
 
 
 def start():
@@ -267,6 +283,7 @@ def start():
 
 
 FIGURES: list[Callable[[], None]] = [
+    which_code,  # the longest one, so that the other process draws the others
     transfer_poisson,
     transfer_linear,
     transfer_topological_poisson,
@@ -284,7 +301,6 @@ FIGURES: list[Callable[[], None]] = [
     recording,
     sound,
     event_camera,
-    which_code,
     train,
     *code_figures.FIGURES,
 ]
@@ -321,6 +337,8 @@ def draw_all(folder: Path) -> None:
     digest.update(f"{jax.__version__} {matplotlib.__version__}".encode())
     if last.exists() and last.read_text() == digest.hexdigest():
         return
+    # Compiling takes longer than drawing.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
         list(processes.map(_draw_at, range(len(FIGURES)), [folder] * len(FIGURES)))
     last.write_text(digest.hexdigest())
