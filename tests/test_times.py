@@ -251,6 +251,36 @@ def test_level_crossings(cls, start):
         np.testing.assert_array_equal(down, [negative for _, negative in expected])
 
 
+@pytest.mark.parametrize("dtype", with_sweep(np.float32, np.float64))
+@pytest.mark.parametrize("threshold, start", with_sweep((0.1, 0.0), (0.3, 0.35), several=True))
+def test_samples_within_rounding_of_a_level(threshold, start, dtype):
+    """Decimal samples and thresholds, in the same spikes for a unit alone, among others, and mapped."""
+    x = np.clip(np.round(np.cumsum(rng().normal(0, 0.2, (163, 3)), 0), 1), -3, 3).astype(dtype)
+    encoder = SendOnDeltaSpiker(threshold=threshold, start=start)
+    of = lambda x: encoder.times(x, count=600)
+    with x64() if dtype == np.float64 else contextlib.nullcontext():
+        among, mapped = of(x), jax.vmap(of, in_axes=1)(jnp.asarray(x))
+        alone = [of(x[:, unit]) for unit in range(3)]
+    np.testing.assert_array_equal(among.times, mapped.times)
+    assert among.inhibition_mask is not None
+    for unit, signal in enumerate(x.T):
+        level, down = 0, []
+        for position in (signal - dtype(start)) / dtype(threshold):
+            target = int(np.clip(level, np.ceil(position) - 1, np.floor(position) + 1))
+            down += [target < level] * abs(target - level)
+            level = target
+        times, own = np.asarray(among.times[unit]), np.asarray(alone[unit].times)
+        assert np.isfinite(times).sum() == len(down) and (times[1:] >= times[:-1]).all()
+        np.testing.assert_array_equal(among.inhibition_mask[unit, : len(down)], down)
+        np.testing.assert_allclose(own, times, rtol=3 * np.finfo(dtype).eps)
+
+
+def test_a_level_that_rounding_moves_out_of_a_step_is_crossed_at_its_end():
+    x = np.array([0.95000005, 0.9500001, 0.5], np.float32)
+    times = SendOnDeltaSpiker(threshold=0.1, start=0.35).times(x).times
+    np.testing.assert_allclose(times[:6], np.arange(1, 7) / 6, rtol=1e-6)
+
+
 @pytest.mark.parametrize("encoder", [PhaseSpiker(), BurstSpiker(), RankOrderSpiker()])
 def test_windows_hold_the_value_at_their_opening(encoder):
     window = encoder.config.window

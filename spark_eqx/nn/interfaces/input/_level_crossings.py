@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from ....core.exact import pin, rounded_as_written
 from ....core.payloads import FloatArray, SpikeTimes
 from ....core.running.sharding import vary_like
 from ....records.numbers import as_array
@@ -34,7 +35,8 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
         start = of_steps(x, jnp.argmax(sampled, 0, keepdims=True))[0]
     else:
         start = of_units(config.start)
-    fixed_start, fixed_threshold, fixed_dt, fixed = lax.stop_gradient((start, threshold, dt, payload))
+    # Pinned, because XLA may divide by a constant in one loop, and multiply by its inverse in the other.
+    fixed_start, fixed_threshold, fixed_dt, fixed = pin(lax.stop_gradient((start, threshold, dt, payload)))
 
     def follow(level: Int[Array, "*units"], sample: Float[Array, "*units"]) -> Int[Array, "*units"]:
         """The number of the level that is crossed last on the way from a level to a sample. A signal that only touches
@@ -48,13 +50,13 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
         """The sample of a step, or 0. An array of all of them would be written for this."""
         return encoder.samples(FloatArray(_row(fixed.value, step)))[0]
 
-    def time(step, level, before, at, start, threshold, dt):
-        """The time at which the line of a step crosses a level."""
+    def part(step, level, before, at, start, threshold):
+        """The part of a step after which its line crosses a level."""
         begin = jnp.where(before < 0, start, at(jnp.maximum(before, 0)))
         rise = at(step) - begin
         crosses = rise != 0
-        part = (start + threshold * level.astype(x.dtype) - begin) / jnp.where(crosses, rise, 1)
-        return (step.astype(x.dtype) + jnp.where(crosses, part, 0)) * dt
+        change = start + rounded_as_written(threshold * level.astype(x.dtype)) - begin
+        return jnp.where(crosses, change / jnp.where(crosses, rise, 1), 0)
 
     blocks = _blocks(lambda frame: encoder.samples(FloatArray(frame)), follow, fixed.value)
 
@@ -65,7 +67,9 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
         before, target = blocks.sample_before(step), follow(last, sample(step))
         negative = target < last
         level = last + jnp.where(negative, -1, 1)
-        value = time(step, level, before, sample, fixed_start, fixed_threshold, fixed_dt)
+        # Limited, because the rounding of a level may exceed a small rise.
+        within = jnp.clip(part(step, level, before, sample, fixed_start, fixed_threshold), 0, 1)
+        value = (step.astype(x.dtype) + within) * fixed_dt
         found, following = blocks.exists(place), blocks.after(place)
         more = target != level  # in the same step
         place = _Place(*(jnp.where(more, old, new) for old, new in zip(place, following, strict=True)))
@@ -76,7 +80,8 @@ def crossings(encoder: ContrastSpiker, payload: FloatArray, count: int, held: bo
         lambda carry: blocks.exists(carry[0]), of_spike, begin, jnp.arange(count)
     )
     # The values are computed spike by spike, because on a CPU all spikes at once take longer.
-    exact = time(step, level, before, partial(of_steps, x), start[None], threshold[None], dt[None])
+    exact = part(step, level, before, partial(of_steps, x), start[None], threshold[None])
+    exact = (step.astype(x.dtype) + exact) * dt[None]
     times = jnp.where(found, value + derivative_of(jnp.where(found, exact, 0)), jnp.inf)
     return SpikeTimes(spike_by_spike(times), spike_by_spike(negative))
 
@@ -124,7 +129,9 @@ class _Blocks(NamedTuple):
 
     def sample_before(self, step: Int[Array, "*units"]) -> Int[Array, "*units"]:
         """The last step before `step` that has a sample, or -1."""
-        block, number = step // self.length, (step % self.length).astype(jnp.uint32)
+        # Not `//`, which takes longer, because it also rounds negative numbers down.
+        block = lax.div(step, jnp.full_like(step, self.length))
+        number = (step - block * self.length).astype(jnp.uint32)
         earlier = _row(self.sampled, block) & ((jnp.uint32(1) << number) - 1)
         return jnp.where(earlier > 0, block * self.length + _highest(earlier), _row(self.before, block))
 
