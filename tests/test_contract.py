@@ -119,7 +119,7 @@ def test_no_steps_leave_the_state(row, getkey):
         }
 
 
-@every(few=FEWER)
+@every(lambda row: row.name in FEW, few=FEWER)
 def test_unroll_without_a_state_begins_with_a_fresh_one(row, getkey):
     module, payloads = row.make(), row.payload(getkey(), lead=(3, STEPS))
     first = take(payloads, 0)
@@ -268,7 +268,7 @@ def test_dtypes_and_output_specs(row, dtype, getkey):
 
 @pytest.mark.sweep
 @every()
-@pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16, jnp.float32])
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16])
 def test_dtypes_and_output_specs_x64(row, dtype, getkey):
     with x64():
         _check_dtypes(row, dtype, getkey, jnp.float64 if dtype == jnp.float64 else jnp.float32)

@@ -155,8 +155,7 @@ def test_no_key_is_used_twice(row):
 
 @pytest.mark.sweep
 @DRAWING
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("partitionable", [True, False])
+@pytest.mark.parametrize(("kind", "partitionable"), [*((kind, True) for kind in KINDS), ("key", False)])
 def test_no_key_of_any_kind_is_used_twice(row, kind, partitionable):
     if not partitionable and "rbg" in kind:
         pytest.skip("a setting of threefry")
