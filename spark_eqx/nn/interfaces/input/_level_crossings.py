@@ -142,6 +142,7 @@ class _Blocks(NamedTuple):
 def _blocks(
     samples: Callable[[Array], tuple[Array, Array]], follow: Callable[[Array, Array], Array], frames: Array
 ) -> _Blocks:
+    """The blocks of a signal, from one loop over its steps."""
     length = even_length(32, len(frames))
 
     def in_step(carry, frame):

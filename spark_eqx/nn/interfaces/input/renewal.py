@@ -175,14 +175,14 @@ class RenewalSpiker(RateSpiker[RenewalSpikerConfig, RenewalSpikerState]):
 
         def body(time, interval):
             time = next_spike(time + cd / dt, interval)
-            return time, of_step(time)
+            return time, spike(time)
 
-        def of_step(time):
+        def spike(time):
             found = jnp.isfinite(time)
             return jnp.where(found, time, 0), found
 
         later = spike_by_spike_while(jnp.isfinite, body, first, intervals)
-        times, found = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), of_step(first), later)
+        times, found = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), spike(first), later)
         return SpikeTimes(spike_by_spike(jnp.where(found, times * dt[None], jnp.inf)))
 
     def most_spikes(self, duration: float) -> int | None:
