@@ -353,7 +353,7 @@ def test_gradients_reach_signal_and_parameters(row, getkey):
 
 
 @pytest.mark.sweep
-@every(lambda row: row.trainable, few=("step-forward", "integrator"))
+@every(lambda row: row.trainable and not row.more)
 def test_gradients_are_the_same_in_a_compiled_program(row, getkey):
     module, state = trainable(row), row.init(trainable(row))
     payload = row.payload(getkey(), lead=(STEPS,))

@@ -369,7 +369,7 @@ def test_no_spike_and_no_gradient_before_the_kernel_has_passed():
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("taps", [2, 5, 9, 33, 65])
+@pytest.mark.parametrize("taps", [2, 9, 65])
 def test_feedback_loop_is_stable_for_every_kernel(taps):
     k = np.arange(taps)
     for kernel in (np.ones(taps), np.exp(-3 * k / taps), (k + 1) * np.exp(-4 * k / taps), fir.lowpass(taps, 400.0)):

@@ -154,7 +154,7 @@ def test_no_key_is_used_twice(row):
 
 
 @pytest.mark.sweep
-@DRAWING
+@every(lambda row: (row.draws or row.draws_once) and not row.more)
 @pytest.mark.parametrize(("kind", "partitionable"), [*((kind, True) for kind in KINDS), ("key", False)])
 def test_no_key_of_any_kind_is_used_twice(row, kind, partitionable):
     if not partitionable and "rbg" in kind:

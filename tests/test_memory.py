@@ -12,7 +12,7 @@ import pytest
 import spark_eqx as spark
 from spark_eqx.nn.interfaces import LinearSpiker, PoissonSpiker, TopologicalLinearSpiker
 
-from .helpers import assert_close, assert_equal, every, with_sweep
+from .helpers import FEW, assert_close, assert_equal, every, with_sweep
 
 
 KEY = jr.key(3)
@@ -26,27 +26,26 @@ def extra_bytes(function, *arguments) -> int:
 
 @pytest.mark.sweep
 @every()
-@pytest.mark.parametrize("checkpoint", [7, True])
-def test_checkpointed_is_the_same(row, checkpoint, getkey):
+def test_checkpointed_is_the_same(row, getkey):
     """Outputs have the same bits, and gradients are equal: whole chunks, a remainder, and a chunk longer than all."""
     module, payload = row.make(), row.payload(getkey(), lead=(40,))
     state = row.init(module)
     expected = spark.unroll(module, payload, state, key=KEY)
-    assert_equal(spark.unroll(module, payload, state, key=KEY, checkpoint=checkpoint), expected)
-    if checkpoint == 7:
-        held = row.payload(getkey())
-        whole, chunked = (
-            spark.unroll(module, held, state, steps=40, key=KEY, start=3, checkpoint=each) for each in (False, 7)
-        )
-        assert_equal(chunked, whole)
-        floats, rest = eqx.partition(payload, eqx.is_inexact_array)
+    for checkpoint in (7, True, 1000) if row.name in FEW else (7,):
+        assert_equal(spark.unroll(module, payload, state, key=KEY, checkpoint=checkpoint), expected)
+    held = row.payload(getkey())
+    whole, chunked = (
+        spark.unroll(module, held, state, steps=40, key=KEY, start=3, checkpoint=each) for each in (False, 7)
+    )
+    assert_equal(chunked, whole)
+    floats, rest = eqx.partition(payload, eqx.is_inexact_array)
 
-        def loss(floats, checkpoint):
-            output, _ = spark.unroll(module, eqx.combine(floats, rest), state, key=KEY, checkpoint=checkpoint)
-            (out,) = (leaf for leaf in jax.tree.leaves(output) if jnp.issubdtype(leaf.dtype, jnp.floating))
-            return jnp.sum(out * jnp.sin(jnp.arange(out.size, dtype=out.dtype)).reshape(out.shape))
+    def loss(floats, checkpoint):
+        output, _ = spark.unroll(module, eqx.combine(floats, rest), state, key=KEY, checkpoint=checkpoint)
+        (out,) = (leaf for leaf in jax.tree.leaves(output) if jnp.issubdtype(leaf.dtype, jnp.floating))
+        return jnp.sum(out * jnp.sin(jnp.arange(out.size, dtype=out.dtype)).reshape(out.shape))
 
-        assert_close(jax.grad(loss)(floats, 7), jax.grad(loss)(floats, False), rtol=1e-4, atol=1e-5)
+    assert_close(jax.grad(loss)(floats, 7), jax.grad(loss)(floats, False), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("cls", with_sweep(LinearSpiker, TopologicalLinearSpiker))

@@ -53,7 +53,7 @@ def by_seed(examples):
     """Run a test with random trains of each shape. Most shapes, and more trains, are in the sweep."""
 
     def decorate(test: Callable) -> Callable:
-        @pytest.mark.parametrize("examples", with_sweep(examples, 40 * examples))
+        @pytest.mark.parametrize("examples", with_sweep(examples, 20 * examples))
         @pytest.mark.parametrize("shape", with_sweep(*SHAPES))
         def check(shape, examples):
             @settings(max_examples=examples, deadline=None, derandomize=True)
