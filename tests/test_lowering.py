@@ -72,7 +72,7 @@ def test_number_of_loops(row, dtype):
 
 
 @pytest.mark.sweep
-@every(lambda row: not row.more)
+@every()
 def test_symbolic_lengths(row):
     """An exported program runs for any number of steps and examples, with the bits of the program for their shapes."""
     module, state = row.make(), row.init(row.make())

@@ -275,10 +275,12 @@ def test_samples_within_rounding_of_a_level(threshold, start, dtype):
         np.testing.assert_allclose(own, times, rtol=3 * np.finfo(dtype).eps)
 
 
-def test_a_level_that_rounding_moves_out_of_a_step_is_crossed_at_its_end():
-    x = np.array([0.95000005, 0.9500001, 0.5], np.float32)
-    times = SendOnDeltaSpiker(threshold=0.1, start=0.35).times(x).times
-    np.testing.assert_allclose(times[:6], np.arange(1, 7) / 6, rtol=1e-6)
+def test_a_level_that_rounding_moves_out_of_its_step_is_crossed_in_it():
+    # The quotient of the second sample and the threshold exceeds 19, and the product of 19 and the threshold is below
+    # the first sample.
+    x = np.array([1.9000001, 1.9000002, 1.95], np.float32)
+    times = SendOnDeltaSpiker(threshold=0.1).times(x).times
+    np.testing.assert_allclose(times, [*np.arange(1, 19) / 19, 1.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("encoder", [PhaseSpiker(), BurstSpiker(), RankOrderSpiker()])
